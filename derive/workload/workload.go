@@ -1,0 +1,132 @@
+// Package workload reads pod templates out of every kind of object that is,
+// or makes, pods, so that rules treat all of them alike.
+package workload
+
+import (
+	"iter"
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Workload is the pod template of an object, and where it stands in it.
+type Workload struct {
+	Fact *bailey.Fact
+	// Meta is the metadata of the pods: the pod's own, or the template's.
+	Meta *metav1.ObjectMeta
+	Spec *corev1.PodSpec
+	// Path is the field that holds Spec ("spec.template.spec"), and Pointer the
+	// same as a JSON pointer ("/spec/template/spec").
+	Path, Pointer string
+	// MetaPath and MetaPointer are those of Meta ("spec.template.metadata").
+	MetaPath, MetaPointer string
+}
+
+// Of gives the pod template of a fact, and false if its kind has none.
+func Of(f *bailey.Fact) (Workload, bool) {
+	switch o := f.Object.(type) {
+	case *corev1.Pod:
+		return Workload{f, &o.ObjectMeta, &o.Spec, "spec", "/spec", "metadata", "/metadata"}, true
+	case *appsv1.Deployment:
+		return inSpec(f, &o.Spec.Template), true
+	case *appsv1.ReplicaSet:
+		return inSpec(f, &o.Spec.Template), true
+	case *appsv1.StatefulSet:
+		return inSpec(f, &o.Spec.Template), true
+	case *appsv1.DaemonSet:
+		return inSpec(f, &o.Spec.Template), true
+	case *batchv1.Job:
+		return inSpec(f, &o.Spec.Template), true
+	case *batchv1.CronJob:
+		return at(f, &o.Spec.JobTemplate.Spec.Template, "spec.jobTemplate.spec.template", "/spec/jobTemplate/spec/template"), true
+	case *corev1.ReplicationController:
+		if o.Spec.Template == nil {
+			return Workload{}, false
+		}
+		return inSpec(f, o.Spec.Template), true
+	case *corev1.PodTemplate:
+		return at(f, &o.Template, "template", "/template"), true
+	}
+	return Workload{}, false
+}
+
+func inSpec(f *bailey.Fact, t *corev1.PodTemplateSpec) Workload {
+	return at(f, t, "spec.template", "/spec/template")
+}
+
+func at(f *bailey.Fact, t *corev1.PodTemplateSpec, path, pointer string) Workload {
+	return Workload{f, &t.ObjectMeta, &t.Spec, path + ".spec", pointer + "/spec", path + ".metadata", pointer + "/metadata"}
+}
+
+// ContainerType is the list of the pod spec that a container stands in.
+type ContainerType string
+
+const (
+	Regular   ContainerType = "containers"
+	Init      ContainerType = "initContainers"
+	Ephemeral ContainerType = "ephemeralContainers"
+)
+
+// Container is one container of any type. Of an ephemeral container it shows
+// the part that all types share.
+type Container struct {
+	*corev1.Container
+	Type ContainerType
+	// Sidecar tells an init container that runs beside the others
+	// (restartPolicy: Always).
+	Sidecar bool
+	Index   int
+
+	workload Workload
+}
+
+// Containers gives init containers, containers and ephemeral containers, in
+// this order.
+func (w Workload) Containers() iter.Seq[Container] {
+	return func(yield func(Container) bool) {
+		for i := range w.Spec.InitContainers {
+			c := &w.Spec.InitContainers[i]
+			sidecar := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+			if !yield(Container{c, Init, sidecar, i, w}) {
+				return
+			}
+		}
+		for i := range w.Spec.Containers {
+			if !yield(Container{&w.Spec.Containers[i], Regular, false, i, w}) {
+				return
+			}
+		}
+		for i := range w.Spec.EphemeralContainers {
+			c := (*corev1.Container)(&w.Spec.EphemeralContainers[i].EphemeralContainerCommon)
+			if !yield(Container{c, Ephemeral, false, i, w}) {
+				return
+			}
+		}
+	}
+}
+
+// Field is the container's path with its index, followed by the suffix
+// (".image"): "spec.template.spec.containers[0].image".
+func (c Container) Field(suffix string) string {
+	return c.workload.Path + "." + string(c.Type) + "[" + strconv.Itoa(c.Index) + "]" + suffix
+}
+
+// Named is the container's path with its name in the place of the index.
+func (c Container) Named(suffix string) string {
+	return c.workload.Path + "." + string(c.Type) + "[" + c.Name + "]" + suffix
+}
+
+// Pointer is the container's JSON pointer, followed by the suffix ("/image").
+func (c Container) Pointer(suffix string) string {
+	return c.workload.Pointer + "/" + string(c.Type) + "/" + strconv.Itoa(c.Index) + suffix
+}
+
+// Finding is a finding about a field of the container.
+func (c Container) Finding(suffix, message string) bailey.Finding {
+	return bailey.Finding{Field: c.Field(suffix), Named: c.Named(suffix), Message: message}
+}

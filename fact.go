@@ -1,0 +1,68 @@
+package bailey
+
+// Fact is one object as it was seen: a Kubernetes object, a component's
+// settings, an image. Facts are shared and must never be changed.
+type Fact struct {
+	Ref
+	// APIVersion is the version that the object was read in ("apps/v1").
+	APIVersion string
+	// UID is the API server's; empty for what was read from a file.
+	UID    string
+	Labels map[string]string
+	// Owner is the controller that made the object, with its UID; zero if none.
+	Owner    Ref
+	OwnerUID string
+	// Object holds the content: a pointer to the k8s.io/api type, map[string]any
+	// for a custom resource, or a pointer to a type of this package. It holds no
+	// secret: collectors put a class (see Redact) in the place of each value.
+	Object any
+	Source Source
+}
+
+// Source says where a fact was read.
+type Source struct {
+	// File is the path as the user gave it, or the template of a chart; empty
+	// for a live cluster.
+	File string
+	// Line and Column count from 1; 0 means not known.
+	Line, Column int
+	// Locate gives the position of a field ("spec.containers[0].image"), or of
+	// the nearest parent that is written down. Nil where positions are unknown.
+	Locate func(field string) (line, column int)
+}
+
+// At gives the source with the position of the field.
+func (s Source) At(field string) Source {
+	if s.Locate != nil {
+		if line, column := s.Locate(field); line > 0 {
+			s.Line, s.Column = line, column
+		}
+	}
+	return s
+}
+
+// As gives the fact's content as a T, and whether it is one.
+func As[T any](f *Fact) (T, bool) {
+	if f == nil {
+		var zero T
+		return zero, false
+	}
+	t, ok := f.Object.(T)
+	return t, ok
+}
+
+// Component is a running part of the platform with the settings that it was
+// started with. A setting that looks like a secret is not kept.
+type Component struct {
+	// Name is the program: kube-apiserver, kube-controller-manager,
+	// kube-scheduler, etcd, kubelet.
+	Name string `json:"name"`
+	Node string `json:"node,omitempty"`
+	// Version is the component's own ("v1.37.2"); empty if it was not seen.
+	Version string `json:"version,omitempty"`
+	// Flags are the command-line flags, without dashes. A flag without a value
+	// holds "true".
+	Flags map[string]string `json:"flags,omitempty"`
+	// Config is the component's configuration document (kubelet configz).
+	Config map[string]any `json:"config,omitempty"`
+}

@@ -1,0 +1,42 @@
+package bailey
+
+import "time"
+
+// Report is the result of judging one snapshot.
+type Report struct {
+	Meta Meta
+	// Findings are sorted by severity (worst first), rule, object and field.
+	Findings []Finding
+	// Verdicts are sorted by control, in the catalogue's order, and scope: the
+	// cluster first, then namespaces, then what is in them.
+	Verdicts []Verdict
+	Controls []*Control
+	// Facts is the number of facts judged; Coverage counts reads over all
+	// controls that have rules.
+	Facts    int
+	Coverage Coverage
+	// Diff is set when the report shows only what changed since another.
+	Diff *Diff
+	// Took is how long collecting and judging lasted.
+	Took time.Duration
+}
+
+// Diff is what changed from an older report to this one, by finding ID.
+type Diff struct {
+	Old       Meta
+	Added     int
+	Fixed     []Finding
+	Unchanged int
+}
+
+// FindRule gives the rule with this ID ("<control>/<rule>") and its control.
+func FindRule(controls []*Control, id string) (*Control, *Rule) {
+	for _, c := range controls {
+		for _, r := range c.Rules {
+			if c.RuleID(r) == id {
+				return c, r
+			}
+		}
+	}
+	return nil, nil
+}
