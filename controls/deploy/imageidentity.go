@@ -1,0 +1,48 @@
+package deploy
+
+import (
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/ref"
+)
+
+// ImageIdentity asks that images are known by their cryptographic identity.
+var ImageIdentity = &bailey.Control{
+	ID:   "deploy/image-identity",
+	Asks: "the cryptographic identity of image artifacts is verified when they are deployed",
+	Doc: `A tag is a name that its owner can move at any time, and whoever takes over the registry account is
+then its owner. A digest names the content; a signature over it says who stands for that content.
+
+Bailey judges the references of all images that a workload runs or mounts, of every kind of container, of
+image volumes and of static pods: a missing digest, a tag that is known to move, a pull policy that keeps
+what a node happens to hold. Where the pod has run, the digest that the runtime resolved is given for the
+fix.
+
+Enforced by the admission gate, and where possible by the container runtime: it verifies signature and
+provenance, pins tags to digests and refuses when it cannot decide.
+
+Proved by trying an unsigned image, one that a stranger signed and a tag that was moved; then by stopping
+the gate and trying again.
+
+A pinned reference says that the content cannot change, not that anybody vouched for it. Signatures
+are judged by distribute/signatures.`,
+	Scope: bailey.ScopeWorkload,
+	Refs: []bailey.Reference{
+		ref.Kubernetes("concepts/containers/images/", "Images"),
+		ref.Kubernetes("tasks/administer-cluster/verify-signed-artifacts/", "Verify Signed Kubernetes Artifacts"),
+		ref.CIS("5.5.1", "The provenance of images is checked at admission"),
+		ref.NSA("Building secure container images"),
+		ref.CNCF(231, "A policy agent admits only authorized, signed images"),
+		ref.CNCF(251, "The image is signed by an authorized source"),
+		ref.CNCF(253, "Integrity and signature are verified before deployment"),
+		ref.NIST("CM-14"),
+		ref.NIST("SI-7"),
+		ref.ATTACK("T1525"),
+		ref.ATTACK("T1204.003"),
+	},
+
+	Rules: nil,
+
+	Guards: nil,
+
+	Experiments: nil,
+}
