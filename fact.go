@@ -16,7 +16,10 @@ type Fact struct {
 	// for a custom resource, or a pointer to a type of this package. It holds no
 	// secret: collectors put a class (see Redact) in the place of each value.
 	Object any
-	Source Source
+	// Dormant tells a workload that does not run and is kept as history: an old
+	// revision of a Deployment, a pod that ended. Rules do not judge it.
+	Dormant bool
+	Source  Source
 }
 
 // Source says where a fact was read.

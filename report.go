@@ -15,10 +15,22 @@ type Report struct {
 	// controls that have rules.
 	Facts    int
 	Coverage Coverage
+	// Remedy computes the fix of a finding that does not carry one. It is nil in
+	// a report that was read from a file. Renderers call FixOf.
+	Remedy func(f *Finding) []Change
 	// Diff is set when the report shows only what changed since another.
 	Diff *Diff
 	// Took is how long collecting and judging lasted.
 	Took time.Duration
+}
+
+// FixOf gives the changes that silence a finding of this report. Fixes are
+// computed when asked for: a scan has thousands of findings and shows a few.
+func (r *Report) FixOf(f *Finding) []Change {
+	if f.Fix != nil || r.Remedy == nil {
+		return f.Fix
+	}
+	return r.Remedy(f)
 }
 
 // Diff is what changed from an older report to this one, by finding ID.

@@ -1,0 +1,205 @@
+// Package check judges a snapshot: it runs every rule of the controls on every
+// object through a recording view, and says for each control and scope on
+// which rung it stands, what was seen, and what would change the verdict.
+package check
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Options changes what Judge makes of a snapshot.
+type Options struct {
+	Waivers []bailey.Waiver
+	// Baseline holds the IDs of findings that were accepted.
+	Baseline Baseline
+	// Evidence must come from a signer that the caller trusts.
+	Evidence []bailey.Evidence
+	// Workers is the number of goroutines; 0 means one per processor.
+	Workers int
+}
+
+// Judge runs the controls' rules on the snapshot. The result is the same,
+// in the same order, however many workers there are. It fails only when ctx ends.
+func Judge(ctx context.Context, s *bailey.Snapshot, controls []*bailey.Control, o Options) (*bailey.Report, error) {
+	p := newPlan(controls)
+	judged, err := p.evaluateAll(ctx, s, o.Workers, false)
+	if err != nil {
+		return nil, err
+	}
+	return p.report(s, judged, o), nil
+}
+
+// plan is the controls' rules arranged by the kind they judge.
+type plan struct {
+	controls []*bailey.Control
+	byKind   map[bailey.Kind][]group
+}
+
+// group is the rules of one control that judge one kind.
+type group struct {
+	control int // index into plan.controls
+	rules   []*bailey.Rule
+}
+
+func newPlan(controls []*bailey.Control) *plan {
+	p := &plan{controls: controls, byKind: map[bailey.Kind][]group{}}
+	for i, c := range controls {
+		for _, r := range c.Rules {
+			for _, k := range r.On {
+				groups := p.byKind[k]
+				if n := len(groups); n > 0 && groups[n-1].control == i {
+					groups[n-1].rules = append(groups[n-1].rules, r)
+				} else {
+					p.byKind[k] = append(groups, group{i, []*bailey.Rule{r}})
+				}
+			}
+		}
+	}
+	return p
+}
+
+// judged is what the rules made of one object.
+type judged struct {
+	fact     *bailey.Fact
+	findings []found
+	runs     []run
+	reads    []bailey.Read // recorded only for sessions
+}
+
+// found is a finding as its rule gave it, and where it came from.
+type found struct {
+	bailey.Finding
+	control int
+	rule    *bailey.Rule
+}
+
+// run is one control's evaluation of one object.
+type run struct {
+	control      int
+	seen, needed int
+	missing      []bailey.Missing
+}
+
+// chunk is the number of objects that a worker takes at once.
+const chunk = 128
+
+func (p *plan) evaluateAll(ctx context.Context, s *bailey.Snapshot, workers int, record bool) ([]judged, error) {
+	var facts []*bailey.Fact
+	for _, k := range s.Kinds() {
+		if len(p.byKind[k]) == 0 {
+			continue
+		}
+		for _, f := range s.List(k, "") {
+			if !f.Dormant {
+				facts = append(facts, f)
+			}
+		}
+	}
+	results := make([]judged, len(facts))
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			e := newEvaluator(p, s, record)
+			for ctx.Err() == nil {
+				to := int(next.Add(chunk))
+				from := to - chunk
+				if from >= len(facts) {
+					return
+				}
+				for i := from; i < min(to, len(facts)); i++ {
+					results[i] = e.evaluate(facts[i])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return results, ctx.Err()
+}
+
+// evaluator runs rules on single objects. It belongs to one goroutine.
+type evaluator struct {
+	plan   *plan
+	view   *bailey.View
+	record bool
+	reads  map[bailey.Read]bool // of one control on one object
+	all    map[bailey.Read]bool // of all controls on one object, for sessions
+}
+
+func newEvaluator(p *plan, s *bailey.Snapshot, record bool) *evaluator {
+	return &evaluator{plan: p, view: bailey.NewView(s), record: record, reads: map[bailey.Read]bool{}, all: map[bailey.Read]bool{}}
+}
+
+func (e *evaluator) evaluate(f *bailey.Fact) judged {
+	groups := e.plan.byKind[f.Kind]
+	j := judged{fact: f, runs: make([]run, 0, len(groups))}
+	clear(e.all)
+	for _, g := range groups {
+		r := run{control: g.control, needed: 1, seen: 1}
+		clear(e.reads)
+		for _, rule := range g.rules {
+			e.view.Allow(rule.On, rule.Needs, rule.Derives)
+			findings, failure := runRule(rule, e.view, f)
+			for _, read := range e.view.Reads() {
+				e.reads[read] = true
+			}
+			missing := e.view.Missing()
+			if failure != nil {
+				missing = append(missing, *failure)
+			}
+			if len(missing) > 0 {
+				// The rule judged on less than it needs: what it said does not count.
+				for _, m := range missing {
+					r.missing = addMissing(r.missing, m)
+				}
+				continue
+			}
+			for i := range findings {
+				j.findings = append(j.findings, found{findings[i], g.control, rule})
+			}
+		}
+		r.needed += len(e.reads)
+		r.seen = max(0, r.needed-len(r.missing))
+		j.runs = append(j.runs, r)
+		if e.record {
+			for read := range e.reads {
+				e.all[read] = true
+			}
+		}
+	}
+	for read := range e.all {
+		j.reads = append(j.reads, read)
+	}
+	return j
+}
+
+// runRule runs a rule and turns its panic into a missing fact: one rule's
+// defect must not cost the user the other verdicts.
+func runRule(rule *bailey.Rule, v *bailey.View, f *bailey.Fact) (findings []bailey.Finding, failure *bailey.Missing) {
+	defer func() {
+		if p := recover(); p != nil {
+			findings = nil
+			failure = &bailey.Missing{Kind: f.Kind, Namespace: f.Namespace, Name: f.Name, Reason: bailey.ReasonPanicked,
+				Detail: fmt.Sprintf("rule %s failed: %v", rule.Name, p), Hint: "this is a defect of Bailey: please report it with the object's shape"}
+		}
+	}()
+	return rule.Check(v, f), nil
+}
+
+func addMissing(list []bailey.Missing, m bailey.Missing) []bailey.Missing {
+	for i := range list {
+		if list[i] == m {
+			return list
+		}
+	}
+	return append(list, m)
+}

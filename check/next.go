@@ -1,0 +1,46 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/baileyhq/bailey"
+)
+
+// next answers, for a verdict, what would change it, with the command.
+func (l *ladder) next(st *standing) string {
+	id := l.control.ID
+	switch st.rung {
+	case bailey.RungGap:
+		switch {
+		case st.findings == 0 && !st.children:
+			return "an experiment was broken: `bailey explain " + id + "` says what it tries"
+		case st.findings > 0 && st.findings == st.waived:
+			return fmt.Sprintf("waived until %s: fix the cause before then", st.waivedUntil.Format(time.DateOnly))
+		case st.findings == 1:
+			return "fix 1 finding: `bailey explain " + id + "`"
+		}
+		return fmt.Sprintf("fix %d findings: `bailey explain %s`", st.findings, id)
+	case bailey.RungUnknown:
+		switch {
+		case len(l.control.Rules) == 0:
+			return "this version does not check it"
+		case len(st.missing) > 0:
+			m := st.missing[0]
+			if m.Hint != "" {
+				return m.Hint
+			}
+			return fmt.Sprintf("%s was not seen (%s)", m.Kind, m.Reason)
+		}
+		return "nothing of what it judges was seen"
+	case bailey.RungSound, bailey.RungGuarded:
+		if len(l.control.Experiments) > 0 {
+			return "prove it: `bailey prove " + id + "`"
+		}
+		if st.rung == bailey.RungSound && len(l.control.Guards) > 0 {
+			return "put a guard in place: `bailey explain " + id + "` shows it"
+		}
+		return "nothing: no experiment of this version proves it"
+	}
+	return "its proof must be renewed before its window ends"
+}

@@ -1,0 +1,109 @@
+package check
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/baileyhq/bailey"
+)
+
+// report joins what was judged into findings and verdicts.
+func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.Report {
+	r := &bailey.Report{Meta: s.Meta, Controls: p.controls, Facts: s.Len(), Remedy: p.remedy(s)}
+	found := p.findings(s, results, o)
+	scopes := make(map[string]bailey.Scope, len(found))
+	r.Findings = make([]bailey.Finding, len(found))
+	for i := range found {
+		r.Findings[i] = found[i].Finding
+		scopes[found[i].ID] = found[i].scope
+	}
+	r.Findings = applyWaivers(r.Findings, o.Waivers, p.controls, s.Meta.At)
+	sortFindings(r.Findings)
+
+	ladders := make([]*ladder, len(p.controls))
+	index := make(map[string]int, len(p.controls))
+	namespaces := namespacesOf(s)
+	for i, c := range p.controls {
+		ladders[i] = newLadder(p, s, c, o.Evidence)
+		ladders[i].addLists(namespaces)
+		index[c.ID] = i
+	}
+	for i := range results {
+		j := &results[i]
+		if len(j.runs) == 0 {
+			continue
+		}
+		own := ownersOf(s, j.fact)
+		for k := range j.runs {
+			run := &j.runs[k]
+			st := ladders[run.control].at(scopeOf(p.controls[run.control].Scope, j.fact, own))
+			st.seen += run.seen
+			st.needed += run.needed
+			st.miss(run.missing)
+		}
+	}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if f.Object.Kind == KindWaiver {
+			continue // what the waiver took in counts again by itself
+		}
+		st := ladders[index[f.Control]].at(scopes[f.ID])
+		st.findings++
+		if f.Waiver != nil {
+			st.waived++
+			if st.waivedUntil.IsZero() || f.Waiver.Expires.Before(st.waivedUntil) {
+				st.waivedUntil = f.Waiver.Expires
+			}
+		}
+	}
+	for i, c := range p.controls {
+		verdicts := ladders[i].close()
+		r.Verdicts = append(r.Verdicts, verdicts...)
+		if len(c.Rules) > 0 {
+			r.Coverage.Seen += verdicts[0].Coverage.Seen
+			r.Coverage.Needed += verdicts[0].Coverage.Needed
+			for _, m := range verdicts[0].Coverage.Missing {
+				r.Coverage.Missing = addMissing(r.Coverage.Missing, m)
+			}
+		}
+	}
+	return r
+}
+
+// remedy computes fixes from the snapshot that was judged.
+func (p *plan) remedy(s *bailey.Snapshot) func(*bailey.Finding) []bailey.Change {
+	rules := map[string]*bailey.Rule{}
+	for _, c := range p.controls {
+		for _, r := range c.Rules {
+			rules[c.RuleID(r)] = r
+		}
+	}
+	return func(f *bailey.Finding) []bailey.Change {
+		rule := rules[f.Rule]
+		fact := s.Get(f.Object)
+		if rule == nil || rule.Fix == nil || fact == nil {
+			return nil
+		}
+		v := bailey.NewView(s)
+		v.Allow(rule.On, rule.Needs, rule.Derives)
+		return rule.Fix(v, fact, *f)
+	}
+}
+
+// namespacesOf lists the namespaces that exist or that an object names, sorted.
+func namespacesOf(s *bailey.Snapshot) []string {
+	names := map[string]bool{}
+	for _, f := range s.List(bailey.KindNamespace, "") {
+		names[f.Name] = true
+	}
+	for _, k := range s.Kinds() {
+		last := ""
+		for _, f := range s.List(k, "") {
+			if f.Namespace != last {
+				names[f.Namespace] = true
+				last = f.Namespace
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}

@@ -1,0 +1,140 @@
+package check
+
+import (
+	"context"
+	"slices"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Session keeps what was judged, and judges again only what a change can
+// affect: the changed object, and the objects whose rules read it. A Session
+// belongs to one goroutine.
+type Session struct {
+	plan     *plan
+	snap     *bailey.Snapshot
+	options  Options
+	judged   map[bailey.Ref]judged
+	readers  map[bailey.Read]map[bailey.Ref]struct{}
+	evaluate *evaluator
+}
+
+// NewSession judges the snapshot whole and keeps the result. It fails only
+// when ctx ends.
+func NewSession(ctx context.Context, s *bailey.Snapshot, controls []*bailey.Control, o Options) (*Session, error) {
+	p := newPlan(controls)
+	results, err := p.evaluateAll(ctx, s, o.Workers, true)
+	if err != nil {
+		return nil, err
+	}
+	n := &Session{plan: p, snap: s, options: o, judged: make(map[bailey.Ref]judged, len(results)), readers: map[bailey.Read]map[bailey.Ref]struct{}{}}
+	for _, j := range results {
+		n.keep(j)
+	}
+	return n, nil
+}
+
+// Snapshot is the one that the session stands at.
+func (n *Session) Snapshot() *bailey.Snapshot { return n.snap }
+
+// Update replaces, adds and removes objects, judges again what read them, and
+// gives the objects that were judged again, sorted.
+func (n *Session) Update(facts []*bailey.Fact, gone []bailey.Ref) []bailey.Ref {
+	old, next := n.snap, n.snap.Overlay(facts...)
+	if len(gone) > 0 {
+		next = next.Without(gone...)
+	}
+	n.snap = next
+	n.evaluate = newEvaluator(n.plan, next, true)
+	again := map[bailey.Ref]struct{}{}
+	for _, f := range facts {
+		again[f.Ref] = struct{}{}
+		n.addReaders(again, old, f.Ref)
+	}
+	for _, ref := range gone {
+		n.forget(ref)
+		n.addReaders(again, old, ref)
+	}
+	done := make([]bailey.Ref, 0, len(again))
+	for ref := range again {
+		n.forget(ref)
+		if f := next.Get(ref); f != nil {
+			if !f.Dormant && len(n.plan.byKind[f.Kind]) > 0 {
+				n.keep(n.evaluate.evaluate(f))
+			}
+			done = append(done, ref)
+		}
+	}
+	slices.SortFunc(done, bailey.Ref.Compare)
+	return done
+}
+
+// Findings gives what is wrong with one object now, folded with nothing.
+func (n *Session) Findings(ref bailey.Ref) []bailey.Finding {
+	j, known := n.judged[ref]
+	if !known {
+		return nil
+	}
+	all := n.plan.findings(n.snap, []judged{j}, n.options)
+	findings := make([]bailey.Finding, len(all))
+	for i := range all {
+		findings[i] = all[i].Finding
+	}
+	sortFindings(findings)
+	return findings
+}
+
+// Report gives the whole report as it stands, the same as Judge would.
+func (n *Session) Report() *bailey.Report {
+	var results []judged
+	for _, k := range n.snap.Kinds() {
+		for _, f := range n.snap.List(k, "") {
+			if j, known := n.judged[f.Ref]; known {
+				results = append(results, j)
+			}
+		}
+	}
+	return n.plan.report(n.snap, results, n.options)
+}
+
+func (n *Session) addReaders(again map[bailey.Ref]struct{}, old *bailey.Snapshot, ref bailey.Ref) {
+	for _, read := range []bailey.Read{
+		{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name},
+		{Kind: ref.Kind, Namespace: ref.Namespace},
+		{Kind: ref.Kind},
+	} {
+		for reader := range n.readers[read] {
+			again[reader] = struct{}{}
+		}
+	}
+	for read, readers := range n.readers {
+		if read.Derived != nil && old.DerivedTouched(read.Derived, ref) {
+			for reader := range readers {
+				again[reader] = struct{}{}
+			}
+		}
+	}
+}
+
+func (n *Session) keep(j judged) {
+	ref := j.fact.Ref
+	n.judged[ref] = j
+	for _, read := range j.reads {
+		readers := n.readers[read]
+		if readers == nil {
+			readers = map[bailey.Ref]struct{}{}
+			n.readers[read] = readers
+		}
+		readers[ref] = struct{}{}
+	}
+}
+
+func (n *Session) forget(ref bailey.Ref) {
+	for _, read := range n.judged[ref].reads {
+		delete(n.readers[read], ref)
+		if len(n.readers[read]) == 0 {
+			delete(n.readers, read)
+		}
+	}
+	delete(n.judged, ref)
+}
