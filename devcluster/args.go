@@ -26,6 +26,9 @@ func (c *Cluster) etcdArgs(o Options, p ports) []string {
 		"--peer-client-cert-auth",
 		"--peer-trusted-ca-file=" + c.pki("etcd-ca.crt"),
 		"--log-level=warn",
+		// A single member waits this long before it elects itself (milliseconds).
+		"--heartbeat-interval=20",
+		"--election-timeout=200",
 	}
 	if c.journal.Temporary {
 		args = append(args, "--unsafe-no-fsync") // nothing of it outlives the processes

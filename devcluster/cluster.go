@@ -85,8 +85,6 @@ type Cluster struct {
 	PKI        string // folder of certificates and keys: ca.crt, ca.key, admin.crt, ...
 	AuditLog   string // path of the audit log, one JSON event per line
 
-	keep bool
-
 	mu       sync.Mutex
 	journal  journal
 	procs    []*process

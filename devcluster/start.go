@@ -67,7 +67,6 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, fmt.Errorf("devcluster: %w", err)
 	}
 	c := newCluster(dir, j)
-	c.keep = o.Keep
 	if err := c.start(ctx, o, before.RESTHost); err != nil {
 		// What was started is ended whatever became of the caller's patience.
 		if stopErr := c.Stop(context.WithoutCancel(ctx)); stopErr != nil {
@@ -98,6 +97,9 @@ func openState(state string) (dir string, unlock func(), err error) {
 func (c *Cluster) start(ctx context.Context, o Options, before string) error {
 	begin := time.Now()
 	say := logger(o.Log)
+	if err := os.Chmod(c.Dir, 0o700); err != nil { // it may have been there before
+		return fmt.Errorf("devcluster: state folder: %w", err)
+	}
 	for _, sub := range []string{"pki", "config", "kubeconfig", "logs", "audit", "etcd", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(c.Dir, sub), 0o700); err != nil {
 			return fmt.Errorf("devcluster: %w", err)

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command with-cluster runs a command while a control plane of its own is up:
 //
 //	go run ./devcluster/cmd/with-cluster -- go test ./...
@@ -9,7 +11,8 @@
 // cluster could not be run.
 //
 // SIGINT, SIGTERM and SIGHUP are passed on to the command and its children, which then
-// have 20 seconds; a second signal ends them at once.
+// have 20 seconds; a second signal ends them at once. (`go run` itself turns every exit
+// code but 0 into 1.)
 package main
 
 import (
