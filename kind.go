@@ -67,6 +67,51 @@ var PodBearing = []Kind{
 	KindJob, KindCronJob, KindReplicationController, KindPodTemplate,
 }
 
+// KnownKinds lists the kinds that this package names.
+func KnownKinds() []Kind {
+	return []Kind{
+		KindConfigMap,
+		KindLimitRange,
+		KindNamespace,
+		KindNode,
+		KindPersistentVolume,
+		KindPersistentVolumeClaim,
+		KindPod,
+		KindPodTemplate,
+		KindReplicationController,
+		KindResourceQuota,
+		KindService,
+		KindServiceAccount,
+		KindDaemonSet,
+		KindDeployment,
+		KindReplicaSet,
+		KindStatefulSet,
+		KindCronJob,
+		KindJob,
+		KindIngress,
+		KindIngressClass,
+		KindNetworkPolicy,
+		KindHTTPRoute,
+		KindGateway,
+		KindAdminNetworkPolicy,
+		KindBaselineAdminNetworkPolicy,
+		KindClusterNetworkPolicy,
+		KindRole,
+		KindRoleBinding,
+		KindClusterRole,
+		KindClusterRoleBinding,
+		KindRuntimeClass,
+		KindStorageClass,
+		KindMutatingWebhookConfiguration,
+		KindValidatingWebhookConfiguration,
+		KindValidatingAdmissionPolicy,
+		KindValidatingAdmissionPolicyBinding,
+		KindMutatingAdmissionPolicy,
+		KindMutatingAdmissionPolicyBinding,
+		KindComponent,
+	}
+}
+
 // KindOf gives the Kind of an object with this apiVersion ("apps/v1") and kind.
 func KindOf(apiVersion, kind string) Kind {
 	group, _, found := strings.Cut(apiVersion, "/")

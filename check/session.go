@@ -11,12 +11,13 @@ import (
 // affect: the changed object, and the objects whose rules read it. A Session
 // belongs to one goroutine.
 type Session struct {
-	plan     *plan
-	snap     *bailey.Snapshot
-	options  Options
-	judged   map[bailey.Ref]judged
-	readers  map[bailey.Read]map[bailey.Ref]struct{}
-	evaluate *evaluator
+	plan    *plan
+	snap    *bailey.Snapshot
+	options Options
+	judged  map[bailey.Ref]judged
+	readers map[bailey.Read]map[bailey.Ref]struct{}
+	// derived are the reads in readers that are of derived facts.
+	derived map[bailey.Read]struct{}
 }
 
 // NewSession judges the snapshot whole and keeps the result. It fails only
@@ -27,7 +28,7 @@ func NewSession(ctx context.Context, s *bailey.Snapshot, controls []*bailey.Cont
 	if err != nil {
 		return nil, err
 	}
-	n := &Session{plan: p, snap: s, options: o, judged: make(map[bailey.Ref]judged, len(results)), readers: map[bailey.Read]map[bailey.Ref]struct{}{}}
+	n := &Session{plan: p, snap: s, options: o, judged: make(map[bailey.Ref]judged, len(results)), readers: map[bailey.Read]map[bailey.Ref]struct{}{}, derived: map[bailey.Read]struct{}{}}
 	for _, j := range results {
 		n.keep(j)
 	}
@@ -45,7 +46,7 @@ func (n *Session) Update(facts []*bailey.Fact, gone []bailey.Ref) []bailey.Ref {
 		next = next.Without(gone...)
 	}
 	n.snap = next
-	n.evaluate = newEvaluator(n.plan, next, true)
+	e := newEvaluator(n.plan, next, true)
 	again := map[bailey.Ref]struct{}{}
 	for _, f := range facts {
 		again[f.Ref] = struct{}{}
@@ -60,7 +61,7 @@ func (n *Session) Update(facts []*bailey.Fact, gone []bailey.Ref) []bailey.Ref {
 		n.forget(ref)
 		if f := next.Get(ref); f != nil {
 			if !f.Dormant && len(n.plan.byKind[f.Kind]) > 0 {
-				n.keep(n.evaluate.evaluate(f))
+				n.keep(e.evaluate(f))
 			}
 			done = append(done, ref)
 		}
@@ -107,9 +108,9 @@ func (n *Session) addReaders(again map[bailey.Ref]struct{}, old *bailey.Snapshot
 			again[reader] = struct{}{}
 		}
 	}
-	for read, readers := range n.readers {
-		if read.Derived != nil && old.DerivedTouched(read.Derived, ref) {
-			for reader := range readers {
+	for read := range n.derived {
+		if old.DerivedTouched(read.Derived, ref) {
+			for reader := range n.readers[read] {
 				again[reader] = struct{}{}
 			}
 		}
@@ -126,6 +127,9 @@ func (n *Session) keep(j judged) {
 			n.readers[read] = readers
 		}
 		readers[ref] = struct{}{}
+		if read.Derived != nil {
+			n.derived[read] = struct{}{}
+		}
 	}
 }
 
@@ -134,6 +138,7 @@ func (n *Session) forget(ref bailey.Ref) {
 		delete(n.readers[read], ref)
 		if len(n.readers[read]) == 0 {
 			delete(n.readers, read)
+			delete(n.derived, read)
 		}
 	}
 	delete(n.judged, ref)

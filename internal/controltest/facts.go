@@ -1,0 +1,126 @@
+package controltest
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/object"
+)
+
+// Facts decodes the objects of a YAML text the way collectors do: stripped and
+// redacted. A namespaced object without a namespace goes to "default".
+func Facts(t *testing.T, text []byte) []*bailey.Fact {
+	t.Helper()
+	var facts []*bailey.Fact
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	for {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return facts
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := yaml.YAMLToJSON(document)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		if string(data) != "null" {
+			facts = append(facts, decode(t, data))
+		}
+	}
+}
+
+func decode(t *testing.T, data []byte) *bailey.Fact {
+	t.Helper()
+	var head struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil || head.Kind == "" {
+		t.Fatalf("not an object (%v): %s", err, data)
+	}
+	if bailey.KindOf(head.APIVersion, head.Kind) == bailey.KindComponent {
+		var c struct {
+			Metadata struct{ Name string }
+			bailey.Component
+		}
+		if err := json.Unmarshal(data, &c); err != nil {
+			t.Fatal(err)
+		}
+		return &bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindComponent, Name: c.Metadata.Name}, APIVersion: head.APIVersion, Object: &c.Component}
+	}
+	target := object.New(head.APIVersion, head.Kind)
+	if target == nil {
+		m := map[string]any{}
+		if err := json.Unmarshal(data, &m); err != nil {
+			t.Fatal(err)
+		}
+		return place(object.Fact(m, head.APIVersion, head.Kind, bailey.Source{}))
+	}
+	if err := yaml.UnmarshalStrict(data, target); err != nil {
+		t.Fatalf("%v in\n%s", err, data)
+	}
+	return place(object.Fact(target, head.APIVersion, head.Kind, bailey.Source{}))
+}
+
+func place(f *bailey.Fact) *bailey.Fact {
+	if namespaced, known := object.Namespaced(f.Kind); known && namespaced && f.Namespace == "" {
+		f.Namespace = "default"
+	}
+	return f
+}
+
+// Apply gives the fact that a change makes.
+func Apply(t *testing.T, s *bailey.Snapshot, change bailey.Change) *bailey.Fact {
+	t.Helper()
+	if change.Content != nil {
+		data, err := json.Marshal(change.Content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decode(t, data)
+	}
+	old := s.Get(change.Object)
+	if old == nil {
+		t.Fatalf("the fix changes %s, which is not there", change.Object)
+	}
+	before, err := json.Marshal(old.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops, err := json.Marshal(change.Patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch, err := jsonpatch.DecodePatch(ops)
+	if err != nil {
+		t.Fatalf("%v: %s", err, ops)
+	}
+	after, err := patch.Apply(before)
+	if err != nil {
+		t.Fatalf("the fix does not apply to %s: %v\n%s", change.Object, err, ops)
+	}
+	kind, _ := change.Object.Kind.Split()
+	target := object.New(old.APIVersion, kind)
+	if target == nil {
+		m := map[string]any{}
+		if err := json.Unmarshal(after, &m); err != nil {
+			t.Fatal(err)
+		}
+		return place(object.Fact(m, old.APIVersion, kind, bailey.Source{}))
+	}
+	if err := yaml.UnmarshalStrict(after, target); err != nil {
+		t.Fatalf("the fix of %s gives an object that does not decode: %v", change.Object, err)
+	}
+	return place(object.Fact(target, old.APIVersion, kind, bailey.Source{}))
+}
