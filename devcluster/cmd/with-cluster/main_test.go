@@ -36,14 +36,19 @@ func TestRun(t *testing.T) {
 	t.Setenv("TMPDIR", tmp)
 	signals := make(chan os.Signal, 1)
 	stdout := &onFirstWrite{do: func() { signals <- syscall.SIGTERM }}
-	var stderr bytes.Buffer
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr")) // the command writes to it, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
 	code := run([]string{"--", "sh", "-c", `
 		trap 'exit 7' TERM
 		"$BAILEY_CONTROLPLANE" kubectl --kubeconfig "$BAILEY_TEST_KUBECONFIG" get namespace default -o name
 		test -d "$BAILEY_TEST_STATE" || exit 1
-		for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1; done`}, signals, stdout, &stderr)
+		for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1; done`}, signals, stdout, stderr)
 	if code != 7 || stdout.all.String() != "namespace/default\n" {
-		t.Errorf("code %d, output %q\n%s", code, stdout.all.String(), &stderr)
+		log, _ := os.ReadFile(stderr.Name())
+		t.Errorf("code %d, output %q\n%s", code, stdout.all.String(), log)
 	}
 	if left, _ := os.ReadDir(tmp); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
