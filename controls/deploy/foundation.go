@@ -1,0 +1,35 @@
+package deploy
+
+import (
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/ref"
+)
+
+// Foundation asks that the infrastructure keeps its promises.
+var Foundation = &bailey.Control{
+	ID:   "deploy/foundation",
+	Asks: "the infrastructure gives the guarantees that higher layers expect",
+	Doc: `Every control above rests on flags and files of the control plane and the nodes. One of them set wrong
+undoes the rest without a sound.
+
+Bailey judges the configuration of control plane and nodes by the CIS Kubernetes Benchmark and the
+hardening guides, and over several clusters their drift, and certificate authorities and token issuers that
+they share.
+
+Enforced by configuration of kubelet, API server, controller manager, scheduler and etcd, written out
+to apply.
+
+Proved by reading the configuration back from the running process and its endpoints.`,
+	Scope: bailey.ScopeCluster,
+	Refs: []bailey.Reference{
+		ref.Kubernetes("tasks/administer-cluster/securing-a-cluster/", "Securing a Cluster"),
+		ref.CIS("1", "Control plane components"),
+		ref.CIS("4", "Worker nodes"),
+		ref.NSA("Control plane hardening"),
+		ref.NSA("Worker node segmentation"),
+		ref.CNCF(228, "Configuration cannot be changed at run time"),
+		ref.CNCF(319, "The orchestrator runs on a trusted system"),
+		ref.NIST("CM-2"),
+		ref.NIST("CM-6"),
+	},
+}

@@ -1,0 +1,31 @@
+package network
+
+import (
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/ref"
+)
+
+// Mesh asks that a service mesh secures traffic where suitable.
+var Mesh = &bailey.Control{
+	ID:   "network/mesh",
+	Asks: "where it is suitable, a service mesh secures traffic",
+	Doc: `A mesh gives each workload an identity and encrypts what it says, if it is strict. One that also accepts
+plain text protects only those who ask for it.
+
+Bailey judges Istio, Linkerd and Cilium: whether mutual TLS is strict, which ports and workloads are
+excepted, and what authorization policies let through.
+
+Enforced by strict mode and authorization policies.
+
+Proved by dialling a meshed port in plain text; it must be refused.`,
+	Scope: bailey.ScopeWorkload,
+	Refs: []bailey.Reference{
+		ref.NSA("Service meshes"),
+		ref.CNCF(233, "Traffic is protected without implicit trust"),
+		ref.CNCF(196, "Workloads are authorized to talk and authenticate each other"),
+		ref.CNCF(321, "Network policy and mesh are used together"),
+		ref.NIST("SC-8"),
+		ref.NIST("IA-9"),
+		ref.NIST("AC-4"),
+	},
+}

@@ -1,0 +1,33 @@
+package storage
+
+import (
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/ref"
+)
+
+// Volumes asks that volumes are encrypted at rest.
+var Volumes = &bailey.Control{
+	ID:   "storage/volumes",
+	Asks: "volumes are encrypted at rest by an external storage plugin",
+	Doc: `Disks are returned, copied and snapshotted by people who have no right to what is on them.
+
+Bailey judges StorageClasses and the parameters of the CSI drivers it knows, and names volumes that nothing
+encrypts.
+
+Enforced by a policy that lets only encrypting classes be used, and by an encrypting default class.
+
+Proved by writing a marker through a volume and looking for it on the backing device. Encryption by a cloud
+provider lies below what can be seen from the cluster: there the provider's API is the evidence, and the
+control stays guarded.`,
+	Scope: bailey.ScopeCluster,
+	Refs: []bailey.Reference{
+		ref.Kubernetes("concepts/storage/storage-classes/", "Storage Classes"),
+		ref.Kubernetes("concepts/storage/persistent-volumes/", "Persistent Volumes"),
+		ref.NSA("Encryption"),
+		ref.CNCF(337, "Encryption at rest fits the data's path, size and use"),
+		ref.CNCF(335, "Backups are protected like their source"),
+		ref.NIST("SC-28"),
+		ref.NIST("SC-28(1)"),
+		ref.NIST("SC-12"),
+	},
+}
