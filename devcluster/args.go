@@ -7,7 +7,7 @@ import "path/filepath"
 func (c *Cluster) pki(file string) string    { return filepath.Join(c.PKI, file) }
 func (c *Cluster) config(file string) string { return filepath.Join(c.Dir, "config", file) }
 
-func (c *Cluster) etcdArgs(o Options, p ports) []string {
+func (c *Cluster) etcdArgs() []string {
 	args := []string{
 		"--name=default",
 		"--data-dir=" + filepath.Join(c.Dir, "etcd"),

@@ -164,7 +164,7 @@ func (c *Cluster) launch(ctx context.Context, o Options, before string, say func
 		}
 	}
 
-	if err := c.run(Etcd, o.Detach, c.etcdArgs(o, ports)); err != nil {
+	if err := c.run(Etcd, o.Detach, c.etcdArgs()); err != nil {
 		return err
 	}
 	if err := c.await(ctx, "etcd is healthy", c.etcdHealthy); err != nil {
