@@ -83,6 +83,16 @@ func (v *View) List(k Kind, namespace string) []*Fact {
 	return v.snap.List(k, namespace)
 }
 
+// Known gives what was seen of a list, without a claim that it is all of it.
+// It is for what one object settles by being there: a binding that gives a
+// right. Whoever concludes from an absence must ask List.
+func (v *View) Known(k Kind, namespace string) []*Fact {
+	if !v.record(Read{Kind: k, Namespace: namespace}) {
+		return nil
+	}
+	return v.snap.List(k, namespace)
+}
+
 // Derived gives a derived fact, computed once for the snapshot. What its
 // computation did not see, the caller has not seen either.
 func (v *View) Derived(d *Derivation) any {
