@@ -1,0 +1,90 @@
+package object
+
+import (
+	"path"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/redact"
+)
+
+// podOf gives the pod spec of the kinds that run components: static pods, and
+// the Deployments and DaemonSets of hosted control planes and of kube-proxy.
+func podOf(obj any) (bailey.Kind, *corev1.PodSpec, *metav1.ObjectMeta) {
+	switch o := obj.(type) {
+	case *corev1.Pod:
+		return bailey.KindPod, &o.Spec, &o.ObjectMeta
+	case *appsv1.Deployment:
+		return bailey.KindDeployment, &o.Spec.Template.Spec, &o.ObjectMeta
+	case *appsv1.StatefulSet:
+		return bailey.KindStatefulSet, &o.Spec.Template.Spec, &o.ObjectMeta
+	case *appsv1.DaemonSet:
+		return bailey.KindDaemonSet, &o.Spec.Template.Spec, &o.ObjectMeta
+	}
+	return "", nil, nil
+}
+
+// component reads the name, version and flags out of a container that runs a
+// component, and gives nil for any other.
+func component(c *corev1.Container) *bailey.Component {
+	args := c.Args
+	name := ""
+	if len(c.Command) > 0 {
+		name = path.Base(c.Command[0])
+		args = append(append([]string(nil), c.Command[1:]...), c.Args...)
+	} else if len(c.Args) > 0 {
+		// Images whose entry point hands over: hyperkube, go-runner.
+		name, args = path.Base(c.Args[0]), c.Args[1:]
+	}
+	switch name {
+	case "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kubelet", "kube-proxy":
+	default:
+		return nil
+	}
+	return &bailey.Component{Name: name, Version: imageVersion(c.Image), Flags: Flags(args)}
+}
+
+// Flags reads a component's command line: "--name=value", "--name value" and
+// "--name", with one dash or two. A flag without a value holds "true"; of one
+// given several times the values are joined by commas. A value that is a
+// credential by its form becomes its class.
+func Flags(args []string) map[string]string {
+	flags := map[string]string{}
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		name := strings.TrimLeft(arg, "-")
+		if name == arg || name == "" {
+			continue
+		}
+		name, value, assigned := strings.Cut(name, "=")
+		if !assigned {
+			value = "true"
+			if i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+				i++
+				value = args[i]
+			}
+		}
+		value = redact.Credential(value)
+		if earlier, found := flags[name]; found {
+			value = earlier + "," + value
+		}
+		flags[name] = value
+	}
+	return flags
+}
+
+// imageVersion gives the version that an image's tag names: "v1.37.2".
+func imageVersion(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	_, tag, _ := strings.Cut(image[strings.LastIndexByte(image, '/')+1:], ":")
+	tag, _, _ = strings.Cut(tag, "-") // etcd's tags end in a build number
+	plain := strings.TrimPrefix(tag, "v")
+	if strings.Count(plain, ".") != 2 || strings.Trim(plain, "0123456789.") != "" {
+		return ""
+	}
+	return "v" + plain
+}

@@ -1,0 +1,254 @@
+package redact
+
+import (
+	"unicode/utf8"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Object replaces, in place, the values that no fact may hold, by their class.
+// It takes a pointer to a k8s.io/api type or a map.
+//
+//   - Of a Secret, metadata, type and the names of the keys stay; each key's
+//     value is empty.
+//   - Of a ConfigMap, each value becomes its class.
+//   - Of pods and pod templates, the values of environment variables,
+//     arguments (flags keep their names), commands beyond the program, HTTP
+//     headers, and the attributes of CSI and flex volumes become their class.
+//   - Annotations that are credentials or longer than 256 bytes become their
+//     class; so does, in a custom resource, every text that is a credential.
+//   - Certificate bundles of webhooks go.
+func Object(obj any) {
+	if m, ok := obj.(map[string]any); ok {
+		tree(m)
+		return
+	}
+	if o, ok := obj.(metav1.ObjectMetaAccessor); ok {
+		annotations(o.GetObjectMeta().GetAnnotations())
+	}
+	switch o := obj.(type) {
+	case *corev1.Pod:
+		podSpec(&o.Spec)
+	case *appsv1.Deployment:
+		template(&o.Spec.Template)
+	case *appsv1.ReplicaSet:
+		template(&o.Spec.Template)
+	case *appsv1.DaemonSet:
+		template(&o.Spec.Template)
+	case *appsv1.StatefulSet:
+		template(&o.Spec.Template)
+		for i := range o.Spec.VolumeClaimTemplates {
+			annotations(o.Spec.VolumeClaimTemplates[i].Annotations)
+		}
+	case *batchv1.Job:
+		template(&o.Spec.Template)
+	case *batchv1.CronJob:
+		annotations(o.Spec.JobTemplate.Annotations)
+		template(&o.Spec.JobTemplate.Spec.Template)
+	case *corev1.ReplicationController:
+		if o.Spec.Template != nil {
+			template(o.Spec.Template)
+		}
+	case *corev1.PodTemplate:
+		template(&o.Template)
+	case *corev1.Secret:
+		secret(o)
+	case *corev1.ConfigMap:
+		values(o.Data)
+		for k, v := range o.BinaryData {
+			o.BinaryData[k] = []byte(text(classifyBytes(v)))
+		}
+	case *corev1.PersistentVolume:
+		persistentVolume(&o.Spec.PersistentVolumeSource)
+	case *corev1.Service:
+		o.Spec.ExternalName = Credential(o.Spec.ExternalName)
+	case *storagev1.StorageClass:
+		credentials(o.Parameters)
+	case *storagev1.VolumeAttributesClass:
+		credentials(o.Parameters)
+	case *storagev1.VolumeAttachment:
+		if inline := o.Spec.Source.InlineVolumeSpec; inline != nil {
+			persistentVolume(&inline.PersistentVolumeSource)
+		}
+	case *networkingv1.Ingress:
+		for i := range o.Spec.Rules {
+			if o.Spec.Rules[i].HTTP == nil {
+				continue
+			}
+			for j := range o.Spec.Rules[i].HTTP.Paths {
+				path := &o.Spec.Rules[i].HTTP.Paths[j].Path
+				*path = Credential(*path)
+			}
+		}
+	case *admissionv1.ValidatingWebhookConfiguration:
+		for i := range o.Webhooks {
+			webhook(&o.Webhooks[i].ClientConfig)
+		}
+	case *admissionv1.MutatingWebhookConfiguration:
+		for i := range o.Webhooks {
+			webhook(&o.Webhooks[i].ClientConfig)
+		}
+	}
+}
+
+func template(t *corev1.PodTemplateSpec) {
+	annotations(t.Annotations)
+	podSpec(&t.Spec)
+}
+
+func secret(s *corev1.Secret) {
+	if s.Data == nil && len(s.StringData) > 0 {
+		s.Data = make(map[string][]byte, len(s.StringData))
+	}
+	for k := range s.StringData {
+		s.Data[k] = nil
+	}
+	for k := range s.Data {
+		s.Data[k] = nil
+	}
+	s.StringData = nil
+}
+
+func persistentVolume(v *corev1.PersistentVolumeSource) {
+	if v.CSI != nil {
+		values(v.CSI.VolumeAttributes)
+	}
+	if v.FlexVolume != nil {
+		values(v.FlexVolume.Options)
+	}
+}
+
+func webhook(c *admissionv1.WebhookClientConfig) {
+	c.CABundle = nil
+	if c.URL != nil && Credential(*c.URL) != *c.URL {
+		redacted := Credential(*c.URL)
+		c.URL = &redacted
+	}
+}
+
+// longestAnnotation is how long an annotation may be to be kept as it is.
+const longestAnnotation = 256
+
+func annotations(m map[string]string) {
+	for k, v := range m {
+		if kept := annotation(v); kept != v {
+			m[k] = kept
+		}
+	}
+}
+
+func annotation(v string) string {
+	if len(v) > longestAnnotation {
+		return Value(v)
+	}
+	return Credential(v)
+}
+
+// credentials replaces the values that are credentials.
+func credentials(m map[string]string) {
+	for k, v := range m {
+		if kept := Credential(v); kept != v {
+			m[k] = kept
+		}
+	}
+}
+
+func classifyBytes(b []byte) bailey.Class {
+	b = b[:min(len(b), Limit+utf8.UTFMax)]
+	if len(b) == 0 {
+		return bailey.ClassEmpty
+	}
+	if !utf8.Valid(b[:max(0, len(b)-utf8.UTFMax)]) {
+		return bailey.ClassOpaque
+	}
+	return Classify(string(b))
+}
+
+// tree redacts an object of a kind that has no type here. The last level may
+// hold a Secret or a pod template under any name, so what is a value in those
+// is one here: env, args, command, data and stringData.
+func tree(m map[string]any) {
+	if meta, ok := m["metadata"].(map[string]any); ok {
+		if notes, ok := meta["annotations"].(map[string]any); ok {
+			for k, v := range notes {
+				if s, ok := v.(string); ok {
+					notes[k] = annotation(s)
+				}
+			}
+		}
+	}
+	for k, v := range m {
+		m[k] = node(k, v)
+	}
+}
+
+func node(key string, v any) any {
+	switch v := v.(type) {
+	case string:
+		return Credential(v)
+	case map[string]any:
+		if key == "data" || key == "stringData" || key == "binaryData" {
+			for k, value := range v {
+				if s, ok := value.(string); ok {
+					v[k] = Value(s)
+				} else {
+					v[k] = node(k, value)
+				}
+			}
+			return v
+		}
+		for k, value := range v {
+			v[k] = node(k, value)
+		}
+	case []any:
+		switch {
+		case key == "args" && allStrings(v):
+			for i := range v {
+				v[i] = argument(v[i].(string))
+			}
+		case key == "command" && allStrings(v):
+			for i, kept := range command(asStrings(v)) {
+				v[i] = kept
+			}
+		case key == "env" || key == "httpHeaders":
+			for i := range v {
+				if entry, ok := v[i].(map[string]any); ok {
+					if s, ok := entry["value"].(string); ok {
+						entry["value"] = Value(s)
+					}
+				}
+				v[i] = node("", v[i])
+			}
+		default:
+			for i := range v {
+				v[i] = node(key, v[i])
+			}
+		}
+	}
+	return v
+}
+
+func allStrings(list []any) bool {
+	for _, v := range list {
+		if _, ok := v.(string); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func asStrings(list []any) []string {
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = v.(string)
+	}
+	return texts
+}
