@@ -1,0 +1,39 @@
+// Command docgen writes the pages of docs/controls from the catalogue. With
+// -check it writes nothing and fails if a page is not up to date.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/internal/docgen"
+)
+
+func main() {
+	check := flag.Bool("check", false, "write nothing; fail if a page is not up to date")
+	root := flag.String("root", ".", "the root of the repository")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "docgen: unexpected argument %q\nhint: docgen -h lists the flags\n", flag.Arg(0))
+		os.Exit(2)
+	}
+	if err := run(*root, *check); err != nil {
+		fmt.Fprintln(os.Stderr, "docgen:", err)
+		os.Exit(1)
+	}
+}
+
+func run(root string, check bool) error {
+	pages := docgen.Pages(controls.All())
+	if !check {
+		return docgen.Write(root, pages)
+	}
+	stale, err := docgen.Stale(root, pages)
+	if err == nil && len(stale) > 0 {
+		err = fmt.Errorf("not up to date with the catalogue: %s\nhint: run make docs and commit the result", strings.Join(stale, ", "))
+	}
+	return err
+}
