@@ -39,6 +39,9 @@ type Diff struct {
 	Added     int
 	Fixed     []Finding
 	Unchanged int
+	// Unseen are older findings about objects that this report did not see:
+	// neither fixed nor found again.
+	Unseen []Finding
 }
 
 // FindRule gives the rule with this ID ("<control>/<rule>") and its control.
