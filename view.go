@@ -93,6 +93,21 @@ func (v *View) Known(k Kind, namespace string) []*Fact {
 	return v.snap.List(k, namespace)
 }
 
+// Held is List for a kind that the medium need not hold: where the rest of the
+// list is outside what this medium reads (ReasonOpenWorld, ReasonNotCollected),
+// the verdict does not become unknown; where it was refused or unreadable, it
+// does. Use it only for facts that can turn a finding into a pass and never a
+// pass into a finding.
+func (v *View) Held(k Kind, namespace string) []*Fact {
+	if !v.record(Read{Kind: k, Namespace: namespace}) {
+		return nil
+	}
+	if m := v.snap.Unseen(k, namespace, ""); m != nil && m.Reason != ReasonOpenWorld && m.Reason != ReasonNotCollected {
+		v.miss(m)
+	}
+	return v.snap.List(k, namespace)
+}
+
 // Derived gives a derived fact, computed once for the snapshot. What its
 // computation did not see, the caller has not seen either.
 func (v *View) Derived(d *Derivation) any {
