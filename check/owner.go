@@ -27,9 +27,12 @@ func ownersOf(s *bailey.Snapshot, f *bailey.Fact) owners {
 			// A mirror pod is owned by its node, which is not where it is written.
 			return o
 		}
-		o.cause = f.Owner
 		owner := s.Get(f.Owner)
-		if owner == nil || f.OwnerUID != "" && owner.UID != "" && f.OwnerUID != owner.UID {
+		if owner != nil && f.OwnerUID != "" && owner.UID != "" && f.OwnerUID != owner.UID {
+			return o // another object has taken the owner's name
+		}
+		o.cause = f.Owner
+		if owner == nil {
 			return o
 		}
 		if owner.Kind.IsPodBearing() {

@@ -1,0 +1,146 @@
+package check_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/check"
+)
+
+// The laws of the ladder, one by one.
+
+func TestMissingFactIsNeverAPass(t *testing.T) {
+	pods := []*bailey.Fact{podFact("shop", "web", false)}
+	seen := judge(t, snapshot(nil, append(pods, namespaceFact("shop", true))...), world, check.Options{})
+	if v := verdict(t, seen, "test/namespaces", cluster); v.Rung != bailey.RungSound {
+		t.Fatalf("with every fact: %+v", v)
+	}
+	forbidden := bailey.Missing{Kind: bailey.KindNamespace, Reason: bailey.ReasonForbidden, Detail: "list namespaces", Hint: "grant it"}
+	r := judge(t, snapshot([]bailey.Missing{forbidden}, pods...), world, check.Options{})
+	v := verdict(t, r, "test/namespaces", inNamespace("shop"))
+	if v.Rung != bailey.RungUnknown || len(v.Coverage.Missing) == 0 || v.Coverage.Missing[0].Reason != bailey.ReasonForbidden || v.Next != "grant it" {
+		t.Errorf("a forbidden read gives %+v", v)
+	}
+	if v.Coverage.Seen >= v.Coverage.Needed {
+		t.Errorf("coverage is %d of %d although a fact is missing", v.Coverage.Seen, v.Coverage.Needed)
+	}
+	if len(r.Findings) != 0 {
+		t.Errorf("a rule that lacked a fact still found %v", r.Findings)
+	}
+	if v := verdict(t, r, "test/pods", cluster); v.Rung != bailey.RungSound {
+		t.Errorf("a control that did not need the fact stands at %s", v.Rung)
+	}
+}
+
+func TestUnlistedKindIsNotSound(t *testing.T) {
+	missing := []bailey.Missing{{Kind: bailey.KindDeployment, Reason: bailey.ReasonForbidden}}
+	r := judge(t, snapshot(missing, podFact("shop", "web", false), namespaceFact("shop", true)), world, check.Options{})
+	for _, scope := range []bailey.Scope{cluster, inNamespace("shop")} {
+		if v := verdict(t, r, "test/pods", scope); v.Rung != bailey.RungUnknown {
+			t.Errorf("Deployments could not be listed, and %s stands at %s", scope, v.Rung)
+		}
+	}
+	// The pod itself was seen and judged.
+	if v := verdict(t, r, "test/pods", workloadScope(bailey.Ref{Kind: bailey.KindPod, Namespace: "shop", Name: "web"})); v.Rung != bailey.RungSound {
+		t.Errorf("the pod stands at %s", v.Rung)
+	}
+}
+
+func TestGapBeatsUnknown(t *testing.T) {
+	missing := []bailey.Missing{{Kind: bailey.KindDeployment, Reason: bailey.ReasonForbidden}}
+	r := judge(t, snapshot(missing, podFact("shop", "web", true)), world, check.Options{})
+	if v := verdict(t, r, "test/pods", cluster); v.Rung != bailey.RungGap {
+		t.Errorf("a finding beside a missing fact gives %s", v.Rung)
+	}
+}
+
+func TestParentStandsWhereWorstChildDoes(t *testing.T) {
+	r := judge(t, snapshot(nil, podFact("a", "good", false), podFact("b", "bad", true)), world, check.Options{})
+	for scope, want := range map[bailey.Scope]bailey.Rung{
+		inNamespace("a"): bailey.RungSound, inNamespace("b"): bailey.RungGap, cluster: bailey.RungGap,
+	} {
+		if v := verdict(t, r, "test/pods", scope); v.Rung != want {
+			t.Errorf("%s stands at %s, want %s", scope, v.Rung, want)
+		}
+	}
+}
+
+func TestControlWithoutRulesIsUnknown(t *testing.T) {
+	r := judge(t, snapshot(nil, podFact("a", "good", false)), world, check.Options{})
+	if v := verdict(t, r, "test/empty", cluster); v.Rung != bailey.RungUnknown || !strings.Contains(v.Next, "does not check") {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestEvidence(t *testing.T) {
+	x := &bailey.Experiment{Name: "try", Danger: bailey.DangerDryRun, Window: 24 * time.Hour}
+	control := &bailey.Control{ID: "test/tried", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{badPod}, Experiments: []*bailey.Experiment{x}}
+	evidence := func(at time.Time, held, broken, inconclusive int) bailey.Evidence {
+		return bailey.Evidence{Control: "test/tried", Experiment: "try", Scope: inNamespace("a"), At: at,
+			Held: held, Broken: broken, Inconclusive: inconclusive, Tried: held + broken + inconclusive}
+	}
+	hour, week := now.Add(-time.Hour), now.Add(-7*24*time.Hour)
+	for name, c := range map[string]struct {
+		bad      bool
+		evidence []bailey.Evidence
+		want     bailey.Rung
+	}{
+		"held":                              {false, []bailey.Evidence{evidence(hour, 16, 0, 0)}, bailey.RungProven},
+		"no evidence":                       {false, nil, bailey.RungSound},
+		"stale":                             {false, []bailey.Evidence{evidence(week, 16, 0, 0)}, bailey.RungSound},
+		"from the future":                   {false, []bailey.Evidence{evidence(now.Add(time.Hour), 16, 0, 0)}, bailey.RungSound},
+		"one try inconclusive":              {false, []bailey.Evidence{evidence(hour, 15, 0, 1)}, bailey.RungSound},
+		"nothing tried":                     {false, []bailey.Evidence{evidence(hour, 0, 0, 0)}, bailey.RungSound},
+		"broken outweighs clean rules":      {false, []bailey.Evidence{evidence(hour, 15, 1, 0)}, bailey.RungGap},
+		"broken outweighs what held before": {false, []bailey.Evidence{evidence(hour, 16, 0, 0), evidence(hour, 0, 1, 0)}, bailey.RungGap},
+		"held on what is not sound":         {true, []bailey.Evidence{evidence(hour, 16, 0, 0)}, bailey.RungGap},
+	} {
+		r := judge(t, snapshot(nil, podFact("a", "web", c.bad)), []*bailey.Control{control}, check.Options{Evidence: c.evidence})
+		for _, scope := range []bailey.Scope{inNamespace("a"), workloadScope(bailey.Ref{Kind: bailey.KindPod, Namespace: "a", Name: "web"})} {
+			if v := verdict(t, r, "test/tried", scope); v.Rung != c.want {
+				t.Errorf("%s: %s stands at %s, want %s", name, scope, v.Rung, c.want)
+			}
+		}
+	}
+	// Evidence for one namespace says nothing of another.
+	r := judge(t, snapshot(nil, podFact("a", "web", false), podFact("b", "web", false)), []*bailey.Control{control},
+		check.Options{Evidence: []bailey.Evidence{evidence(hour, 16, 0, 0)}})
+	if v := verdict(t, r, "test/tried", cluster); v.Rung != bailey.RungSound {
+		t.Errorf("half the namespaces proven gives %s for the cluster", v.Rung)
+	}
+}
+
+func TestGuarded(t *testing.T) {
+	guard := &bailey.Guard{Name: "label", Scope: bailey.ScopeNamespace, Covers: []*bailey.Rule{badPod}, Needs: []bailey.Kind{bailey.KindNamespace},
+		Present: func(v *bailey.View, scope bailey.Ref) bailey.Presence {
+			ns, ok := bailey.As[*namespace](v.Get(bailey.KindNamespace, "", scope.Name))
+			return bailey.Presence{InPlace: ok && ns.labelled}
+		}}
+	control := &bailey.Control{ID: "test/guarded", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{badPod}, Guards: []*bailey.Guard{guard}}
+	s := snapshot(nil, podFact("a", "web", false), podFact("b", "web", false), namespaceFact("a", true), namespaceFact("b", false))
+	r := judge(t, s, []*bailey.Control{control}, check.Options{})
+	for scope, want := range map[bailey.Scope]bailey.Rung{
+		inNamespace("a"): bailey.RungGuarded, inNamespace("b"): bailey.RungSound, cluster: bailey.RungSound,
+	} {
+		if v := verdict(t, r, "test/guarded", scope); v.Rung != want {
+			t.Errorf("%s stands at %s, want %s", scope, v.Rung, want)
+		}
+	}
+}
+
+func TestDefectOfARuleIsUnknown(t *testing.T) {
+	panics := &bailey.Rule{Name: "panics", On: []bailey.Kind{bailey.KindPod}, Check: func(*bailey.View, *bailey.Fact) []bailey.Finding { panic("oh") }}
+	sneaks := &bailey.Rule{Name: "sneaks", On: []bailey.Kind{bailey.KindPod}, Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
+		v.List(bailey.KindService, f.Namespace)
+		return nil
+	}}
+	for _, rule := range []*bailey.Rule{panics, sneaks} {
+		control := &bailey.Control{ID: "test/defect", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{rule}}
+		r := judge(t, snapshot(nil, podFact("a", "web", false)), []*bailey.Control{control}, check.Options{})
+		if v := verdict(t, r, "test/defect", cluster); v.Rung != bailey.RungUnknown {
+			t.Errorf("rule %s gives %s", rule.Name, v.Rung)
+		}
+	}
+}

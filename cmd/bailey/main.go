@@ -1,0 +1,18 @@
+// Command bailey checks, enforces and proves the controls of cloud native
+// security on a Kubernetes platform. Installed as kubectl-bailey it is also
+// the kubectl plugin "kubectl bailey".
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

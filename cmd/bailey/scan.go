@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/check"
+	"github.com/baileyhq/bailey/collect/saved"
+	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/report"
+)
+
+// judgeFlags say how a snapshot is judged and when that fails.
+type judgeFlags struct {
+	controls      []string
+	baseline      string
+	failOn        string
+	failOnUnknown bool
+	outputs       []string
+	all           bool
+}
+
+func (j *judgeFlags) register(c *cobra.Command) {
+	f := c.Flags()
+	f.StringSliceVarP(&j.controls, "control", "c", nil, "only these controls, like compute/pod-security or compute/*")
+	f.StringVar(&j.baseline, "baseline", "", "accept the findings of this file (see bailey baseline)")
+	f.StringVar(&j.failOn, "fail-on", "", "exit 1 for findings at or over: info, low, medium, high, critical, or none (default: high)")
+	f.BoolVar(&j.failOnUnknown, "fail-on-unknown", false, "exit 1 too when a fact that a rule needs was not seen")
+	f.StringArrayVarP(&j.outputs, "output", "o", nil, "text, json, sarif, junit, markdown, github or html; FORMAT=FILE, several times")
+	f.BoolVarP(&j.all, "all", "a", false, "show every finding and object, with the commands that fix them")
+}
+
+func (a *app) scanCommand() *cobra.Command {
+	var t targetFlags
+	var j judgeFlags
+	var diff, save string
+	c := &cobra.Command{
+		Use:   "scan [TARGET...]",
+		Short: "Judge a cluster, or a folder of manifests",
+		Long:  "Scan reads a cluster or files, runs every rule, and says what is wrong, what to\nfix first, where each control stands, and what was not seen." + targetHelp,
+		Example: `  bailey scan
+  bailey scan ./deploy -o sarif=bailey.sarif
+  helm template . | bailey scan -
+  bailey scan --diff yesterday.json`,
+		RunE: func(c *cobra.Command, targets []string) error {
+			return a.scan(c.Context(), &t, &j, targets, diff, save)
+		},
+	}
+	t.register(c)
+	j.register(c)
+	c.Flags().StringVar(&diff, "diff", "", "show only what is new since this JSON result or snapshot")
+	c.Flags().StringVar(&save, "save", "", "save the snapshot that was judged to this file")
+	return c
+}
+
+func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, targets []string, diff, save string) error {
+	outputs, err := parseOutputs(j.outputs)
+	if err != nil {
+		return err
+	}
+	conf, err := t.load()
+	if err != nil {
+		return err
+	}
+	failOn, err := j.threshold(conf)
+	if err != nil {
+		return err
+	}
+	chosen, options, err := j.options(conf)
+	if err != nil {
+		return err
+	}
+	started := a.now()
+	s, err := a.snapshot(ctx, t, targets)
+	if err != nil {
+		return err
+	}
+	r, err := check.Judge(ctx, s, chosen, options)
+	if err != nil {
+		return err
+	}
+	r.Took = a.now().Sub(started)
+	if save != "" {
+		if err := saved.WriteFile(save, s); err != nil {
+			return err
+		}
+	}
+	if diff != "" {
+		old, err := a.oldReport(ctx, diff, chosen, options)
+		if err != nil {
+			return err
+		}
+		r = report.Compare(old, r)
+	}
+	command := strings.TrimSpace("bailey scan " + strings.Join(targets, " "))
+	if err := a.write(outputs, r, a.reportOptions(j, failOn, command)); err != nil {
+		return err
+	}
+	return verdictOf(r, failOn, j.failOnUnknown || conf.FailOnUnknown)
+}
+
+func (a *app) reportOptions(j *judgeFlags, failOn bailey.Severity, command string) report.Options {
+	dir, _ := os.Getwd()
+	return report.Options{Verbose: j.all, FailOn: failOn, Command: command, Version: version, Dir: dir}
+}
+
+// threshold is the severity from which findings fail the run.
+func (j *judgeFlags) threshold(conf *config) (bailey.Severity, error) {
+	for _, name := range []string{j.failOn, conf.FailOn} {
+		if name != "" {
+			s, err := bailey.ParseSeverity(name)
+			if err != nil {
+				return 0, usageError("--fail-on: %w", err)
+			}
+			return s, nil
+		}
+	}
+	return bailey.SeverityHigh, nil
+}
+
+// options gathers the controls asked for, the waivers and the baseline.
+func (j *judgeFlags) options(conf *config) ([]*bailey.Control, check.Options, error) {
+	var o check.Options
+	chosen, err := chooseControls(j.controls)
+	if err != nil {
+		return nil, o, err
+	}
+	if o.Waivers, err = conf.waivers(); err != nil {
+		return nil, o, err
+	}
+	path := j.baseline
+	if path == "" && conf.Baseline != "" {
+		path = conf.relative(conf.Baseline)
+	}
+	if path != "" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, o, usageError("the baseline could not be read: %w\nhint: `bailey baseline` writes one", err)
+		}
+		defer f.Close()
+		if o.Baseline, err = check.ReadBaseline(f); err != nil {
+			return nil, o, usageError("%s: %w", path, err)
+		}
+	}
+	return chosen, o, nil
+}
+
+// chooseControls gives the controls that the names stand for, or all of them.
+func chooseControls(names []string) ([]*bailey.Control, error) {
+	all := controls.All()
+	if len(names) == 0 {
+		return all, nil
+	}
+	wanted := map[string]bool{}
+	for _, name := range names {
+		found := false
+		area, isArea := strings.CutSuffix(name, "/*")
+		for _, c := range all {
+			if c.ID == name || isArea && c.Area() == area {
+				wanted[c.ID] = true
+				found = true
+			}
+		}
+		if !found {
+			return nil, usageError("there is no control %q\nhint: `bailey controls` lists them; an area is written like compute/*", name)
+		}
+	}
+	var chosen []*bailey.Control
+	for _, c := range all {
+		if wanted[c.ID] {
+			chosen = append(chosen, c)
+		}
+	}
+	return chosen, nil
+}
+
+// oldReport reads what --diff compares with: a JSON result, or a snapshot,
+// which is judged by today's rules.
+func (a *app) oldReport(ctx context.Context, path string, chosen []*bailey.Control, o check.Options) (*bailey.Report, error) {
+	if isSnapshot(path) {
+		s, err := saved.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		return check.Judge(ctx, s, chosen, o)
+	}
+	return readResult(path)
+}
+
+func readResult(path string) (*bailey.Report, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usageError("%w\nhint: a result is what `bailey scan -o json=FILE` writes", err)
+	}
+	defer f.Close()
+	r, err := report.ReadJSON(f)
+	if err != nil {
+		return nil, usageError("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// verdictOf turns a report into the exit code.
+func verdictOf(r *bailey.Report, failOn bailey.Severity, unknownFails bool) error {
+	if report.Failing(r, failOn) > 0 {
+		return &exitError{code: exitFindings}
+	}
+	if unknownFails && r.Coverage.Seen < r.Coverage.Needed {
+		return &exitError{code: exitFindings}
+	}
+	return nil
+}
+
+func (a *app) reportCommand() *cobra.Command {
+	var j judgeFlags
+	c := &cobra.Command{
+		Use:     "report RESULT",
+		Short:   "Show a saved JSON result in any format",
+		Example: "  bailey scan -o json=result.json\n  bailey report result.json -o html=result.html",
+		Args:    exactArgs(1, "the JSON result of a scan"),
+		RunE: func(c *cobra.Command, args []string) error {
+			outputs, err := parseOutputs(j.outputs)
+			if err != nil {
+				return err
+			}
+			r, err := readResult(args[0])
+			if err != nil {
+				return err
+			}
+			r.Controls = controls.All()
+			return a.write(outputs, r, a.reportOptions(&j, bailey.SeverityNone, "bailey report "+args[0]))
+		},
+	}
+	c.Flags().StringArrayVarP(&j.outputs, "output", "o", nil, "text, json, sarif, junit, markdown, github or html; FORMAT=FILE, several times")
+	c.Flags().BoolVarP(&j.all, "all", "a", false, "show every finding and object")
+	c.AddCommand(&cobra.Command{
+		Use: "schema", Short: "Print the JSON Schema of -o json", Args: exactArgs(0, ""),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := a.stdout.Write(report.Schema())
+			return err
+		},
+	})
+	return c
+}
+
+func (a *app) baselineCommand() *cobra.Command {
+	var t targetFlags
+	var path string
+	c := &cobra.Command{
+		Use:   "baseline [TARGET...]",
+		Short: "Accept today's findings, so that scans fail on new ones only",
+		Long:  "Baseline writes the identities of today's findings to a file. A scan with\n--baseline FILE, or baseline: FILE in bailey.yaml, still shows them and does not\nfail on them." + targetHelp,
+		RunE: func(c *cobra.Command, targets []string) error {
+			conf, err := t.load()
+			if err != nil {
+				return err
+			}
+			waivers, err := conf.waivers()
+			if err != nil {
+				return err
+			}
+			s, err := a.snapshot(c.Context(), &t, targets)
+			if err != nil {
+				return err
+			}
+			r, err := check.Judge(c.Context(), s, controls.All(), check.Options{Waivers: waivers})
+			if err != nil {
+				return err
+			}
+			if err := writeFile(path, 0o644, func(w io.Writer) error { return check.WriteBaseline(w, r) }); err != nil {
+				return err
+			}
+			accepted := 0
+			for i := range r.Findings {
+				if r.Findings[i].Waiver == nil {
+					accepted++
+				}
+			}
+			fmt.Fprintf(a.stdout, "%s accepts %d findings. Use it with: %s --baseline %s\n", path, accepted, strings.TrimSpace("bailey scan "+strings.Join(targets, " ")), path)
+			return nil
+		},
+	}
+	t.register(c)
+	c.Flags().StringVarP(&path, "output", "o", "bailey-baseline.json", "the file to write")
+	return c
+}
+
+// exactArgs is cobra.ExactArgs with an error that says what is wanted.
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			if n == 0 {
+				return usageError("%s takes no argument", c.CommandPath())
+			}
+			return usageError("%s wants %s\nhint: %s --help", c.CommandPath(), what, c.CommandPath())
+		}
+		return nil
+	}
+}

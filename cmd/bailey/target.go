@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/collect/manifests"
+	"github.com/baileyhq/bailey/collect/saved"
+)
+
+// targetFlags say what to read and how.
+type targetFlags struct {
+	config      string
+	kubeconfig  string
+	context     string
+	namespaces  []string
+	version     string
+	values      []string
+	sets        []string
+	configz     bool
+	loadedState *config
+}
+
+const targetHelp = `
+A TARGET is a folder, a file, a Helm chart, a kustomization, a saved snapshot,
+or - for standard input. Without one, the current cluster is read.`
+
+func (t *targetFlags) register(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&t.config, "config", "", "the configuration (default: bailey.yaml, looked for upwards)")
+	f.StringVar(&t.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: as kubectl)")
+	f.StringVar(&t.context, "context", "", "context of the kubeconfig")
+	f.StringSliceVarP(&t.namespaces, "namespace", "n", nil, "cluster: only these namespaces; files: the first is the default namespace")
+	f.StringVar(&t.version, "kubernetes-version", "", "judge files at this version, like 1.36 (default: "+bailey.LatestVersion.String()+")")
+	f.StringSliceVarP(&t.values, "values", "f", nil, "values files for Helm charts")
+	f.StringArrayVar(&t.sets, "set", nil, "values for Helm charts, like image.tag=1.2")
+	f.BoolVar(&t.configz, "kubelet-configz", false, "read each kubelet's configuration from the kubelet (needs nodes/configz)")
+}
+
+// load reads the configuration once.
+func (t *targetFlags) load() (*config, error) {
+	if t.loadedState == nil {
+		c, err := loadConfig(t.config)
+		if err != nil {
+			return nil, err
+		}
+		t.loadedState = c
+	}
+	return t.loadedState, nil
+}
+
+// snapshot reads the targets. Nothing read is an error of its own.
+func (a *app) snapshot(ctx context.Context, t *targetFlags, targets []string) (*bailey.Snapshot, error) {
+	conf, err := t.load()
+	if err != nil {
+		return nil, err
+	}
+	p := a.newProgress()
+	defer p.end()
+	var s *bailey.Snapshot
+	switch {
+	case len(targets) == 0:
+		s, err = kube.Collect(ctx, kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Namespaces: t.namespaces,
+			KubeletConfigz: t.configz, Version: version, Progress: p.step})
+	case t.context != "" || t.kubeconfig != "":
+		return nil, usageError("--context and --kubeconfig choose a cluster, and %s is a file\nhint: leave out one of the two", targets[0])
+	case len(targets) == 1 && isSnapshot(targets[0]):
+		p.step(0, 1, "reading "+targets[0])
+		s, err = saved.ReadFile(targets[0])
+	default:
+		s, err = a.manifests(ctx, t, conf, targets)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.Len() == 0 {
+		return nil, nothingScanned(s)
+	}
+	return s, nil
+}
+
+func (a *app) manifests(ctx context.Context, t *targetFlags, conf *config, targets []string) (*bailey.Snapshot, error) {
+	for _, target := range targets {
+		if isSnapshot(target) {
+			return nil, usageError("%s is a snapshot, which is read by itself\nhint: scan it alone", target)
+		}
+		if target == "-" {
+			continue
+		}
+		if _, err := os.Stat(target); err != nil {
+			return nil, usageError("%s cannot be read: %w\nhint: a TARGET is a path, or nothing for the current cluster; a context is chosen by --context", target, errors.Unwrap(err))
+		}
+	}
+	complete, err := conf.complete()
+	if err != nil {
+		return nil, err
+	}
+	o := manifests.Options{Stdin: a.stdin, Values: t.values, Set: t.sets, Complete: complete}
+	if len(t.namespaces) > 0 {
+		o.Namespace = t.namespaces[0]
+	}
+	for _, text := range []string{t.version, conf.KubernetesVersion} {
+		if text == "" {
+			continue
+		}
+		if o.KubeVersion, err = bailey.ParseVersion(text); err != nil {
+			return nil, &exitError{exitUsage, err}
+		}
+		break
+	}
+	o.At = a.now()
+	return manifests.Collect(ctx, targets, o)
+}
+
+// nothingScanned says what there was in the place of objects.
+func nothingScanned(s *bailey.Snapshot) error {
+	text := "nothing was scanned"
+	for _, target := range s.Meta.Targets {
+		text += fmt.Sprintf("\n  %s: no Kubernetes object in it", target.Name)
+		for _, skip := range target.Skipped[:min(len(target.Skipped), 5)] {
+			text += fmt.Sprintf("\n    %s: %s", skip.What, skip.Why)
+		}
+	}
+	return &exitError{exitNothing, errors.New(text + "\nhint: a result needs at least one object; is it the right path, and does the identity have the rights?")}
+}
+
+// isSnapshot reports whether the path is a file that `bailey snapshot save` wrote.
+func isSnapshot(path string) bool {
+	if path == "-" {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	magic := make([]byte, 4)
+	_, err = io.ReadFull(f, magic)
+	return err == nil && string(magic) == "\x28\xb5\x2f\xfd" // a zstd frame, RFC 8878
+}
