@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/object"
 )
 
 // message is what the types of k8s.io/api are.
@@ -292,24 +293,28 @@ func appendObject(to []byte, content any) ([]byte, error) {
 }
 
 // envelopeOf reads what a fact says of its object out of the object, in the way
-// in which collectors do.
+// in which object.Fact does.
 func envelopeOf(content any) envelope {
 	switch o := content.(type) {
 	case message:
 		e := envelope{Namespace: o.GetNamespace(), Name: o.GetName(), UID: string(o.GetUID()), Labels: o.GetLabels()}
 		if c := metav1.GetControllerOfNoCopy(o); c != nil {
-			e.Owner = bailey.Ref{Kind: bailey.KindOf(c.APIVersion, c.Kind), Namespace: e.Namespace, Name: c.Name}
-			e.OwnerUID = string(c.UID)
+			e.Owner, e.OwnerUID = bailey.Ref{Kind: object.KindOf(c.APIVersion, c.Kind), Namespace: e.Namespace, Name: c.Name}, string(c.UID)
+			if e.Owner.Kind == bailey.KindNode { // of a static pod; the rare other cluster-wide owners are written down
+				e.Owner.Namespace = ""
+			}
 		}
 		return e
 	case map[string]any:
 		meta, _ := o["metadata"].(map[string]any)
 		text := func(key string) string { s, _ := meta[key].(string); return s }
 		e := envelope{Namespace: text("namespace"), Name: text("name"), UID: text("uid")}
-		if labels, ok := meta["labels"].(map[string]any); ok {
+		if labels, ok := meta["labels"].(map[string]any); ok && len(labels) > 0 {
 			e.Labels = make(map[string]string, len(labels))
 			for k, v := range labels {
-				e.Labels[k], _ = v.(string)
+				if s, ok := v.(string); ok {
+					e.Labels[k] = s
+				}
 			}
 		}
 		return e
