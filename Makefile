@@ -1,0 +1,78 @@
+# Every target prints what it does and how long it takes on a machine of 2
+# cores. The first one that needs the control plane builds it: about 10 minutes,
+# once; the result is kept in the user's cache folder.
+
+GO          ?= go
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS      = -s -w -X main.version=$(VERSION)
+FUZZTIME    ?= 10m
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# Packages without input or output: they run under the race detector.
+PURE = . ./check/... ./controls/... ./derive/... ./report/... ./collect/object/... ./collect/redact/...
+
+.PHONY: build up down test check lint race vuln generated soak bench fuzz docs clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## build bin/bailey (1 to 3 minutes the first time)
+	@echo "building bin/bailey (seconds; 1 to 3 minutes the first time) ..."
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/bailey ./cmd/bailey
+
+up: build ## start a control plane, load the sample platform, scan it (20 seconds, once built)
+	@bin/bailey up --load testdata/platform
+
+down: build ## stop what make up started
+	@bin/bailey down
+
+test: ## run the tests against a real control plane (5 minutes, once built)
+	@echo "testing (5 minutes; 10 more the first time, to build the control plane) ..."
+	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -timeout 20m ./...
+
+check: lint generated test race vuln ## everything that CI runs (15 minutes, once built)
+	@echo "make check: all passed"
+
+lint:
+	@echo "gofmt, go vet, staticcheck (1 to 5 minutes) ..."
+	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change:"; echo "$$files"; exit 1; }
+	@$(GO) vet ./...
+	@$(GO) run $(STATICCHECK) ./...
+
+generated:
+	@echo "generated files are up to date? (seconds) ..."
+	@$(GO) mod tidy -diff
+	@$(GO) run ./internal/docgen/cmd/docgen -check
+
+race:
+	@echo "race detector on the pure packages (3 minutes) ..."
+	@$(GO) test -race -short -timeout 20m $(PURE)
+
+vuln:
+	@echo "govulncheck, where its data can be reached (1 minute) ..."
+	@out=$$(timeout 300 $(GO) run $(GOVULNCHECK) ./... 2>&1); code=$$?; \
+	if [ $$code -ne 0 ] && echo "$$out" | grep -qiE 'vuln\.go\.dev|no such host|connection refused|i/o timeout|forbidden|dial tcp'; then \
+		echo "  skipped: the vulnerability data could not be reached"; \
+	else echo "$$out" | tail -n 40; exit $$code; fi
+
+fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "fuzzing $$pkg $$target for $(FUZZTIME) ..."; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; done
+
+bench: build ## measure, and print ratios and growth curves (5 minutes)
+	@echo "measuring (5 minutes on an idle machine) ..."
+	@$(GO) run ./bench -bailey bin/bailey
+
+soak: ## the long tests: every fuzz target, the tests ten times over (hours)
+	@$(MAKE) fuzz
+	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -count 10 -timeout 3h ./...
+
+docs: ## write the generated pages of docs/ anew
+	@$(GO) run ./internal/docgen/cmd/docgen
+
+clean: ## remove what make built here
+	rm -rf bin dist

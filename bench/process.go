@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A measurement that must have a process of its own, for its peak memory, runs
+// this program again with these variables set.
+const (
+	childVariable = "BAILEY_BENCH_CHILD"
+	childArgument = "BAILEY_BENCH_ARGUMENT"
+)
+
+var children = map[string]func(arg string) error{
+	"parse": parseChild,
+	"judge": judgeChild,
+}
+
+// cost is what one process took.
+type cost struct {
+	wall, cpu time.Duration
+	peak      int64 // bytes, resident
+	out       string
+}
+
+// measure runs a command and gives its cost. A non-zero exit is an error but
+// for 1, which is how a scan says that there are findings.
+func measure(cmd *exec.Cmd) (cost, error) {
+	var out, errors bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errors
+	start := time.Now()
+	err := cmd.Run()
+	wall := time.Since(start)
+	if err != nil && (cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 || errors.Len() > 0) {
+		return cost{}, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, errors.String())
+	}
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	return cost{wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), usage.Maxrss << 10, out.String()}, nil
+}
+
+// best repeats a command and gives the run with the least wall time: what else
+// the machine does only adds.
+func best(times int, command func() *exec.Cmd) (cost, error) {
+	var least cost
+	for i := range times {
+		c, err := measure(command())
+		if err != nil {
+			return cost{}, err
+		}
+		if i == 0 || c.wall < least.wall {
+			least = c
+		}
+	}
+	return least, nil
+}
+
+// again is a command that runs this program for one child measurement.
+func again(child, arg string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), childVariable+"="+child, childArgument+"="+arg)
+	return cmd
+}
+
+// cpuTime is the processor time that this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func mib(bytes int64) string { return fmt.Sprintf("%d MiB", bytes>>20) }
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)) }
