@@ -34,9 +34,9 @@ type Changed struct {
 	Fields []string
 }
 
-// Diff compares two snapshots object by object. What every write changes, the
-// resource version and the generation, does not count, and neither does the
-// API version that an object was read in if its content is the same.
+// Diff compares two snapshots object by object. Where an object was read, and in
+// which API version, does not count as long as its content is the same. Like
+// Write, it must have the snapshots for itself.
 func Diff(old, new *bailey.Snapshot) Changes {
 	var c Changes
 	kinds := append(old.Kinds(), new.Kinds()...)
@@ -110,9 +110,6 @@ func differences(a, b *bailey.Fact) []string {
 			continue
 		}
 		for inner := range union(x, y) {
-			if key == "metadata" && (inner == "resourceVersion" || inner == "generation") {
-				continue
-			}
 			if !reflect.DeepEqual(x[inner], y[inner]) {
 				paths = append(paths, key+step(inner))
 			}

@@ -74,6 +74,9 @@ func WriteFile(path string, s *bailey.Snapshot) (err error) {
 // Write encodes the snapshot. It fails when w does, on a fact of a type that no
 // collector makes, and on one that holds a secret: a Secret with its values, or
 // a last-applied annotation. The facts themselves are expected to be redacted.
+//
+// Nothing else may read the snapshot meanwhile: to encode a resource.Quantity
+// is to cache its text inside it.
 func Write(w io.Writer, s *bailey.Snapshot) error {
 	if _, err := w.Write(frameMark); err != nil {
 		return err
