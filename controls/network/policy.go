@@ -39,9 +39,9 @@ A policy object says what was asked for. Whether the network plugin enforces it 
 		ref.ATTACK("T1046"),
 	},
 
-	Rules: nil,
+	Rules: policyRules,
 
-	Guards: nil,
+	Guards: policyGuards,
 
 	Experiments: nil,
 }
