@@ -38,9 +38,9 @@ be admitted.`,
 		ref.ATTACK("T1611"),
 	},
 
-	Rules: nil,
+	Rules: podSecurityRules,
 
-	Guards: nil,
+	Guards: podSecurityGuards,
 
-	Experiments: nil,
+	Experiments: podSecurityExperiments,
 }

@@ -36,7 +36,7 @@ runtime configuration, which the Kubernetes API does not show.`,
 		ref.ATTACK("T1068"),
 	},
 
-	Rules: nil,
+	Rules: sandboxRules,
 
 	Guards: nil,
 

@@ -38,7 +38,7 @@ that AppArmor or SELinux denies; each must fail.`,
 		ref.ATTACK("T1611"),
 	},
 
-	Rules: nil,
+	Rules: syscallsRules,
 
 	Guards: nil,
 

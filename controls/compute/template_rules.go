@@ -1,0 +1,174 @@
+package compute
+
+import (
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/derive/workload"
+)
+
+// violation is one thing that is wrong with a pod template, and what puts it right.
+type violation struct {
+	bailey.Finding
+	// patch gives the operations that silence the finding, for the object as it
+	// is. Nil where a person must decide what to do.
+	patch func() []bailey.PatchOp
+	// note says what to know before the patch is applied.
+	note string
+}
+
+// templateRule completes a rule that judges pod templates. find gives what is
+// wrong with one; it returns nil, and allocates nothing, where nothing is.
+// The rule's Fix is the violations' patches.
+func templateRule(r bailey.Rule, find func(*bailey.View, workload.Workload) []violation) *bailey.Rule {
+	r.On = bailey.PodBearing
+	r.Check = func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
+		w, ok := workload.Of(f)
+		if !ok {
+			return nil
+		}
+		found := find(v, w)
+		if len(found) == 0 {
+			return nil
+		}
+		findings := make([]bailey.Finding, len(found))
+		for i := range found {
+			findings[i] = found[i].Finding
+		}
+		return findings
+	}
+	r.Fix = func(v *bailey.View, f *bailey.Fact, finding bailey.Finding) []bailey.Change {
+		w, ok := workload.Of(f)
+		if !ok {
+			return nil
+		}
+		for _, x := range find(v, w) {
+			if x.Field == finding.Field && x.Message == finding.Message && x.patch != nil {
+				return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Patch: x.patch(), Note: immutableNote(f, x.note)}}
+			}
+		}
+		return nil
+	}
+	return &r
+}
+
+// immutableNote adds to the note that a live object cannot be patched in place:
+// the API server lets nobody change the containers of a pod or of a Job.
+func immutableNote(f *bailey.Fact, note string) string {
+	if f.UID == "" || f.Kind != bailey.KindPod && f.Kind != bailey.KindJob {
+		return note
+	}
+	if note != "" {
+		note += " "
+	}
+	return note + "A " + f.Kind.Short() + " that exists cannot be changed so: delete it and create it anew."
+}
+
+// podFinding is a finding about a field of the pod spec (".hostPID").
+func podFinding(w workload.Workload, suffix, message string) bailey.Finding {
+	return bailey.Finding{Field: w.Path + suffix, Message: message}
+}
+
+// annotationFinding is a finding about an annotation of the pods.
+func annotationFinding(w workload.Workload, key, message string) bailey.Finding {
+	return bailey.Finding{Field: w.MetaPath + ".annotations[" + key + "]", Message: message}
+}
+
+// label names a container as people say it: init container "migrate".
+func label(c workload.Container) string {
+	kind := "container "
+	switch {
+	case c.Sidecar:
+		kind = "sidecar "
+	case c.Type == workload.Init:
+		kind = "init container "
+	case c.Type == workload.Ephemeral:
+		kind = "ephemeral container "
+	}
+	return kind + strconv.Quote(c.Name)
+}
+
+// labels names several containers: containers "web", "log".
+func labels(cs []workload.Container) string {
+	if len(cs) == 1 {
+		return label(cs[0])
+	}
+	names := make([]string, len(cs))
+	for i, c := range cs {
+		names[i] = strconv.Quote(c.Name)
+	}
+	return "containers " + strings.Join(names, ", ")
+}
+
+// isPrivileged reports whether the container is privileged. Such a container
+// has every capability and no seccomp filter, AppArmor profile or masked /proc,
+// whatever else is written: rules about those say nothing more about it.
+func isPrivileged(c *corev1.Container) bool {
+	return c.SecurityContext != nil && c.SecurityContext.Privileged != nil && *c.SecurityContext.Privileged
+}
+
+// isWindows reports whether the pod says that it is for Windows.
+func isWindows(s *corev1.PodSpec) bool {
+	return s.OS != nil && s.OS.Name == corev1.Windows
+}
+
+// anyContainer reports whether the predicate holds for a container of any type.
+func anyContainer(s *corev1.PodSpec, is func(*corev1.Container) bool) bool {
+	for i := range s.InitContainers {
+		if is(&s.InitContainers[i]) {
+			return true
+		}
+	}
+	for i := range s.Containers {
+		if is(&s.Containers[i]) {
+			return true
+		}
+	}
+	for i := range s.EphemeralContainers {
+		if is((*corev1.Container)(&s.EphemeralContainers[i].EphemeralContainerCommon)) {
+			return true
+		}
+	}
+	return false
+}
+
+func add(pointer string, value any) bailey.PatchOp {
+	return bailey.PatchOp{Op: "add", Path: pointer, Value: value}
+}
+
+func remove(pointer string) []bailey.PatchOp {
+	return []bailey.PatchOp{{Op: "remove", Path: pointer}}
+}
+
+// setContainer sets a field of the container's security context. An operation
+// for the parent comes first where there is none, as an operation of its own:
+// whoever joins the fixes of one object drops the repeated ones.
+func setContainer(c workload.Container, field string, value any) []bailey.PatchOp {
+	var ops []bailey.PatchOp
+	if c.SecurityContext == nil {
+		ops = append(ops, add(c.Pointer("/securityContext"), map[string]any{}))
+	}
+	return append(ops, add(c.Pointer("/securityContext/"+field), value))
+}
+
+// setPod sets a field of the pod's security context.
+func setPod(w workload.Workload, field string, value any) []bailey.PatchOp {
+	var ops []bailey.PatchOp
+	if w.Spec.SecurityContext == nil {
+		ops = append(ops, add(w.Pointer+"/securityContext", map[string]any{}))
+	}
+	return append(ops, add(w.Pointer+"/securityContext/"+field, value))
+}
+
+// removeAnnotation removes an annotation of the pods.
+func removeAnnotation(w workload.Workload, key string) []bailey.PatchOp {
+	return remove(w.MetaPointer + "/annotations/" + escapePointer(key))
+}
+
+// escapePointer writes a key as one part of a JSON pointer (RFC 6901).
+func escapePointer(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+}
