@@ -1,9 +1,0 @@
-package kube
-
-import (
-	"testing"
-
-	"github.com/baileyhq/bailey/devcluster/devclustertest"
-)
-
-func TestMain(m *testing.M) { devclustertest.Main(m) }

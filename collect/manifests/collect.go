@@ -1,0 +1,195 @@
+// Package manifests reads Kubernetes objects from files: YAML and JSON, folders
+// of them, standard input, Helm charts and kustomizations.
+//
+// # What a folder means
+//
+// A folder named as a target that is a chart (it holds Chart.yaml) or a
+// kustomization is rendered, and nothing else in it is read. Any other folder
+// is walked: files that end in .yaml, .yml and .json are read; each chart in it
+// is rendered with its default values; of the kustomizations in it those are
+// built that no other one in it refers to, as overlays are and bases are not. A
+// file that a kustomization reads is part of that kustomization and is not read
+// by itself. Hidden files, hidden folders and node_modules are left out.
+//
+// # What is seen
+//
+// A folder is taken to be complete for the kinds that ship with applications
+// and open for the platform's: see Coverage.
+package manifests
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/object"
+)
+
+// Options are how to read files. The zero Options are usable.
+type Options struct {
+	// Namespace is where objects go that name none; "default" if empty.
+	Namespace string
+	// Version is the Kubernetes version that the files are meant for; if zero,
+	// bailey.LatestVersion is assumed, and the snapshot says so.
+	Version bailey.Version
+	// Complete are kinds of which the targets hold all objects, beyond those of
+	// which a folder always does.
+	Complete []bailey.Kind
+	// Values are files of Helm values, later ones winning, and Set are
+	// assignments as helm's --set takes them. They apply to charts that are
+	// targets themselves, not to those found in a walk.
+	Values, Set []string
+	// Release is the name that charts are rendered under; the chart's if empty.
+	Release string
+	// Stdin is what the target "-" reads.
+	Stdin io.Reader
+	// At is the moment of the snapshot; now if zero.
+	At time.Time
+}
+
+// Collect reads the targets: paths, or "-" for Options.Stdin. What cannot be
+// read within them is named in the targets of the snapshot's metadata and
+// counts as not seen; the rest goes on. The error is of a target that is not
+// there, of values that are no values, or of the context. A snapshot that holds
+// nothing is not an error here.
+func Collect(ctx context.Context, targets []string, opts Options) (*bailey.Snapshot, error) {
+	if opts.Namespace == "" {
+		opts.Namespace = "default"
+	}
+	meta := bailey.Meta{At: opts.At, Medium: "files", Version: opts.Version}
+	if meta.At.IsZero() {
+		meta.At = time.Now().UTC()
+	}
+	if meta.Version.IsZero() {
+		meta.Version, meta.AssumedVersion = bailey.LatestVersion, true
+	}
+	c := &collector{opts: opts, version: meta.Version, budget: maxTotal}
+	for _, name := range targets {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := c.addTarget(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	results, err := c.parse(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := bailey.NewBuilder(meta)
+	c.build(b, results)
+	return b.Snapshot(), nil
+}
+
+// collector gathers what the targets hold.
+type collector struct {
+	opts    Options
+	version bailey.Version
+	budget  int64 // bytes that may still be read
+	targets []*target
+	inputs  []input
+}
+
+// target is a bailey.Target in the making.
+type target struct {
+	bailey.Target
+	broken []broken
+}
+
+// input is one stream of documents to parse.
+type input struct {
+	target *target
+	// name is how the input is shown: a path, a template.
+	name string
+	// path is the file to read; empty if data is given.
+	path string
+	data []byte
+	// place is set where positions need more than the input: see reader.
+	place func(*input, chunk, positions) bailey.Source
+	// chart tells that it is what a chart's template gave.
+	chart bool
+}
+
+func (t *target) skip(what, why, hint string) {
+	t.broken = append(t.broken, broken{skip: bailey.Skip{What: what, Why: why, Hint: hint}})
+}
+
+func (t *target) ignore(what, why string) {
+	t.Ignored = append(t.Ignored, bailey.Skip{What: what, Why: why})
+}
+
+// build puts the results together: namespaces by the scope that a
+// CustomResourceDefinition declares, one fact per object, and coverage.
+func (c *collector) build(b *bailey.Builder, results []result) {
+	scopes := map[bailey.Kind]bool{}
+	facts := 0
+	for i := range results {
+		facts += len(results[i].facts)
+		for _, f := range results[i].facts {
+			if f.Kind == "CustomResourceDefinition.apiextensions.k8s.io" {
+				addScope(scopes, f)
+			}
+		}
+	}
+	seen := make(map[bailey.Ref]*bailey.Fact, facts)
+	for i := range results {
+		r, t := &results[i], c.inputs[i].target
+		for _, f := range r.facts {
+			if namespaced, declared := scopes[f.Kind]; declared {
+				if _, known := object.Namespaced(f.Kind); !known && namespaced && f.Namespace == "" {
+					moveTo(f, c.opts.Namespace)
+				}
+			}
+			earlier := seen[f.Ref]
+			if earlier != nil && isGenerated(f) {
+				// Each creation makes another object.
+				for n := 2; seen[f.Ref] != nil; n++ {
+					f.Name = fmt.Sprintf("%s%d", earlier.Name, n)
+				}
+				earlier = nil
+			}
+			seen[f.Ref] = f
+			if f.Kind != bailey.KindComponent {
+				t.Objects++
+			}
+			if earlier != nil && f.Kind != bailey.KindComponent {
+				t.Objects--
+				t.ignore(where(earlier.Source.File, earlier.Source.Line),
+					fmt.Sprintf("%s is given again in %s, which counts", f.Ref, where(f.Source.File, f.Source.Line)))
+			}
+			b.Add(f)
+		}
+		t.broken = append(t.broken, r.broken...)
+		t.Ignored = append(t.Ignored, r.ignored...)
+	}
+	cover(b, c.opts.Complete)
+	for _, t := range c.targets {
+		for _, lost := range t.broken {
+			t.Skipped = append(t.Skipped, lost.skip)
+			miss(b, lost, c.opts.Complete)
+		}
+		b.Meta().Targets = append(b.Meta().Targets, t.Target)
+	}
+}
+
+// isGenerated reports whether the fact's name stands for one that the API
+// server would make.
+func isGenerated(f *bailey.Fact) bool {
+	return f.Name != "" && f.Name[len(f.Name)-1] == '*'
+}
+
+// addScope notes whether the kind that a CustomResourceDefinition declares
+// stands in namespaces.
+func addScope(scopes map[bailey.Kind]bool, f *bailey.Fact) {
+	definition, _ := bailey.As[map[string]any](f)
+	spec, _ := definition["spec"].(map[string]any)
+	names, _ := spec["names"].(map[string]any)
+	kind, _ := names["kind"].(string)
+	group, _ := spec["group"].(string)
+	scope, _ := spec["scope"].(string)
+	if kind != "" && group != "" {
+		scopes[bailey.KindOf(group+"/v1", kind)] = scope == "Namespaced"
+	}
+}

@@ -1,0 +1,93 @@
+package manifests
+
+import (
+	"slices"
+
+	"github.com/baileyhq/bailey"
+)
+
+// complete are the kinds that ship with applications: a folder is taken to hold
+// all of them that there are.
+var complete = append(slices.Clone(bailey.PodBearing),
+	bailey.KindConfigMap, "Secret", bailey.KindService, bailey.KindServiceAccount, bailey.KindPersistentVolumeClaim,
+	bailey.KindRole, bailey.KindRoleBinding,
+	bailey.KindNetworkPolicy, bailey.KindIngress,
+	"PodDisruptionBudget.policy", "HorizontalPodAutoscaler.autoscaling",
+	bailey.KindHTTPRoute, bailey.KindGateway,
+	"GRPCRoute.gateway.networking.k8s.io", "TCPRoute.gateway.networking.k8s.io", "TLSRoute.gateway.networking.k8s.io",
+	"UDPRoute.gateway.networking.k8s.io", "ReferenceGrant.gateway.networking.k8s.io", "BackendTLSPolicy.gateway.networking.k8s.io",
+	"AuthorizationPolicy.security.istio.io", "PeerAuthentication.security.istio.io", "RequestAuthentication.security.istio.io",
+	"VirtualService.networking.istio.io", "Gateway.networking.istio.io", "DestinationRule.networking.istio.io",
+	"CiliumNetworkPolicy.cilium.io", "NetworkPolicy.crd.projectcalico.org", "NetworkPolicy.projectcalico.org",
+	"Certificate.cert-manager.io", "Issuer.cert-manager.io", "ExternalSecret.external-secrets.io",
+)
+
+// open are the platform's kinds: the cluster holds objects of them that no
+// folder of an application does.
+var open = []bailey.Kind{
+	bailey.KindNamespace, bailey.KindNode, bailey.KindResourceQuota, bailey.KindLimitRange, bailey.KindPersistentVolume,
+	bailey.KindClusterRole, bailey.KindClusterRoleBinding,
+	bailey.KindRuntimeClass, bailey.KindStorageClass, bailey.KindIngressClass,
+	"PriorityClass.scheduling.k8s.io", "CSIDriver.storage.k8s.io", "CSINode.storage.k8s.io", "VolumeAttachment.storage.k8s.io",
+	"VolumeAttributesClass.storage.k8s.io", "CertificateSigningRequest.certificates.k8s.io", "ClusterTrustBundle.certificates.k8s.io",
+	"FlowSchema.flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration.flowcontrol.apiserver.k8s.io",
+	"Endpoints", "EndpointSlice.discovery.k8s.io",
+	bailey.KindMutatingWebhookConfiguration, bailey.KindValidatingWebhookConfiguration,
+	bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding,
+	bailey.KindMutatingAdmissionPolicy, bailey.KindMutatingAdmissionPolicyBinding,
+	bailey.KindAdminNetworkPolicy, bailey.KindBaselineAdminNetworkPolicy, bailey.KindClusterNetworkPolicy,
+	"CiliumClusterwideNetworkPolicy.cilium.io", "GlobalNetworkPolicy.crd.projectcalico.org", "GlobalNetworkPolicy.projectcalico.org",
+	"GatewayClass.gateway.networking.k8s.io", "ClusterIssuer.cert-manager.io",
+	"ClusterPolicy.kyverno.io", "Policy.kyverno.io", "ConstraintTemplate.templates.gatekeeper.sh",
+	"CustomResourceDefinition.apiextensions.k8s.io", "APIService.apiregistration.k8s.io",
+	bailey.KindComponent,
+}
+
+// Coverage gives the kinds of which a folder is taken to hold all objects, and
+// those of which it is not, for it describes an application and not the cluster
+// below it. Of an open kind a list is not seen, and an object that the folder
+// holds is. Options.Complete moves kinds from the second list to the first.
+func Coverage() (seen, unseen []bailey.Kind) { return slices.Clone(complete), slices.Clone(open) }
+
+const openHint = "add them to the folder and name them under complete: in bailey.yaml, or scan the cluster"
+
+// cover declares what files show of each kind.
+func cover(b *bailey.Builder, more []bailey.Kind) {
+	for _, k := range open {
+		if !slices.Contains(more, k) {
+			b.Miss(bailey.Missing{Kind: k, Reason: bailey.ReasonOpenWorld, Detail: "files need not hold every " + k.Short() + " of the cluster", Hint: openHint})
+		}
+	}
+	for _, k := range complete {
+		b.Saw(k, "")
+	}
+	for _, k := range more {
+		b.Saw(k, "")
+	}
+}
+
+// miss declares what a part that could not be read may have held: the object it
+// seems to be, else all of its kind, else all of every kind.
+func miss(b *bailey.Builder, lost broken, more []bailey.Kind) {
+	m := bailey.Missing{Kind: lost.kind, Namespace: lost.namespace, Name: lost.name, Reason: bailey.ReasonUnreadable,
+		Detail: lost.skip.What + ": " + lost.skip.Why, Hint: lost.skip.Hint}
+	if m.Hint == "" {
+		m.Hint = "correct the file, or leave it out of the scan"
+	}
+	if m.Kind != "" {
+		if m.Name == "" {
+			m.Namespace = ""
+		}
+		b.Miss(m)
+		return
+	}
+	m.Namespace, m.Name = "", ""
+	for _, k := range complete {
+		m.Kind = k
+		b.Miss(m)
+	}
+	for _, k := range more {
+		m.Kind = k
+		b.Miss(m)
+	}
+}

@@ -1,0 +1,470 @@
+package manifests
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/object"
+)
+
+// maxDocument is how large one document may be, in bytes.
+const maxDocument = 16 << 20
+
+// result is what a part of an input holds, in the order it is written.
+type result struct {
+	facts   []*bailey.Fact
+	broken  []broken
+	ignored []bailey.Skip
+}
+
+// broken is a document, or an object in it, that could not be read.
+type broken struct {
+	skip bailey.Skip
+	// kind, namespace and name say which object it is, as far as that can be
+	// told; an empty kind means that it may be any.
+	kind            bailey.Kind
+	namespace, name string
+}
+
+// reader turns chunks of one input into facts.
+type reader struct {
+	*decoder
+	namespace string // of objects that name none
+	out       *result
+
+	file  string
+	chunk chunk
+	// place gives the source of an object, from where its fields are written in
+	// the chunk; nil for files, where that is the source.
+	place func(positions) bailey.Source
+	// chart tells that the input comes from a chart's template.
+	chart bool
+}
+
+// kindInfo is what is to be known of a kind to read its objects.
+type kindInfo struct {
+	kind              bailey.Kind
+	namespaced, known bool
+}
+
+func (r *reader) kindInfo(apiVersion, kind string) kindInfo {
+	key := [2]string{apiVersion, kind}
+	info, found := r.kinds[key]
+	if !found {
+		info.kind = object.KindOf(apiVersion, kind)
+		info.namespaced, info.known = object.Namespaced(info.kind)
+		if len(r.kinds) < 4096 {
+			r.kinds[key] = info
+		}
+	}
+	return info
+}
+
+// read parses a chunk and adds what it holds to the result.
+func (r *reader) read(c chunk) {
+	r.chunk = c
+	if len(c.data) > maxDocument {
+		r.fail(0, fmt.Sprintf("the document is larger than %d MiB", maxDocument>>20), "split it into several documents")
+		return
+	}
+	if first := bytes.TrimLeft(c.data, " \t\r\n"); len(first) > 0 && first[0] == '{' {
+		if nodes, ok := parseJSON(c.data); ok {
+			for _, n := range nodes {
+				r.document(n)
+			}
+			return
+		}
+	}
+	err := parseYAML(c.data, r.document)
+	if err != nil {
+		line, message := cutLine(err)
+		r.fail(line, message, "")
+	}
+}
+
+// parseYAML yields the root of each document. A panic of the parser is an error
+// like any other: what is parsed is a stranger's.
+func parseYAML(data []byte, yield func(*yaml.Node)) (err error) {
+	next := func(n *yaml.Node) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("the YAML parser failed: %v", p)
+			}
+		}()
+		return yaml.Unmarshal(data, n)
+	}
+	if bytes.Contains(data, []byte("\n...")) {
+		decoder := yaml.NewDecoder(bytes.NewReader(data))
+		next = func(n *yaml.Node) (err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					err = fmt.Errorf("the YAML parser failed: %v", p)
+				}
+			}()
+			return decoder.Decode(n)
+		}
+		for {
+			var root yaml.Node
+			if err := next(&root); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			yieldContent(&root, yield)
+		}
+	}
+	var root yaml.Node
+	if err := next(&root); err != nil {
+		return err
+	}
+	yieldContent(&root, yield)
+	return nil
+}
+
+func yieldContent(root *yaml.Node, yield func(*yaml.Node)) {
+	if root.Kind == yaml.DocumentNode && len(root.Content) > 0 {
+		yield(root.Content[0])
+	}
+}
+
+// cutLine takes the line number off a parser's message.
+func cutLine(err error) (line int, message string) {
+	message = strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, found := strings.CutPrefix(message, "line "); found {
+		number, text, _ := strings.Cut(rest, ": ")
+		if n, err := strconv.Atoi(number); err == nil {
+			return n, shorten(text, 160)
+		}
+	}
+	return 0, shorten(message, 160)
+}
+
+// document adds the objects of one document.
+func (r *reader) document(root *yaml.Node) {
+	r.reset()
+	if isNull(root) {
+		return
+	}
+	if root.Kind != yaml.MappingNode {
+		r.ignore(root, "not a Kubernetes object")
+		return
+	}
+	r.object(root, "", "", 0)
+}
+
+// maxLists is how deep lists may stand in lists.
+const maxLists = 3
+
+// object adds one object, or those of a list. What an item of a typed list
+// leaves out, the list says.
+func (r *reader) object(n *yaml.Node, apiVersion, kind string, lists int) {
+	r.reset()
+	content := r.pairs(n)
+	var items, metadata *yaml.Node
+	for i := 0; i+1 < len(content); i += 2 {
+		value := resolve(content[i+1])
+		switch content[i].Value {
+		case "apiVersion":
+			if value.Kind == yaml.ScalarNode && value.Value != "" {
+				apiVersion = value.Value
+			}
+		case "kind":
+			if value.Kind == yaml.ScalarNode && value.Value != "" {
+				kind = value.Value
+			}
+		case "items":
+			items = value
+		case "metadata":
+			metadata = value
+		}
+	}
+	if apiVersion == "" || kind == "" {
+		r.ignore(n, "no apiVersion and kind: not a Kubernetes object")
+		return
+	}
+	apiVersion, kind = r.intern(apiVersion), r.intern(kind)
+	if items != nil && strings.HasSuffix(kind, "List") && (items.Kind == yaml.SequenceNode || isNull(items)) {
+		r.list(items, apiVersion, kind, lists)
+		return
+	}
+	info := r.kindInfo(apiVersion, kind)
+	name := nameIn(r.decoder, metadata)
+	if name == "" {
+		if object.New(apiVersion, kind) == nil {
+			r.ignore(n, "a "+kind+" without a name: settings of a tool, not an object of the cluster")
+		} else {
+			r.failObject(n, n.Line, info, "", "", "the "+kind+" has no metadata.name", "give it one")
+		}
+		return
+	}
+	if r.chart && metadata != nil && isTestHook(textIn(r.decoder, childOf(r.decoder, metadata, "annotations"), "helm.sh/hook")) {
+		r.ignore(n, kind+" "+name+" is a test of the chart, not part of the release")
+		return
+	}
+	r.keep(n, apiVersion, kind, info, name, metadata)
+}
+
+// list adds the items of a List, or of a typed one.
+func (r *reader) list(items *yaml.Node, apiVersion, kind string, lists int) {
+	if lists >= maxLists {
+		r.failAt(items, fmt.Sprintf("lists stand in lists more than %d deep", maxLists))
+		return
+	}
+	itemVersion, itemKind := "", ""
+	if kind != "List" {
+		itemVersion, itemKind = apiVersion, strings.TrimSuffix(kind, "List")
+	}
+	for _, item := range items.Content {
+		if item = resolve(item); item.Kind == yaml.MappingNode {
+			r.object(item, itemVersion, itemKind, lists+1)
+		} else {
+			r.ignore(item, "not a Kubernetes object")
+		}
+	}
+}
+
+// keep decodes an object and adds the facts it gives.
+func (r *reader) keep(n *yaml.Node, apiVersion, kind string, info kindInfo, name string, metadata *yaml.Node) {
+	obj := object.New(apiVersion, kind)
+	switch o := obj.(type) {
+	case nil:
+		if object.Outdated(apiVersion, kind) {
+			r.failObject(n, n.Line, info, textIn(r.decoder, metadata, "namespace"), name,
+				kind+" of "+apiVersion+" is a version that Bailey does not read", "write it in a version that Kubernetes serves (kubectl api-resources)")
+			return
+		}
+		obj = r.tree(n)
+	case *corev1.Secret:
+		r.secret(n, o)
+	default:
+		r.value(n, reflect.ValueOf(obj).Elem())
+	}
+	if r.err != nil {
+		line := n.Line
+		var wrong *fieldError
+		if errors.As(r.err, &wrong) {
+			line = wrong.line
+		}
+		r.failObject(n, line, info, textIn(r.decoder, metadata, "namespace"), name, r.err.Error(), "")
+		return
+	}
+	component := object.Component(obj)
+	r.reset()
+	at := r.add(make(positions, 0, 2*len(n.Content)), n, 0, n, r.chunk.line)
+	src := bailey.Source{File: r.file, Line: n.Line + r.chunk.line, Column: n.Column}
+	if r.place != nil {
+		src = r.place(at)
+	} else {
+		at = append(positions(nil), at...) // without the spare room of growing
+		src.Locate = at.locate
+	}
+	fact := object.Fact(obj, apiVersion, kind, src)
+	r.setNamespace(fact, info)
+	r.out.facts = append(r.out.facts, fact)
+	if component != nil {
+		component.Source, component.Owner.Namespace = src, fact.Namespace
+		r.out.facts = append(r.out.facts, component)
+	}
+}
+
+// setNamespace gives an object that names no namespace the one it would be
+// created in.
+func (r *reader) setNamespace(f *bailey.Fact, info kindInfo) {
+	switch {
+	case !info.known, info.namespaced && f.Namespace != "", !info.namespaced && f.Namespace == "":
+		return
+	}
+	namespace := ""
+	if info.namespaced {
+		namespace = r.namespace
+	}
+	moveTo(f, namespace)
+}
+
+// moveTo sets the namespace of a fact and of the object in it.
+func moveTo(f *bailey.Fact, namespace string) {
+	f.Namespace = namespace
+	if f.Owner.Name != "" && namespace != "" {
+		if namespaced, known := object.Namespaced(f.Owner.Kind); namespaced || !known {
+			f.Owner.Namespace = namespace
+		}
+	}
+	switch o := f.Object.(type) {
+	case metav1.Object:
+		o.SetNamespace(namespace)
+	case map[string]any:
+		if meta, ok := o["metadata"].(map[string]any); ok {
+			if meta["namespace"] = namespace; namespace == "" {
+				delete(meta, "namespace")
+			}
+		}
+	}
+}
+
+// secret decodes a Secret but for its values, which are not looked at.
+func (r *reader) secret(n *yaml.Node, s *corev1.Secret) {
+	shell := *n
+	shell.Content = nil
+	for i, content := 0, r.pairs(n); i+1 < len(content); i += 2 {
+		switch key := content[i].Value; key {
+		case "data", "stringData":
+			values := resolve(content[i+1])
+			if values.Kind != yaml.MappingNode {
+				continue
+			}
+			if s.Data == nil {
+				s.Data = map[string][]byte{}
+			}
+			names := r.pairs(values)
+			for j := 0; j < len(names); j += 2 {
+				s.Data[names[j].Value] = nil
+			}
+		default:
+			shell.Content = append(shell.Content, content[i], content[i+1])
+		}
+	}
+	r.value(&shell, reflect.ValueOf(s).Elem())
+}
+
+// nameIn is the name, or what one will be made from.
+func nameIn(d *decoder, metadata *yaml.Node) string {
+	if name := textIn(d, metadata, "name"); name != "" {
+		return name
+	}
+	return textIn(d, metadata, "generateName")
+}
+
+// textIn is a text of a mapping, and "" if there is none.
+func textIn(d *decoder, n *yaml.Node, key string) string {
+	if value := childOf(d, n, key); value != nil && value.Kind == yaml.ScalarNode && !isNull(value) {
+		return value.Value
+	}
+	return ""
+}
+
+// childOf is the value of a mapping's key, and nil if there is none.
+func childOf(d *decoder, n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	content := d.pairs(n)
+	for i := len(content) - 2; i >= 0; i -= 2 {
+		if content[i].Value == key {
+			return resolve(content[i+1])
+		}
+	}
+	return nil
+}
+
+func (r *reader) ignore(n *yaml.Node, why string) {
+	r.out.ignored = append(r.out.ignored, bailey.Skip{What: where(r.file, n.Line+r.chunk.line), Why: why})
+}
+
+// failAt notes a part that may hold objects of any kind.
+func (r *reader) failAt(n *yaml.Node, why string) {
+	r.out.broken = append(r.out.broken, broken{skip: bailey.Skip{What: where(r.file, n.Line+r.chunk.line), Why: why}})
+}
+
+func (r *reader) failObject(n *yaml.Node, line int, info kindInfo, namespace, name, why, hint string) {
+	b := broken{skip: bailey.Skip{What: where(r.file, line+r.chunk.line), Why: why, Hint: hint}, kind: info.kind, namespace: namespace, name: name}
+	if info.known && info.namespaced && namespace == "" {
+		b.namespace = r.namespace
+	}
+	r.out.broken = append(r.out.broken, b)
+}
+
+// fail notes a chunk that could not be parsed. What it would have been is
+// guessed from its lines; one that mentions neither apiVersion nor kind holds
+// no object and is not missed.
+func (r *reader) fail(line int, why, hint string) {
+	at := where(r.file, r.chunk.line+max(line, 1))
+	guess := guessObject(r.chunk.data)
+	if !guess.isObject {
+		r.out.ignored = append(r.out.ignored, bailey.Skip{What: at, Why: "not YAML, and without apiVersion and kind: " + why})
+		return
+	}
+	b := broken{skip: bailey.Skip{What: at, Why: why, Hint: hint}}
+	if bytes.Contains(r.chunk.data, []byte("{{")) && hint == "" {
+		b.skip.Hint = "it looks like a template: scan the chart's folder, or what the template renders to"
+	}
+	if guess.kind != "" && guess.apiVersion != "" {
+		info := r.kindInfo(guess.apiVersion, guess.kind)
+		b.kind, b.name, b.namespace = info.kind, guess.name, guess.namespace
+		if info.known && info.namespaced && b.namespace == "" {
+			b.namespace = r.namespace
+		}
+	}
+	r.out.broken = append(r.out.broken, b)
+}
+
+// guess is what a document that cannot be parsed seems to be.
+type guess struct {
+	isObject                          bool
+	apiVersion, kind, namespace, name string
+}
+
+// guessObject reads a document's unindented lines, and those right below
+// metadata. Of a document with several kinds it guesses none.
+func guessObject(data []byte) guess {
+	g := guess{isObject: bytes.Contains(data, []byte("apiVersion")) && bytes.Contains(data, []byte("kind"))}
+	section := ""
+	kinds := 0
+	for line := range bytes.Lines(data[:min(len(data), 1<<20)]) {
+		text := strings.TrimRight(string(line[:min(len(line), 512)]), " \r\n")
+		name, value, found := strings.Cut(strings.TrimLeft(text, " "), ":")
+		if !found {
+			continue
+		}
+		value = strings.Trim(strings.TrimSpace(value), "\"'")
+		if strings.ContainsAny(value, "{}[]*& \t") {
+			value = ""
+		}
+		if indent := len(text) - len(strings.TrimLeft(text, " ")); indent == 0 {
+			section = name
+			switch name {
+			case "apiVersion":
+				g.apiVersion = value
+			case "kind":
+				g.kind = value
+				kinds++
+			}
+		} else if section == "metadata" && indent <= 4 {
+			switch name {
+			case "name":
+				g.name = value
+			case "namespace":
+				g.namespace = value
+			}
+		}
+	}
+	if kinds > 1 || g.kind == "List" {
+		g.kind = ""
+	}
+	return g
+}
+
+func where(file string, line int) string {
+	if line <= 0 {
+		return file
+	}
+	return file + ":" + strconv.Itoa(line)
+}
+
+// shorten cuts a message to n bytes and one line.
+func shorten(s string, n int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "") + "…"
+	}
+	return s
+}
