@@ -36,7 +36,7 @@ where a response may be read; personal data in logs only where logs may be read.
 		ref.ATTACK("T1190"),
 	},
 
-	Rules: nil,
+	Rules: appDesignRules,
 
 	Guards: nil,
 

@@ -260,7 +260,7 @@ func fixIngressPlainHTTP(_ *bailey.View, f *bailey.Fact, finding bailey.Finding)
 	return nil
 }
 
-func annotationField(key string) string { return "metadata.annotations[" + key + "]" }
+func annotationField(key string) string { return "metadata.annotations[" + strconv.Quote(key) + "]" }
 
 func annotationFinding(key, message string) bailey.Finding {
 	return bailey.Finding{Field: annotationField(key), Message: message}

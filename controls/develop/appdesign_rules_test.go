@@ -1,0 +1,9 @@
+package develop
+
+import (
+	"testing"
+
+	"github.com/baileyhq/bailey/internal/controltest"
+)
+
+func TestAppDesign(t *testing.T) { controltest.Run(t, AppDesign) }
