@@ -40,7 +40,7 @@ Whether a service accepts a token without asking the API server cannot be read f
 		ref.ATTACK("T1550.001"),
 	},
 
-	Rules: nil,
+	Rules: serviceAccountRules,
 
 	Guards: nil,
 

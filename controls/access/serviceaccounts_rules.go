@@ -70,11 +70,12 @@ func mountsToken(v *bailey.View, w workload.Workload, account string) bool {
 	return !ok || a.AutomountServiceAccountToken == nil || *a.AutomountServiceAccountToken
 }
 
-// fixAutomount turns automounting off in the workload.
+// fixAutomount turns automounting off in the workload. A running pod keeps what
+// it was given.
 func fixAutomount(note string) func(*bailey.View, *bailey.Fact, bailey.Finding) []bailey.Change {
 	return func(_ *bailey.View, f *bailey.Fact, _ bailey.Finding) []bailey.Change {
 		w, ok := workload.Of(f)
-		if !ok {
+		if !ok || f.Kind == bailey.KindPod && f.UID != "" {
 			return nil
 		}
 		return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Note: note,

@@ -94,9 +94,8 @@ system:unauthenticated (and the user system:anonymous), system:authenticated, sy
 system:serviceaccounts:NAMESPACE. The bindings that every API server or kubeadm makes are left out, as
 long as they bind the roles and groups that they are made with.
 
-Where the role is there to read and allows only to read what holds no credentials, the finding is low.
-Else anonymous rights are critical, those of all identities high, those of one namespace's accounts
-medium.`,
+Where the role allows only to read what holds no credentials, the finding is low. Else anonymous rights
+are critical, those of all identities high, those of one namespace's accounts medium.`,
 	Severity: bailey.SeverityHigh,
 	Refs:     []bailey.Reference{rbacGood, rbacDocs, ref.NIST("AC-6"), ref.ATTACK("T1078")},
 	On:       onBindings,
@@ -124,8 +123,9 @@ func checkBindingToBroadGroup(v *bailey.View, f *bailey.Fact) []bailey.Finding {
 		if severity == bailey.SeverityNone || isBootstrap(f, role, subjects[i].Name) {
 			continue
 		}
-		// A role that was not seen leaves the finding at its full weight.
-		if rules, ok := knownRules(v, rbac.RoleOf(role, f.Namespace)); ok && rbac.OnlyReads(rules) {
+		if given := rbac.RoleOf(role, f.Namespace); onlyDescribes(given) {
+			severity = bailey.SeverityLow
+		} else if rules, ok := rulesGiven(v, given); ok && rbac.OnlyReads(rules) {
 			severity = bailey.SeverityLow
 		}
 		x := subjectFinding(i, &subjects[i], "gives "+role.Kind+" "+role.Name+" to "+who)
@@ -176,15 +176,14 @@ func isBootstrap(f *bailey.Fact, role rbacv1.RoleRef, subject string) bool {
 	return false
 }
 
-// knownRules gives the rules of a role that was seen, and asks for no
-// completeness where it was not.
-func knownRules(v *bailey.View, role bailey.Ref) ([]rbacv1.PolicyRule, bool) {
-	all := v.Known(role.Kind, role.Namespace)
-	i, ok := slices.BinarySearchFunc(all, role.Name, func(f *bailey.Fact, name string) int { return strings.Compare(f.Name, name) })
-	if !ok {
+// rulesGiven gives the rules of a role, and false where there are none to read:
+// of a role that every API server makes, which a folder does not hold, and of
+// one that does not exist. One that was not seen makes the verdict unknown.
+func rulesGiven(v *bailey.View, role bailey.Ref) ([]rbacv1.PolicyRule, bool) {
+	if isBuiltIn(role) {
 		return nil, false
 	}
-	return rbac.RulesOf(all[i])
+	return rbac.RulesOf(v.Get(role.Kind, role.Namespace, role.Name))
 }
 
 var accountAllowedEverything = &bailey.Rule{
@@ -232,11 +231,7 @@ func checkAccountAllowedEverything(v *bailey.View, f *bailey.Fact) []bailey.Find
 	}
 	given := rbac.RoleOf(role, f.Namespace)
 	if given.Kind != bailey.KindClusterRole || given.Name != rbac.ClusterAdmin {
-		rules, seen := knownRules(v, given)
-		if !seen && !isBuiltIn(given) {
-			rules, _ = rbac.RulesOf(v.Get(given.Kind, given.Namespace, given.Name))
-		}
-		if !rbac.AllowsEverything(rules) {
+		if rules, ok := rulesGiven(v, given); !ok || !rbac.AllowsEverything(rules) {
 			return nil
 		}
 	}
@@ -261,15 +256,24 @@ func checkAccountAllowedEverything(v *bailey.View, f *bailey.Fact) []bailey.Find
 	return found
 }
 
+// onlyDescribes reports whether the role is one that every API server makes to
+// describe itself.
+func onlyDescribes(role bailey.Ref) bool {
+	switch role.Name {
+	case "system:discovery", "system:basic-user", "system:public-info-viewer", "system:service-account-issuer-discovery":
+		return role.Kind == bailey.KindClusterRole
+	}
+	return false
+}
+
 // isBuiltIn reports whether the role is one that every API server makes and
-// mends, and that allows less than everything: in a folder it is not there to
-// be read.
+// mends. Of these, only cluster-admin allows everything.
 func isBuiltIn(role bailey.Ref) bool {
 	if role.Kind != bailey.KindClusterRole {
 		return role.Kind == bailey.KindRole && role.Namespace == "kube-system" && role.Name == "extension-apiserver-authentication-reader"
 	}
 	switch role.Name {
-	case "admin", "edit", "view", "system:auth-delegator", "system:discovery", "system:basic-user",
+	case rbac.ClusterAdmin, "admin", "edit", "view", "system:auth-delegator", "system:discovery", "system:basic-user",
 		"system:public-info-viewer", "system:service-account-issuer-discovery", "system:kube-dns",
 		"system:node-proxier", "system:kube-scheduler", "system:volume-scheduler", "system:kube-controller-manager",
 		"system:persistent-volume-provisioner", "system:monitoring", "system:heapster":
