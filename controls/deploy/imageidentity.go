@@ -40,7 +40,7 @@ are judged by distribute/signatures.`,
 		ref.ATTACK("T1204.003"),
 	},
 
-	Rules: nil,
+	Rules: imageIdentityRules,
 
 	Guards: nil,
 
