@@ -39,7 +39,7 @@ The classes are precise and not complete: a secret that looks like ordinary text
 		ref.ATTACK("T1552.007"),
 	},
 
-	Rules: nil,
+	Rules: appEncryptionRules,
 
 	Guards: nil,
 
