@@ -36,9 +36,9 @@ of devices.`,
 		ref.ATTACK("T1499"),
 	},
 
-	Rules: nil,
+	Rules: quotaRules,
 
-	Guards: nil,
+	Guards: quotaGuards,
 
 	Experiments: nil,
 }
