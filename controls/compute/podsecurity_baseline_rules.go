@@ -42,13 +42,13 @@ spec:
 				continue
 			}
 			x := violation{
-				Finding: c.Finding(".securityContext.privileged", label(c)+" is privileged"),
-				patch:   func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/privileged")) },
-				note:    "Give the container the single capabilities and devices that it needs instead.",
+				fault: containerFault(c, ".securityContext.privileged", label(c)+" is privileged"),
+				patch: func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/privileged")) },
+				note:  "Give the container the single capabilities and devices that it needs instead.",
 			}
 			if r.Spec.HostPID {
-				x.Severity = bailey.SeverityCritical
-				x.Message += ", and sees every process of the node (hostPID)"
+				x.severity = bailey.SeverityCritical
+				x.message += ", and sees every process of the node (hostPID)"
 			}
 			found = append(found, x)
 		}
@@ -83,11 +83,11 @@ spec:
 	locate: func(r refused) (found []violation) {
 		shares := func(field, message, note string, s bailey.Severity) {
 			x := violation{
-				Finding: podFinding(r.Workload, "."+field, message),
-				patch:   func() []bailey.PatchOp { return remove(r.Pointer + "/" + field) },
-				note:    note,
+				fault: podFault(r.Workload, "."+field, message),
+				patch: func() []bailey.PatchOp { return remove(r.Pointer + "/" + field) },
+				note:  note,
 			}
-			x.Severity = s
+			x.severity = s
 			found = append(found, x)
 		}
 		if r.Spec.HostPID {
@@ -142,19 +142,19 @@ spec:
 				continue
 			}
 			severity, how := hostPathSeverity(r.Workload, volume)
-			f := volumeFinding(r.Workload, i, "hostPath", "volume "+strconv.Quote(volume.Name)+" is "+volume.HostPath.Path+" of the node, "+how)
-			f.Severity = severity
-			found = append(found, violation{Finding: f})
+			f := volumeFault(r.Workload, i, "hostPath", "volume "+strconv.Quote(volume.Name)+" is "+volume.HostPath.Path+" of the node, "+how)
+			f.severity = severity
+			found = append(found, violation{fault: f})
 		}
 		return found
 	},
 }
 
-func volumeFinding(w workload.Workload, i int, source, message string) bailey.Finding {
-	return bailey.Finding{
-		Field:   w.Path + ".volumes[" + strconv.Itoa(i) + "]." + source,
-		Named:   w.Path + ".volumes[" + w.Spec.Volumes[i].Name + "]." + source,
-		Message: message,
+func volumeFault(w workload.Workload, i int, source, message string) fault {
+	return fault{
+		field:   w.Path + ".volumes[" + strconv.Itoa(i) + "]." + source,
+		named:   w.Path + ".volumes[" + w.Spec.Volumes[i].Name + "]." + source,
+		message: message,
 	}
 }
 
@@ -185,7 +185,7 @@ func hostPathSeverity(w workload.Workload, volume *corev1.Volume) (bailey.Severi
 	switch {
 	case !mounted:
 		return bailey.SeverityLow, "which no container mounts"
-	case reaches(at, runtimeSockets):
+	case at != "/" && reaches(at, runtimeSockets):
 		return bailey.SeverityCritical, "with the socket of the container runtime"
 	case writable && (reaches(at, nodeSecrets) || reaches(at, nodePrograms) || within(at, nodePrograms)):
 		return bailey.SeverityCritical, "writable"
@@ -246,13 +246,13 @@ spec:
 				continue
 			}
 			x := violation{
-				Finding: c.Finding(".securityContext.capabilities.add", label(c)+" adds "+strings.Join(taken, ", ")),
-				patch:   func() []bailey.PatchOp { return keepCapabilities(c, kept) },
-				note:    "What the program does with the capability stops working.",
+				fault: containerFault(c, ".securityContext.capabilities.add", label(c)+" adds "+strings.Join(taken, ", ")),
+				patch: func() []bailey.PatchOp { return keepCapabilities(c, kept) },
+				note:  "What the program does with the capability stops working.",
 			}
 			for _, name := range taken {
 				if escapes(name) {
-					x.Severity = bailey.SeverityHigh
+					x.severity = bailey.SeverityHigh
 				}
 			}
 			found = append(found, x)
@@ -334,17 +334,17 @@ spec:
 		const field, note = "windowsOptions/hostProcess", "The container loses its access to the node."
 		if podHostProcess(r.Spec.SecurityContext) {
 			found = append(found, violation{
-				Finding: podFinding(r.Workload, ".securityContext.windowsOptions.hostProcess", "every container runs as a process of the node"),
-				patch:   func() []bailey.PatchOp { return remove(r.Pointer + "/securityContext/" + field) },
-				note:    note,
+				fault: podFault(r.Workload, ".securityContext.windowsOptions.hostProcess", "every container runs as a process of the node"),
+				patch: func() []bailey.PatchOp { return remove(r.Pointer + "/securityContext/" + field) },
+				note:  note,
 			})
 		}
 		for c := range r.Containers() {
 			if hostProcess(c.Container) {
 				found = append(found, violation{
-					Finding: c.Finding(".securityContext.windowsOptions.hostProcess", label(c)+" runs as a process of the node"),
-					patch:   func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/" + field)) },
-					note:    note,
+					fault: containerFault(c, ".securityContext.windowsOptions.hostProcess", label(c)+" runs as a process of the node"),
+					patch: func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/" + field)) },
+					note:  note,
 				})
 			}
 		}
@@ -396,7 +396,7 @@ spec:
 				continue
 			}
 			found = append(found, violation{
-				Finding: c.Finding(".ports["+strconv.Itoa(at[0])+"].hostPort", label(c)+" listens on port "+strings.Join(ports, ", ")+" of the node"),
+				fault: containerFault(c, ".ports["+strconv.Itoa(at[0])+"].hostPort", label(c)+" listens on port "+strings.Join(ports, ", ")+" of the node"),
 				patch: func() (ops []bailey.PatchOp) {
 					for _, i := range at {
 						ops = append(ops, remove(c.Pointer("/ports/"+strconv.Itoa(i)+"/hostPort"))...)

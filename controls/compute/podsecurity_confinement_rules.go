@@ -67,8 +67,8 @@ func seccompFields(w workload.Workload) (found []violation) {
 	on := map[string]any{"type": string(corev1.SeccompProfileTypeRuntimeDefault)}
 	if s := w.Spec.SecurityContext; s != nil && s.SeccompProfile != nil && !filters(s.SeccompProfile) {
 		found = append(found, violation{
-			Finding: podFinding(w, ".securityContext.seccompProfile.type", "seccomp profile of the pod is "+string(s.SeccompProfile.Type)),
-			patch:   func() []bailey.PatchOp { return setPod(w, "seccompProfile", on) },
+			fault: podFault(w, ".securityContext.seccompProfile.type", "seccomp profile of the pod is "+string(s.SeccompProfile.Type)),
+			patch: func() []bailey.PatchOp { return setPod(w, "seccompProfile", on) },
 		})
 	}
 	for c := range w.Containers() {
@@ -77,8 +77,8 @@ func seccompFields(w workload.Workload) (found []violation) {
 			continue
 		}
 		found = append(found, violation{
-			Finding: c.Finding(".securityContext.seccompProfile.type", "seccomp profile of "+label(c)+" is "+string(s.SeccompProfile.Type)),
-			patch:   func() []bailey.PatchOp { return setContainer(c, "seccompProfile", on) },
+			fault: containerFault(c, ".securityContext.seccompProfile.type", "seccomp profile of "+label(c)+" is "+string(s.SeccompProfile.Type)),
+			patch: func() []bailey.PatchOp { return setContainer(c, "seccompProfile", on) },
 		})
 	}
 	return found
@@ -112,8 +112,8 @@ func badAnnotations(r refused, is func(key string) bool, what string) (found []v
 			continue
 		}
 		found = append(found, violation{
-			Finding: annotationFinding(r.Workload, key, "annotation "+key+"="+strconv.Quote(value)+" "+what),
-			patch:   func() []bailey.PatchOp { return removeAnnotation(r.Workload, key) },
+			fault: annotationFault(r.Workload, key, "annotation "+key+"="+strconv.Quote(value)+" "+what),
+			patch: func() []bailey.PatchOp { return removeAnnotation(r.Workload, key) },
 		})
 	}
 	return found
@@ -145,8 +145,8 @@ spec:
 	locate: func(r refused) (found []violation) {
 		if s := r.Spec.SecurityContext; s != nil && s.AppArmorProfile != nil && !mandatory(s.AppArmorProfile) {
 			found = append(found, violation{
-				Finding: podFinding(r.Workload, ".securityContext.appArmorProfile.type", "AppArmor profile of the pod is "+string(s.AppArmorProfile.Type)),
-				patch:   func() []bailey.PatchOp { return remove(r.Pointer + "/securityContext/appArmorProfile") },
+				fault: podFault(r.Workload, ".securityContext.appArmorProfile.type", "AppArmor profile of the pod is "+string(s.AppArmorProfile.Type)),
+				patch: func() []bailey.PatchOp { return remove(r.Pointer + "/securityContext/appArmorProfile") },
 			})
 		}
 		for c := range r.Containers() {
@@ -157,7 +157,7 @@ spec:
 			key := appArmorAnnotation + c.Name
 			_, annotated := r.Meta.Annotations[key]
 			found = append(found, violation{
-				Finding: c.Finding(".securityContext.appArmorProfile.type", "AppArmor profile of "+label(c)+" is "+string(s.AppArmorProfile.Type)),
+				fault: containerFault(c, ".securityContext.appArmorProfile.type", "AppArmor profile of "+label(c)+" is "+string(s.AppArmorProfile.Type)),
 				patch: func() []bailey.PatchOp {
 					ops := remove(c.Pointer("/securityContext/appArmorProfile"))
 					if annotated { // the API server would make the field anew from it
@@ -219,7 +219,7 @@ spec:
 			fields := r.badLabels(s.SELinuxOptions)
 			if len(fields) > 0 {
 				found = append(found, violation{
-					Finding: podFinding(r.Workload, ".securityContext.seLinuxOptions."+fields[0].name, "SELinux options of the pod set "+said(fields)),
+					fault: podFault(r.Workload, ".securityContext.seLinuxOptions."+fields[0].name, "SELinux options of the pod set "+said(fields)),
 					patch: func() []bailey.PatchOp {
 						return removeFields(r.Pointer+"/securityContext/seLinuxOptions/", fields)
 					},
@@ -233,7 +233,7 @@ spec:
 			fields := r.badLabels(c.SecurityContext.SELinuxOptions)
 			if len(fields) > 0 {
 				found = append(found, violation{
-					Finding: c.Finding(".securityContext.seLinuxOptions."+fields[0].name, "SELinux options of "+label(c)+" set "+said(fields)),
+					fault: containerFault(c, ".securityContext.seLinuxOptions."+fields[0].name, "SELinux options of "+label(c)+" set "+said(fields)),
 					patch: func() []bailey.PatchOp {
 						return removeFields(c.Pointer("/securityContext/seLinuxOptions/"), fields)
 					},
@@ -308,8 +308,8 @@ func unmaskedProc(r refused) (found []violation) {
 	for c := range r.Containers() {
 		if unmasked(c.Container) && !isPrivileged(c.Container) {
 			found = append(found, violation{
-				Finding: c.Finding(".securityContext.procMount", "procMount of "+label(c)+" is "+string(*c.SecurityContext.ProcMount)),
-				patch:   func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/procMount")) },
+				fault: containerFault(c, ".securityContext.procMount", "procMount of "+label(c)+" is "+string(*c.SecurityContext.ProcMount)),
+				patch: func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/procMount")) },
 			})
 		}
 	}
@@ -344,10 +344,10 @@ spec:
 			}
 			at := strconv.Itoa(i)
 			found = append(found, violation{
-				Finding: bailey.Finding{
-					Field:   r.Path + ".securityContext.sysctls[" + at + "]",
-					Named:   r.Path + ".securityContext.sysctls[" + s.Name + "]",
-					Message: "sets the unsafe sysctl " + s.Name,
+				fault: fault{
+					field:   r.Path + ".securityContext.sysctls[" + at + "]",
+					named:   r.Path + ".securityContext.sysctls[" + s.Name + "]",
+					message: "sets the unsafe sysctl " + s.Name,
 				},
 				patch: func() []bailey.PatchOp { return remove(r.Pointer + "/securityContext/sysctls/" + at) },
 			})
@@ -386,7 +386,7 @@ spec:
 				continue
 			}
 			found = append(found, violation{
-				Finding: c.Finding("."+hosts[0].name, label(c)+" has "+said(hosts)),
+				fault: containerFault(c, "."+hosts[0].name, label(c)+" has "+said(hosts)),
 				patch: func() (ops []bailey.PatchOp) {
 					for _, h := range hosts {
 						ops = append(ops, remove(c.Pointer("/"+strings.ReplaceAll(h.name, ".", "/")))...)

@@ -51,24 +51,24 @@ spec:
 			}
 			if len(open) > 0 {
 				found = append(found, violation{
-					Finding: podFinding(r.Workload, ".securityContext.runAsNonRoot", "runAsNonRoot is not set for "+labels(open)),
-					patch:   func() []bailey.PatchOp { return setPod(r.Workload, "runAsNonRoot", true) },
-					note:    note,
+					fault: podFault(r.Workload, ".securityContext.runAsNonRoot", "runAsNonRoot is not set for "+labels(open)),
+					patch: func() []bailey.PatchOp { return setPod(r.Workload, "runAsNonRoot", true) },
+					note:  note,
 				})
 			}
 		case !*pod.RunAsNonRoot:
 			found = append(found, violation{
-				Finding: podFinding(r.Workload, ".securityContext.runAsNonRoot", "runAsNonRoot is false for the pod"),
-				patch:   func() []bailey.PatchOp { return setPod(r.Workload, "runAsNonRoot", true) },
-				note:    note,
+				fault: podFault(r.Workload, ".securityContext.runAsNonRoot", "runAsNonRoot is false for the pod"),
+				patch: func() []bailey.PatchOp { return setPod(r.Workload, "runAsNonRoot", true) },
+				note:  note,
 			})
 		}
 		for c := range r.Containers() {
 			if saysRoot(c.Container) {
 				found = append(found, violation{
-					Finding: c.Finding(".securityContext.runAsNonRoot", "runAsNonRoot of "+label(c)+" is false"),
-					patch:   func() []bailey.PatchOp { return setContainer(c, "runAsNonRoot", true) },
-					note:    note,
+					fault: containerFault(c, ".securityContext.runAsNonRoot", "runAsNonRoot of "+label(c)+" is false"),
+					patch: func() []bailey.PatchOp { return setContainer(c, "runAsNonRoot", true) },
+					note:  note,
 				})
 			}
 		}
@@ -103,17 +103,17 @@ spec:
 		const note = "The image must run as a user other than 0, or runAsUser must name one."
 		if podUserZero(r.Spec) {
 			found = append(found, violation{
-				Finding: podFinding(r.Workload, ".securityContext.runAsUser", "the pod runs as user 0 (root)"),
-				patch:   func() []bailey.PatchOp { return remove(r.Pointer + "/securityContext/runAsUser") },
-				note:    note,
+				fault: podFault(r.Workload, ".securityContext.runAsUser", "the pod runs as user 0 (root)"),
+				patch: func() []bailey.PatchOp { return remove(r.Pointer + "/securityContext/runAsUser") },
+				note:  note,
 			})
 		}
 		for c := range r.Containers() {
 			if userZero(c.Container) {
 				found = append(found, violation{
-					Finding: c.Finding(".securityContext.runAsUser", label(c)+" runs as user 0 (root)"),
-					patch:   func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/runAsUser")) },
-					note:    note,
+					fault: containerFault(c, ".securityContext.runAsUser", label(c)+" runs as user 0 (root)"),
+					patch: func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/runAsUser")) },
+					note:  note,
 				})
 			}
 		}
@@ -154,11 +154,11 @@ spec:
 				continue
 			}
 			x := violation{
-				Finding: c.Finding(".securityContext.allowPrivilegeEscalation", "allowPrivilegeEscalation of "+label(c)+" is not set"),
-				patch:   func() []bailey.PatchOp { return setContainer(c, "allowPrivilegeEscalation", false) },
+				fault: containerFault(c, ".securityContext.allowPrivilegeEscalation", "allowPrivilegeEscalation of "+label(c)+" is not set"),
+				patch: func() []bailey.PatchOp { return setContainer(c, "allowPrivilegeEscalation", false) },
 			}
 			if c.SecurityContext != nil && c.SecurityContext.AllowPrivilegeEscalation != nil {
-				x.Severity, x.Message = bailey.SeverityMedium, "allowPrivilegeEscalation of "+label(c)+" is true"
+				x.severity, x.message = bailey.SeverityMedium, "allowPrivilegeEscalation of "+label(c)+" is true"
 			}
 			found = append(found, x)
 		}
@@ -226,7 +226,7 @@ spec:
 				message += ", and adds " + adds
 			}
 			found = append(found, violation{
-				Finding: c.Finding(at, message),
+				fault: containerFault(c, at, message),
 				patch: func() (ops []bailey.PatchOp) {
 					if !drops {
 						if c.SecurityContext != nil && c.SecurityContext.Capabilities != nil {
@@ -289,8 +289,8 @@ spec:
 	locate: func(r refused) []violation {
 		if open := withoutSeccomp(r.Workload); len(open) > 0 {
 			return []violation{{
-				Finding: podFinding(r.Workload, ".securityContext.seccompProfile", "no seccomp profile is set for "+labels(open)),
-				patch:   func() []bailey.PatchOp { return setRuntimeDefault(r.Workload) },
+				fault: podFault(r.Workload, ".securityContext.seccompProfile", "no seccomp profile is set for "+labels(open)),
+				patch: func() []bailey.PatchOp { return setRuntimeDefault(r.Workload) },
 			}}
 		}
 		return nil
@@ -352,9 +352,9 @@ spec:
 			if source == "" || source == "hostPath" {
 				continue
 			}
-			x := violation{Finding: volumeFinding(r.Workload, i, source, "volume "+strconv.Quote(r.Spec.Volumes[i].Name)+" is of type "+source)}
+			x := violation{fault: volumeFault(r.Workload, i, source, "volume "+strconv.Quote(r.Spec.Volumes[i].Name)+" is of type "+source)}
 			if source == "gitRepo" {
-				x.Severity = bailey.SeverityMedium
+				x.severity = bailey.SeverityMedium
 			}
 			found = append(found, x)
 		}

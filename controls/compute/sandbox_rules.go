@@ -46,7 +46,7 @@ spec:
 	if name == nil || *name == "" || v.Get(bailey.KindRuntimeClass, "", *name) != nil {
 		return nil
 	}
-	return []violation{{Finding: podFinding(w, ".runtimeClassName", "there is no RuntimeClass "+strconv.Quote(*name))}}
+	return []violation{{fault: podFault(w, ".runtimeClassName", "there is no RuntimeClass "+strconv.Quote(*name))}}
 })
 
 var untrustedWithoutSandbox = templateRule(bailey.Rule{
@@ -87,13 +87,13 @@ handler: runc
 		return nil
 	}
 	if w.Spec.RuntimeClassName == nil || *w.Spec.RuntimeClassName == "" {
-		return []violation{{Finding: podFinding(w, ".runtimeClassName", who+" is marked untrusted, and no RuntimeClass is set")}}
+		return []violation{{fault: podFault(w, ".runtimeClassName", who+" is marked untrusted, and no RuntimeClass is set")}}
 	}
 	class, ok := bailey.As[*nodev1.RuntimeClass](v.Get(bailey.KindRuntimeClass, "", *w.Spec.RuntimeClassName))
 	if !ok || !plainRuntime(class.Handler) {
 		return nil
 	}
-	return []violation{{Finding: podFinding(w, ".runtimeClassName",
+	return []violation{{fault: podFault(w, ".runtimeClassName",
 		who+" is marked untrusted, and the handler "+class.Handler+" of RuntimeClass "+strconv.Quote(class.Name)+" shares the kernel of the node")}}
 })
 
@@ -166,9 +166,9 @@ spec:
 		verb = " have"
 	}
 	return []violation{{
-		Finding: podFinding(w, ".hostUsers", labels(strong)+verb+" rights of root that count on the node: hostUsers is not false"),
-		patch:   func() []bailey.PatchOp { return []bailey.PatchOp{add(w.Pointer+"/hostUsers", false)} },
-		note:    "The node's kernel and runtime, and the file systems of the pod's volumes, must support user namespaces.",
+		fault: podFault(w, ".hostUsers", labels(strong)+verb+" rights of root that count on the node: hostUsers is not false"),
+		patch: func() []bailey.PatchOp { return []bailey.PatchOp{add(w.Pointer+"/hostUsers", false)} },
+		note:  "The node's kernel and runtime, and the file systems of the pod's volumes, must support user namespaces.",
 	}}
 })
 

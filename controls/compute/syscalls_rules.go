@@ -44,8 +44,8 @@ spec:
 	if s := w.Spec.SecurityContext; s != nil && s.SeccompProfile != nil && s.SeccompProfile.Type == corev1.SeccompProfileTypeUnconfined {
 		if open := inheriting(w, func(s *corev1.SecurityContext) bool { return s.SeccompProfile != nil }); len(open) > 0 {
 			found = append(found, violation{
-				Finding: podFinding(w, ".securityContext.seccompProfile.type", labels(open)+without(open)+"a seccomp filter: the pod's profile is Unconfined"),
-				patch:   func() []bailey.PatchOp { return setRuntimeDefault(w) },
+				fault: podFault(w, ".securityContext.seccompProfile.type", labels(open)+without(open)+"a seccomp filter: the pod's profile is Unconfined"),
+				patch: func() []bailey.PatchOp { return setRuntimeDefault(w) },
 			})
 		}
 	}
@@ -54,7 +54,7 @@ spec:
 			continue
 		}
 		found = append(found, violation{
-			Finding: c.Finding(".securityContext.seccompProfile.type", label(c)+" runs without a seccomp filter: its profile is Unconfined"),
+			fault: containerFault(c, ".securityContext.seccompProfile.type", label(c)+" runs without a seccomp filter: its profile is Unconfined"),
 			patch: func() []bailey.PatchOp {
 				return setContainer(c, "seccompProfile", map[string]any{"type": string(corev1.SeccompProfileTypeRuntimeDefault)})
 			},
@@ -164,8 +164,8 @@ config: {seccompDefault: false}
 	}
 	open := withoutSeccomp(w)
 	return []violation{{
-		Finding: podFinding(w, ".securityContext.seccompProfile", labels(open)+without(open)+"a seccomp filter: no profile is set, and "+why),
-		patch:   func() []bailey.PatchOp { return setRuntimeDefault(w) },
+		fault: podFault(w, ".securityContext.seccompProfile", labels(open)+" may run without a seccomp filter: no profile is set, and "+why),
+		patch: func() []bailey.PatchOp { return setRuntimeDefault(w) },
 	}}
 })
 
@@ -203,8 +203,8 @@ spec:
 	if s := w.Spec.SecurityContext; s != nil && s.AppArmorProfile != nil && s.AppArmorProfile.Type == corev1.AppArmorProfileTypeUnconfined {
 		if open := inheriting(w, func(s *corev1.SecurityContext) bool { return s.AppArmorProfile != nil }); len(open) > 0 {
 			found = append(found, violation{
-				Finding: podFinding(w, ".securityContext.appArmorProfile.type", labels(open)+without(open)+"AppArmor: the pod's profile is Unconfined"),
-				patch:   func() []bailey.PatchOp { return remove(w.Pointer + "/securityContext/appArmorProfile") },
+				fault: podFault(w, ".securityContext.appArmorProfile.type", labels(open)+without(open)+"AppArmor: the pod's profile is Unconfined"),
+				patch: func() []bailey.PatchOp { return remove(w.Pointer + "/securityContext/appArmorProfile") },
 			})
 		}
 	}
@@ -218,7 +218,7 @@ spec:
 		case isPrivileged(c.Container):
 		case own && c.SecurityContext.AppArmorProfile.Type == corev1.AppArmorProfileTypeUnconfined:
 			found = append(found, violation{
-				Finding: c.Finding(".securityContext.appArmorProfile.type", label(c)+" runs without AppArmor: its profile is Unconfined"),
+				fault: containerFault(c, ".securityContext.appArmorProfile.type", label(c)+" runs without AppArmor: its profile is Unconfined"),
 				patch: func() []bailey.PatchOp {
 					ops := remove(c.Pointer("/securityContext/appArmorProfile"))
 					if off { // the API server would make the field anew from it
@@ -229,8 +229,8 @@ spec:
 			})
 		case !own && off:
 			found = append(found, violation{
-				Finding: annotationFinding(w, key, label(c)+" runs without AppArmor: its annotation says unconfined"),
-				patch:   func() []bailey.PatchOp { return removeAnnotation(w, key) },
+				fault: annotationFault(w, key, label(c)+" runs without AppArmor: its annotation says unconfined"),
+				patch: func() []bailey.PatchOp { return removeAnnotation(w, key) },
 			})
 		}
 	}
@@ -269,8 +269,8 @@ spec:
 	if s := w.Spec.SecurityContext; s != nil && s.SELinuxOptions != nil && confinesNothing(s.SELinuxOptions.Type) {
 		if open := inheriting(w, func(s *corev1.SecurityContext) bool { return s.SELinuxOptions != nil }); len(open) > 0 {
 			found = append(found, violation{
-				Finding: podFinding(w, ".securityContext.seLinuxOptions.type", labels(open)+without(open)+"SELinux confinement: the pod's type is "+s.SELinuxOptions.Type),
-				patch:   func() []bailey.PatchOp { return remove(w.Pointer + "/securityContext/seLinuxOptions/type") },
+				fault: podFault(w, ".securityContext.seLinuxOptions.type", labels(open)+without(open)+"SELinux confinement: the pod's type is "+s.SELinuxOptions.Type),
+				patch: func() []bailey.PatchOp { return remove(w.Pointer + "/securityContext/seLinuxOptions/type") },
 			})
 		}
 	}
@@ -279,8 +279,8 @@ spec:
 			continue
 		}
 		found = append(found, violation{
-			Finding: c.Finding(".securityContext.seLinuxOptions.type", label(c)+" runs without SELinux confinement: its type is "+c.SecurityContext.SELinuxOptions.Type),
-			patch:   func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/seLinuxOptions/type")) },
+			fault: containerFault(c, ".securityContext.seLinuxOptions.type", label(c)+" runs without SELinux confinement: its type is "+c.SecurityContext.SELinuxOptions.Type),
+			patch: func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/seLinuxOptions/type")) },
 		})
 	}
 	return found
@@ -316,9 +316,9 @@ spec:
 			message += "; its seccomp profile has no effect"
 		}
 		found = append(found, violation{
-			Finding: c.Finding(".securityContext.privileged", message),
-			patch:   func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/privileged")) },
-			note:    "Give the container the single capabilities and devices that it needs instead.",
+			fault: containerFault(c, ".securityContext.privileged", message),
+			patch: func() []bailey.PatchOp { return remove(c.Pointer("/securityContext/privileged")) },
+			note:  "Give the container the single capabilities and devices that it needs instead.",
 		})
 	}
 	return found

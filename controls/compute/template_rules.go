@@ -10,9 +10,16 @@ import (
 	"github.com/baileyhq/bailey/derive/workload"
 )
 
+// fault is the part of a finding that a rule sets. A Finding is five times as
+// large, and rules make many.
+type fault struct {
+	field, named, message string
+	severity              bailey.Severity
+}
+
 // violation is one thing that is wrong with a pod template, and what puts it right.
 type violation struct {
-	bailey.Finding
+	fault
 	// patch gives the operations that silence the finding, for the object as it
 	// is. Nil where a person must decide what to do.
 	patch func() []bailey.PatchOp
@@ -36,7 +43,8 @@ func templateRule(r bailey.Rule, find func(*bailey.View, workload.Workload) []vi
 		}
 		findings := make([]bailey.Finding, len(found))
 		for i := range found {
-			findings[i] = found[i].Finding
+			x := &found[i].fault
+			findings[i] = bailey.Finding{Field: x.field, Named: x.named, Message: x.message, Severity: x.severity}
 		}
 		return findings
 	}
@@ -46,7 +54,7 @@ func templateRule(r bailey.Rule, find func(*bailey.View, workload.Workload) []vi
 			return nil
 		}
 		for _, x := range find(v, w) {
-			if x.Field == finding.Field && x.Message == finding.Message && x.patch != nil {
+			if x.field == finding.Field && x.message == finding.Message && x.patch != nil {
 				return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Patch: x.patch(), Note: immutableNote(f, x.note)}}
 			}
 		}
@@ -67,14 +75,19 @@ func immutableNote(f *bailey.Fact, note string) string {
 	return note + "A " + f.Kind.Short() + " that exists cannot be changed so: delete it and create it anew."
 }
 
-// podFinding is a finding about a field of the pod spec (".hostPID").
-func podFinding(w workload.Workload, suffix, message string) bailey.Finding {
-	return bailey.Finding{Field: w.Path + suffix, Message: message}
+// podFault is a fault in a field of the pod spec (".hostPID").
+func podFault(w workload.Workload, suffix, message string) fault {
+	return fault{field: w.Path + suffix, message: message}
 }
 
-// annotationFinding is a finding about an annotation of the pods.
-func annotationFinding(w workload.Workload, key, message string) bailey.Finding {
-	return bailey.Finding{Field: w.MetaPath + ".annotations[" + key + "]", Message: message}
+// containerFault is a fault in a field of a container.
+func containerFault(c workload.Container, suffix, message string) fault {
+	return fault{field: c.Field(suffix), named: c.Named(suffix), message: message}
+}
+
+// annotationFault is a fault in an annotation of the pods.
+func annotationFault(w workload.Workload, key, message string) fault {
+	return fault{field: w.MetaPath + ".annotations[" + key + "]", message: message}
 }
 
 // label names a container as people say it: init container "migrate".
