@@ -114,7 +114,8 @@ func (d *decoder) snapshot() (*bailey.Snapshot, error) {
 			w := worker{depth: d.limits.Depth}
 			for c := range work {
 				c.facts, c.err = w.facts(c)
-				buffers.Put(&c.payload)
+				payload := c.payload
+				buffers.Put(&payload)
 				c.payload = nil
 				close(c.done)
 			}
