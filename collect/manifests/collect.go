@@ -21,7 +21,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
+	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/object"
@@ -65,7 +69,7 @@ func Collect(ctx context.Context, targets []string, opts Options) (*bailey.Snaps
 	if meta.Version.IsZero() {
 		meta.Version, meta.AssumedVersion = bailey.LatestVersion, true
 	}
-	c := &collector{opts: opts, version: meta.Version, budget: maxTotal}
+	c := &collector{opts: opts, version: meta.Version, budget: maxTotal, written: map[string][]written{}}
 	for _, name := range targets {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -90,6 +94,7 @@ type collector struct {
 	budget  int64 // bytes that may still be read
 	targets []*target
 	inputs  []input
+	written map[string][]written // the objects in files of kustomizations, by absolute path
 }
 
 // target is a bailey.Target in the making.
@@ -106,6 +111,7 @@ type input struct {
 	// path is the file to read; empty if data is given.
 	path string
 	data []byte
+	node *yaml.Node // already parsed
 	// place is set where positions need more than the input: see reader.
 	place func(*input, chunk, positions) bailey.Source
 	// chart tells that it is what a chart's template gave.
@@ -133,7 +139,8 @@ func (c *collector) build(b *bailey.Builder, results []result) {
 			}
 		}
 	}
-	seen := make(map[bailey.Ref]*bailey.Fact, facts)
+	seen := make(map[bailey.Ref]given, facts)
+	again := map[*target]*repeated{}
 	for i := range results {
 		r, t := &results[i], c.inputs[i].target
 		for _, f := range r.facts {
@@ -142,22 +149,19 @@ func (c *collector) build(b *bailey.Builder, results []result) {
 					moveTo(f, c.opts.Namespace)
 				}
 			}
-			earlier := seen[f.Ref]
-			if earlier != nil && isGenerated(f) {
-				// Each creation makes another object.
-				for n := 2; seen[f.Ref] != nil; n++ {
-					f.Name = fmt.Sprintf("%s%d", earlier.Name, n)
-				}
-				earlier = nil
+			for n := 2; isGenerated(f) && seen[f.Ref].fact != nil; n++ {
+				f.Name = fmt.Sprintf("%s%d", strings.TrimRight(f.Name, "0123456789"), n) // each creation makes another object
 			}
-			seen[f.Ref] = f
 			if f.Kind != bailey.KindComponent {
-				t.Objects++
-			}
-			if earlier != nil && f.Kind != bailey.KindComponent {
-				t.Objects--
-				t.ignore(where(earlier.Source.File, earlier.Source.Line),
-					fmt.Sprintf("%s is given again in %s, which counts", f.Ref, where(f.Source.File, f.Source.Line)))
+				if earlier := seen[f.Ref]; earlier.fact != nil {
+					if again[earlier.target] == nil {
+						again[earlier.target] = &repeated{files: map[bailey.Ref][2]string{}}
+					}
+					again[earlier.target].note(earlier.fact, f)
+				} else {
+					t.Objects++
+				}
+				seen[f.Ref] = given{f, t}
 			}
 			b.Add(f)
 		}
@@ -166,8 +170,13 @@ func (c *collector) build(b *bailey.Builder, results []result) {
 	}
 	cover(b, c.opts.Complete)
 	for _, t := range c.targets {
+		if r := again[t]; r != nil {
+			t.report(r)
+		}
 		for _, lost := range t.broken {
-			t.Skipped = append(t.Skipped, lost.skip)
+			if !lost.quiet {
+				t.Skipped = append(t.Skipped, lost.skip)
+			}
 			miss(b, lost, c.opts.Complete)
 		}
 		b.Meta().Targets = append(b.Meta().Targets, t.Target)
@@ -177,7 +186,53 @@ func (c *collector) build(b *bailey.Builder, results []result) {
 // isGenerated reports whether the fact's name stands for one that the API
 // server would make.
 func isGenerated(f *bailey.Fact) bool {
-	return f.Name != "" && f.Name[len(f.Name)-1] == '*'
+	return strings.HasSuffix(strings.TrimRight(f.Name, "0123456789"), "*")
+}
+
+// given is the fact that counts so far for an object, and where it was read.
+type given struct {
+	fact   *bailey.Fact
+	target *target
+}
+
+// repeated are the objects of a target that were given again later.
+type repeated struct {
+	same    int
+	differs []bailey.Ref
+	files   map[bailey.Ref][2]string // an earlier and a later one
+}
+
+// note adds that the later fact takes the place of the earlier one.
+func (r *repeated) note(earlier, later *bailey.Fact) {
+	if reflect.DeepEqual(earlier.Object, later.Object) {
+		r.same++
+		return
+	}
+	if _, known := r.files[later.Ref]; !known {
+		r.differs = append(r.differs, later.Ref)
+	}
+	r.files[later.Ref] = [2]string{earlier.Source.File, later.Source.File}
+}
+
+// report says what was given more than once. An object given with several
+// contents was judged with one of them only, so it was not seen whole.
+func (t *target) report(r *repeated) {
+	if r.same > 0 {
+		t.ignore(t.Name, fmt.Sprintf("objects given again with the same content: %d", r.same))
+	}
+	for i, ref := range r.differs {
+		files := r.files[ref]
+		lost := broken{kind: ref.Kind, namespace: ref.Namespace, name: ref.Name, skip: bailey.Skip{
+			What: files[0], Why: fmt.Sprintf("%s is given with another content in %s, which counts", ref, files[1]),
+			Hint: "scan by itself what belongs to one cluster"}}
+		lost.quiet = i > 0
+		if i == 0 && len(r.differs) > 1 {
+			first := lost
+			first.skip.Why += fmt.Sprintf("; so are %d other objects", len(r.differs)-1)
+			lost = first
+		}
+		t.broken = append(t.broken, lost)
+	}
 }
 
 // addScope notes whether the kind that a CustomResourceDefinition declares

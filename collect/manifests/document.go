@@ -34,6 +34,8 @@ type broken struct {
 	// told; an empty kind means that it may be any.
 	kind            bailey.Kind
 	namespace, name string
+	// quiet tells that another entry names it as well.
+	quiet bool
 }
 
 // reader turns chunks of one input into facts.
@@ -73,6 +75,10 @@ func (r *reader) kindInfo(apiVersion, kind string) kindInfo {
 // read parses a chunk and adds what it holds to the result.
 func (r *reader) read(c chunk) {
 	r.chunk = c
+	if c.node != nil {
+		r.document(c.node)
+		return
+	}
 	if len(c.data) > maxDocument {
 		r.fail(0, fmt.Sprintf("the document is larger than %d MiB", maxDocument>>20), "split it into several documents")
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -32,13 +33,40 @@ func (c *collector) addKustomizations(ctx context.Context, t *target, folders []
 			covered[absolute(file)] = true
 		}
 	}
-	for _, folder := range g.roots(folders) {
+	roots := g.roots(folders)
+	for _, folder := range roots {
 		if ctx.Err() != nil {
 			return covered
 		}
 		c.addKustomization(t, g, folder, covered)
 	}
+	c.addUnused(t, g, folders, roots)
 	return covered
+}
+
+// addUnused reads what the components add that no kustomization here takes in.
+func (c *collector) addUnused(t *target, g *graph, folders, roots []string) {
+	used := map[*kustomization]bool{}
+	for _, folder := range roots {
+		for _, n := range g.reachable(absolute(folder)) {
+			used[n] = true
+		}
+	}
+	for _, folder := range folders {
+		n := g.nodes[absolute(folder)]
+		if n == nil || !n.component || used[n] {
+			continue
+		}
+		t.ignore(displayPath(folder, absolute(folder), n.path), "a component that no kustomization here uses: its resources are read, its patches are not applied")
+		for _, file := range n.resources {
+			c.addPlain(t, displayPath(folder, absolute(folder), file))
+		}
+	}
+}
+
+// addPlain adds a file that a kustomization takes in as it is.
+func (c *collector) addPlain(t *target, path string) {
+	c.inputs = append(c.inputs, input{target: t, name: path, path: path})
 }
 
 // addKustomization builds one kustomization.
@@ -52,21 +80,31 @@ func (c *collector) addKustomization(t *target, g *graph, folder string, covered
 			t.skip(displayPath(folder, absolute(folder), n.path), entry+" is not on this machine, and nothing is fetched", "scan what kustomize build gives: kustomize build "+folder+" | bailey scan -")
 		}
 	}
+	if g.isPlain(absolute(folder)) {
+		// Nothing is changed on the way, so the library is spared, which takes
+		// longer to start than a folder to read.
+		for _, n := range g.reachable(absolute(folder)) {
+			for _, file := range n.resources {
+				c.addPlain(t, displayPath(folder, absolute(folder), file))
+			}
+		}
+		return
+	}
+	origins := c.originsOf(g, folder)
 	files := &kustomizeFiles{FileSystem: filesys.MakeFsOnDisk(), root: absolute(folder), read: covered}
 	resources, err := build(files)
+	if err == nil && slices.ContainsFunc(resources, func(r *resource.Resource) bool { return origins.ambiguous(r.GetKind(), r.GetName()) }) {
+		// Asking for the origins doubles the time, so it is done only where names do not tell.
+		files.annotate = true
+		resources, err = build(files)
+	}
 	if err != nil {
 		t.skip(folder, "the kustomization cannot be built: "+shorten(strings.ReplaceAll(err.Error(), absolute(folder), folder), 300), "kustomize build "+folder+" says more")
 		return
 	}
-	origins := &originFiles{folder: folder, files: map[string][]written{}}
 	for _, r := range resources {
-		text, origin, err := plain(r)
-		if err != nil {
-			t.skip(folder, shorten(err.Error(), 300), "")
-			continue
-		}
-		object := origins.find(origin, r.GetKind(), r.GetName())
-		c.inputs = append(c.inputs, input{target: t, name: object.source.File, data: text, place: object.place})
+		object := origins.find(r.GetKind(), r.GetName(), originFile(r))
+		c.inputs = append(c.inputs, input{target: t, name: object.source.File, node: r.YNode(), place: object.place})
 	}
 }
 
@@ -89,18 +127,20 @@ func build(files *kustomizeFiles) (resources []*resource.Resource, err error) {
 	return m.Resources(), nil
 }
 
-// plain gives a resource as YAML without the annotation about its origin, and
-// that origin.
-func plain(r *resource.Resource) ([]byte, *resource.Origin, error) {
+// originFile takes the note about its origin off a resource. It gives the file,
+// relative to the folder that was built; empty if there is none.
+func originFile(r *resource.Resource) string {
 	origin, err := r.GetOrigin()
-	if err != nil {
-		return nil, nil, err
+	if err != nil || origin == nil || origin.Repo != "" {
+		return ""
 	}
 	if err := r.SetOrigin(nil); err != nil {
-		return nil, nil, err
+		return ""
 	}
-	text, err := r.AsYAML()
-	return text, origin, err
+	if origin.Path == "" {
+		return origin.ConfiguredIn
+	}
+	return origin.Path
 }
 
 // displayPath shows an absolute path as the user would write it who named the
@@ -112,47 +152,79 @@ func displayPath(folder, absoluteFolder, path string) string {
 	return path
 }
 
-// originFiles finds where the objects of a kustomization were written.
-type originFiles struct {
-	folder string
-	files  map[string][]written
+// origins are the objects in the files that a kustomization is built from.
+type origins struct {
+	folder  string
+	objects map[string][]written // by kind
 }
 
 // written is an object in the file that it comes from.
 type written struct {
 	kind, name string
+	path       string // of the file, relative to the folder that is built
 	source     bailey.Source
 }
 
 func (w written) place(*input, chunk, positions) bailey.Source { return w.source }
 
-// find gives the place of an object. Names change on the way (prefixes,
-// suffixes, hashes), so the longest original name within the final one counts.
-func (o *originFiles) find(origin *resource.Origin, kind, name string) written {
-	none := written{source: bailey.Source{File: o.folder}}
-	if origin == nil {
-		return none
-	}
-	file := origin.Path
-	if file == "" {
-		file = origin.ConfiguredIn
-	}
-	if file == "" || origin.Repo != "" {
-		return none
-	}
-	path := filepath.Join(o.folder, file)
-	objects, read := o.files[path]
-	if !read {
-		objects = objectsIn(path)
-		o.files[path] = objects
-	}
-	best := written{source: bailey.Source{File: path}}
-	for _, w := range objects {
-		if w.kind == kind && strings.Contains(name, w.name) && len(w.name) > len(best.name) {
-			best = w
+// originsOf reads the files that the folder's kustomization takes objects from.
+func (c *collector) originsOf(g *graph, folder string) *origins {
+	o := &origins{folder: folder, objects: map[string][]written{}}
+	root := absolute(folder)
+	for _, n := range g.reachable(root) {
+		for _, file := range n.resources {
+			path, err := filepath.Rel(root, file)
+			if err != nil {
+				continue
+			}
+			objects, read := c.written[file]
+			if !read {
+				objects = objectsIn(file)
+				c.written[file] = objects
+			}
+			for _, w := range objects {
+				w.path, w.source.File = path, filepath.Join(folder, path)
+				o.objects[w.kind] = append(o.objects[w.kind], w)
+			}
 		}
 	}
-	return best
+	return o
+}
+
+// candidates gives the objects that one of this kind and final name can come
+// from. Names change on the way (prefixes, suffixes), so the longest original
+// names within the final one are those.
+func (o *origins) candidates(kind, name string) []written {
+	var found []written
+	for _, w := range o.objects[kind] {
+		if !strings.Contains(name, w.name) || len(found) > 0 && len(w.name) < len(found[0].name) {
+			continue
+		}
+		if len(found) > 0 && len(w.name) > len(found[0].name) {
+			found = found[:0]
+		}
+		found = append(found, w)
+	}
+	return found
+}
+
+func (o *origins) ambiguous(kind, name string) bool { return len(o.candidates(kind, name)) > 1 }
+
+// find gives the place of an object; the file, where it is known, decides
+// between several. What no file holds is made by a generator of the
+// kustomization.
+func (o *origins) find(kind, name, file string) written {
+	found := o.candidates(kind, name)
+	for _, w := range found {
+		if file == "" || w.path == file {
+			return w
+		}
+	}
+	made := written{source: bailey.Source{File: kustomizationIn(o.folder)}}
+	if file != "" {
+		made.source.File = filepath.Join(o.folder, file)
+	}
+	return made
 }
 
 // objectsIn reads a file again for the places in it.
@@ -184,8 +256,10 @@ type graph struct {
 type kustomization struct {
 	path      string // of the file
 	component bool
+	plain     bool     // it only lists resources
 	folders   []string // absolute
 	files     []string // absolute
+	resources []string // those of the files that hold objects
 	remote    []string
 	err       error
 }
@@ -208,6 +282,7 @@ func (g *graph) add(folder string) {
 		var k types.Kustomization
 		if err = unmarshal(data, &k); err == nil {
 			n.component = k.Kind == types.ComponentKind
+			n.plain = isPlainKustomization(k)
 			n.collect(folder, &k)
 		}
 	}
@@ -221,7 +296,7 @@ func (g *graph) add(folder string) {
 
 // collect notes what the kustomization refers to.
 func (n *kustomization) collect(folder string, k *types.Kustomization) {
-	for _, entry := range slices.Concat(k.Resources, k.Bases, k.Components, k.Generators, k.Transformers, k.Validators) {
+	for i, entry := range slices.Concat(k.Resources, k.Bases, k.Components, k.Generators, k.Transformers, k.Validators) {
 		switch {
 		case isInline(entry):
 		case isRemote(entry):
@@ -232,6 +307,9 @@ func (n *kustomization) collect(folder string, k *types.Kustomization) {
 				n.folders = append(n.folders, absolute(path))
 			} else {
 				n.files = append(n.files, path)
+				if i < len(k.Resources)+len(k.Bases) {
+					n.resources = append(n.resources, path)
+				}
 			}
 		}
 	}
@@ -263,6 +341,15 @@ func (n *kustomization) collect(folder string, k *types.Kustomization) {
 			n.files = append(n.files, filepath.Join(folder, file))
 		}
 	}
+}
+
+// isPlainKustomization reports whether the file does nothing but list resources.
+func isPlainKustomization(k types.Kustomization) bool {
+	if k.Kind != "" && k.Kind != types.KustomizationKind {
+		return false
+	}
+	k.TypeMeta, k.MetaData, k.Resources, k.Bases, k.BuildMetadata, k.SortOptions = types.TypeMeta{}, nil, nil, nil, nil, nil
+	return reflect.ValueOf(k).IsZero()
 }
 
 func sourcesOf(s types.KvPairSources) []string {
@@ -306,6 +393,11 @@ func (g *graph) roots(folders []string) []string {
 		}
 	}
 	return roots
+}
+
+// isPlain reports whether building the folder changes nothing.
+func (g *graph) isPlain(folder string) bool {
+	return !slices.ContainsFunc(g.reachable(folder), func(n *kustomization) bool { return !n.plain })
 }
 
 // reachable gives a folder's kustomization and all that it is built from.

@@ -15,12 +15,14 @@ import (
 // kustomizeFiles is the file system that kustomize sees. It bounds what is
 // read, notes which files are, and hands out kustomization files without what
 // would be fetched from elsewhere, written in current fields (the library
-// prints a warning about old ones), and asking for the origin of objects.
+// prints a warning about old ones).
 type kustomizeFiles struct {
 	filesys.FileSystem
-	root  string
-	read  map[string]bool
-	bytes int64
+	root string
+	// annotate asks for the origin of objects.
+	annotate bool
+	read     map[string]bool
+	bytes    int64
 }
 
 // ReadFile reads a file within the bounds.
@@ -41,7 +43,7 @@ func (f *kustomizeFiles) ReadFile(path string) ([]byte, error) {
 	}
 	f.read[absolute(path)] = true
 	if slices.Contains(kustomizationNames[:], filepath.Base(path)) {
-		return localKustomization(data), nil
+		return localKustomization(data, f.annotate), nil
 	}
 	if isPluginConfig(data) && (strings.Contains(string(data), "http://") || strings.Contains(string(data), "https://")) {
 		return nil, fmt.Errorf("%s: the settings of a generator or transformer name an address, and nothing is fetched", path)
@@ -61,7 +63,7 @@ func isPluginConfig(data []byte) bool {
 
 // localKustomization rewrites a kustomization file. One that cannot be read is
 // left as it is, for kustomize to complain about.
-func localKustomization(data []byte) []byte {
+func localKustomization(data []byte, annotate bool) []byte {
 	var k types.Kustomization
 	if unmarshal(data, &k) != nil {
 		return data
@@ -91,11 +93,9 @@ func localKustomization(data []byte) []byte {
 	if isRemoteFile(k.OpenAPI["path"]) {
 		k.OpenAPI = nil
 	}
-	if !slices.Contains(k.BuildMetadata, types.OriginAnnotations) {
-		k.BuildMetadata = append(k.BuildMetadata, types.OriginAnnotations)
-	}
-	if k.Kind == types.ComponentKind {
-		k.BuildMetadata = nil // not a field of components
+	k.BuildMetadata = nil
+	if annotate && k.Kind != types.ComponentKind {
+		k.BuildMetadata = []string{types.OriginAnnotations}
 	}
 	rewritten, err := yaml.Marshal(k)
 	if err != nil {

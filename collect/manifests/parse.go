@@ -79,6 +79,13 @@ func (c *collector) feed(ctx context.Context, work chan<- batch) []part {
 			break
 		}
 		in := &c.inputs[i]
+		if in.node != nil {
+			out := &result{}
+			pieces = append(pieces, part{input: i, out: out})
+			next.parts = append(next.parts, part{i, chunk{node: in.node}, out})
+			in.node = nil
+			continue
+		}
 		data, err := c.load(in)
 		if err != nil {
 			in.target.skip(in.name, message(err), "")

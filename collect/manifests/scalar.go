@@ -90,6 +90,13 @@ func (d *decoder) scalar(n *yaml.Node) any {
 	if isNull(n) {
 		return nil
 	}
+	if n.Tag == "!!str" && n.Style&yaml.TaggedStyle == 0 {
+		// YAML 1.2 takes it for a string; what a program put there as a string
+		// is not to be read as a number.
+		if _, ok := parseInt(n.Value); ok || n.Value == "true" || n.Value == "false" {
+			return d.intern(n.Value)
+		}
+	}
 	if isPlain(n) {
 		if b, ok := parseBool(n.Value); ok {
 			return b

@@ -1,12 +1,18 @@
 package manifests
 
-import "bytes"
+import (
+	"bytes"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // chunk is a part of a file that can be parsed by itself: one document, or
 // several where a "..." ends one and no "---" begins the next.
 type chunk struct {
 	data []byte
 	line int // lines of the file before it
+	// node is the document already parsed, in the place of data.
+	node *yaml.Node
 }
 
 // split cuts a stream of YAML at its "---" lines. By the specification such a
@@ -22,7 +28,7 @@ func split(data []byte, yield func(chunk) bool) {
 			end += nextMarker(data[end:]) // directives belong to the document behind their "---"
 		}
 		part := data[:end]
-		if !isBlank(part) && !yield(chunk{part, line}) {
+		if !isBlank(part) && !yield(chunk{data: part, line: line}) {
 			return
 		}
 		line += bytes.Count(part, []byte("\n"))
