@@ -48,7 +48,7 @@ func checkServicePlainHTTP(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
 		switch p := &s.Spec.Ports[i]; {
 		case isHTTPS(p):
 			return nil
-		case plain < 0 && isHTTP(p):
+		case plain < 0 && isHTTP(p) && sensitivePort(p) == "": // one finding is enough
 			plain = i
 		}
 	}

@@ -420,7 +420,7 @@ func judgeHandler(found []bailey.Finding, c workload.Container, field, of string
 }
 
 func carriesLogin(header string) bool {
-	return strings.EqualFold(header, "Authorization") || strings.EqualFold(header, "Proxy-Authorization") || strings.EqualFold(header, "Cookie")
+	return strings.EqualFold(header, "Authorization") || strings.EqualFold(header, "Proxy-Authorization")
 }
 
 func holdsLogin(value string) bool {

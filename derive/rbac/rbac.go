@@ -168,6 +168,10 @@ func OnlyReads(rules []rbacv1.PolicyRule) bool {
 		for _, verb := range r.Verbs {
 			switch verb {
 			case "get", "list", "watch", "head", "options":
+			case "use": // of a PodSecurityPolicy, which does nothing since 1.25
+				if len(r.Resources) != 1 || r.Resources[0] != "podsecuritypolicies" {
+					return false
+				}
 			case "create":
 				if !aboutOneself(r) {
 					return false

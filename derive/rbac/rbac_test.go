@@ -119,6 +119,8 @@ func TestRoles(t *testing.T) {
 		"asks of itself":   {[]rbacv1.PolicyRule{rule("authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", "create")}, false, true},
 		"creates reviews":  {[]rbacv1.PolicyRule{rule("authorization.k8s.io", "subjectaccessreviews", "create")}, false, false},
 		"impersonates":     {[]rbacv1.PolicyRule{rule("", "users", "impersonate")}, false, false},
+		"uses a PSP":       {[]rbacv1.PolicyRule{rule("policy", "podsecuritypolicies", "use")}, false, true},
+		"uses an SCC":      {[]rbacv1.PolicyRule{rule("security.openshift.io", "securitycontextconstraints", "use")}, false, false},
 		"health":           {[]rbacv1.PolicyRule{{NonResourceURLs: []string{"/healthz"}, Verbs: []string{"get"}}}, false, true},
 		"every path":       {[]rbacv1.PolicyRule{{NonResourceURLs: []string{"*"}, Verbs: []string{"*"}}}, false, false},
 	} {
