@@ -265,10 +265,14 @@ func namespaces(causes []*cause) int {
 type tally struct {
 	severity                     [bailey.SeverityCritical + 1]int // open ones
 	open, waived, baseline, fail int
+	noun                         string // "finding", or "new finding" in a comparison
 }
 
 func tallyOf(r *bailey.Report, failOn bailey.Severity) tally {
-	var t tally
+	t := tally{noun: "finding"}
+	if r.Diff != nil {
+		t.noun = "new finding"
+	}
 	for i := range r.Findings {
 		switch f := &r.Findings[i]; {
 		case f.Waiver != nil:
@@ -295,7 +299,7 @@ func (t tally) String() string {
 			parts = append(parts, number(n)+" "+s.String())
 		}
 	}
-	text := count(t.open, "finding")
+	text := count(t.open, t.noun)
 	if len(parts) > 0 {
 		text += ": " + strings.Join(parts, ", ")
 	}

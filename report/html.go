@@ -121,7 +121,7 @@ func newPage(r *bailey.Report, o Options) *pageData {
 	groups := groupFindings(r)
 	t := tallyOf(r, o.FailOn)
 	d := &pageData{
-		Title: "Bailey: " + scanned(r), Headline: count(t.open, "finding"), Facts: factsSeen(r.Coverage),
+		Title: "Bailey: " + scanned(r), Headline: count(t.open, t.noun), Facts: factsSeen(r.Coverage),
 		Scanned: scanned(r), Version: clean(o.Version), Command: clean(o.command()),
 		Nothing: r.Facts == 0, Whole: isWhole(r), Seen: r.Coverage.Seen, Needed: r.Coverage.Needed,
 		Accepted: strings.Trim(t.accepted(), " ()"), Targets: r.Meta.Targets,

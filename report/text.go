@@ -117,7 +117,7 @@ func severityRun(s bailey.Severity, suffix string) run {
 }
 
 func (t *text) findings() {
-	t.heading("FINDINGS", count(t.tally.open, "finding")+"; "+factsSeen(t.r.Coverage))
+	t.heading("FINDINGS", count(t.tally.open, t.tally.noun)+"; "+factsSeen(t.r.Coverage))
 	if t.r.Facts == 0 {
 		t.hang([]run{{text: "  "}}, run{text: "Nothing was scanned. This is not a clean result.", style: yellow})
 		return
@@ -413,7 +413,7 @@ func (t *text) closing() {
 	if t.o.FailOn != bailey.SeverityNone {
 		switch n := t.tally.fail; {
 		case n > 0:
-			t.hang(nil, run{text: "Fails: " + count(n, "finding") + " at or over " + t.o.FailOn.String() + "."})
+			t.hang(nil, run{text: "Fails: " + count(n, t.tally.noun) + " at or over " + t.o.FailOn.String() + "."})
 		case t.tally.open > 0:
 			t.hang(nil, run{text: "Nothing at or over " + t.o.FailOn.String() + "."})
 		}
