@@ -186,8 +186,8 @@ var ingressPlainHTTP = &bailey.Rule{
 	Name:  "ingress-plain-http",
 	Title: "Ingress with TLS also serves plain HTTP",
 	Doc: `Reads the annotations by which an Ingress that has TLS turns off the redirect of its controller
-(ingress-nginx, HAProxy, Azure), or, for the AWS load balancer controller, has an HTTP listener and asks for no
-redirect.
+(ingress-nginx, HAProxy, Azure) or asks for plain HTTP (GKE), or, for the AWS load balancer controller, has an
+HTTP listener and asks for no redirect.
 
 A browser that follows an old link or types a name begins with plain HTTP: without a redirect the
 session, cookies included, stays in clear text.
@@ -213,14 +213,16 @@ spec:
 `},
 }
 
-// redirectOff holds, for each controller, the annotation that turns its
-// redirect to HTTPS off, and the one that forces it all the same.
-var redirectOff = [...]struct{ off, force string }{
-	{"nginx.ingress.kubernetes.io/ssl-redirect", "nginx.ingress.kubernetes.io/force-ssl-redirect"},
-	{"ingress.kubernetes.io/ssl-redirect", "ingress.kubernetes.io/force-ssl-redirect"},
-	{"haproxy.org/ssl-redirect", ""},
-	{"haproxy-ingress.github.io/ssl-redirect", ""},
-	{"appgw.ingress.kubernetes.io/ssl-redirect", ""},
+// plainHTTP holds, for each controller, the annotation and its value that have
+// it serve plain HTTP, the value that does not, and an annotation that forces
+// the redirect all the same.
+var plainHTTP = [...]struct{ key, bad, good, force string }{
+	{"nginx.ingress.kubernetes.io/ssl-redirect", "false", "true", "nginx.ingress.kubernetes.io/force-ssl-redirect"},
+	{"ingress.kubernetes.io/ssl-redirect", "false", "true", "ingress.kubernetes.io/force-ssl-redirect"},
+	{"haproxy.org/ssl-redirect", "false", "true", ""},
+	{"haproxy-ingress.github.io/ssl-redirect", "false", "true", ""},
+	{"appgw.ingress.kubernetes.io/ssl-redirect", "false", "true", ""},
+	{"kubernetes.io/ingress.allow-http", "true", "false", "networking.gke.io/v1beta1.FrontendConfig"},
 }
 
 const (
@@ -240,9 +242,10 @@ func checkIngressPlainHTTP(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
 	if len(in.Spec.TLS) == 0 {
 		return nil // ingress-without-tls says so
 	}
-	for _, c := range redirectOff {
-		if isFalse(in.Annotations[c.off]) && (c.force == "" || !isTrue(in.Annotations[c.force])) {
-			return []bailey.Finding{annotationFinding(c.off, c.off+" is false: plain HTTP is served and not redirected")}
+	for _, c := range plainHTTP {
+		// A FrontendConfig is named, not switched on: it may redirect.
+		if force := in.Annotations[c.force]; strings.EqualFold(in.Annotations[c.key], c.bad) && (force == "" || isFalse(force)) {
+			return []bailey.Finding{annotationFinding(c.key, c.key+" is "+c.bad+": plain HTTP is served and not redirected")}
 		}
 	}
 	return nil
@@ -252,9 +255,9 @@ func fixIngressPlainHTTP(_ *bailey.View, f *bailey.Fact, finding bailey.Finding)
 	if finding.Field == annotationField(albPorts) {
 		return []bailey.Change{annotationChange(f, "add", albRedirect, "443")}
 	}
-	for _, c := range redirectOff {
-		if finding.Field == annotationField(c.off) {
-			return []bailey.Change{annotationChange(f, "replace", c.off, "true")}
+	for _, c := range plainHTTP {
+		if finding.Field == annotationField(c.key) {
+			return []bailey.Change{annotationChange(f, "replace", c.key, c.good)}
 		}
 	}
 	return nil
