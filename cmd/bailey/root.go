@@ -107,9 +107,11 @@ Exit codes: 0 nothing at or over --fail-on, 1 findings, 2 usage,
 3 could not run, 4 nothing was scanned.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Version:       version,
-		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
-		Args:          cobra.ArbitraryArgs,
+
+		SuggestionsMinimumDistance: 2,
+		Version:                    version,
+		Annotations:                map[string]string{cobra.CommandDisplayNameAnnotation: name},
+		Args:                       cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				hint := "bailey help lists them"

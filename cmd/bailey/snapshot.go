@@ -2,11 +2,15 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/saved"
 )
 
@@ -81,22 +85,11 @@ func (a *app) snapshotShowCommand() *cobra.Command {
 			for _, k := range s.Kinds() {
 				fmt.Fprintf(w, "%s\t%d\n", printable(string(k)), len(s.List(k, "")))
 			}
+			if err := w.Flush(); err != nil {
+				return err
+			}
 			_, missing := s.Coverage()
-			if len(missing) > 0 {
-				fmt.Fprintf(w, "\nnot seen\twhy\n")
-			}
-			for _, m := range missing {
-				place := string(m.Kind)
-				if m.Namespace != "" || m.Name != "" {
-					place += " " + m.Namespace + "/" + m.Name
-				}
-				why := string(m.Reason)
-				if m.Detail != "" {
-					why += ": " + m.Detail
-				}
-				fmt.Fprintf(w, "%s\t%s\n", printable(place), printable(why))
-			}
-			return w.Flush()
+			return a.printMissing(missing)
 		},
 	}
 }
@@ -118,4 +111,25 @@ func (a *app) snapshotDiffCommand() *cobra.Command {
 			return a.printChanges(saved.Diff(old, next))
 		},
 	}
+}
+
+// printMissing shows what was not seen, a paragraph for each reason.
+func (a *app) printMissing(missing []bailey.Missing) error {
+	w := &wrapper{out: a.stdout, width: a.columns(a.stdout)}
+	byReason := map[bailey.Reason][]string{}
+	for _, m := range missing {
+		place := m.Kind.Short()
+		if where := strings.Trim(m.Namespace+"/"+m.Name, "/"); where != "" {
+			place += " " + where
+		}
+		if m.Reason == bailey.ReasonUnreadable && m.Detail != "" {
+			place += " (" + m.Detail + ")"
+		}
+		byReason[m.Reason] = append(byReason[m.Reason], printable(place))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(byReason)) {
+		w.line("")
+		w.text("  ", fmt.Sprintf("Not seen (%s): %s", reason, strings.Join(byReason[reason], ", ")))
+	}
+	return w.err
 }

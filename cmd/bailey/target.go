@@ -68,7 +68,7 @@ func (a *app) snapshot(ctx context.Context, t *targetFlags, targets []string) (*
 	switch {
 	case len(targets) == 0:
 		s, err = kube.Collect(ctx, kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Namespaces: t.namespaces,
-			KubeletConfigz: t.configz, Version: version, Progress: p.step})
+			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Progress: p.step})
 	case t.context != "" || t.kubeconfig != "":
 		return nil, usageError("--context and --kubeconfig choose a cluster, and %s is a file\nhint: leave out one of the two", targets[0])
 	case len(targets) == 1 && isSnapshot(targets[0]):
@@ -110,7 +110,7 @@ func (a *app) manifests(ctx context.Context, t *targetFlags, conf *config, targe
 		if text == "" {
 			continue
 		}
-		if o.KubeVersion, err = bailey.ParseVersion(text); err != nil {
+		if o.Version, err = bailey.ParseVersion(text); err != nil {
 			return nil, &exitError{exitUsage, err}
 		}
 		break
@@ -141,7 +141,7 @@ func isSnapshot(path string) bool {
 		return false
 	}
 	defer f.Close()
-	magic := make([]byte, 4)
-	_, err = io.ReadFull(f, magic)
-	return err == nil && string(magic) == "\x28\xb5\x2f\xfd" // a zstd frame, RFC 8878
+	beginning := make([]byte, len(saved.Mark)+8)
+	n, _ := io.ReadFull(f, beginning)
+	return saved.IsSnapshot(beginning[:n])
 }
