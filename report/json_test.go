@@ -199,14 +199,27 @@ func TestReadJSONTakesLaterFields(t *testing.T) {
 }
 
 func FuzzReadJSON(f *testing.F) {
-	for name, r := range fixtures() {
-		if name == "cluster" { // its verdicts and findings are in the others too
-			continue
-		}
-		format, _ := Lookup("json")
-		var b bytes.Buffer
-		_ = format.Render(&b, r, Options{})
-		f.Add(b.Bytes())
+	// Small seeds: the fuzzer tries thousands of changes a second of these, and
+	// a handful of a whole report.
+	c := &bailey.Control{ID: "a/b", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{{Name: "r", Title: "T", Severity: bailey.SeverityHigh}}}
+	one := found("a/b/r", bailey.SeverityHigh, deployment("x", "y"), "spec.f", "m")
+	one.Related = []bailey.Ref{{Kind: bailey.KindPod, Namespace: "x", Name: "p"}}
+	one.Fix = []bailey.Change{{Object: one.Object, Patch: []bailey.PatchOp{{Op: "add", Path: "/spec/f/0/a~1b", Value: map[string]any{"k": []any{1, nil, "v"}}}}, Note: "n"}, {Content: map[string]any{"kind": "K"}}}
+	one.Source = bailey.Source{File: "f.yaml", Line: 3, Column: 5}
+	two := found("a/b/gone", bailey.SeverityLow, namespace("n"), "", "m")
+	two.Waiver = &bailey.Waiver{Rule: "a/b", Reason: "why", Owner: "who", Expires: at}
+	missing := []bailey.Missing{{Kind: bailey.KindRole, Namespace: "x", Reason: bailey.ReasonForbidden, Detail: "d", Hint: "h"}}
+	verdicts := []bailey.Verdict{{Control: "a/b", Scope: bailey.Scope{Kind: bailey.ScopeCluster}, WaivedUntil: at, Coverage: bailey.Coverage{Seen: 1, Needed: 2, Missing: missing}},
+		{Control: "a/b", Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: one.Object}, Rung: bailey.RungProven, Next: "n"}}
+	meta := bailey.Meta{At: at, Medium: "cluster", Version: bailey.LatestVersion, Targets: []bailey.Target{{Name: "t", Medium: "folder", Skipped: []bailey.Skip{{What: "w", Why: "y"}}}}}
+	for _, r := range []*bailey.Report{
+		{},
+		{Meta: meta, Facts: 1, Controls: []*bailey.Control{c}},
+		{Controls: []*bailey.Control{c}, Verdicts: verdicts, Coverage: verdicts[0].Coverage},
+		{Controls: []*bailey.Control{c}, Findings: []bailey.Finding{one, two}},
+		{Meta: meta, Findings: []bailey.Finding{one}, Diff: &bailey.Diff{Old: meta, Added: 1, Fixed: []bailey.Finding{two}, Unseen: []bailey.Finding{two}}},
+	} {
+		f.Add([]byte(render(f, "json", r, Options{})))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := ReadJSON(bytes.NewReader(data))
