@@ -3,7 +3,6 @@ package deploy
 import (
 	"iter"
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -54,7 +53,15 @@ func imagesOf(w workload.Workload) iter.Seq[usedImage] {
 
 // isTemplate reports whether the text is to be filled in by something else: it
 // is empty, or has a character that marks a variable and that no reference has.
-func isTemplate(text string) bool { return text == "" || strings.ContainsAny(text, "$<{%") }
+func isTemplate(text string) bool {
+	for i := range len(text) {
+		switch text[i] {
+		case '$', '<', '{', '%':
+			return true
+		}
+	}
+	return text == ""
+}
 
 func (u usedImage) finding(message string) bailey.Finding {
 	return u.findingAt(".image", ".reference", message)
