@@ -223,7 +223,9 @@ func covers(larger, smaller bailey.Scope) bool {
 }
 
 // guarded reports whether guards that are in place for the scope, or for a
-// larger one, cover every rule of the control.
+// larger one, cover every rule that judges objects of the scope itself. What
+// judges the guard's own object (a namespace's labels) no label can cover: there
+// the namespace stays sound while its workloads are guarded.
 func (l *ladder) guarded(s bailey.Scope) bool {
 	covered := map[*bailey.Rule]bool{}
 	for _, g := range l.control.Guards {
@@ -235,7 +237,22 @@ func (l *ladder) guarded(s bailey.Scope) bool {
 			}
 		}
 	}
-	return len(covered) == len(l.control.Rules)
+	needed := rulesOf(l.control, s.Kind == bailey.ScopeWorkload)
+	if len(needed) == 0 {
+		needed = l.control.Rules
+	}
+	return !slices.ContainsFunc(needed, func(r *bailey.Rule) bool { return !covered[r] })
+}
+
+// rulesOf gives the rules that judge pods and their templates, or the others.
+func rulesOf(c *bailey.Control, podBearing bool) []*bailey.Rule {
+	var rules []*bailey.Rule
+	for _, r := range c.Rules {
+		if slices.ContainsFunc(r.On, bailey.Kind.IsPodBearing) == podBearing {
+			rules = append(rules, r)
+		}
+	}
+	return rules
 }
 
 func (l *ladder) inPlace(g *bailey.Guard, scope bailey.Ref) bool {

@@ -130,6 +130,27 @@ func TestGuarded(t *testing.T) {
 	}
 }
 
+// TestGuardDoesNotCoverItself: a guard that is a label cannot stop its own
+// removal, so the namespace stays sound while its workloads are guarded.
+func TestGuardDoesNotCoverItself(t *testing.T) {
+	label := &bailey.Rule{Name: "label", On: []bailey.Kind{bailey.KindNamespace}, Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
+		if ns, ok := bailey.As[*namespace](f); !ok || !ns.labelled {
+			return []bailey.Finding{{Message: "no label"}}
+		}
+		return nil
+	}}
+	guard := &bailey.Guard{Name: "label", Scope: bailey.ScopeNamespace, Covers: []*bailey.Rule{badPod},
+		Present: func(*bailey.View, bailey.Ref) bailey.Presence { return bailey.Presence{InPlace: true} }}
+	control := &bailey.Control{ID: "test/guarded", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{badPod, label}, Guards: []*bailey.Guard{guard}}
+	r := judge(t, snapshot(nil, podFact("a", "web", false), namespaceFact("a", true)), []*bailey.Control{control}, check.Options{})
+	if v := verdict(t, r, "test/guarded", workloadScope(bailey.Ref{Kind: bailey.KindPod, Namespace: "a", Name: "web"})); v.Rung != bailey.RungGuarded {
+		t.Errorf("the workload stands at %s", v.Rung)
+	}
+	if v := verdict(t, r, "test/guarded", inNamespace("a")); v.Rung != bailey.RungSound {
+		t.Errorf("the namespace stands at %s", v.Rung)
+	}
+}
+
 func TestDefectOfARuleIsUnknown(t *testing.T) {
 	panics := &bailey.Rule{Name: "panics", On: []bailey.Kind{bailey.KindPod}, Check: func(*bailey.View, *bailey.Fact) []bailey.Finding { panic("oh") }}
 	sneaks := &bailey.Rule{Name: "sneaks", On: []bailey.Kind{bailey.KindPod}, Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
