@@ -15,6 +15,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/object"
+	"github.com/baileyhq/bailey/collect/share"
 )
 
 // pageSize is how many objects one request asks for.
@@ -33,6 +34,7 @@ type list struct {
 	kubelets   []kubelet
 	broken     []bailey.Missing // single objects that could not be decoded
 	err        error            // the list is not whole
+	sharer     share.Sharer
 }
 
 // read lists a resource page by page. While one page is decoded, the next is on
@@ -138,7 +140,9 @@ func (l *list) add(item []byte, protobuf bool) {
 	case *corev1.Node:
 		l.kubelets = append(l.kubelets, kubeletOf(o))
 	}
-	l.facts = append(l.facts, object.Fact(content, l.resource.apiVersion(), l.resource.kind, bailey.Source{}))
+	f := object.Fact(content, l.resource.apiVersion(), l.resource.kind, bailey.Source{})
+	l.sharer.Next(f)
+	l.facts = append(l.facts, f)
 }
 
 func (l *list) decode(item []byte, protobuf bool) (any, error) {

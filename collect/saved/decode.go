@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/share"
 )
 
 // ReadFile reads a snapshot that WriteFile wrote, within the default limits.
@@ -378,6 +379,7 @@ type worker struct {
 
 func (w *worker) facts(c *chunk) ([]*bailey.Fact, error) {
 	p := parser{rest: c.payload}
+	var sharer share.Sharer
 	facts := make([]*bailey.Fact, 0, c.count)
 	for range c.count {
 		f := &bailey.Fact{APIVersion: c.table.APIVersion}
@@ -414,6 +416,7 @@ func (w *worker) facts(c *chunk) ([]*bailey.Fact, error) {
 		f.Ref = bailey.Ref{Kind: c.table.Kind, Namespace: w.namespace(e.Namespace), Name: e.Name}
 		f.UID, f.Labels, f.Owner, f.OwnerUID = e.UID, e.Labels, e.Owner, e.OwnerUID
 		f.Owner.Namespace = w.namespace(f.Owner.Namespace)
+		sharer.Next(f)
 		facts = append(facts, f)
 	}
 	if len(p.rest) > 0 {
