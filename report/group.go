@@ -237,16 +237,16 @@ func (g *group) lead(r *bailey.Report) (*cause, []bailey.Change) {
 	return causes[0], nil
 }
 
-// where is "Deployment shop/web (3 pods) and 11 more in 4 namespaces".
-func (g *group) where(lead *cause) string {
+// others is "and 11 more, in 4 namespaces" for what is beside the lead;
+// nothing if that is all.
+func (g *group) others() string {
 	causes := g.openCauses()
-	s := lead.label()
 	if len(causes) == 1 {
-		return s
+		return ""
 	}
-	s += " and " + number(len(causes)-1) + " more"
+	s := "and " + number(len(causes)-1) + " more"
 	if n := namespaces(causes); n > 1 {
-		s += " in " + count(n, "namespace")
+		s += ", in " + count(n, "namespace")
 	}
 	return s
 }

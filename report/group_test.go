@@ -155,3 +155,18 @@ func TestNotSeen(t *testing.T) {
 		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(text, "\n"), want)
 	}
 }
+
+// TestMixedSeverity: within a rule the worst come first, and what is milder
+// than its rule says so.
+func TestMixedSeverity(t *testing.T) {
+	mild := found("compute/pod-security/privileged", bailey.SeverityMedium, deployment("a", "mild"), "", "only a little")
+	bad := found("compute/pod-security/privileged", bailey.SeverityHigh, deployment("b", "bad"), "", "very much")
+	r := &bailey.Report{Facts: 2, Controls: catalogue(), Findings: []bailey.Finding{bad, mild}}
+	text := render(t, "text", r, Options{})
+	if !strings.Contains(text, "    Deployment b/bad   very much\n    Deployment a/mild  only a little (medium)\n") || !strings.Contains(text, "high  Container is privileged · 2 findings") {
+		t.Errorf("text:\n%s", text)
+	}
+	if !strings.Contains(render(t, "html", r, Options{}), `<span class="chip medium">medium</span> only a little`) {
+		t.Error("the page does not say that one is milder")
+	}
+}

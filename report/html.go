@@ -79,8 +79,8 @@ type (
 	pageChange  struct{ Severity, Title, Where string }
 	pageControl struct{ ID, Asks string }
 	pageFix     struct {
-		Severity, Title, Rule, Where, Place, Why, Fix string
-		Commands                                      []string
+		Severity, Title, Rule, Where, Others, Place, Why, Fix string
+		Commands                                              []string
 	}
 	pageStanding struct {
 		Rung, Sign, Word, ID, Asks, Spread, Next string
@@ -100,8 +100,8 @@ type (
 		Left     int
 	}
 	pageFinding struct {
-		Message, Field, Place, Accepted, Fix string
-		Commands                             []string
+		Severity, Message, Place, Accepted, Fix string
+		Commands                                []string
 	}
 	pageUnseen struct {
 		Label, What, Hint string
@@ -139,7 +139,7 @@ func newPage(r *bailey.Report, o Options) *pageData {
 	for _, g := range fixFirst(groups, o.top()) {
 		lead, fix := g.lead(r)
 		f := lead.first()
-		p := pageFix{Severity: g.severity.String(), Title: g.title, Rule: clean(g.id), Where: g.where(lead), Why: f.Message,
+		p := pageFix{Severity: g.severity.String(), Title: g.title, Rule: clean(g.id), Where: lead.label(), Others: g.others(), Why: f.Message,
 			Fix: describeFix(fix, lead.ref), Commands: fixCommands(r, f, fix)}
 		if f.Source.File != "" {
 			p.Place = place(f.Source)
@@ -230,7 +230,10 @@ func newPageGroup(r *bailey.Report, o Options, g *group) pageGroup {
 		}
 		pc := pageCause{Label: c.label(), Left: len(c.findings) - len(shown)}
 		for _, f := range shown {
-			pf := pageFinding{Message: f.Message, Field: clean(f.Field), Accepted: strings.Trim(accepted(f), "[]")}
+			pf := pageFinding{Message: f.Message, Accepted: strings.Trim(accepted(f), "[]")}
+			if f.Severity != g.severity {
+				pf.Severity = f.Severity.String()
+			}
 			if f.Source.File != "" {
 				pf.Place = place(f.Source)
 			}

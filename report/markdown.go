@@ -81,7 +81,11 @@ func (m *markdown) fixFirst() {
 		lead, fix := g.lead(m.r)
 		f := lead.first()
 		m.line("%d. **%s**: %s  ", i+1, g.severity, mdText(g.title))
-		m.line("   %s%s: %s  ", mdCode(g.where(lead)), m.place(f), mdProse(cut(f.Message, 300)))
+		where := mdCode(lead.label()) + m.place(f)
+		if others := g.others(); others != "" {
+			where += " " + others
+		}
+		m.line("   %s: %s  ", where, mdProse(cut(f.Message, 300)))
 		if len(fix) > 0 {
 			m.line("   Fix: %s", mdCode(describeFix(fix, lead.ref)))
 		} else {

@@ -66,7 +66,8 @@ func (t *text) fixFirst() {
 			return []run{{text: strings.Repeat(" ", len(number))}, {text: pad(s, 7), style: faint}}
 		}
 		t.hang([]run{{text: number}, severityRun(g.severity, ""), {text: "  "}}, run{text: g.title, style: bold})
-		t.hang(label("where"), append([]run{{text: g.where(lead)}}, t.at(f)...)...)
+		where := append([]run{{text: lead.label()}}, t.at(f)...)
+		t.hang(label("where"), append(where, run{text: g.others()})...)
 		t.hang(label("why"), run{text: clean(f.Message)})
 		if len(fix) > 0 {
 			t.hang(label("fix"), run{text: describeFix(fix, lead.ref), style: green})
@@ -185,7 +186,7 @@ func (t *text) group(g *group) {
 	}
 	column = min(column, t.width*2/5)
 	for _, c := range causes {
-		t.cause(c, column)
+		t.cause(g, c, column)
 	}
 	if rest := g.openCauses(); len(rest) > len(causes) {
 		t.rest(rest[len(causes):])
@@ -205,7 +206,7 @@ func (t *text) rest(causes []*cause) {
 func sameMessage(causes []*cause) (message string, alike bool) {
 	for _, c := range causes {
 		for _, f := range c.findings[:c.open] {
-			if f.Source.File != "" || f.Message != causes[0].first().Message {
+			if f.Source.File != "" || f.Message != causes[0].first().Message || f.Severity != causes[0].first().Severity {
 				return "", false
 			}
 		}
@@ -227,7 +228,7 @@ func (t *text) alike(message string, causes []*cause) {
 	}
 }
 
-func (t *text) cause(c *cause, column int) {
+func (t *text) cause(g *group, c *cause, column int) {
 	shown := c.findings
 	if !t.o.Verbose {
 		shown = shown[:1]
@@ -238,6 +239,11 @@ func (t *text) cause(c *cause, column int) {
 			name.text = ""
 		}
 		runs := []run{{text: clean(f.Message)}}
+		if f.Severity != g.severity {
+			r := severityRun(f.Severity, ")")
+			r.text = "(" + r.text
+			runs = append(runs, r)
+		}
 		if rest := c.open - len(shown); rest > 0 {
 			runs = append(runs, run{text: "(and " + number(rest) + " more there)", style: faint})
 		}
