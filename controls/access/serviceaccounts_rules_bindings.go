@@ -170,7 +170,7 @@ func isBootstrap(f *bailey.Fact, role rbacv1.RoleRef, subject string) bool {
 		return subject == "system:authenticated"
 	case "system:public-info-viewer":
 		return subject == "system:authenticated" || subject == "system:unauthenticated"
-	case "system:service-account-issuer-discovery":
+	case "system:service-account-issuer-discovery", "system:cluster-trust-bundle-discovery":
 		return subject == "system:serviceaccounts"
 	}
 	return false
@@ -260,7 +260,8 @@ func checkAccountAllowedEverything(v *bailey.View, f *bailey.Fact) []bailey.Find
 // describe itself.
 func onlyDescribes(role bailey.Ref) bool {
 	switch role.Name {
-	case "system:discovery", "system:basic-user", "system:public-info-viewer", "system:service-account-issuer-discovery":
+	case "system:discovery", "system:basic-user", "system:public-info-viewer", "system:service-account-issuer-discovery",
+		"system:cluster-trust-bundle-discovery":
 		return role.Kind == bailey.KindClusterRole
 	}
 	return false
@@ -274,7 +275,7 @@ func isBuiltIn(role bailey.Ref) bool {
 	}
 	switch role.Name {
 	case rbac.ClusterAdmin, "admin", "edit", "view", "system:auth-delegator", "system:discovery", "system:basic-user",
-		"system:public-info-viewer", "system:service-account-issuer-discovery", "system:kube-dns",
+		"system:public-info-viewer", "system:service-account-issuer-discovery", "system:cluster-trust-bundle-discovery", "system:kube-dns",
 		"system:node-proxier", "system:kube-scheduler", "system:volume-scheduler", "system:kube-controller-manager",
 		"system:persistent-volume-provisioner", "system:monitoring", "system:heapster":
 		return true
