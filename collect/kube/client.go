@@ -57,9 +57,15 @@ func newClient(config *rest.Config, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A redirect would carry the credentials to where the server points.
-	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client{http: h, base: base, limiter: rate.NewLimiter(rate.Limit(o.QPS), o.Burst), timeout: o.Timeout}, nil
+	return &client{http: withoutRedirects(h), base: base, limiter: rate.NewLimiter(rate.Limit(o.QPS), o.Burst), timeout: o.Timeout}, nil
+}
+
+// withoutRedirects gives a client that follows none: a redirect would carry the
+// credentials to where the server points. The one given may be shared.
+func withoutRedirects(h *http.Client) *http.Client {
+	own := *h
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
 }
 
 // statusError is an answer of the API server that is not a success.
@@ -128,9 +134,14 @@ func retry(err error, try int) (time.Duration, bool) {
 	return 0, false
 }
 
-func (c *client) once(ctx context.Context, path, accept string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+func (c *client) once(parent context.Context, path, accept string) (body []byte, err error) {
+	ctx, cancel := context.WithTimeout(parent, c.timeout)
 	defer cancel()
+	defer func() {
+		if err != nil && ctx.Err() != nil && parent.Err() == nil {
+			err = fmt.Errorf("no answer within %s: %w", c.timeout, err)
+		}
+	}()
 	target := strings.TrimSuffix(c.base.String(), "/") + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
@@ -143,7 +154,7 @@ func (c *client) once(ctx context.Context, path, accept string) ([]byte, error) 
 		return nil, err
 	}
 	defer response.Body.Close()
-	body, err := readAll(response, maxBody)
+	body, err = readAll(response, maxBody)
 	if err != nil {
 		c.silent.Add(1)
 		return nil, fmt.Errorf("read the answer: %w", err)

@@ -14,15 +14,16 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/baileyhq/bailey"
 )
 
-// short makes one line of at most 300 bytes out of what a server said.
+// short makes one printable line of at most 300 bytes out of what a server said.
 func short(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 	const most = 300
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + " ..."

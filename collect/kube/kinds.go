@@ -161,9 +161,11 @@ type Permission struct {
 }
 
 // Permissions lists what Collect reads at most, so that a role can be made for
-// it. Besides, it needs what the role system:discovery gives every identity.
+// it. Besides, it needs what the role system:discovery gives every identity,
+// and, with Options.KubeletConfigz, get on nodes/configz.
 func Permissions() []Permission {
-	var list []Permission
+	// For Options.Namespaces, and for the cluster's UID where no list gives it.
+	list := []Permission{{APIGroup: "", Resources: []string{"namespaces"}, Verbs: []string{"get"}}}
 	for _, g := range slices.Concat(builtins, extensions) {
 		p := Permission{APIGroup: g.name, Verbs: []string{"list"}}
 		if g.all {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -166,8 +165,7 @@ func kubeletClient(config *rest.Config) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return client, nil
+	return withoutRedirects(client), nil
 }
 
 // readConfigz asks a kubelet for its configuration, at the first of its
@@ -197,7 +195,7 @@ func readConfigzAt(ctx context.Context, client *http.Client, host string) (map[s
 	}
 	defer response.Body.Close()
 	body, err := readAll(response, configzSize)
-	if err != nil && err != io.EOF {
+	if err != nil {
 		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
