@@ -373,16 +373,16 @@ func childOf(d *decoder, n *yaml.Node, key string) *yaml.Node {
 }
 
 func (r *reader) ignore(n *yaml.Node, why string) {
-	r.out.ignored = append(r.out.ignored, bailey.Skip{What: where(r.file, n.Line+r.chunk.line), Why: why})
+	r.out.ignored = append(r.out.ignored, bailey.Skip{What: r.where(n.Line), Why: why})
 }
 
 // failAt notes a part that may hold objects of any kind.
 func (r *reader) failAt(n *yaml.Node, why string) {
-	r.out.broken = append(r.out.broken, broken{skip: bailey.Skip{What: where(r.file, n.Line+r.chunk.line), Why: why}})
+	r.out.broken = append(r.out.broken, broken{skip: bailey.Skip{What: r.where(n.Line), Why: why}})
 }
 
 func (r *reader) failObject(n *yaml.Node, line int, info kindInfo, namespace, name, why, hint string) {
-	b := broken{skip: bailey.Skip{What: where(r.file, line+r.chunk.line), Why: why, Hint: hint}, kind: info.kind, namespace: namespace, name: name}
+	b := broken{skip: bailey.Skip{What: r.where(line), Why: why, Hint: hint}, kind: info.kind, namespace: namespace, name: name}
 	if info.known && info.namespaced && namespace == "" {
 		b.namespace = r.namespace
 	}
@@ -393,7 +393,7 @@ func (r *reader) failObject(n *yaml.Node, line int, info kindInfo, namespace, na
 // guessed from its lines; one that mentions neither apiVersion nor kind holds
 // no object and is not missed.
 func (r *reader) fail(line int, why, hint string) {
-	at := where(r.file, r.chunk.line+max(line, 1))
+	at := r.where(max(line, 1))
 	guess := guessObject(r.chunk.data)
 	if !guess.isObject {
 		r.out.ignored = append(r.out.ignored, bailey.Skip{What: at, Why: "not YAML, and without apiVersion and kind: " + why})
@@ -457,6 +457,18 @@ func guessObject(data []byte) guess {
 		g.kind = ""
 	}
 	return g
+}
+
+// where names a line of the chunk. Of a template's output it says so: the
+// template has other lines.
+func (r *reader) where(line int) string {
+	switch {
+	case r.chunk.node != nil:
+		return r.file
+	case r.chart:
+		return r.file + " (line " + strconv.Itoa(line+r.chunk.line) + " of what it renders to)"
+	}
+	return where(r.file, line+r.chunk.line)
 }
 
 func where(file string, line int) string {

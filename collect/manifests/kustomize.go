@@ -234,7 +234,7 @@ func objectsIn(path string) []written {
 		return nil
 	}
 	var found []written
-	for chunk := range func(yield func(chunk) bool) { split(data, yield) } {
+	for chunk := range func(yield func(chunk) bool) { split(data, false, yield) } {
 		var out result
 		r := reader{decoder: newDecoder(), out: &out, file: path, chunk: chunk}
 		r.read(chunk)

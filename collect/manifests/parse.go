@@ -93,7 +93,7 @@ func (c *collector) feed(ctx context.Context, work chan<- batch) []part {
 		}
 		out := &result{}
 		pieces = append(pieces, part{input: i, out: out})
-		for chunk := range func(yield func(chunk) bool) { split(data, yield) } {
+		for chunk := range func(yield func(chunk) bool) { split(data, in.chart, yield) } {
 			next.parts = append(next.parts, part{i, chunk, out})
 			if size += len(chunk.data); size >= batchSize {
 				work <- next
@@ -122,7 +122,8 @@ func (c *collector) load(in *input) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
+	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() && in.path != in.target.Name {
+		// One that the user names may be a pipe; one found in a folder may never end.
 		return nil, errors.New("not a regular file")
 	} else if err == nil && info.Size() > maxFile {
 		return nil, fmt.Errorf("larger than %d MiB", maxFile>>20)

@@ -19,15 +19,21 @@ type chunk struct {
 // line begins a document wherever it stands, in a block scalar too, so looking
 // at the starts of lines is enough. Chunks of nothing but blank lines and
 // comments are left out.
-func split(data []byte, yield func(chunk) bool) {
+//
+// What a chart gives is cut as helm cuts it, at each line that starts with
+// "---": templates often end up with something right behind the dashes.
+func split(data []byte, chart bool, yield func(chunk) bool) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	line := 0
 	for len(data) > 0 {
-		end := nextMarker(data)
+		end := nextMarker(data, chart)
 		for isPrologue(data[:end]) && end < len(data) {
-			end += nextMarker(data[end:]) // directives belong to the document behind their "---"
+			end += nextMarker(data[end:], chart) // directives belong to the document behind their "---"
 		}
 		part := data[:end]
+		if chart {
+			part = bytes.TrimPrefix(part, []byte("---"))
+		}
 		if !isBlank(part) && !yield(chunk{data: part, line: line}) {
 			return
 		}
@@ -38,7 +44,7 @@ func split(data []byte, yield func(chunk) bool) {
 
 // nextMarker is where the next document begins: the offset of a "---" line
 // behind the first byte, or the length of the data.
-func nextMarker(data []byte) int {
+func nextMarker(data []byte, chart bool) int {
 	from := 0
 	for {
 		i := bytes.Index(data[from:], []byte("\n---"))
@@ -46,7 +52,7 @@ func nextMarker(data []byte) int {
 			return len(data)
 		}
 		at := from + i + 1
-		if after := at + 3; after == len(data) || bytes.IndexByte([]byte(" \t\r\n"), data[after]) >= 0 {
+		if after := at + 3; chart || after == len(data) || bytes.IndexByte([]byte(" \t\r\n"), data[after]) >= 0 {
 			return at
 		}
 		from = at

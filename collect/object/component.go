@@ -36,7 +36,7 @@ func component(c *corev1.Container) *bailey.Component {
 	if len(c.Command) > 0 {
 		name = path.Base(c.Command[0])
 		args = append(append([]string(nil), c.Command[1:]...), c.Args...)
-	} else if len(c.Args) > 0 {
+	} else if len(c.Args) > 0 && !strings.HasPrefix(c.Args[0], "-") {
 		// Images whose entry point hands over: hyperkube, go-runner.
 		name, args = path.Base(c.Args[0]), c.Args[1:]
 	}

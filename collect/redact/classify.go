@@ -125,14 +125,16 @@ func simple(s string) bailey.Class {
 	if len(s) > 15 {
 		return "" // tokens and keys are longer
 	}
-	digits, letters := 0, 0
+	digits, letters, dots := 0, 0, 0
 	for i := range len(s) {
 		switch c := s[i]; {
 		case '0' <= c && c <= '9':
 			digits++
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
 			letters++
-		case c == '-' || c == '_' || c == '.':
+		case c == '.':
+			dots++
+		case c == '-' || c == '_':
 		default:
 			return ""
 		}
@@ -144,10 +146,10 @@ func simple(s string) bailey.Class {
 		return bailey.ClassNumber
 	case isPlaceholder(s):
 		return bailey.ClassPlaceholder
-	case letters > 0:
+	case letters > 0 && dots == 0:
 		return bailey.ClassWord
 	}
-	return bailey.ClassText
+	return ""
 }
 
 // credential gives the credential class of a text that is, or holds, one.

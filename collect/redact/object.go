@@ -8,6 +8,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -25,7 +26,9 @@ import (
 //     headers, and the attributes of CSI and flex volumes become their class.
 //   - Annotations that are credentials or longer than 256 bytes become their
 //     class; so does, in a custom resource, every text that is a credential.
-//   - Certificate bundles of webhooks go.
+//   - Mount options, parameters of storage classes, and paths and addresses of
+//     webhooks, probes and ingresses that hold a credential become their class.
+//   - Certificate bundles of webhooks and the parameters of device drivers go.
 func Object(obj any) {
 	if m, ok := obj.(map[string]any); ok {
 		tree(m)
@@ -67,16 +70,17 @@ func Object(obj any) {
 			o.BinaryData[k] = []byte(text(classifyBytes(v)))
 		}
 	case *corev1.PersistentVolume:
-		persistentVolume(&o.Spec.PersistentVolumeSource)
+		persistentVolume(&o.Spec)
 	case *corev1.Service:
 		o.Spec.ExternalName = Credential(o.Spec.ExternalName)
 	case *storagev1.StorageClass:
 		credentials(o.Parameters)
+		each(o.MountOptions)
 	case *storagev1.VolumeAttributesClass:
 		credentials(o.Parameters)
 	case *storagev1.VolumeAttachment:
 		if inline := o.Spec.Source.InlineVolumeSpec; inline != nil {
-			persistentVolume(&inline.PersistentVolumeSource)
+			persistentVolume(inline)
 		}
 	case *networkingv1.Ingress:
 		for i := range o.Spec.Rules {
@@ -87,6 +91,15 @@ func Object(obj any) {
 				path := &o.Spec.Rules[i].HTTP.Paths[j].Path
 				*path = Credential(*path)
 			}
+		}
+	case *resourcev1.ResourceClaim:
+		devices(&o.Spec.Devices)
+	case *resourcev1.ResourceClaimTemplate:
+		annotations(o.Spec.Annotations)
+		devices(&o.Spec.Spec.Devices)
+	case *resourcev1.DeviceClass:
+		for i := range o.Spec.Config {
+			opaque(&o.Spec.Config[i].DeviceConfiguration)
 		}
 	case *admissionv1.ValidatingWebhookConfiguration:
 		for i := range o.Webhooks {
@@ -117,7 +130,8 @@ func secret(s *corev1.Secret) {
 	s.StringData = nil
 }
 
-func persistentVolume(v *corev1.PersistentVolumeSource) {
+func persistentVolume(v *corev1.PersistentVolumeSpec) {
+	each(v.MountOptions)
 	if v.CSI != nil {
 		values(v.CSI.VolumeAttributes)
 	}
@@ -128,9 +142,25 @@ func persistentVolume(v *corev1.PersistentVolumeSource) {
 
 func webhook(c *admissionv1.WebhookClientConfig) {
 	c.CABundle = nil
+	if c.Service != nil && c.Service.Path != nil {
+		path := Credential(*c.Service.Path)
+		c.Service.Path = &path
+	}
 	if c.URL != nil && Credential(*c.URL) != *c.URL {
 		redacted := Credential(*c.URL)
 		c.URL = &redacted
+	}
+}
+
+func devices(d *resourcev1.DeviceClaim) {
+	for i := range d.Config {
+		opaque(&d.Config[i].DeviceConfiguration)
+	}
+}
+
+func opaque(c *resourcev1.DeviceConfiguration) {
+	if c.Opaque != nil {
+		c.Opaque.Parameters.Raw = nil
 	}
 }
 
@@ -150,6 +180,13 @@ func annotation(v string) string {
 		return Value(v)
 	}
 	return Credential(v)
+}
+
+// each replaces the texts that are credentials.
+func each(list []string) {
+	for i, s := range list {
+		list[i] = Credential(s)
+	}
 }
 
 // credentials replaces the values that are credentials.
@@ -172,9 +209,10 @@ func classifyBytes(b []byte) bailey.Class {
 	return Classify(string(b))
 }
 
-// tree redacts an object of a kind that has no type here. The last level may
-// hold a Secret or a pod template under any name, so what is a value in those
-// is one here: env, args, command, data and stringData.
+// tree redacts an object of a kind that has no type here. It may hold a Secret
+// or a pod template under any name, so what is a value in those is one here:
+// env, args, command, data and stringData. What a field is called counts as
+// well: a password stands under "password".
 func tree(m map[string]any) {
 	if meta, ok := m["metadata"].(map[string]any); ok {
 		if notes, ok := meta["annotations"].(map[string]any); ok {
@@ -193,6 +231,12 @@ func tree(m map[string]any) {
 func node(key string, v any) any {
 	switch v := v.(type) {
 	case string:
+		switch kind := kindOfName(key); {
+		case kind == isPassword && isSecretValue(kind, v, true):
+			return text(bailey.ClassPassword)
+		case kind >= strongSecret, kind == weakSecret && isSecretValue(kind, v, true):
+			return Value(v)
+		}
 		return Credential(v)
 	case map[string]any:
 		if key == "data" || key == "stringData" || key == "binaryData" {

@@ -198,7 +198,7 @@ func lineHoldsPassword(line string) bool {
 
 // nameBefore gives the setting's name that the text ends with.
 func nameBefore(s string) string {
-	s = strings.TrimRight(s, " \t\"']")
+	s = strings.TrimRight(s, " \t\"']\\")
 	end := len(s)
 	start := end
 	for start > 0 && end-start < longestName && isTokenByte(s[start-1]) {

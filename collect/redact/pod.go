@@ -27,6 +27,9 @@ func container(c *corev1.Container) {
 	for i := range c.Env {
 		c.Env[i].Value = Value(c.Env[i].Value)
 	}
+	for i := range c.VolumeMounts {
+		each(c.VolumeMounts[i].BindMountOptions)
+	}
 	probe(c.LivenessProbe)
 	probe(c.ReadinessProbe)
 	probe(c.StartupProbe)
@@ -68,12 +71,13 @@ func httpGet(h *corev1.HTTPGetAction) {
 }
 
 func volume(v *corev1.VolumeSource) {
-	switch {
-	case v.CSI != nil:
+	if v.CSI != nil {
 		values(v.CSI.VolumeAttributes)
-	case v.FlexVolume != nil:
+	}
+	if v.FlexVolume != nil {
 		values(v.FlexVolume.Options)
-	case v.GitRepo != nil:
+	}
+	if v.GitRepo != nil {
 		v.GitRepo.Repository = Credential(v.GitRepo.Repository)
 	}
 	if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {

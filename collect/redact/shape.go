@@ -23,10 +23,10 @@ func shape(s string) bailey.Class {
 		return bailey.ClassNumber
 	case !multiline && isPlaceholder(s):
 		return bailey.ClassPlaceholder
-	case !multiline && holdsReference(s):
-		return bailey.ClassReference
 	case !spaced && isHash(s):
 		return bailey.ClassHash
+	case !multiline && holdsReference(s):
+		return bailey.ClassReference
 	case multiline && isBase64Lines(s):
 		return bailey.ClassOpaque
 	case spaced:
@@ -55,8 +55,8 @@ func isBoolean(s string) bool {
 }
 
 // isNumber takes numbers, quantities (500m, 64Mi, 10GB), percentages, durations
-// (1h30m), versions (v1.2.3-rc.1), addresses with or without a prefix length,
-// and lists of numbers.
+// (1h30m), versions (v1.2.3-rc.1), dates, addresses with or without a prefix
+// length, and lists of numbers.
 func isNumber(s string) bool {
 	if len(s) > 64 {
 		return false
@@ -70,7 +70,13 @@ func isNumber(s string) bool {
 	if digits == 0 {
 		return false
 	}
+	if digits >= 6 && strings.Trim(s, "0123456789-:.TZ+") == "" && s[0] != ':' {
+		return true // a date
+	}
 	rest := strings.TrimLeft(s, "+-")
+	if rest[0] == ':' {
+		return false
+	}
 	rest = strings.TrimLeft(rest, "0123456789.,_:")
 	switch strings.ToLower(rest) {
 	case "", "%", "m", "k", "g", "t", "p", "e", "n", "u", "ki", "mi", "gi", "ti", "pi", "ei",
@@ -140,13 +146,12 @@ func isPlaceholder(s string) bool {
 	lower := strings.ToLower(s)
 	plain := strings.NewReplacer("-", "", "_", "", " ", "", ".", "").Replace(lower)
 	switch plain {
-	case "todo", "fixme", "tbd", "none", "null", "nil", "undefined", "na", "n/a", "dummy", "placeholder", "redacted",
-		"example", "sample", "setme", "notset", "unset", "unused", "notused", "empty", "hidden", "masked", "default":
+	case "todo", "fixme", "tbd", "none", "null", "nil", "undefined", "n/a", "dummy", "example", "sample", "setme", "notset", "unset", "unused", "notused":
 		return true
 	}
 	for _, mark := range [...]string{"changeme", "changethis", "changeit", "replaceme", "replacethis", "replacewith", "toreplace", "insertyour",
-		"enteryour", "putyour", "addyour", "fillin", "fillme", "tobeset", "tobereplaced", "tobechanged", "placeholder", "redacted", "pleasechange", "notasecret", "notarealsecret"} {
-		if strings.Contains(plain, mark) {
+		"enteryour", "putyour", "addyour", "fillmein", "tobeset", "tobereplaced", "tobechanged", "placeholder", "redacted", "pleasechange", "notasecret", "notarealsecret"} {
+		if strings.Contains(plain, mark) && strings.Count(s, " ") <= 3 {
 			return true
 		}
 	}
@@ -159,7 +164,7 @@ func isPlaceholder(s string) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(plain, "example") || strings.HasSuffix(lower, "example") || strings.HasPrefix(plain, "xxxx")
+	return strings.HasPrefix(lower, "example-") || strings.HasPrefix(lower, "example_") || strings.HasSuffix(s, "EXAMPLE") || strings.HasPrefix(lower, "xxxx")
 }
 
 // holdsReference reports whether another value is put in when the text is used.
@@ -234,6 +239,9 @@ func isPath(s string) bool {
 	case len(s) > 3 && isLetter(s[0]) && s[1] == ':' && s[2] == '\\':
 		return true
 	}
+	if image, digest, found := strings.Cut(s, "@sha256:"); found && isHex(digest) && isMadeOf(image, "/._-:") {
+		return true
+	}
 	// a/b/c and config.yaml
 	if strings.IndexByte(s, '/') > 0 && !isOpaque(s) {
 		return isMadeOf(s, "/._-+@:*")
@@ -294,7 +302,7 @@ func isOpaque(s string) bool {
 	random := 0
 	for start := 0; start < len(s); {
 		end := start
-		for end < len(s) && isAlphanumeric(s[end]) {
+		for end < len(s) && strings.IndexByte("-_./:@,;=+", s[end]) < 0 {
 			end++
 		}
 		if part := s[start:end]; !isWordLike(part) {
@@ -306,9 +314,13 @@ func isOpaque(s string) bool {
 }
 
 // isWordLike takes parts of identifiers: word, Word, WORD, word2, 2024,
-// camelCase.
+// camelCase, utf8Encoding. In those the runs of lower case, capitals and digits
+// are long; in random text they are not.
 func isWordLike(s string) bool {
-	changes, upper, lower, digits := 0, 0, 0, 0
+	if len(s) < 6 {
+		return true
+	}
+	runs, upper, lower, digits, symbols := 1, 0, 0, 0, 0
 	var last byte
 	for i := range len(s) {
 		kind := byte('d')
@@ -322,20 +334,18 @@ func isWordLike(s string) bool {
 		default:
 			digits++
 		}
-		if i > 0 && kind != last && !(last == 'u' && kind == 'l') {
-			changes++
+		if i > 0 && kind != last && (last != 'u' || kind != 'l') {
+			runs++
 		}
 		last = kind
 	}
 	switch {
-	case len(s) < 6, digits == len(s):
+	case digits == len(s):
 		return true
-	case digits == 0 && (upper == 0 || lower == 0):
+	case digits+symbols == 0 && (upper == 0 || lower == 0):
 		return vowels(s)*6 >= len(s) || len(s) < 10
-	case digits == 0:
-		return changes*4 <= len(s)
 	}
-	return changes <= 2 && digits <= 6 && changes*5 <= len(s)
+	return runs*3 <= len(s) && digits*3 <= len(s)
 }
 
 func vowels(s string) int {

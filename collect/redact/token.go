@@ -62,17 +62,9 @@ func isKeyBody(s string) bool {
 		}
 		s = strings.TrimLeft(rest, "\r\n\t ")
 	}
-	n := 0
-	for i := 0; i < len(s) && n < 16; i++ {
-		switch c := s[i]; {
-		case isAlphanumeric(c), c == '+', c == '/', c == '=':
-			n++
-		case c == '\n', c == '\r', c == ' ', c == '\t', c == '\\':
-		default:
-			return false
-		}
-	}
-	return n == 16
+	word := s[:run(s, func(c byte) bool { return isAlphanumeric(c) || c == '+' || c == '/' || c == '=' })]
+	rest := s[len(word):]
+	return len(word) >= 4 && !isPlaceholder(word) && !strings.HasPrefix(rest, ".") && !strings.HasPrefix(rest, " ")
 }
 
 // holdsToken looks at each run of token characters for a provider's form.
