@@ -13,6 +13,9 @@ type Rule struct {
 	Refs     []Reference
 	// On lists the kinds of object that the rule judges, one object at a time.
 	On []Kind
+	// FilesOnly tells a rule that can find something in files alone. A cluster
+	// scan does not miss the objects that it judges.
+	FilesOnly bool
 	// Needs lists every other kind that Check, Fix or When reads, and Derives
 	// every derived fact. A read of anything else is a defect of the rule and
 	// makes its verdict unknown.

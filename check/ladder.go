@@ -72,6 +72,9 @@ func (l *ladder) at(s bailey.Scope) *standing {
 func (l *ladder) addLists(namespaces []string) {
 	kinds := map[bailey.Kind]bool{}
 	for _, r := range l.control.Rules {
+		if r.FilesOnly && l.snap.Meta.Medium == "cluster" {
+			continue
+		}
 		for _, k := range r.On {
 			kinds[k] = true
 		}

@@ -165,3 +165,24 @@ func TestDefectOfARuleIsUnknown(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesOnly: a cluster scan does not miss what only a folder can hold.
+func TestFilesOnly(t *testing.T) {
+	rule := *badPod
+	rule.FilesOnly = true
+	control := &bailey.Control{ID: "test/files", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{&rule}}
+	for medium, want := range map[string]bailey.Rung{"cluster": bailey.RungSound, "files": bailey.RungUnknown} {
+		b := bailey.NewBuilder(bailey.Meta{At: now, Medium: medium})
+		for _, k := range bailey.PodBearing[1:] {
+			b.Saw(k, "")
+		}
+		b.Add(podFact("a", "web", false))
+		r := judge(t, b.Snapshot(), []*bailey.Control{control}, check.Options{})
+		if v := verdict(t, r, "test/files", workloadScope(bailey.Ref{Kind: bailey.KindPod, Namespace: "a", Name: "web"})); v.Rung != bailey.RungSound {
+			t.Errorf("%s: the pod stands at %s", medium, v.Rung)
+		}
+		if v := verdict(t, r, "test/files", inNamespace("a")); v.Rung != want {
+			t.Errorf("%s: the namespace stands at %s, want %s", medium, v.Rung, want)
+		}
+	}
+}

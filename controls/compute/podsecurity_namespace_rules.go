@@ -172,7 +172,7 @@ shows it; the experiment refused-by-pod-security tries what happens.`,
 		found := bailey.Finding{Field: "metadata.labels", Message: "no Pod Security level is enforced"}
 		switch {
 		case e.label != "":
-			found.Field = "metadata.labels[" + api.EnforceLevelLabel + "]"
+			found.Field = `metadata.labels["` + api.EnforceLevelLabel + `"]`
 			found.Message = "the enforced Pod Security level is privileged, which refuses nothing"
 			found.Severity = bailey.SeverityLow
 		case !runs:
@@ -232,7 +232,7 @@ finds. The finding names the rules concerned; a pinned version that lacks none i
 			return nil
 		}
 		return []bailey.Finding{{
-			Field:   "metadata.labels[" + api.EnforceVersionLabel + "]",
+			Field:   `metadata.labels["` + api.EnforceVersionLabel + `"]`,
 			Message: "the standard is enforced as of v" + e.pinned.String() + ", which has no " + strings.Join(lacks, ", "),
 		}}
 	},

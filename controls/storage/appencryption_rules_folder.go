@@ -26,7 +26,9 @@ A cluster's Secrets are never read with their keys; there this rule has nothing 
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{secretPractice, hardcoded, ref.ATTACK("T1552.001")},
 	On:       []bailey.Kind{kindSecret},
-	Check:    checkSecretInFolder,
+
+	FilesOnly: true,
+	Check:     checkSecretInFolder,
 	Bad: []string{`apiVersion: v1
 kind: Secret
 metadata: {name: bad}

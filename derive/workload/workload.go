@@ -27,40 +27,51 @@ type Workload struct {
 	MetaPath, MetaPointer string
 }
 
+// place is where a kind keeps its pod template.
+type place struct{ path, pointer, metaPath, metaPointer string }
+
+// The places are constants: Of runs for every rule on every object.
+var (
+	inPod      = place{"spec", "/spec", "metadata", "/metadata"}
+	inSpec     = place{"spec.template.spec", "/spec/template/spec", "spec.template.metadata", "/spec/template/metadata"}
+	inCronJob  = place{"spec.jobTemplate.spec.template.spec", "/spec/jobTemplate/spec/template/spec", "spec.jobTemplate.spec.template.metadata", "/spec/jobTemplate/spec/template/metadata"}
+	inTemplate = place{"template.spec", "/template/spec", "template.metadata", "/template/metadata"}
+)
+
 // Of gives the pod template of a fact, and false if its kind has none.
 func Of(f *bailey.Fact) (Workload, bool) {
 	switch o := f.Object.(type) {
 	case *corev1.Pod:
-		return Workload{f, &o.ObjectMeta, &o.Spec, "spec", "/spec", "metadata", "/metadata"}, true
+		return at(f, &o.ObjectMeta, &o.Spec, &inPod), true
 	case *appsv1.Deployment:
-		return inSpec(f, &o.Spec.Template), true
+		return template(f, &o.Spec.Template, &inSpec), true
 	case *appsv1.ReplicaSet:
-		return inSpec(f, &o.Spec.Template), true
+		return template(f, &o.Spec.Template, &inSpec), true
 	case *appsv1.StatefulSet:
-		return inSpec(f, &o.Spec.Template), true
+		return template(f, &o.Spec.Template, &inSpec), true
 	case *appsv1.DaemonSet:
-		return inSpec(f, &o.Spec.Template), true
+		return template(f, &o.Spec.Template, &inSpec), true
 	case *batchv1.Job:
-		return inSpec(f, &o.Spec.Template), true
+		return template(f, &o.Spec.Template, &inSpec), true
 	case *batchv1.CronJob:
-		return at(f, &o.Spec.JobTemplate.Spec.Template, "spec.jobTemplate.spec.template", "/spec/jobTemplate/spec/template"), true
+		return template(f, &o.Spec.JobTemplate.Spec.Template, &inCronJob), true
 	case *corev1.ReplicationController:
 		if o.Spec.Template == nil {
 			return Workload{}, false
 		}
-		return inSpec(f, o.Spec.Template), true
+		return template(f, o.Spec.Template, &inSpec), true
 	case *corev1.PodTemplate:
-		return at(f, &o.Template, "template", "/template"), true
+		return template(f, &o.Template, &inTemplate), true
 	}
 	return Workload{}, false
 }
 
-func inSpec(f *bailey.Fact, t *corev1.PodTemplateSpec) Workload {
-	return at(f, t, "spec.template", "/spec/template")
+func template(f *bailey.Fact, t *corev1.PodTemplateSpec, p *place) Workload {
+	return at(f, &t.ObjectMeta, &t.Spec, p)
 }
 
-func at(f *bailey.Fact, t *corev1.PodTemplateSpec, path, pointer string) Workload {
-	return Workload{f, &t.ObjectMeta, &t.Spec, path + ".spec", pointer + "/spec", path + ".metadata", pointer + "/metadata"}
+func at(f *bailey.Fact, meta *metav1.ObjectMeta, spec *corev1.PodSpec, p *place) Workload {
+	return Workload{f, meta, spec, p.path, p.pointer, p.metaPath, p.metaPointer}
 }
 
 // ContainerType is the list of the pod spec that a container stands in.
