@@ -41,8 +41,13 @@ func TestPodSecurityAgreesWithAPIServer(t *testing.T) {
 		if err != nil || len(files) < 20 {
 			t.Fatalf("%d fixtures of %s %s (%v)", len(files), level, version, err)
 		}
+		answered := 0
 		for _, file := range files {
-			refused := askAPIServer(t, cluster, ns, file)
+			refused, answer := askAPIServer(t, cluster, ns, file)
+			if !answer {
+				continue
+			}
+			answered++
 			found := askBailey(t, level, version, file)
 			if refused != (len(found) > 0) {
 				t.Errorf("%s %s: refused by the API server: %t; found by Bailey: %v", level, filepath.Base(file), refused, found)
@@ -50,6 +55,10 @@ func TestPodSecurityAgreesWithAPIServer(t *testing.T) {
 			if want := filepath.Base(filepath.Dir(file)) == "fail"; refused != want {
 				t.Errorf("%s: the API server's own fixture says %t, its answer %t", file, want, refused)
 			}
+		}
+		t.Logf("%s %s: %d of %d fixtures compared", level, version, answered, len(files))
+		if answered < len(files)*9/10 {
+			t.Errorf("%s: only %d of %d fixtures are objects that the API server takes", level, answered, len(files))
 		}
 	}
 }
@@ -70,8 +79,10 @@ func newest(t *testing.T, dir string) string {
 	return "v" + best.String()
 }
 
-// askAPIServer reports whether Pod Security refuses the pod.
-func askAPIServer(t *testing.T, cluster *devcluster.Cluster, ns, file string) bool {
+// askAPIServer reports whether Pod Security refuses the pod, and false for
+// answer where the API server's validation refuses it first (a few fixtures,
+// such as an unmasked /proc without a user namespace).
+func askAPIServer(t *testing.T, cluster *devcluster.Cluster, ns, file string) (refused, answer bool) {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -81,16 +92,21 @@ func askAPIServer(t *testing.T, cluster *devcluster.Cluster, ns, file string) bo
 	if err := yaml.Unmarshal(data, &pod); err != nil {
 		t.Fatal(err)
 	}
+	// Upstream's names are no valid object names; the standard does not read them.
+	metadata, _ := pod["metadata"].(map[string]any)
+	metadata["name"] = "fixture"
 	err = cluster.Do(t.Context(), http.MethodPost, fmt.Sprintf("/api/v1/namespaces/%s/pods?dryRun=All", ns), pod, nil)
 	var status *devcluster.StatusError
 	switch {
 	case err == nil:
-		return false
+		return false, true
 	case errors.As(err, &status) && strings.Contains(status.Message, "violates PodSecurity"):
-		return true
+		return true, true
+	case errors.As(err, &status) && status.Code == http.StatusUnprocessableEntity:
+		return false, false
 	}
 	t.Fatalf("%s: %v", file, err)
-	return false
+	return false, false
 }
 
 // askBailey gives the rules of the level that find something in the pod.
