@@ -43,7 +43,7 @@ What a webhook's server decides cannot be read from its configuration; only the 
 		ref.ATTACK("T1610"),
 	},
 
-	Rules: nil,
+	Rules: admissionRules,
 
 	Guards: nil,
 

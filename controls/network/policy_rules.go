@@ -450,6 +450,9 @@ metadata: {name: monitoring}
 `},
 }
 
+// alwaysThere are the namespaces that every cluster has.
+var alwaysThere = []string{"default", "kube-node-lease", "kube-public", "kube-system"}
+
 func unmatchedPeers(v *bailey.View, findings []bailey.Finding, peers []networkingv1.NetworkPolicyPeer, list string, rule int, side string) []bailey.Finding {
 	for i := range peers {
 		s := peers[i].NamespaceSelector
@@ -458,7 +461,7 @@ func unmatchedPeers(v *bailey.View, findings []bailey.Finding, peers []networkin
 		}
 		if slices.ContainsFunc(v.Known(bailey.KindNamespace, ""), func(ns *bailey.Fact) bool {
 			return network.MatchesNamespace(s, ns.Name, ns.Labels)
-		}) {
+		}) || slices.ContainsFunc(alwaysThere, func(name string) bool { return network.MatchesNamespace(s, name, nil) }) {
 			continue
 		}
 		v.List(bailey.KindNamespace, "")
