@@ -228,7 +228,7 @@ func (t *target) report(r *repeated) {
 		lost.quiet = i > 0
 		if i == 0 && len(r.differs) > 1 {
 			first := lost
-			first.skip.Why += fmt.Sprintf("; so are %d other objects", len(r.differs)-1)
+			first.skip.Why += fmt.Sprintf("; objects like it: %d more", len(r.differs)-1)
 			lost = first
 		}
 		t.broken = append(t.broken, lost)

@@ -209,7 +209,7 @@ func (r *reader) object(n *yaml.Node, apiVersion, kind string, lists int) {
 		if object.New(apiVersion, kind) == nil {
 			r.ignore(n, "a "+kind+" without a name: settings of a tool, not an object of the cluster")
 		} else {
-			r.failObject(n, n.Line, info, "", "", "the "+kind+" has no metadata.name", "give it one")
+			r.failObject(n, n.Line, info, "", "", "the "+kind+" has no metadata.name", r.hint("give it one"))
 		}
 		return
 	}
@@ -399,10 +399,7 @@ func (r *reader) fail(line int, why, hint string) {
 		r.out.ignored = append(r.out.ignored, bailey.Skip{What: at, Why: "not YAML, and without apiVersion and kind: " + why})
 		return
 	}
-	b := broken{skip: bailey.Skip{What: at, Why: why, Hint: hint}}
-	if bytes.Contains(r.chunk.data, []byte("{{")) && hint == "" {
-		b.skip.Hint = "it looks like a template: scan the chart's folder, or what the template renders to"
-	}
+	b := broken{skip: bailey.Skip{What: at, Why: why, Hint: r.hint(hint)}}
 	if guess.kind != "" && guess.apiVersion != "" {
 		info := r.kindInfo(guess.apiVersion, guess.kind)
 		b.kind, b.name, b.namespace = info.kind, guess.name, guess.namespace
@@ -411,6 +408,14 @@ func (r *reader) fail(line int, why, hint string) {
 		}
 	}
 	r.out.broken = append(r.out.broken, b)
+}
+
+// hint gives the hint, or a better one if the chunk seems to be a template.
+func (r *reader) hint(otherwise string) string {
+	if !r.chart && bytes.Contains(r.chunk.data, []byte("{{")) {
+		return "it looks like a template: scan the chart's folder, or what the template renders to"
+	}
+	return otherwise
 }
 
 // guess is what a document that cannot be parsed seems to be.

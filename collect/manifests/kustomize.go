@@ -2,7 +2,9 @@ package manifests
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -305,6 +307,8 @@ func (n *kustomization) collect(folder string, k *types.Kustomization) {
 			path := filepath.Join(folder, entry)
 			if kustomizationIn(path) != "" {
 				n.folders = append(n.folders, absolute(path))
+			} else if info, err := os.Stat(path); err != nil || info.IsDir() {
+				n.err = fmt.Errorf("%s is neither a file nor the folder of a kustomization", entry)
 			} else {
 				n.files = append(n.files, path)
 				if i < len(k.Resources)+len(k.Bases) {
@@ -365,7 +369,7 @@ func sourcesOf(s types.KvPairSources) []string {
 }
 
 // roots gives the folders that are built: those that no other refers to. Of a
-// circle, which kustomize refuses, the first folder is built, so that it is
+// circle, which kustomize refuses, the first folder is taken, so that it is
 // reported.
 func (g *graph) roots(folders []string) []string {
 	referred := map[string]bool{}
@@ -389,6 +393,9 @@ func (g *graph) roots(folders []string) []string {
 	}
 	for _, folder := range folders {
 		if n := g.nodes[absolute(folder)]; n != nil && !n.component && !reached[n] {
+			if n.err == nil {
+				n.err = errors.New("it is built from what is built from it")
+			}
 			take(folder)
 		}
 	}
