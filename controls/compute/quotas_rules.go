@@ -23,8 +23,8 @@ func ownNamespace(name string) bool { return strings.HasPrefix(name, "kube-") }
 var noQuota = &bailey.Rule{
 	Name:  "no-quota",
 	Title: "Namespace has no ResourceQuota",
-	Doc: `In a namespace without a quota, one workload that leaks, or one account that is taken over, can ask for all
-the CPU, memory and pods of the cluster.
+	Doc: `In a namespace without a quota, one workload that leaks, or one account that is taken over, can ask for
+all the CPU, memory and pods of the cluster.
 
 The rule judges namespaces that hold workloads, except those of Kubernetes itself (kube-*). A folder of
 manifests seldom holds the quotas of its namespaces: without one in it the verdict is unknown.`,
@@ -67,9 +67,9 @@ var incompleteQuota = &bailey.Rule{
 	Doc: `What no quota names is unbounded. A quota that counts pods alone lets one pod take a node's memory; one
 that counts memory alone lets ten thousand small pods fill the API server and the nodes' process tables.
 
-All quotas of the namespace are read together, and the finding is on the first of them. A quota with a scope (best effort,
-terminating, a priority class) counts only if another one bounds the pods outside the scope.
-Quotas of devices (claims by device class, extended resources) are not judged.`,
+All quotas of the namespace are read together, and the finding is on the first of them. A quota with a
+scope (best effort, terminating, a priority class) counts only if another one bounds the pods outside the
+scope. Quotas of devices (claims by device class, extended resources) are not judged.`,
 	Severity: bailey.SeverityLow,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/policy/resource-quotas/", "Resource Quotas"),
@@ -179,9 +179,9 @@ var noRequests = &bailey.Rule{
 what uses more memory than it requested. A container without requests is packed onto a full node, and its
 neighbours pay.
 
-A limit counts as a request, as it does for the API server. Requests of the pod as a whole count since 1.34. What a LimitRange of
-the namespace would add counts, except for a pod that is already there. Sidecars and init containers
-count; ephemeral containers can request nothing.`,
+A limit counts as a request, as it does for the API server. Requests of the pod as a whole count since
+1.34. What a LimitRange of the namespace would add counts, except for a pod that is already there.
+Sidecars and init containers count; ephemeral containers can request nothing.`,
 	Severity: bailey.SeverityLow,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/configuration/manage-resources-containers/", "Resource Management for Pods and Containers"),
@@ -274,11 +274,12 @@ const refusedNames = 3
 var quotaRefuses = &bailey.Rule{
 	Name:  "quota-refuses",
 	Title: "ResourceQuota refuses pods of the namespace's own workloads",
-	Doc: `Once a quota counts requests or limits of CPU or memory, the API server refuses every pod with a container
-that does not state them, unless a LimitRange fills them in. Pods that are there go on running, so that
-nobody notices until the next rollout, drain or crash of a node.
+	Doc: `Once a quota counts requests or limits of CPU or memory, the API server refuses every pod with a
+container that does not state them, unless a LimitRange fills them in. Pods that are there go on running,
+so that nobody notices until the next rollout, drain or crash of a node.
 
-The rule reads the templates of the namespace, not the pods that are there. Quotas with a scope are not judged.`,
+The rule reads the templates of the namespace, not the pods that are there. Quotas with a scope are not
+judged.`,
 	Severity: bailey.SeverityMedium,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/policy/resource-quotas/", "Resource Quotas"),
@@ -345,8 +346,8 @@ spec:
 var fullQuota = &bailey.Rule{
 	Name:  "full-quota",
 	Title: "ResourceQuota is used up",
-	Doc: `What a quota counts is used up: the next pod, claim or Service that needs it is refused, be it a rollout, a
-replacement for a pod that was evicted, or a fix. Whoever can create objects in the namespace can bring
+	Doc: `What a quota counts is used up: the next pod, claim or Service that needs it is refused, be it a rollout,
+a replacement for a pod that was evicted, or a fix. Whoever can create objects in the namespace can bring
 this about.
 
 The rule compares status.used with status.hard. A limit of zero is taken for a ban, which is meant.`,

@@ -44,9 +44,9 @@ var constraintKinds = []bailey.Kind{
 var engineOnlyAudits = &bailey.Rule{
 	Name:  "engine-only-audits",
 	Title: "Kyverno or Gatekeeper policy refuses nothing",
-	Doc: `A Kyverno policy whose rules audit, one that is not evaluated at admission, and a Gatekeeper constraint with
-enforcementAction dryrun or warn report what they find and admit it. Kyverno's validate rules audit unless
-told otherwise.
+	Doc: `A Kyverno policy whose rules audit, one that is not evaluated at admission, and a Gatekeeper constraint
+with enforcementAction dryrun or warn report what they find and admit it. Kyverno's validate rules audit
+unless told otherwise.
 
 Policies of Kyverno with no validate rule are left out. A constraint of Gatekeeper is found on its
 template, and only if the template is one of Gatekeeper's own library.`,
@@ -156,8 +156,9 @@ func under(m map[string]any, key string) map[string]any {
 var engineFailsOpen = &bailey.Rule{
 	Name:  "engine-fails-open",
 	Title: "Kyverno policy admits everything when Kyverno fails",
-	Doc: `With failurePolicy Ignore, Kyverno registers the policy with a webhook that fails open: while Kyverno is down or
-slow, what the policy would refuse is admitted. Policies that are meant to refuse need Fail, the default.`,
+	Doc: `With failurePolicy Ignore, Kyverno registers the policy with a webhook that fails open: while Kyverno is
+down or slow, what the policy would refuse is admitted. Policies that are meant to refuse need Fail, the
+default.`,
 	Severity: bailey.SeverityLow,
 	Refs: []bailey.Reference{
 		ref.Page("Kyverno documentation", "Policy Settings", "https://kyverno.io/docs/policy-types/cluster-policy/policy-settings"),

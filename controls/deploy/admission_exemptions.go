@@ -15,11 +15,12 @@ var objectExempts = &bailey.Rule{
 	Name:  "object-exempts",
 	Title: "Whoever writes an object can exempt it from a webhook or policy",
 	Doc: `Labels and annotations of an object are set by whoever creates it. A gate that leaves out objects with a
-certain label, by objectSelector or by a match condition on labels or annotations, is left out by an attacker
-at will. A gate that looks only at objects with a certain label is left out by leaving the label off.
+certain label, by objectSelector or by a match condition on labels or annotations, is left out by an
+attacker at will. A gate that looks only at objects with a certain label is left out by leaving the label
+off.
 
-For a gate that only sets defaults this is less severe, and looking at labelled objects alone is how it is
-meant. Gates for custom resources alone are left out. Match conditions are searched for the words
+For a gate that only sets defaults this is less severe, and looking at labelled objects alone is how it
+is meant. Gates for custom resources alone are left out. Match conditions are searched for the words
 object.metadata.labels and object.metadata.annotations, not understood.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{goodPractices, webhookReference},
@@ -80,8 +81,8 @@ var namespaceExempts = &bailey.Rule{
 namespace, or create one. Who that is, RBAC says. A gate that spares namespaces by name leaves them open:
 that is right for kube-system and for the namespace of its own server, and a gap elsewhere.
 
-Gates that only set defaults, gates for custom resources alone, and those that look only at namespaces with a
-certain label are left out.`,
+Gates that only set defaults, gates for custom resources alone, and those that look only at namespaces
+with a certain label are left out.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{goodPractices, policyReference},
 	On:       []bailey.Kind{bailey.KindValidatingWebhookConfiguration, bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding},

@@ -18,15 +18,15 @@ const manyWorkloads = 3
 var missedPaths = &bailey.Rule{
 	Name:  "missed-paths",
 	Title: "Webhook or policy about pods misses ways in which pods come about",
-	Doc: `A pod's containers can come in three ways: with the pod, by an update that changes an image, and as
-an ephemeral container (kubectl debug) through pods/ephemeralcontainers. A gate that looks at the creation of pods only
-is passed by the other two. One that looks at Deployments and Jobs, and not at pods, is passed by a bare pod,
-and by every controller that it has not heard of.
+	Doc: `A pod's containers can come in three ways: with the pod, by an update that changes an image, and as an
+ephemeral container (kubectl debug) through pods/ephemeralcontainers. A gate that looks at the creation
+of pods only is passed by the other two. One that looks at Deployments and Jobs, and not at pods, is
+passed by a bare pod, and by every controller that it has not heard of.
 
-What a webhook is about is not known; one that looks at pods is taken to be about containers, and one that looks at three or more
-kinds that make pods to be about pods. Of a policy the expressions tell: ephemeral containers count if
-they speak of containers, updates if they speak of images, annotations or labels. Webhooks and policies that only set defaults
-are left out.`,
+What a webhook is about is not known; one that looks at pods is taken to be about containers, and one
+that looks at three or more kinds that make pods to be about pods. Of a policy the expressions tell:
+ephemeral containers count if they speak of containers, updates if they speak of images, annotations or
+labels. Webhooks and policies that only set defaults are left out.`,
 	Severity: bailey.SeverityLow,
 	Refs: []bailey.Reference{goodPractices, policyReference,
 		ref.Kubernetes("concepts/workloads/pods/ephemeral-containers/", "Ephemeral Containers")},
@@ -80,13 +80,14 @@ spec:
 var forgottenContainers = &bailey.Rule{
 	Name:  "forgotten-containers",
 	Title: "Policy reads containers and forgets other kinds of them",
-	Doc: `A policy that reads spec.containers alone is passed by the same fault in an init container, which may be a
-sidecar and run as long as the pod, and in an ephemeral container. One that reads the images of containers is passed
-by a volume of type image, which mounts the content of any image (on by default since 1.35).
+	Doc: `A policy that reads spec.containers alone is passed by the same fault in an init container, which may be
+a sidecar and run as long as the pod, and in an ephemeral container. One that reads the images of
+containers is passed by a volume of type image, which mounts the content of any image (on by default
+since 1.35).
 
-The words in the expressions are compared, not their meaning: a policy that names a kind of container is taken
-to judge it. Ephemeral containers count where the policy is asked about them; they have no resources, so
-that a policy about resources need not read them.`,
+The words in the expressions are compared, not their meaning: a policy that names a kind of container is
+taken to judge it. Ephemeral containers count where the policy is asked about them; they have no
+resources, so that a policy about resources need not read them.`,
 	Severity: bailey.SeverityMedium,
 	Refs: []bailey.Reference{policyReference,
 		ref.Kubernetes("concepts/workloads/pods/sidecar-containers/", "Sidecar Containers"),
@@ -161,10 +162,10 @@ var paths = []path{
 var unwatchedPaths = &bailey.Rule{
 	Name:  "unwatched-paths",
 	Title: "No webhook or policy watches some ways into the cluster",
-	Doc: `The ways in which pods are made, changed, placed and entered, and for each whether any validating webhook that
-fails closed, or any ValidatingAdmissionPolicy that fails closed and is bound with Deny, looks at it,
-in whatever namespaces. What no gate watches is held by RBAC alone, and by Pod Security for pods and their
-ephemeral containers.
+	Doc: `The ways in which pods are made, changed, placed and entered, and for each whether any validating webhook
+that fails closed, or any ValidatingAdmissionPolicy that fails closed and is bound with Deny, looks at
+it, in whatever namespaces. What no gate watches is held by RBAC alone, and by Pod Security for pods and
+their ephemeral containers.
 
 The finding informs: not every cluster needs a gate on each. It is on the kube-system namespace, which
 stands for the cluster. The built-in admission plugins are not counted.`,

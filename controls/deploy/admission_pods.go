@@ -13,12 +13,14 @@ var refusedToday = &bailey.Rule{
 	Name:  "refused-today",
 	Title: "Pod would not be admitted to its namespace today",
 	Doc: `Admission looks at a pod when it is made, and not again. A pod from before its namespace enforced a Pod
-Security level goes on running, with what the level forbids; and when it is evicted, it does not come back.
+Security level goes on running, with what the level forbids; and when it is evicted, it does not come
+back.
 
-The rule judges each pod with the checks of the API server, at the level and version that the labels of its
-namespace enforce now. Exemptions by user, namespace or runtime class are in the API server's own
-configuration, which is not read: an exempted pod is found all the same. The mirrors of static pods are left out,
-for the kubelet runs those unasked, and so are pods that ended. What other policies would say of the pod is not judged.`,
+The rule judges each pod with the checks of the API server, at the level and version that the labels of
+its namespace enforce now. Exemptions by user, namespace or runtime class are in the API server's own
+configuration, which is not read: an exempted pod is found all the same. The mirrors of static pods are
+left out, for the kubelet runs those unasked, and so are pods that ended. What other policies would say
+of the pod is not judged.`,
 	Severity: bailey.SeverityMedium,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/security/pod-security-admission/", "Pod Security Admission"),

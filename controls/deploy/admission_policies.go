@@ -48,8 +48,8 @@ func paramKindOf(f *bailey.Fact) *admissionv1.ParamKind {
 var unboundPolicy = &bailey.Rule{
 	Name:  "unbound",
 	Title: "Admission policy is not bound, so it does nothing",
-	Doc: `A ValidatingAdmissionPolicy or MutatingAdmissionPolicy says what holds, and its bindings say where. Without a
-binding it is never evaluated, though it is listed as if it were in force.`,
+	Doc: `A ValidatingAdmissionPolicy or MutatingAdmissionPolicy says what holds, and its bindings say where.
+Without a binding it is never evaluated, though it is listed as if it were in force.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{policyReference},
 	On:       policyKinds,
@@ -98,8 +98,8 @@ spec:
 var danglingBinding = &bailey.Rule{
 	Name:  "dangling-binding",
 	Title: "Binding names an admission policy that does not exist",
-	Doc: `A binding without its policy does nothing, and reads as if something were in force. Whoever creates a policy of that
-name has it in force at once.`,
+	Doc: `A binding without its policy does nothing, and reads as if something were in force. Whoever creates a
+policy of that name has it in force at once.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{policyReference},
 	On:       bindingKinds,
@@ -162,9 +162,9 @@ spec: {policyName: no-host-pid, validationActions: [Audit, Warn]}
 var missingParams = &bailey.Rule{
 	Name:  "missing-params",
 	Title: "Admission policy passes everything when its parameters are missing",
-	Doc: `A policy with parameters reads them from an object. With parameterNotFoundAction Allow, whoever can delete
-that object switches the policy off. A binding that gives no parameters to a policy that asks for them
-evaluates it without any, which it may not expect.`,
+	Doc: `A policy with parameters reads them from an object. With parameterNotFoundAction Allow, whoever can
+delete that object switches the policy off. A binding that gives no parameters to a policy that asks for
+them evaluates it without any, which it may not expect.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{policyReference},
 	On:       bindingKinds,

@@ -18,12 +18,12 @@ import (
 var failsOpen = &bailey.Rule{
 	Name:  "fails-open",
 	Title: "Webhook or policy admits everything when it fails",
-	Doc: `With failurePolicy Ignore, a webhook whose server is down, slow or overloaded lets every request through, and
-so does a policy whose expression fails. An attacker who can bring that about has no gate to pass.
+	Doc: `With failurePolicy Ignore, a webhook whose server is down, slow or overloaded lets every request through,
+and so does a policy whose expression fails. An attacker who can bring that about has no gate to pass.
 
 A gate that refuses is more severe than one that only sets defaults; one that looks at pods or at what
-makes pods more than one that looks at something else. Webhooks for custom resources alone are left out. A
-webhook that fails closed must exempt what it needs itself: see blocks-itself.`,
+makes pods more than one that looks at something else. Webhooks for custom resources alone are left out.
+A webhook that fails closed must exempt what it needs itself: see blocks-itself.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{goodPractices, webhookReference, policyReference},
 	On:       gateKinds,
@@ -73,12 +73,12 @@ spec:
 var unreachableWebhook = &bailey.Rule{
 	Name:  "unreachable",
 	Title: "Webhook calls a server that is not there",
-	Doc: `A webhook whose Service does not exist, lacks the port, or selects no pods fails at every call. If it fails
-open, it is off, and nobody notices. If it fails closed, everything that it looks at is refused: nothing can be
-deployed, and perhaps nothing repaired.
+	Doc: `A webhook whose Service does not exist, lacks the port, or selects no pods fails at every call. If it
+fails open, it is off, and nobody notices. If it fails closed, everything that it looks at is refused:
+nothing can be deployed, and perhaps nothing repaired.
 
-What the pods behind the Service answer, and whether the certificate in caBundle is theirs, a configuration
-does not show.`,
+What the pods behind the Service answer, and whether the certificate in caBundle is theirs, a
+configuration does not show.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{goodPractices, webhookReference},
 	On:       webhookKinds,
@@ -181,10 +181,10 @@ func mayRun(v *bailey.View, namespace string) bool {
 var blocksItself = &bailey.Rule{
 	Name:  "blocks-itself",
 	Title: "Webhook that fails closed stands in the way of its own repair",
-	Doc: `A webhook that fails closed and looks at the pods of its own namespace refuses the pod that would bring its
-server back: after a node is lost, nothing starts until somebody deletes the webhook. One that looks at
-kube-system does the same to the cluster's network and DNS. In the night when that happens, the webhook goes,
-and with it the gate.
+	Doc: `A webhook that fails closed and looks at the pods of its own namespace refuses the pod that would bring
+its server back: after a node is lost, nothing starts until somebody deletes the webhook. One that looks
+at kube-system does the same to the cluster's network and DNS. In the night when that happens, the
+webhook goes, and with it the gate.
 
 A selector on objects or a match condition is taken to exempt what is needed.`,
 	Severity: bailey.SeverityLow,
@@ -247,9 +247,9 @@ func looksInto(v *bailey.View, g *admission.Gate, namespace string) bool {
 var exactMatch = &bailey.Rule{
 	Name:  "exact-match",
 	Title: "Webhook or policy looks at the named API versions only",
-	Doc: `With matchPolicy Exact, a request for the same object in another version, or in another group that serves it, is not
-looked at. The next upgrade of Kubernetes or of a custom resource may open such a way. Equivalent, the
-default, converts the request instead, and costs nothing.`,
+	Doc: `With matchPolicy Exact, a request for the same object in another version, or in another group that serves
+it, is not looked at. The next upgrade of Kubernetes or of a custom resource may open such a way.
+Equivalent, the default, converts the request instead, and costs nothing.`,
 	Severity: bailey.SeverityInfo,
 	Refs:     []bailey.Reference{webhookReference, policyReference},
 	On:       gateKinds,

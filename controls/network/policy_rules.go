@@ -26,8 +26,9 @@ var coverNeeds = []bailey.Kind{bailey.KindNetworkPolicy, bailey.KindNamespace}
 const coverDoc = `
 
 Policies of other kinds count where they deny by default: those of network-policy-api, Cilium and Calico.
-A folder of manifests need not hold them: there the finding says what the folder's own policies leave open.
-Pods on the host network are left to host-network. In the namespaces of Kubernetes itself (kube-*) the finding informs only.`
+A folder of manifests need not hold them: there the finding says what the folder's own policies leave
+open. Pods on the host network are left to host-network. In the namespaces of Kubernetes itself (kube-*)
+the finding informs only.`
 
 var noIngressPolicy = &bailey.Rule{
 	Name:  "no-ingress-policy",
@@ -225,9 +226,9 @@ var metadataEgress = &bailey.Rule{
 	Doc: `At 169.254.169.254, port 80, the large clouds hand the credentials of the node to whoever asks from the
 node. An egress rule for "the internet" includes that address unless it is excepted.
 
-The rule judges every egress rule of a NetworkPolicy: one without receivers, or with an address block that
-contains the address and does not except it. Where the cloud asks for a token or a hop limit, or pods have
-an identity of their own, less is lost.`,
+The rule judges every egress rule of a NetworkPolicy: one without receivers, or with an address block
+that contains the address and does not except it. Where the cloud asks for a token or a hop limit, or
+pods have an identity of their own, less is lost.`,
 	Severity: bailey.SeverityLow,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/security/security-checklist/#network-security", "Security checklist: network security"),
