@@ -174,7 +174,7 @@ func (d *decoder) tree(n *yaml.Node) any {
 		content := d.pairs(n)
 		m := make(map[string]any, len(content)/2)
 		for i := 0; i+1 < len(content); i += 2 {
-			m[d.intern(content[i].Value)] = d.tree(content[i+1])
+			m[d.key(content[i])] = d.tree(content[i+1])
 		}
 		return m
 	case yaml.SequenceNode:
@@ -353,7 +353,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, t reflect.Type) {
 			if isNull(value) {
 				text = ""
 			}
-			(*m)[d.intern(content[i].Value)] = d.intern(text)
+			(*m)[d.key(content[i])] = d.intern(text)
 		}
 		return
 	}
@@ -361,7 +361,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, t reflect.Type) {
 	for i := 0; i+1 < len(content); i += 2 {
 		element := reflect.New(t.Elem()).Elem()
 		d.value(content[i+1], element)
-		m.SetMapIndex(reflect.ValueOf(d.intern(content[i].Value)).Convert(t.Key()), element)
+		m.SetMapIndex(reflect.ValueOf(d.key(content[i])).Convert(t.Key()), element)
 	}
 	v.Set(m)
 }

@@ -249,7 +249,7 @@ func (r *reader) keep(n *yaml.Node, apiVersion, kind string, info kindInfo, name
 				kind+" of "+apiVersion+" is a version that Bailey does not read", "write it in a version that Kubernetes serves (kubectl api-resources)")
 			return
 		}
-		obj = r.tree(n)
+		obj = r.custom(n, metadata)
 	case *corev1.Secret:
 		r.secret(n, o)
 	default:
@@ -317,6 +317,21 @@ func moveTo(f *bailey.Fact, namespace string) {
 	}
 }
 
+// custom decodes an object without a type. Its names are texts, even where a
+// file leaves out the quotes: name: 8080.
+func (r *reader) custom(n, metadata *yaml.Node) any {
+	tree := r.tree(n)
+	m, _ := tree.(map[string]any)
+	if meta, ok := m["metadata"].(map[string]any); ok {
+		for _, key := range [...]string{"name", "generateName", "namespace"} {
+			if v := meta[key]; v != nil {
+				meta[key] = textIn(r.decoder, metadata, key)
+			}
+		}
+	}
+	return tree
+}
+
 // secret decodes a Secret but for its values, which are not looked at.
 func (r *reader) secret(n *yaml.Node, s *corev1.Secret) {
 	shell := *n
@@ -333,7 +348,7 @@ func (r *reader) secret(n *yaml.Node, s *corev1.Secret) {
 			}
 			names := r.pairs(values)
 			for j := 0; j < len(names); j += 2 {
-				s.Data[names[j].Value] = nil
+				s.Data[r.key(names[j])] = nil
 			}
 		default:
 			shell.Content = append(shell.Content, content[i], content[i+1])

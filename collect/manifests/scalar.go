@@ -110,3 +110,24 @@ func (d *decoder) scalar(n *yaml.Node) any {
 	}
 	return d.intern(n.Value)
 }
+
+// key gives a mapping's name as JSON has it: what YAML 1.1 takes for a boolean
+// or a number is written as one ("on" becomes "true", 010 becomes "8").
+func (d *decoder) key(n *yaml.Node) string {
+	if s := n.Value; len(s) > 0 && isPlain(n) {
+		switch c := s[0]; {
+		case '0' <= c && c <= '9', c == '.', c == '-', c == '+':
+			switch v := d.scalar(n).(type) {
+			case int64:
+				return strconv.FormatInt(v, 10)
+			case float64:
+				return strconv.FormatFloat(v, 'g', -1, 64)
+			}
+		default:
+			if b, ok := parseBool(s); ok {
+				return strconv.FormatBool(b)
+			}
+		}
+	}
+	return d.intern(n.Value)
+}
