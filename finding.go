@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -51,11 +52,13 @@ type Finding struct {
 // FindingID is the stable identity of a finding: 16 hexadecimal digits of the
 // SHA-256 of rule, object and named path.
 func FindingID(rule string, object Ref, named string) string {
-	h := sha256.New()
+	buffer := make([]byte, 0, 256)
 	for _, part := range [...]string{rule, string(object.Kind), object.Namespace, object.Name, named} {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
+		buffer = strconv.AppendInt(buffer, int64(len(part)), 10)
+		buffer = append(append(buffer, ':'), part...)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	sum := sha256.Sum256(buffer)
+	return hex.EncodeToString(sum[:8])
 }
 
 // Change is one edit of the world that a fix or a guard asks for.

@@ -8,43 +8,42 @@ import (
 	"github.com/baileyhq/bailey"
 )
 
-// scoped is a finding with the scope that it makes a gap in.
-type scoped struct {
-	bailey.Finding
-	control int
-	scope   bailey.Scope
+// gathered is every finding of a report, with the scope that each makes a gap in.
+type gathered struct {
+	findings []bailey.Finding
+	scopes   []bailey.Scope
+	folded   map[foldKey]int
 }
 
-// findings gathers what the rules found, completes it, and folds what has one
+// gather collects what the rules found, completes it, and folds what has one
 // cause into one finding.
-func (p *plan) findings(s *bailey.Snapshot, results []judged, o Options) []scoped {
-	total := 0
-	for i := range results {
-		total += len(results[i].findings)
-	}
-	all := make([]scoped, 0, total)
-	folded := map[foldKey]int{}
+func (p *plan) gather(s *bailey.Snapshot, results []judged, o Options) *gathered {
+	g := &gathered{folded: map[foldKey]int{}}
 	// Owners come before what they own, so that a pod's finding meets its
 	// Deployment's whatever the order of the kinds.
 	for _, dependents := range []bool{false, true} {
 		for i := range results {
 			j := &results[i]
-			if len(j.findings) == 0 {
+			if len(j.found) == 0 {
 				continue
 			}
 			own := ownersOf(s, j.fact)
 			if (own.workload != j.fact.Ref || own.cause != j.fact.Ref) != dependents {
 				continue
 			}
-			for k := range j.findings {
-				p.add(&all, folded, &j.findings[k], j.fact, own)
+			for k := range j.found {
+				f := &j.found[k]
+				c := p.controls[f.control]
+				for n := range f.findings {
+					g.add(c, f.rule, p.ruleIDs[f.rule], &f.findings[n], j.fact, own)
+				}
 			}
 		}
 	}
-	for i := range all {
-		all[i].Baseline = o.Baseline[all[i].ID]
+	for i := range g.findings {
+		g.findings[i].Baseline = o.Baseline[g.findings[i].ID]
 	}
-	return all
+	return g
 }
 
 // foldKey names a finding independently of which of a workload's objects it
@@ -55,8 +54,7 @@ type foldKey struct {
 	path  string
 }
 
-func (p *plan) add(all *[]scoped, folded map[foldKey]int, f *found, fact *bailey.Fact, own owners) {
-	c := p.controls[f.control]
+func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *bailey.Finding, fact *bailey.Fact, own owners) {
 	named := f.Named
 	if named == "" {
 		named = f.Field
@@ -64,37 +62,44 @@ func (p *plan) add(all *[]scoped, folded map[foldKey]int, f *found, fact *bailey
 	if fact.Kind.IsPodBearing() {
 		// The cause may be a custom resource that was not judged; what its
 		// dependents share is folded under the workload all the same.
-		key := foldKey{f.rule, own.cause, templatePath(fact.Kind, named)}
-		if at, found := folded[key]; found && (*all)[at].Object != fact.Ref {
-			first := &(*all)[at]
+		key := foldKey{rule, own.cause, templatePath(fact.Kind, named)}
+		if at, found := g.folded[key]; found && g.findings[at].Object != fact.Ref {
+			first := &g.findings[at]
 			// One object's findings come in a row: its Ref can only be the last.
 			if n := len(first.Related); n == 0 || first.Related[n-1] != fact.Ref {
 				first.Related = append(first.Related, fact.Ref)
 			}
 			return
 		}
-		folded[key] = len(*all)
+		g.folded[key] = len(g.findings)
 	}
-	done := f.Finding
-	done.Control, done.Rule = c.ID, c.RuleID(f.rule)
+	done := *f
+	done.Control, done.Rule = c.ID, id
 	if done.Severity == bailey.SeverityNone {
-		done.Severity = f.rule.Severity
+		done.Severity = rule.Severity
 	}
 	done.Object, done.APIVersion, done.Cause = fact.Ref, fact.APIVersion, own.cause
 	done.Source = fact.Source.At(f.Field)
 	done.Source.Locate = nil
 	done.ID = bailey.FindingID(done.Rule, done.Object, named)
-	for i := len(*all) - 1; i >= 0 && (*all)[i].Object == fact.Ref; i-- {
-		if (*all)[i].ID == done.ID { // a rule with two things to say of one field
+	for i := len(g.findings) - 1; i >= 0 && g.findings[i].Object == fact.Ref; i-- {
+		if g.findings[i].ID == done.ID { // a rule with two things to say of one field
 			done.ID = bailey.FindingID(done.Rule, done.Object, named+"\x00"+done.Message)
 		}
 	}
-	*all = append(*all, scoped{done, f.control, scopeOf(c.Scope, fact, own)})
+	g.findings = append(g.findings, done)
+	g.scopes = append(g.scopes, scopeOf(c.Scope, fact, own))
 }
 
-// sortFindings puts the worst first; equal ones by rule, object and field.
-func sortFindings(findings []bailey.Finding) {
-	slices.SortStableFunc(findings, func(a, b bailey.Finding) int {
+// sortFindings puts the worst first; equal ones by rule, object and field. It
+// sorts an index, since a finding is large.
+func sortFindings(findings []bailey.Finding) []bailey.Finding {
+	order := make([]int, len(findings))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := &findings[i], &findings[j]
 		if c := cmp.Compare(b.Severity, a.Severity); c != 0 {
 			return c
 		}
@@ -109,4 +114,9 @@ func sortFindings(findings []bailey.Finding) {
 		}
 		return strings.Compare(a.Message, b.Message)
 	})
+	sorted := make([]bailey.Finding, len(findings))
+	for i, at := range order {
+		sorted[i] = findings[at]
+	}
+	return sorted
 }

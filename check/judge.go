@@ -39,6 +39,7 @@ func Judge(ctx context.Context, s *bailey.Snapshot, controls []*bailey.Control, 
 type plan struct {
 	controls []*bailey.Control
 	byKind   map[bailey.Kind][]group
+	ruleIDs  map[*bailey.Rule]string
 }
 
 // group is the rules of one control that judge one kind.
@@ -48,9 +49,10 @@ type group struct {
 }
 
 func newPlan(controls []*bailey.Control) *plan {
-	p := &plan{controls: controls, byKind: map[bailey.Kind][]group{}}
+	p := &plan{controls: controls, byKind: map[bailey.Kind][]group{}, ruleIDs: map[*bailey.Rule]string{}}
 	for i, c := range controls {
 		for _, r := range c.Rules {
+			p.ruleIDs[r] = c.RuleID(r)
 			for _, k := range r.On {
 				groups := p.byKind[k]
 				if n := len(groups); n > 0 && groups[n-1].control == i {
@@ -64,26 +66,27 @@ func newPlan(controls []*bailey.Control) *plan {
 	return p
 }
 
-// judged is what the rules made of one object.
+// judged is what the rules made of one object. There is one for each object of
+// the snapshot, so it is kept small.
 type judged struct {
-	fact     *bailey.Fact
-	findings []found
-	runs     []run
-	reads    []bailey.Read // recorded only for sessions
+	fact  *bailey.Fact
+	found []found
+	runs  []run
+	reads []bailey.Read // recorded only for sessions
 }
 
-// found is a finding as its rule gave it, and where it came from.
+// found is what one rule found, as the rule gave it.
 type found struct {
-	bailey.Finding
-	control int
-	rule    *bailey.Rule
+	control  int
+	rule     *bailey.Rule
+	findings []bailey.Finding
 }
 
 // run is one control's evaluation of one object.
 type run struct {
-	control      int
-	seen, needed int
-	missing      []bailey.Missing
+	control      int32
+	seen, needed int32
+	missing      *[]bailey.Missing // nil if nothing was
 }
 
 // chunk is the number of objects that a worker takes at once.
@@ -141,10 +144,10 @@ func newEvaluator(p *plan, s *bailey.Snapshot, record bool) *evaluator {
 
 func (e *evaluator) evaluate(f *bailey.Fact) judged {
 	groups := e.plan.byKind[f.Kind]
-	j := judged{fact: f, runs: make([]run, 0, len(groups))}
+	j := judged{fact: f, runs: make([]run, len(groups))}
 	clear(e.all)
-	for _, g := range groups {
-		r := run{control: g.control, needed: 1, seen: 1}
+	for i, g := range groups {
+		var missing []bailey.Missing
 		clear(e.reads)
 		for _, rule := range g.rules {
 			e.view.Allow(rule.On, rule.Needs, rule.Derives)
@@ -152,24 +155,24 @@ func (e *evaluator) evaluate(f *bailey.Fact) judged {
 			for _, read := range e.view.Reads() {
 				e.reads[read] = true
 			}
-			missing := e.view.Missing()
+			lacks := e.view.Missing()
 			if failure != nil {
-				missing = append(missing, *failure)
+				lacks = append(lacks, *failure)
 			}
-			if len(missing) > 0 {
+			if len(lacks) > 0 {
 				// The rule judged on less than it needs: what it said does not count.
-				for _, m := range missing {
-					r.missing = addMissing(r.missing, m)
+				for _, m := range lacks {
+					missing = addMissing(missing, m)
 				}
-				continue
-			}
-			for i := range findings {
-				j.findings = append(j.findings, found{findings[i], g.control, rule})
+			} else if len(findings) > 0 {
+				j.found = append(j.found, found{g.control, rule, findings})
 			}
 		}
-		r.needed += len(e.reads)
-		r.seen = max(0, r.needed-len(r.missing))
-		j.runs = append(j.runs, r)
+		needed := int32(1 + len(e.reads))
+		j.runs[i] = run{int32(g.control), max(0, needed-int32(len(missing))), needed, nil}
+		if len(missing) > 0 {
+			j.runs[i].missing = &missing
+		}
 		if e.record {
 			for read := range e.reads {
 				e.all[read] = true

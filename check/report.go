@@ -10,15 +10,8 @@ import (
 // report joins what was judged into findings and verdicts.
 func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.Report {
 	r := &bailey.Report{Meta: s.Meta, Controls: p.controls, Facts: s.Len(), Remedy: p.remedy(s)}
-	found := p.findings(s, results, o)
-	scopes := make(map[string]bailey.Scope, len(found))
-	r.Findings = make([]bailey.Finding, len(found))
-	for i := range found {
-		r.Findings[i] = found[i].Finding
-		scopes[found[i].ID] = found[i].scope
-	}
-	r.Findings = applyWaivers(r.Findings, o.Waivers, p.controls, s.Meta.At)
-	sortFindings(r.Findings)
+	g := p.gather(s, results, o)
+	all := applyWaivers(g.findings, o.Waivers, p.controls, s.Meta.At)
 
 	ladders := make([]*ladder, len(p.controls))
 	index := make(map[string]int, len(p.controls))
@@ -37,17 +30,16 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 		for k := range j.runs {
 			run := &j.runs[k]
 			st := ladders[run.control].at(scopeOf(p.controls[run.control].Scope, j.fact, own))
-			st.seen += run.seen
-			st.needed += run.needed
-			st.miss(run.missing)
+			st.seen += int(run.seen)
+			st.needed += int(run.needed)
+			if run.missing != nil {
+				st.miss(*run.missing)
+			}
 		}
 	}
-	for i := range r.Findings {
-		f := &r.Findings[i]
-		if f.Object.Kind == KindWaiver {
-			continue // what the waiver took in counts again by itself
-		}
-		st := ladders[index[f.Control]].at(scopes[f.ID])
+	for i, scope := range g.scopes { // what a waiver took in counts again by itself
+		f := &all[i]
+		st := ladders[index[f.Control]].at(scope)
 		st.findings++
 		if f.Waiver != nil {
 			st.waived++
@@ -56,6 +48,7 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 			}
 		}
 	}
+	r.Findings = sortFindings(all)
 	for i, c := range p.controls {
 		verdicts := ladders[i].close()
 		r.Verdicts = append(r.Verdicts, verdicts...)

@@ -76,13 +76,7 @@ func (n *Session) Findings(ref bailey.Ref) []bailey.Finding {
 	if !known {
 		return nil
 	}
-	all := n.plan.findings(n.snap, []judged{j}, n.options)
-	findings := make([]bailey.Finding, len(all))
-	for i := range all {
-		findings[i] = all[i].Finding
-	}
-	sortFindings(findings)
-	return findings
+	return sortFindings(n.plan.gather(n.snap, []judged{j}, n.options).findings)
 }
 
 // Report gives the whole report as it stands, the same as Judge would.
