@@ -123,6 +123,10 @@ func isVersion(s string) bool {
 	return true
 }
 
+// separators takes out what may stand between words. It is shared, since
+// building it costs more than its use.
+var separators = strings.NewReplacer("-", "", "_", "", " ", "", ".", "")
+
 // isPlaceholder takes what stands where a person has yet to put a value.
 func isPlaceholder(s string) bool {
 	if len(s) > 128 {
@@ -144,7 +148,7 @@ func isPlaceholder(s string) bool {
 		return true
 	}
 	lower := strings.ToLower(s)
-	plain := strings.NewReplacer("-", "", "_", "", " ", "", ".", "").Replace(lower)
+	plain := separators.Replace(lower)
 	switch plain {
 	case "todo", "fixme", "tbd", "none", "null", "nil", "undefined", "n/a", "dummy", "example", "sample", "setme", "notset", "unset", "unused", "notused":
 		return true
