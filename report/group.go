@@ -21,6 +21,10 @@ type group struct {
 	// causes are sorted by what one change there would put right, most first;
 	// those with accepted findings only come last.
 	causes []*cause
+	// also are rules of other controls that say something of the same fields of
+	// all the same objects, and nothing more; repeats marks such a rule's group.
+	also    []string
+	repeats bool
 }
 
 // cause is one object where a change would put findings of one rule right.
@@ -90,7 +94,67 @@ func groupFindings(r *bailey.Report) []*group {
 			-cmp.Compare(a.objects, b.objects),
 			strings.Compare(a.id, b.id))
 	})
+	markRepeats(groups)
 	return groups
+}
+
+// spot is a field of an object.
+type spot struct {
+	object bailey.Ref
+	field  string
+}
+
+// markRepeats finds the groups that only repeat, for another control, what an
+// earlier group says: an unconfined container is a gap of two controls, and
+// one thing to put right.
+func markRepeats(groups []*group) {
+	first := map[spot][]*group{}
+	for _, g := range groups {
+		var covers []*group // those that have every spot of g so far
+		for i, at := range g.spots() {
+			if at.field == "" {
+				covers = nil
+				break
+			}
+			if i == 0 {
+				covers = slices.Clone(first[at])
+			}
+			covers = slices.DeleteFunc(covers, func(c *group) bool { return !slices.Contains(first[at], c) || c.control() == g.control() })
+		}
+		if len(covers) > 0 {
+			covers[0].also = append(covers[0].also, g.id)
+			g.repeats = true
+			continue
+		}
+		for _, at := range g.spots() {
+			first[at] = append(first[at], g)
+		}
+	}
+}
+
+// spots lists the fields of the open findings.
+func (g *group) spots() []spot {
+	var all []spot
+	for _, c := range g.openCauses() {
+		for _, f := range c.findings {
+			if isOpen(f) {
+				all = append(all, spot{f.Object, f.Field})
+			}
+		}
+	}
+	return all
+}
+
+func (g *group) control() string { return g.id[:max(0, strings.LastIndexByte(g.id, '/'))] }
+
+// distinct leaves out the groups that only repeat others.
+func distinct(groups []*group) []*group {
+	return slices.DeleteFunc(slices.Clone(groups), func(g *group) bool { return g.repeats })
+}
+
+// ids names the rule, and those that repeat it.
+func (g *group) ids() string {
+	return clean(strings.Join(append([]string{g.id}, g.also...), ", "))
 }
 
 // ruleTitle is the rule's title. What the catalogue does not hold is named by
@@ -187,7 +251,7 @@ func (g *group) openCauses() []*cause {
 func fixFirst(groups []*group, n int) []*group {
 	var open []*group
 	for _, g := range groups {
-		if g.open > 0 {
+		if g.open > 0 && !g.repeats {
 			open = append(open, g)
 		}
 	}

@@ -170,3 +170,33 @@ func TestMixedSeverity(t *testing.T) {
 		t.Error("the page does not say that one is milder")
 	}
 }
+
+// TestRepeats: two controls may want the same field put right; a person is
+// told once, and by both names.
+func TestRepeats(t *testing.T) {
+	web, job := bailey.Ref{Kind: bailey.KindPod, Name: "web"}, bailey.Ref{Kind: bailey.KindPod, Name: "job"}
+	finding := func(control, rule string, ref bailey.Ref, field string, s bailey.Severity) bailey.Finding {
+		return bailey.Finding{Control: control, Rule: control + "/" + rule, Object: ref, Field: field, Severity: s}
+	}
+	groups := groupFindings(&bailey.Report{Findings: []bailey.Finding{
+		finding("a/one", "privileged", web, "spec.x", bailey.SeverityHigh),
+		finding("a/one", "privileged", job, "spec.x", bailey.SeverityHigh),
+		finding("b/two", "unconfined", web, "spec.x", bailey.SeverityMedium), // repeats
+		finding("a/one", "other", web, "spec.x", bailey.SeverityMedium),      // of the same control: something else
+		finding("c/three", "more", web, "spec.x", bailey.SeverityLow),        // repeats in part
+		finding("c/three", "more", web, "spec.y", bailey.SeverityLow),        //
+		finding("d/four", "whole-object", web, "", bailey.SeverityLow),       // names no field
+		finding("e/five", "whole-object-too", web, "", bailey.SeverityLow),   // so this is no repeat of it
+	}})
+	var shown []string
+	for _, g := range distinct(groups) {
+		shown = append(shown, g.ids())
+	}
+	want := "a/one/privileged, b/two/unconfined; a/one/other; c/three/more; d/four/whole-object; e/five/whole-object-too"
+	if got := strings.Join(shown, "; "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if len(fixFirst(groups, 10)) != 5 {
+		t.Error("what to fix first repeats itself")
+	}
+}

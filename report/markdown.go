@@ -108,7 +108,7 @@ func (m *markdown) place(f *bailey.Finding) string {
 func (m *markdown) details() {
 	left := 0
 	open := 0
-	for _, g := range m.groups {
+	for _, g := range distinct(m.groups) {
 		if g.open == 0 {
 			continue
 		}
@@ -155,7 +155,7 @@ func (m *markdown) group(g *group) string {
 	if n := len(causes) - limit; n > 0 {
 		lines = append(lines, "- … and "+number(n)+" more: "+mdCode(m.o.command()+" --all"))
 	}
-	lines = append(lines, "", mdCode(g.id))
+	lines = append(lines, "", mdCode(g.ids()))
 	return fold("<b>"+g.severity.String()+"</b>: "+mdHTML(g.title)+" ("+count(g.open, "finding")+")", lines)
 }
 

@@ -123,7 +123,7 @@ func (t *text) findings() {
 		t.hang([]run{{text: "  "}}, run{text: "Nothing was scanned. This is not a clean result.", style: yellow})
 		return
 	}
-	shown := t.groups
+	shown := t.groups // all, repeats included
 	if !t.o.Verbose {
 		shown = t.openGroups()
 		shown = shown[:min(textGroups, len(shown))]
@@ -144,13 +144,19 @@ func (t *text) findings() {
 	}
 }
 
+// openGroups are the groups that have something to put right which no other
+// has; a verbose report shows the others too.
 func (t *text) openGroups() []*group {
-	for i, g := range t.groups {
+	groups := t.groups
+	if !t.o.Verbose {
+		groups = distinct(groups)
+	}
+	for i, g := range groups {
 		if g.open == 0 {
-			return t.groups[:i]
+			return groups[:i]
 		}
 	}
-	return t.groups
+	return groups
 }
 
 // more is the line that says what is left out, and how to see it.
@@ -169,7 +175,7 @@ func (t *text) group(g *group) {
 	}
 	remark += tally{waived: g.waived, baseline: g.baseline}.accepted()
 	t.hang([]run{severityRun(g.severity, ""), {text: "  "}}, run{text: g.title, style: bold}, run{text: "· " + remark, style: faint})
-	t.hang([]run{{text: "  "}}, run{text: clean(g.id), style: faint})
+	t.hang([]run{{text: "  "}}, run{text: g.ids(), style: faint})
 
 	causes := g.causes
 	if !t.o.Verbose {

@@ -72,7 +72,8 @@ func Component(obj any) *bailey.Fact {
 
 func fromMeta(f *bailey.Fact, meta *metav1.ObjectMeta) {
 	f.Namespace, f.Name, f.UID = meta.Namespace, nameOr(meta.Name, meta.GenerateName), string(meta.UID)
-	meta.ManagedFields, meta.ResourceVersion, meta.SelfLink, meta.Generation = nil, "", "", 0
+	meta.ManagedFields, meta.ResourceVersion, meta.Generation = nil, "", 0
+	meta.SelfLink = "" //lint:ignore SA1019 old files and old snapshots still carry it
 	delete(meta.Annotations, lastApplied)
 	if len(meta.Annotations) == 0 {
 		meta.Annotations = nil

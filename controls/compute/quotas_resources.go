@@ -18,8 +18,6 @@ const (
 	memoryLimit
 )
 
-const allAmounts = cpuRequest | memoryRequest | cpuLimit | memoryLimit
-
 // names says the amounts as people do, with what joins them: "CPU and memory".
 func (a amounts) names(joint string) string {
 	var names []string
