@@ -61,7 +61,7 @@ func (c *collector) addChart(ctx context.Context, t *target, name string, named 
 		if strings.TrimSpace(text) == "" || path.Base(file) == "NOTES.txt" {
 			continue
 		}
-		from := &template{source: strings.Split(sources[file], "\n"), rendered: strings.Split(text, "\n")}
+		from := match(sources[file], text)
 		c.inputs = append(c.inputs, input{target: t, name: inChart(name, file), data: []byte(text), chart: true, place: from.place})
 	}
 	for _, crd := range loaded.CRDObjects() {
@@ -200,9 +200,56 @@ func isTestHook(hook string) bool {
 	return true
 }
 
-// template finds lines of what a template gave in the template.
+// template tells where the lines of what it renders to come from. It keeps
+// positions only: the text itself may hold secrets.
 type template struct {
-	source, rendered []string
+	lines []templateLine // by line of the output, from 0
+}
+
+// templateLine is a position in the template; the zero one is not known.
+type templateLine struct{ line, column int32 }
+
+// match finds each line of the output in the template: the only line that reads
+// the same, else the only one that names the same field.
+func match(source, rendered string) *template {
+	whole, keys := map[string]templateLine{}, map[string]templateLine{}
+	ambiguous := templateLine{line: -1}
+	add := func(m map[string]templateLine, text string, at templateLine) {
+		if _, taken := m[text]; taken {
+			at = ambiguous
+		}
+		m[text] = at
+	}
+	n := int32(0)
+	for line := range strings.Lines(source) {
+		n++
+		at := templateLine{n, int32(len(line)-len(strings.TrimLeft(line, " \t-"))) + 1}
+		add(whole, strings.TrimSpace(line), at)
+		if key := keyOf(line); key != "" {
+			add(keys, key, at)
+		}
+	}
+	t := &template{}
+	for line := range strings.Lines(rendered) {
+		at, found := whole[strings.TrimSpace(line)]
+		if !found || at == ambiguous {
+			at = keys[keyOf(line)]
+		}
+		if at == ambiguous {
+			at = templateLine{}
+		}
+		t.lines = append(t.lines, at)
+	}
+	return t
+}
+
+// keyOf is the name of the field that a line of YAML starts, or "".
+func keyOf(line string) string {
+	key, _, found := strings.Cut(strings.TrimLeft(line, " \t-"), ":")
+	if !found || strings.ContainsAny(key, "{}#") {
+		return ""
+	}
+	return key
 }
 
 func (t *template) place(in *input, c chunk, at positions) bailey.Source {
@@ -214,49 +261,27 @@ func (t *template) place(in *input, c chunk, at positions) bailey.Source {
 	return src
 }
 
-// locate gives the template's line of a field: the only one that reads the same
-// as the rendered line, else the only one that names the field; else the same
-// for the nearest parent. It gives 0 where there is none or a choice.
+// locate gives the template's position of a field or of the nearest parent that
+// has one there; 0 if none has.
 func (t *template) locate(at positions, field string) (line, column int) {
 	for field != "" {
 		i, rest := at.walk(field)
 		if rest != "" { // not written: go up to what is
-			field = strings.TrimSuffix(field, rest)
-			field = strings.TrimSuffix(field, ".")
+			field = strings.TrimSuffix(strings.TrimSuffix(field, rest), ".")
 			continue
 		}
-		if n := int(at[i].line); n >= 1 && n <= len(t.rendered) {
-			text := strings.TrimSpace(t.rendered[n-1])
-			if line, column := t.only(func(s string) bool { return s == text }); line > 0 {
-				return line, column
-			}
-			key, _, isKey := strings.Cut(strings.TrimPrefix(text, "- "), ":")
-			if line, column := t.only(func(s string) bool { return isKey && strings.HasPrefix(strings.TrimPrefix(s, "- "), key+":") }); line > 0 {
-				return line, column
-			}
+		if n := int(at[i].line); n >= 1 && n <= len(t.lines) && t.lines[n-1].line > 0 {
+			return int(t.lines[n-1].line), int(t.lines[n-1].column)
 		}
 		field = parentOf(field)
 	}
 	return 0, 0
 }
 
-// only gives the position of the one line of the template that is meant.
-func (t *template) only(is func(trimmed string) bool) (line, column int) {
-	for i, s := range t.source {
-		if is(strings.TrimSpace(s)) {
-			if line > 0 {
-				return 0, 0
-			}
-			line, column = i+1, len(s)-len(strings.TrimLeft(s, " \t- "))+1
-		}
-	}
-	return line, column
-}
-
 // parentOf takes the last step off a field's path.
 func parentOf(field string) string {
 	if strings.HasSuffix(field, "]") {
-		return field[:strings.LastIndexByte(field, '[')]
+		return field[:max(0, strings.LastIndexByte(field, '['))]
 	}
-	return field[:max(0, strings.LastIndexAny(field, "."))]
+	return field[:max(0, strings.LastIndexByte(field, '.'))]
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"sync"
@@ -27,6 +28,11 @@ const (
 type decoder struct {
 	interned map[string]string
 	kinds    map[[2]string]kindInfo
+
+	// labels are the last few maps of labels; those of an object, its selector
+	// and its template are mostly alike, and facts are never changed.
+	labels [4]map[string]string
+	next   int
 
 	depth   int
 	inAlias int
@@ -105,7 +111,10 @@ func (d *decoder) pairs(n *yaml.Node) []*yaml.Node {
 	if !merges {
 		return n.Content
 	}
-	if !d.enter(n) {
+	if d.aliased++; d.aliased > maxAliased {
+		d.fail(n, "aliases stand for more than %d nodes", maxAliased)
+	}
+	if d.err != nil || !d.enter(n) {
 		return nil
 	}
 	defer d.leave(n)
@@ -287,7 +296,22 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, t reflect.Type) {
 			seen[f.number/64%2] |= bit
 		}
 		d.value(content[i+1], field)
+		if f.labels && d.err == nil {
+			d.share(field.Addr().Interface().(*map[string]string))
+		}
 	}
+}
+
+// share puts an equal map that is there already in the place of the map.
+func (d *decoder) share(m *map[string]string) {
+	for _, known := range d.labels {
+		if known != nil && maps.Equal(known, *m) {
+			*m = known
+			return
+		}
+	}
+	d.labels[d.next%len(d.labels)] = *m
+	d.next++
 }
 
 func (d *decoder) special(n *yaml.Node, v reflect.Value, t reflect.Type) {
@@ -387,6 +411,7 @@ type structInfo struct {
 type structField struct {
 	index  []int
 	number int
+	labels bool // a map of labels, or a selector of them
 }
 
 var structs sync.Map // reflect.Type -> *structInfo
@@ -413,7 +438,8 @@ func (s *structInfo) collect(t reflect.Type, index []int) {
 		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
 			s.collect(f.Type, at)
 		case name != "" && name != "-" && f.IsExported():
-			s.fields[name] = structField{at, len(s.fields)}
+			labels := f.Type == reflect.TypeFor[map[string]string]() && (name == "labels" || name == "matchLabels" || name == "selector")
+			s.fields[name] = structField{at, len(s.fields), labels}
 		}
 	}
 }

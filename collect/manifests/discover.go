@@ -23,7 +23,7 @@ func (c *collector) addTarget(ctx context.Context, name string) error {
 		if c.opts.Stdin == nil {
 			return errors.New("the target - reads standard input, and there is none")
 		}
-		data, err := c.readAll(c.opts.Stdin)
+		data, err := c.readAll(c.opts.Stdin, 0)
 		if err != nil {
 			return fmt.Errorf("standard input: %w", err)
 		}

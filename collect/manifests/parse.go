@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -122,22 +123,29 @@ func (c *collector) load(in *input) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() && in.path != in.target.Name {
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() && in.path != in.target.Name:
 		// One that the user names may be a pipe; one found in a folder may never end.
 		return nil, errors.New("not a regular file")
-	} else if err == nil && info.Size() > maxFile {
+	case info.Size() > maxFile:
 		return nil, fmt.Errorf("larger than %d MiB", maxFile>>20)
 	}
-	return c.readAll(file)
+	return c.readAll(file, info.Size())
 }
 
-// readAll reads at most what a file, and what the run as a whole, may hold.
-func (c *collector) readAll(r io.Reader) ([]byte, error) {
+// readAll reads at most what a file, and what the run as a whole, may hold. The
+// size is what to expect.
+func (c *collector) readAll(r io.Reader, size int64) ([]byte, error) {
 	limit := min(c.budget, maxFile)
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
+	var read bytes.Buffer
+	read.Grow(int(min(size, limit)) + bytes.MinRead)
+	if _, err := read.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, err
 	}
+	data := read.Bytes()
 	if int64(len(data)) > limit {
 		if limit < maxFile {
 			return nil, fmt.Errorf("all inputs together are larger than %d MiB", maxTotal>>20)
