@@ -25,6 +25,12 @@ const programLimit = 2 * time.Minute
 // program runs bailey as a process of its own and gives its exit code.
 func program(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	return programIn(t, t.TempDir(), args...)
+}
+
+// programIn runs bailey with a state folder of the caller's.
+func programIn(t *testing.T, state string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), programLimit)
 	defer cancel()
 	self, err := os.Executable()
@@ -32,7 +38,7 @@ func program(t *testing.T, args ...string) (stdout, stderr string, code int) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(ctx, self, args...)
-	cmd.Env = append(os.Environ(), asBailey+"=1", "XDG_STATE_HOME="+t.TempDir())
+	cmd.Env = append(os.Environ(), asBailey+"=1", "XDG_STATE_HOME="+state)
 	cmd.Dir = t.TempDir()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
