@@ -12,7 +12,10 @@ import (
 // unless it is the one that the line stands beside.
 func DescribeChange(c bailey.Change, beside bailey.Ref) string {
 	var parts []string
-	for _, op := range c.Patch {
+	for i, op := range c.Patch {
+		if isScaffold(c.Patch, i) {
+			continue // said by the field that is set in it
+		}
 		path := pointerPath(op.Path)
 		switch op.Op {
 		case "remove":
@@ -41,6 +44,14 @@ func DescribeChange(c bailey.Change, beside bailey.Ref) string {
 		text += " (" + c.Note + ")"
 	}
 	return cut(clean(text), 400)
+}
+
+// isScaffold reports whether the operation only makes an empty parent for a
+// field that a later one sets.
+func isScaffold(patch []bailey.PatchOp, i int) bool {
+	empty, isMap := patch[i].Value.(map[string]any)
+	return patch[i].Op == "add" && isMap && len(empty) == 0 &&
+		slices.ContainsFunc(patch[i+1:], func(op bailey.PatchOp) bool { return strings.HasPrefix(op.Path, patch[i].Path+"/") })
 }
 
 // describeFix joins the changes of a fix into one line.
