@@ -9,7 +9,7 @@ import (
 // complete are the kinds that ship with applications: a folder is taken to hold
 // all of them that there are.
 var complete = append(slices.Clone(bailey.PodBearing),
-	bailey.KindConfigMap, "Secret", bailey.KindService, bailey.KindServiceAccount, bailey.KindPersistentVolumeClaim,
+	bailey.KindConfigMap, bailey.KindService, bailey.KindServiceAccount, bailey.KindPersistentVolumeClaim,
 	bailey.KindRole, bailey.KindRoleBinding,
 	bailey.KindNetworkPolicy, bailey.KindIngress,
 	"PodDisruptionBudget.policy", "HorizontalPodAutoscaler.autoscaling",
@@ -22,9 +22,10 @@ var complete = append(slices.Clone(bailey.PodBearing),
 	"Certificate.cert-manager.io", "Issuer.cert-manager.io", "ExternalSecret.external-secrets.io",
 )
 
-// open are the platform's kinds: the cluster holds objects of them that no
-// folder of an application does.
+// open are the platform's kinds, and Secrets: the cluster holds objects of them
+// that no folder of an application does.
 var open = []bailey.Kind{
+	"Secret",
 	bailey.KindNamespace, bailey.KindNode, bailey.KindResourceQuota, bailey.KindLimitRange, bailey.KindPersistentVolume,
 	bailey.KindClusterRole, bailey.KindClusterRoleBinding,
 	bailey.KindRuntimeClass, bailey.KindStorageClass, bailey.KindIngressClass,

@@ -80,7 +80,7 @@ func (r *reader) read(c chunk) {
 		return
 	}
 	if len(c.data) > maxDocument {
-		r.fail(0, fmt.Sprintf("the document is larger than %d MiB", maxDocument>>20), "split it into several documents")
+		r.fail(0, fmt.Sprintf("the document is larger than %d MiB", maxDocument>>20), "split it into several documents, or write the list as kubectl get -o yaml does")
 		return
 	}
 	if first := bytes.TrimLeft(c.data, " \t\r\n"); len(first) > 0 && first[0] == '{' {
@@ -161,11 +161,14 @@ func (r *reader) document(root *yaml.Node) {
 	if isNull(root) {
 		return
 	}
-	if root.Kind != yaml.MappingNode {
+	switch {
+	case r.chunk.items && root.Kind == yaml.SequenceNode:
+		r.list(root, "v1", "List", 0)
+	case root.Kind == yaml.MappingNode:
+		r.object(root, "", "", 0)
+	default:
 		r.ignore(root, "not a Kubernetes object")
-		return
 	}
-	r.object(root, "", "", 0)
 }
 
 // maxLists is how deep lists may stand in lists.
@@ -431,52 +434,6 @@ func (r *reader) hint(otherwise string) string {
 		return "it looks like a template: scan the chart's folder, or what the template renders to"
 	}
 	return otherwise
-}
-
-// guess is what a document that cannot be parsed seems to be.
-type guess struct {
-	isObject                          bool
-	apiVersion, kind, namespace, name string
-}
-
-// guessObject reads a document's unindented lines, and those right below
-// metadata. Of a document with several kinds it guesses none.
-func guessObject(data []byte) guess {
-	g := guess{isObject: bytes.Contains(data, []byte("apiVersion")) && bytes.Contains(data, []byte("kind"))}
-	section := ""
-	kinds := 0
-	for line := range bytes.Lines(data[:min(len(data), 1<<20)]) {
-		text := strings.TrimRight(string(line[:min(len(line), 512)]), " \r\n")
-		name, value, found := strings.Cut(strings.TrimLeft(text, " "), ":")
-		if !found {
-			continue
-		}
-		value = strings.Trim(strings.TrimSpace(value), "\"'")
-		if strings.ContainsAny(value, "{}[]*& \t") {
-			value = ""
-		}
-		if indent := len(text) - len(strings.TrimLeft(text, " ")); indent == 0 {
-			section = name
-			switch name {
-			case "apiVersion":
-				g.apiVersion = value
-			case "kind":
-				g.kind = value
-				kinds++
-			}
-		} else if section == "metadata" && indent <= 4 {
-			switch name {
-			case "name":
-				g.name = value
-			case "namespace":
-				g.namespace = value
-			}
-		}
-	}
-	if kinds > 1 || g.kind == "List" {
-		g.kind = ""
-	}
-	return g
 }
 
 // where names a line of the chunk. Of a template's output it says so: the

@@ -93,7 +93,7 @@ func (c *collector) addKustomization(t *target, g *graph, folder string, covered
 		return
 	}
 	origins := c.originsOf(g, folder)
-	files := &kustomizeFiles{FileSystem: filesys.MakeFsOnDisk(), root: absolute(folder), read: covered}
+	files := &kustomizeFiles{FileSystem: filesys.MakeFsOnDisk(), root: absolute(folder), read: covered, plugins: g.plugins(absolute(folder))}
 	resources, err := build(files)
 	if err == nil && slices.ContainsFunc(resources, func(r *resource.Resource) bool { return origins.ambiguous(r.GetKind(), r.GetName()) }) {
 		// Asking for the origins doubles the time, so it is done only where names do not tell.
@@ -262,6 +262,7 @@ type kustomization struct {
 	folders   []string // absolute
 	files     []string // absolute
 	resources []string // those of the files that hold objects
+	plugins   []string // files and folders with settings of generators and transformers
 	remote    []string
 	err       error
 }
@@ -299,12 +300,19 @@ func (g *graph) add(folder string) {
 // collect notes what the kustomization refers to.
 func (n *kustomization) collect(folder string, k *types.Kustomization) {
 	for i, entry := range slices.Concat(k.Resources, k.Bases, k.Components, k.Generators, k.Transformers, k.Validators) {
+		plugin := i >= len(k.Resources)+len(k.Bases)+len(k.Components)
 		switch {
 		case isInline(entry):
+			if plugin && namesAddress([]byte(entry)) {
+				n.remote = append(n.remote, "what an inline generator or transformer names")
+			}
 		case isRemote(entry):
 			n.remote = append(n.remote, entry)
 		default:
 			path := filepath.Join(folder, entry)
+			if plugin {
+				n.plugins = append(n.plugins, absolute(path))
+			}
 			if kustomizationIn(path) != "" {
 				n.folders = append(n.folders, absolute(path))
 			} else if info, err := os.Stat(path); err != nil || info.IsDir() {
@@ -400,6 +408,23 @@ func (g *graph) roots(folders []string) []string {
 		}
 	}
 	return roots
+}
+
+// plugins gives the files that hold settings of generators and transformers,
+// for a folder and all that it is built from.
+func (g *graph) plugins(folder string) map[string]bool {
+	files := map[string]bool{}
+	for _, n := range g.reachable(folder) {
+		for _, plugin := range n.plugins {
+			files[plugin] = true
+			for _, below := range g.reachable(plugin) {
+				for _, file := range below.resources {
+					files[absolute(file)] = true
+				}
+			}
+		}
+	}
+	return files
 }
 
 // isPlain reports whether building the folder changes nothing.

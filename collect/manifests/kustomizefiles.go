@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	yaml3 "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
@@ -22,6 +23,7 @@ type kustomizeFiles struct {
 	// annotate asks for the origin of objects.
 	annotate bool
 	read     map[string]bool
+	plugins  map[string]bool // files that can make kustomize load others
 	bytes    int64
 }
 
@@ -45,20 +47,32 @@ func (f *kustomizeFiles) ReadFile(path string) ([]byte, error) {
 	if slices.Contains(kustomizationNames[:], filepath.Base(path)) {
 		return localKustomization(data, f.annotate), nil
 	}
-	if isPluginConfig(data) && (strings.Contains(string(data), "http://") || strings.Contains(string(data), "https://")) {
+	if f.plugins[absolute(path)] && namesAddress(data) {
 		return nil, fmt.Errorf("%s: the settings of a generator or transformer name an address, and nothing is fetched", path)
 	}
 	return data, nil
 }
 
-// isPluginConfig reports whether the file is about kustomize's own generators
-// and transformers, which can load what a path in them names.
-func isPluginConfig(data []byte) bool {
-	text := string(data)
-	if !strings.Contains(text, "builtin") {
-		return false
+// namesAddress reports whether a text in the YAML names a web server, as far as
+// the YAML can be read.
+func namesAddress(data []byte) bool {
+	found := false
+	var look func(n *yaml3.Node, depth int)
+	look = func(n *yaml3.Node, depth int) {
+		text := strings.ToLower(n.Value)
+		found = found || depth > maxDepth || strings.Contains(text, "http:") || strings.Contains(text, "https:")
+		for _, below := range n.Content {
+			if !found {
+				look(below, depth+1)
+			}
+		}
 	}
-	return strings.Contains(text, "Transformer") || strings.Contains(text, "Generator") || strings.Contains(text, "Validator")
+	for part := range func(yield func(chunk) bool) { split(data, false, yield) } {
+		if err := parseYAML(part.data, func(n *yaml3.Node) { look(n, 0) }); err != nil {
+			return true
+		}
+	}
+	return found
 }
 
 // localKustomization rewrites a kustomization file. One that cannot be read is
@@ -117,7 +131,7 @@ func unmarshal(data []byte, k *types.Kustomization) (err error) {
 func local(entries []string) []string {
 	return slices.DeleteFunc(entries, func(entry string) bool {
 		if isInline(entry) {
-			return strings.Contains(entry, "http://") || strings.Contains(entry, "https://")
+			return namesAddress([]byte(entry))
 		}
 		return isRemote(entry)
 	})
