@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 kustomizations in use still have the old fields
+
 package manifests
 
 import (

@@ -57,7 +57,8 @@ func New(apiVersion, kind string) any {
 	case bailey.KindConfigMap:
 		return new(corev1.ConfigMap)
 	case "Endpoints":
-		return new(corev1.Endpoints) //lint:ignore SA1019 clusters and charts still hold them
+		//lint:ignore SA1019 clusters and charts still hold them
+		return new(corev1.Endpoints)
 	case bailey.KindLimitRange:
 		return new(corev1.LimitRange)
 	case bailey.KindNamespace:
