@@ -108,10 +108,12 @@ type input struct {
 	target *target
 	// name is how the input is shown: a path, a template.
 	name string
-	// path is the file to read; empty if data is given.
-	path string
-	data []byte
-	node *yaml.Node // already parsed
+	// path is the file to read, reader the stream, data the text, node the
+	// document: one of them is set.
+	path   string
+	reader io.Reader
+	data   []byte
+	node   *yaml.Node
 	// place is set where positions need more than the input: see reader.
 	place func(*input, chunk, positions) bailey.Source
 	// chart tells that it is what a chart's template gave.

@@ -23,11 +23,7 @@ func (c *collector) addTarget(ctx context.Context, name string) error {
 		if c.opts.Stdin == nil {
 			return errors.New("the target - reads standard input, and there is none")
 		}
-		data, err := c.readAll(c.opts.Stdin, 0)
-		if err != nil {
-			return fmt.Errorf("standard input: %w", err)
-		}
-		c.inputs = append(c.inputs, input{target: t, name: "<stdin>", data: data})
+		c.inputs = append(c.inputs, input{target: t, name: "<stdin>", reader: c.opts.Stdin})
 		return nil
 	}
 	info, err := os.Stat(name)

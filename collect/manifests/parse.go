@@ -22,6 +22,8 @@ const (
 
 	// batchSize is about how many bytes are handed to a parser at once.
 	batchSize = 64 << 10
+	// blockSize is how much of a file is read at once.
+	blockSize = 512 << 10
 )
 
 // batch is what one parser takes at once: chunks of one input or of several
@@ -56,11 +58,18 @@ func (c *collector) parse(ctx context.Context) ([]result, error) {
 			}
 		})
 	}
-	pieces := c.feed(ctx, work)
+	f := feeder{work: work}
+	for i := range c.inputs {
+		if ctx.Err() != nil {
+			break
+		}
+		c.feed(&f, i)
+	}
+	f.send()
 	close(work)
 	parsers.Wait()
 	results := make([]result, len(c.inputs))
-	for _, p := range pieces {
+	for _, p := range f.pieces {
 		r := &results[p.input]
 		r.facts = append(r.facts, p.out.facts...)
 		r.broken = append(r.broken, p.out.broken...)
@@ -69,91 +78,121 @@ func (c *collector) parse(ctx context.Context) ([]result, error) {
 	return results, ctx.Err()
 }
 
-// feed reads the inputs one after another and hands their documents on in
-// batches. It gives what each batch will have filled in once parsing is done.
-func (c *collector) feed(ctx context.Context, work chan<- batch) []part {
-	var pieces []part
-	var next batch
-	size := 0
-	for i := range c.inputs {
-		if ctx.Err() != nil {
-			break
-		}
-		in := &c.inputs[i]
-		if in.node != nil {
-			out := &result{}
-			pieces = append(pieces, part{input: i, out: out})
-			next.parts = append(next.parts, part{i, chunk{node: in.node}, out})
-			in.node = nil
-			continue
-		}
-		data, err := c.load(in)
-		if err != nil {
-			in.target.skip(in.name, message(err), "")
-			continue
-		}
-		out := &result{}
-		pieces = append(pieces, part{input: i, out: out})
-		for chunk := range func(yield func(chunk) bool) { split(data, in.chart, yield) } {
-			next.parts = append(next.parts, part{i, chunk, out})
-			if size += len(chunk.data); size >= batchSize {
-				work <- next
-				next, size = batch{}, 0
-				// The rest of the input is for another parser: a result of its own.
-				out = &result{}
-				pieces = append(pieces, part{input: i, out: out})
-			}
-		}
-	}
-	if len(next.parts) > 0 {
-		work <- next
-	}
-	return pieces
+// feeder hands documents on in batches, and keeps what each batch will have
+// filled in once parsing is done.
+type feeder struct {
+	work   chan<- batch
+	next   batch
+	size   int
+	pieces []part
 }
 
-// load gives an input's bytes.
-func (c *collector) load(in *input) ([]byte, error) {
-	if in.path == "" {
-		data := in.data
-		in.data = nil
-		return data, nil
+// begin starts a result for what follows of an input.
+func (f *feeder) begin(input int) {
+	f.pieces = append(f.pieces, part{input: input, out: &result{}})
+}
+
+// add puts a chunk of the input that was begun last into the next batch.
+func (f *feeder) add(c chunk) {
+	last := f.pieces[len(f.pieces)-1]
+	f.next.parts = append(f.next.parts, part{last.input, c, last.out})
+	if f.size += len(c.data); f.size >= batchSize {
+		f.send()
+		f.begin(last.input) // the rest is for another parser
 	}
+}
+
+func (f *feeder) send() {
+	if len(f.next.parts) > 0 {
+		f.work <- f.next
+	}
+	f.next, f.size = batch{}, 0
+}
+
+// feed reads one input.
+func (c *collector) feed(f *feeder, i int) {
+	in := &c.inputs[i]
+	f.begin(i)
+	if in.node != nil {
+		f.add(chunk{node: in.node})
+		in.node = nil
+		return
+	}
+	cut := func(data []byte, line int) {
+		split(data, in.chart, func(part chunk) bool {
+			part.line += line
+			f.add(part)
+			return true
+		})
+	}
+	var err error
+	switch {
+	case in.path != "":
+		err = c.readFile(in, cut)
+	case in.reader != nil:
+		err = c.readBlocks(in.reader, blockSize, cut)
+	default:
+		cut(in.data, 0)
+		in.data = nil
+	}
+	if err != nil {
+		in.target.skip(in.name, message(err), "")
+	}
+}
+
+// readFile yields the blocks of a file.
+func (c *collector) readFile(in *input, yield func(data []byte, line int)) error {
 	file, err := os.Open(in.path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case !info.Mode().IsRegular() && in.path != in.target.Name:
 		// One that the user names may be a pipe; one found in a folder may never end.
-		return nil, errors.New("not a regular file")
+		return errors.New("not a regular file")
 	case info.Size() > maxFile:
-		return nil, fmt.Errorf("larger than %d MiB", maxFile>>20)
+		return fmt.Errorf("larger than %d MiB", maxFile>>20)
+	case !info.Mode().IsRegular():
+		return c.readBlocks(file, blockSize, yield)
 	}
-	return c.readAll(file, info.Size())
+	return c.readBlocks(file, info.Size()+1, yield)
 }
 
-// readAll reads at most what a file, and what the run as a whole, may hold. The
-// size is what to expect.
-func (c *collector) readAll(r io.Reader, size int64) ([]byte, error) {
+// readBlocks yields a stream in blocks that end between documents, with the
+// number of lines before each, so that a large file need not be held as a whole.
+// The size is what to expect.
+func (c *collector) readBlocks(r io.Reader, size int64, yield func(data []byte, line int)) error {
 	limit := min(c.budget, maxFile)
-	var read bytes.Buffer
-	read.Grow(int(min(size, limit)) + bytes.MinRead)
-	if _, err := read.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
-		return nil, err
-	}
-	data := read.Bytes()
-	if int64(len(data)) > limit {
-		if limit < maxFile {
-			return nil, fmt.Errorf("all inputs together are larger than %d MiB", maxTotal>>20)
+	var rest []byte
+	line, total := 0, int64(0)
+	for {
+		block := make([]byte, int64(len(rest))+max(min(size, blockSize), int64(len(rest))))
+		copy(block, rest)
+		n, err := io.ReadFull(r, block[len(rest):])
+		block = block[:len(rest)+n]
+		c.budget -= int64(n)
+		switch total += int64(n); {
+		case total > limit && limit < maxFile:
+			return fmt.Errorf("all inputs together are larger than %d MiB", maxTotal>>20)
+		case total > limit:
+			return fmt.Errorf("larger than %d MiB", maxFile>>20)
+		case err == io.EOF, err == io.ErrUnexpectedEOF:
+			yield(block, line)
+			return nil
+		case err != nil:
+			return err
 		}
-		return nil, fmt.Errorf("larger than %d MiB", maxFile>>20)
+		end := lastMarker(block)
+		if end > 0 {
+			yield(block[:end], line)
+			line += bytes.Count(block[:end], []byte("\n"))
+		}
+		rest = block[end:]
 	}
-	c.budget -= int64(len(data))
-	return data, nil
 }
 
 // message is an error without the path, which stands beside it.

@@ -61,6 +61,22 @@ func nextMarker(data []byte, chart bool) int {
 	}
 }
 
+// lastMarker is where the last document begins that can be cut off: the offset
+// of a "---" line that does not belong to directives before it, or 0.
+func lastMarker(data []byte) int {
+	for end := len(data); ; {
+		i := bytes.LastIndex(data[:end], []byte("\n---"))
+		if i < 0 {
+			return 0
+		}
+		before := max(0, bytes.LastIndex(data[:i], []byte("\n---")))
+		if after := i + 4; after < len(data) && bytes.IndexByte([]byte(" \t\r\n"), data[after]) >= 0 && !isPrologue(data[before:i+1]) {
+			return i + 1
+		}
+		end = i + 3
+	}
+}
+
 // isPrologue reports whether the part holds directives ("%YAML 1.2") and no
 // document yet.
 func isPrologue(part []byte) bool {

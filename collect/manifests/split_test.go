@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/baileyhq/bailey"
 )
@@ -58,5 +59,41 @@ func TestLongList(t *testing.T) {
 		if at := f.Source.At("metadata.name"); at.Line != 7*i+7 || at.Column != 5 {
 			t.Errorf("the name of %s is in %d:%d, want line %d", f.Ref, at.Line, at.Column, 7*i+7)
 		}
+	}
+}
+
+// However a stream is cut into blocks, its documents and their lines are the
+// same.
+func TestBlocks(t *testing.T) {
+	text := "# first\n---\na: 1\n---x\n--- # two\nb: |\n  ---\n  c\n%YAML 1.1\n# d\n---\ne: 1\n...\n---\n---\nf: 1\n---"
+	chunks := func(size int64) string {
+		var all []string
+		c := &collector{budget: maxTotal}
+		err := c.readBlocks(iotest.OneByteReader(strings.NewReader(text)), size, func(data []byte, line int) {
+			split(data, false, func(c chunk) bool {
+				all = append(all, fmt.Sprintf("%d %q", line+c.line, c.data))
+				return true
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(all, "\n")
+	}
+	want := chunks(1 << 20)
+	if strings.Count(want, "\n") < 3 {
+		t.Fatalf("the whole is cut into\n%s", want)
+	}
+	for size := int64(1); size < int64(len(text))+2; size++ {
+		if got := chunks(size); got != want {
+			t.Errorf("in blocks of %d:\n%s\nwant\n%s", size, got, want)
+		}
+	}
+}
+
+func TestTooMuch(t *testing.T) {
+	c := &collector{budget: 100}
+	if err := c.readBlocks(strings.NewReader(strings.Repeat("a", 200)), 10, func([]byte, int) {}); err == nil || !strings.Contains(err.Error(), "together") {
+		t.Errorf("got %v", err)
 	}
 }
