@@ -157,7 +157,12 @@ func mentionsSecret(s string) bool {
 	return false
 }
 
-const longestName = 64
+const (
+	longestName = 64
+	// longestSecret is how long a value can be and still be a setting; it also
+	// keeps a line of nothing but names from being read again for each.
+	longestSecret = 4096
+)
 
 // lineHoldsPassword looks at each place where a value can start, and at the
 // name before it.
@@ -182,7 +187,7 @@ func lineHoldsPassword(line string) bool {
 			}
 		case '>':
 			// <password>hunter2</password>
-			end := strings.IndexByte(line[i:], '<')
+			end := strings.IndexByte(line[i:min(len(line), i+longestSecret)], '<')
 			if end <= 1 {
 				continue
 			}
@@ -235,7 +240,7 @@ func isSecretSetting(name, rest string, colon bool) bool {
 
 // cutValue gives the value that the text starts with, without its quotes.
 func cutValue(s string) (value string, quoted bool) {
-	s = strings.TrimLeft(s, " \t")
+	s = strings.TrimLeft(s[:min(len(s), longestSecret+2)], " \t")
 	s = strings.TrimPrefix(s, "\\") // \"password\":\"...\" in a JSON string
 	if s == "" {
 		return "", false
@@ -257,7 +262,7 @@ func cutValue(s string) (value string, quoted bool) {
 // isSecretValue reports whether the value of a setting with such a name is a
 // secret: it has to be the firmer, the weaker the name is.
 func isSecretValue(kind settingKind, value string, quoted bool) bool {
-	if len(value) < 3 || len(value) > 4096 || !isSecretText(value) || isBoolean(value) || value[0] == '/' && isPath(value) ||
+	if len(value) < 3 || len(value) > longestSecret || !isSecretText(value) || isBoolean(value) || value[0] == '/' && isPath(value) ||
 		strings.Contains(value, "://") || strings.HasSuffix(value, "...") {
 		return false
 	}
