@@ -143,6 +143,21 @@ func (k Kind) IsPodBearing() bool {
 	return false
 }
 
+// IsClusterWide reports whether objects of the kind live outside of namespaces.
+// It knows the kinds that this package names; any other counts as namespaced.
+func (k Kind) IsClusterWide() bool {
+	switch k {
+	case KindNamespace, KindNode, KindPersistentVolume, KindIngressClass, KindRuntimeClass, KindStorageClass,
+		KindAdminNetworkPolicy, KindBaselineAdminNetworkPolicy, KindClusterNetworkPolicy,
+		KindClusterRole, KindClusterRoleBinding, KindComponent,
+		KindMutatingWebhookConfiguration, KindValidatingWebhookConfiguration,
+		KindValidatingAdmissionPolicy, KindValidatingAdmissionPolicyBinding,
+		KindMutatingAdmissionPolicy, KindMutatingAdmissionPolicyBinding:
+		return true
+	}
+	return false
+}
+
 // Ref points at one object. Namespace is empty for a cluster-wide one.
 type Ref struct {
 	Kind      Kind   `json:"kind"`

@@ -1,6 +1,7 @@
 package bailey
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,13 @@ func (v *View) Derived(d *Derivation) any {
 	}
 	e := entry.(*derivation)
 	e.once.Do(func() {
+		defer func() { // else all but the first who ask would take nothing for the answer
+			if p := recover(); p != nil {
+				e.value = nil
+				e.missing = []Missing{{Kind: Kind(d.Name), Reason: ReasonPanicked,
+					Detail: fmt.Sprintf("the derived fact %s failed: %v", d.Name, p), Hint: "this is a defect of Bailey: please report it"}}
+			}
+		}()
 		inner := NewView(v.snap)
 		inner.Allow(nil, d.Needs, nil)
 		e.value = d.Compute(inner)

@@ -47,11 +47,13 @@ func (p *plan) gather(s *bailey.Snapshot, results []judged, o Options) *gathered
 }
 
 // foldKey names a finding independently of which of a workload's objects it
-// was found on.
+// was found on. Findings of two workloads are two, and so are two severities:
+// none may hide behind another.
 type foldKey struct {
-	rule  *bailey.Rule
-	cause bailey.Ref
-	path  string
+	rule     *bailey.Rule
+	workload bailey.Ref
+	path     string
+	severity bailey.Severity
 }
 
 func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *bailey.Finding, fact *bailey.Fact, own owners) {
@@ -60,9 +62,7 @@ func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *baile
 		named = f.Field
 	}
 	if fact.Kind.IsPodBearing() {
-		// The cause may be a custom resource that was not judged; what its
-		// dependents share is folded under the workload all the same.
-		key := foldKey{rule, own.cause, templatePath(fact.Kind, named)}
+		key := foldKey{rule, own.workload, templatePath(fact.Kind, named), f.Severity}
 		if at, found := g.folded[key]; found && g.findings[at].Object != fact.Ref {
 			first := &g.findings[at]
 			// One object's findings come in a row: its Ref can only be the last.

@@ -20,7 +20,9 @@ type standing struct {
 	// worstChild is the lowest rung below; children says whether there is any.
 	worstChild bailey.Rung
 	children   bool
-	rung       bailey.Rung
+	// objects is the number of objects judged here, and not in a child.
+	objects int
+	rung    bailey.Rung
 }
 
 // missingLimit bounds how many missing facts a verdict names; all are counted.
@@ -51,6 +53,9 @@ func newLadder(p *plan, s *bailey.Snapshot, c *bailey.Control, evidence []bailey
 	for _, e := range evidence {
 		if e.Control == c.ID {
 			l.evidence = append(l.evidence, e)
+			if e.Broken > 0 {
+				l.at(e.Scope) // it counts even where the rules have nothing to judge
+			}
 		}
 	}
 	l.at(bailey.Scope{Kind: bailey.ScopeCluster})
@@ -105,13 +110,13 @@ func (l *ladder) addList(st *standing, unseen *bailey.Missing) {
 }
 
 // isNamespaced reports whether objects of the kind live in namespaces, as far
-// as the facts show; a kind without facts is taken for namespaced only if it
-// bears pods.
+// as the facts show; a kind without facts counts as namespaced unless it is
+// known not to be.
 func (l *ladder) isNamespaced(k bailey.Kind) bool {
 	if facts := l.snap.List(k, ""); len(facts) > 0 {
 		return facts[0].Namespace != ""
 	}
-	return k.IsPodBearing()
+	return !k.IsClusterWide()
 }
 
 // close computes the rungs from the smallest scope to the cluster.
@@ -164,10 +169,13 @@ func (l *ladder) verdict(st *standing) bailey.Verdict {
 // everything, a missing fact is never a pass, proof counts only on what is sound.
 func (l *ladder) rung(st *standing) bailey.Rung {
 	own := l.ownRung(st)
-	if st.children {
-		return min(own, st.worstChild)
+	switch {
+	case !st.children:
+		return own
+	case st.objects == 0 && own >= bailey.RungSound:
+		return st.worstChild // a parent with nothing of its own
 	}
-	return own
+	return min(own, st.worstChild)
 }
 
 func (l *ladder) ownRung(st *standing) bailey.Rung {
@@ -262,13 +270,24 @@ func (l *ladder) inPlace(g *bailey.Guard, scope bailey.Ref) bool {
 	if in, known := l.present[g][scope]; known {
 		return in
 	}
-	l.view.Allow(nil, g.Needs, nil)
-	in := g.Present(l.view, scope).InPlace && len(l.view.Missing()) == 0
+	in := l.isPresent(g, scope)
 	if l.present[g] == nil {
 		l.present[g] = map[bailey.Ref]bool{}
 	}
 	l.present[g][scope] = in
 	return in
+}
+
+// isPresent asks the guard. One that fails is not in place: a guard's defect
+// must not cost the user the report.
+func (l *ladder) isPresent(g *bailey.Guard, scope bailey.Ref) (in bool) {
+	defer func() {
+		if recover() != nil {
+			in = false
+		}
+	}()
+	l.view.Allow(nil, g.Needs, nil)
+	return g.Present(l.view, scope).InPlace && len(l.view.Missing()) == 0
 }
 
 // compareScopes puts the cluster first, then each namespace followed by what

@@ -12,7 +12,8 @@ const chainLimit = 8
 
 // owners says for one object where it belongs.
 type owners struct {
-	// workload is the topmost pod-bearing object that was seen.
+	// workload is the topmost pod-bearing object that was seen; for a pod whose
+	// owner was not seen, or bears no pods, that owner.
 	workload bailey.Ref
 	// cause is the topmost owner that is named, seen or not: where a change
 	// belongs. A custom resource may be the cause of a workload.
@@ -32,11 +33,11 @@ func ownersOf(s *bailey.Snapshot, f *bailey.Fact) owners {
 			return o // another object has taken the owner's name
 		}
 		o.cause = f.Owner
+		if f.Kind == bailey.KindPod || owner != nil && owner.Kind.IsPodBearing() {
+			o.workload = f.Owner
+		}
 		if owner == nil {
 			return o
-		}
-		if owner.Kind.IsPodBearing() {
-			o.workload = owner.Ref
 		}
 		f = owner
 	}

@@ -30,6 +30,7 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 		for k := range j.runs {
 			run := &j.runs[k]
 			st := ladders[run.control].at(scopeOf(p.controls[run.control].Scope, j.fact, own))
+			st.objects++
 			st.seen += int(run.seen)
 			st.needed += int(run.needed)
 			if run.missing != nil {
@@ -63,7 +64,8 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 	return r
 }
 
-// remedy computes fixes from the snapshot that was judged.
+// remedy computes fixes from the snapshot that was judged. A fix that fails is
+// none: its finding stands all the same.
 func (p *plan) remedy(s *bailey.Snapshot) func(*bailey.Finding) []bailey.Change {
 	rules := map[string]*bailey.Rule{}
 	for _, c := range p.controls {
@@ -71,7 +73,12 @@ func (p *plan) remedy(s *bailey.Snapshot) func(*bailey.Finding) []bailey.Change 
 			rules[c.RuleID(r)] = r
 		}
 	}
-	return func(f *bailey.Finding) []bailey.Change {
+	return func(f *bailey.Finding) (fix []bailey.Change) {
+		defer func() {
+			if recover() != nil {
+				fix = nil
+			}
+		}()
 		rule := rules[f.Rule]
 		fact := s.Get(f.Object)
 		if rule == nil || rule.Fix == nil || fact == nil {
