@@ -31,7 +31,7 @@ A privileged container cannot also say allowPrivilegeEscalation: false, so that 
 differs from the twin in both. Three checks have no probe where a valid pod cannot violate them alone:
 windows-host-process needs hostNetwork, proc-mount below restricted is refused by validation, and the annotations
 of before 1.19 are ignored. Namespaces without the label have nothing to try.`,
-	Hypothesis: "A pod that violates the level enforced in its namespace is refused by the PodSecurity plugin, whichever of its containers is at fault.",
+	Hypothesis: "A pod that violates the level its namespace enforces is refused by PodSecurity, whichever container is at fault.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1610",
 	Scope:      bailey.ScopeNamespace,
