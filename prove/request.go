@@ -37,22 +37,30 @@ func (a answer) String() string {
 // refuser tells who turned the request down, from the text that the part of
 // the API server puts into its refusal; empty if that cannot be told. Only a
 // 403, and for policies and webhooks also another 4xx of their choice, is a
-// refusal; throttling, conflicts and schema errors are not.
+// refusal; throttling, conflicts and schema errors are not. The form of the
+// message decides, not the words that a policy or a webhook puts into it.
 func (a answer) refuser() bailey.Refuser {
 	if a.failure != nil || a.code/100 != 4 || a.code == http.StatusTooManyRequests || a.code == http.StatusConflict {
 		return ""
 	}
-	m := a.status.Message
+	if strings.HasPrefix(a.status.Message, "admission webhook \"") {
+		if strings.Contains(a.status.Message, "denied the request") {
+			return bailey.RefuserWebhook
+		}
+		return ""
+	}
+	_, cause, found := strings.Cut(a.status.Message, " is forbidden: ")
+	begins := func(text string) bool { return found && strings.HasPrefix(cause, text) }
 	switch {
-	case a.code == http.StatusForbidden && strings.Contains(m, "violates PodSecurity "):
-		return bailey.RefuserPodSecurity
-	case strings.Contains(m, "ValidatingAdmissionPolicy '") && strings.Contains(m, "denied request"):
+	case begins("ValidatingAdmissionPolicy '") && strings.Contains(cause, "denied request"):
 		return bailey.RefuserPolicy
-	case strings.Contains(m, "admission webhook \"") && strings.Contains(m, "denied the request"):
-		return bailey.RefuserWebhook
-	case a.code == http.StatusForbidden && strings.Contains(m, "exceeded quota: "), a.code == http.StatusForbidden && strings.Contains(m, "failed quota: "):
+	case a.code != http.StatusForbidden:
+		return ""
+	case begins("violates PodSecurity "):
+		return bailey.RefuserPodSecurity
+	case begins("exceeded quota: "), begins("failed quota: "):
 		return bailey.RefuserQuota
-	case a.code == http.StatusForbidden && strings.Contains(m, "cannot ") && strings.Contains(m, "User \""):
+	case begins("User \"") && strings.Contains(cause, " cannot "):
 		return bailey.RefuserAuthorization
 	}
 	return ""
