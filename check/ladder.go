@@ -23,6 +23,8 @@ type standing struct {
 	// objects is the number of objects judged here, and not in a child.
 	objects int
 	rung    bailey.Rung
+	// broken tells that an experiment was, here or below.
+	broken bool
 }
 
 // missingLimit bounds how many missing facts a verdict names; all are counted.
@@ -141,6 +143,7 @@ func (l *ladder) close() []bailey.Verdict {
 			p := l.scopes[parent]
 			p.children = true
 			p.worstChild = min(p.worstChild, st.rung)
+			p.broken = p.broken || st.broken
 			p.findings += st.findings
 			p.waived += st.waived
 			p.seen += st.seen
@@ -158,7 +161,7 @@ func (l *ladder) close() []bailey.Verdict {
 func (l *ladder) verdict(st *standing) bailey.Verdict {
 	v := bailey.Verdict{Control: l.control.ID, Scope: st.scope, Rung: st.rung, Findings: st.findings,
 		Coverage: bailey.Coverage{Seen: st.seen, Needed: st.needed, Missing: st.missing}}
-	if st.findings > 0 && st.findings == st.waived {
+	if st.findings > 0 && st.findings == st.waived && !st.broken {
 		v.WaivedUntil = st.waivedUntil
 	}
 	v.Next = l.next(st)
@@ -180,6 +183,7 @@ func (l *ladder) rung(st *standing) bailey.Rung {
 
 func (l *ladder) ownRung(st *standing) bailey.Rung {
 	broken, proven := l.tried(st.scope)
+	st.broken = st.broken || broken
 	switch {
 	case st.findings > 0 || broken:
 		return bailey.RungGap

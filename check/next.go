@@ -13,7 +13,7 @@ func (l *ladder) next(st *standing) string {
 	switch st.rung {
 	case bailey.RungGap:
 		switch {
-		case st.findings == 0:
+		case st.broken:
 			return "an experiment was broken: `bailey explain " + id + "` says what it tries"
 		case st.findings > 0 && st.findings == st.waived:
 			return fmt.Sprintf("waived until %s: fix the cause before then", st.waivedUntil.Format(time.DateOnly))

@@ -98,6 +98,22 @@ func TestBrokenExperimentOfAnotherScope(t *testing.T) {
 	}
 }
 
+// TestBrokenExperimentIsNotWaived: a waiver takes in findings, not what an
+// experiment showed.
+func TestBrokenExperimentIsNotWaived(t *testing.T) {
+	x := &bailey.Experiment{Name: "try", Window: time.Hour}
+	control := &bailey.Control{ID: "test/tried", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{badPod}, Experiments: []*bailey.Experiment{x}}
+	broken := bailey.Evidence{Control: "test/tried", Experiment: "try", Scope: inNamespace("a"), At: now, Broken: 1, Tried: 1}
+	waiver := bailey.Waiver{Rule: "test/tried", Reason: "r", Owner: "o", Expires: now.Add(time.Hour)}
+	r := judge(t, snapshot(nil, podFact("a", "web", true)), []*bailey.Control{control},
+		check.Options{Evidence: []bailey.Evidence{broken}, Waivers: []bailey.Waiver{waiver}})
+	for _, scope := range []bailey.Scope{inNamespace("a"), cluster} {
+		if v := verdict(t, r, "test/tried", scope); !v.WaivedUntil.IsZero() || !strings.Contains(v.Next, "an experiment was broken") {
+			t.Errorf("%s: %+v", scope, v)
+		}
+	}
+}
+
 // TestParentOfGuardedOnly: a parent in which nothing was judged stands where
 // its children do, not below them.
 func TestParentOfGuardedOnly(t *testing.T) {
