@@ -11,12 +11,9 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 
-	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/baileyhq/bailey"
 )
@@ -38,11 +35,15 @@ func (c *collector) addKustomizations(ctx context.Context, t *target, folders []
 		}
 	}
 	roots := g.roots(folders)
+	builds := c.buildAll(ctx, g, roots)
 	for _, folder := range roots {
 		if ctx.Err() != nil {
 			return covered
 		}
-		c.addKustomization(t, g, folder, covered)
+		c.addKustomization(t, g, folder, builds[folder])
+		for file := range builds[folder].files.read {
+			covered[file] = true
+		}
 	}
 	c.addUnused(t, g, folders, roots)
 	return covered
@@ -73,8 +74,8 @@ func (c *collector) addPlain(t *target, path string) {
 	c.inputs = append(c.inputs, input{target: t, name: path, path: path})
 }
 
-// addKustomization builds one kustomization.
-func (c *collector) addKustomization(t *target, g *graph, folder string, covered map[string]bool) {
+// addKustomization adds what one kustomization gives.
+func (c *collector) addKustomization(t *target, g *graph, folder string, b *kustomizeBuild) {
 	for _, n := range g.reachable(absolute(folder)) {
 		if n.err != nil {
 			t.skip(displayPath(folder, absolute(folder), n.path), shorten(n.err.Error(), 300), "")
@@ -94,41 +95,14 @@ func (c *collector) addKustomization(t *target, g *graph, folder string, covered
 		}
 		return
 	}
-	origins := c.originsOf(g, folder)
-	files := &kustomizeFiles{FileSystem: filesys.MakeFsOnDisk(), root: absolute(folder), read: covered, plugins: g.plugins(absolute(folder))}
-	resources, err := build(files)
-	if err == nil && slices.ContainsFunc(resources, func(r *resource.Resource) bool { return origins.ambiguous(r.GetKind(), r.GetName()) }) {
-		// Asking for the origins doubles the time, so it is done only where names do not tell.
-		files.annotate = true
-		resources, err = build(files)
-	}
-	if err != nil {
-		t.skip(folder, "the kustomization cannot be built: "+shorten(strings.ReplaceAll(err.Error(), absolute(folder), folder), 300), "kustomize build "+folder+" says more")
+	if b.err != nil {
+		t.skip(folder, "the kustomization cannot be built: "+shorten(strings.ReplaceAll(b.err.Error(), absolute(folder), folder), 300), "kustomize build "+folder+" says more")
 		return
 	}
-	for _, r := range resources {
-		object := origins.find(r.GetKind(), r.GetName(), originFile(r))
+	for _, r := range b.resources {
+		object := b.origins.find(r.GetKind(), r.GetName(), originFile(r))
 		c.inputs = append(c.inputs, input{target: t, name: object.source.File, node: r.YNode(), place: object.place})
 	}
-}
-
-// kustomizing lets one build run at a time: the library keeps its schema in a
-// variable that all builds share.
-var kustomizing sync.Mutex
-
-func build(files *kustomizeFiles) (resources []*resource.Resource, err error) {
-	kustomizing.Lock()
-	defer kustomizing.Unlock()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("kustomize failed: %v", p)
-		}
-	}()
-	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, files.root)
-	if err != nil {
-		return nil, err
-	}
-	return m.Resources(), nil
 }
 
 // originFile takes the note about its origin off a resource. It gives the file,
@@ -261,6 +235,7 @@ type kustomization struct {
 	path      string // of the file
 	component bool
 	plain     bool     // it only lists resources
+	schema    bool     // it sets the schema that the library shares between builds
 	folders   []string // absolute
 	files     []string // absolute
 	resources []string // those of the files that hold objects
@@ -288,6 +263,7 @@ func (g *graph) add(folder string) {
 		if err = unmarshal(data, &k); err == nil {
 			n.component = k.Kind == types.ComponentKind
 			n.plain = isPlainKustomization(k)
+			n.schema = len(k.OpenAPI) > 0
 			n.collect(folder, &k)
 		}
 	}

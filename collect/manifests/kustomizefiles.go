@@ -24,6 +24,7 @@ type kustomizeFiles struct {
 	root string
 	// annotate asks for the origin of objects.
 	annotate bool
+	schema   bool // the build sets the library's schema
 	read     map[string]bool
 	plugins  map[string]bool // files that can make kustomize load others
 	bytes    int64
