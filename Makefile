@@ -60,7 +60,7 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 	@set -e; for pkg in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "fuzzing $$pkg $$target for $(FUZZTIME) ..."; \
-			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$pkg; \
 		done; done
 
 bench: build ## measure, and print ratios and growth curves (5 minutes)
