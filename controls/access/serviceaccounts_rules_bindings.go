@@ -125,8 +125,10 @@ func checkBindingToBroadGroup(v *bailey.View, f *bailey.Fact) []bailey.Finding {
 		}
 		if given := rbac.RoleOf(role, f.Namespace); onlyDescribes(given) {
 			severity = bailey.SeverityLow
-		} else if rules, ok := rulesGiven(v, given); ok && rbac.OnlyReads(rules) {
-			severity = bailey.SeverityLow
+		} else if !isBuiltIn(given) {
+			if rules, ok := rulesGiven(v, given); ok && rbac.OnlyReads(rules) {
+				severity = bailey.SeverityLow
+			}
 		}
 		x := subjectFinding(i, &subjects[i], "gives "+role.Kind+" "+role.Name+" to "+who)
 		x.Severity = severity
@@ -176,14 +178,15 @@ func isBootstrap(f *bailey.Fact, role rbacv1.RoleRef, subject string) bool {
 	return false
 }
 
-// rulesGiven gives the rules of a role, and false where there are none to read:
-// of a role that every API server makes, which a folder does not hold, and of
-// one that does not exist. One that was not seen makes the verdict unknown.
+// rulesGiven gives the rules of a role, and false where there are none to read.
+// A role that was not seen makes the verdict unknown, but for one that every API
+// server makes and a folder does not hold. Where it is there it is read, since
+// the API server does not take away what somebody adds to it.
 func rulesGiven(v *bailey.View, role bailey.Ref) ([]rbacv1.PolicyRule, bool) {
-	if isBuiltIn(role) {
+	if isBuiltIn(role) && !slices.ContainsFunc(v.Held(role.Kind, role.Namespace), func(f *bailey.Fact) bool { return f.Ref == role }) {
 		return nil, false
 	}
-	return rbac.RulesOf(v.Get(role.Kind, role.Namespace, role.Name))
+	return rbac.RulesGiven(v, role)
 }
 
 var accountAllowedEverything = &bailey.Rule{
@@ -267,8 +270,8 @@ func onlyDescribes(role bailey.Ref) bool {
 	return false
 }
 
-// isBuiltIn reports whether the role is one that every API server makes and
-// mends. Of these, only cluster-admin allows everything.
+// isBuiltIn reports whether the role is one that every API server makes. Of
+// these, as it makes them, only cluster-admin allows everything.
 func isBuiltIn(role bailey.Ref) bool {
 	if role.Kind != bailey.KindClusterRole {
 		return role.Kind == bailey.KindRole && role.Namespace == "kube-system" && role.Name == "extension-apiserver-authentication-reader"

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/baileyhq/bailey"
 )
@@ -128,6 +130,31 @@ func RulesOf(f *bailey.Fact) ([]rbacv1.PolicyRule, bool) {
 		return r.Rules, true
 	}
 	return nil, false
+}
+
+// RulesGiven gives the rules that a role gives, and whether it is there. An
+// aggregated ClusterRole that nobody has filled in yet, as one in a file, gives
+// those of the ClusterRoles that it selects. The caller needs both role kinds.
+func RulesGiven(v *bailey.View, role bailey.Ref) ([]rbacv1.PolicyRule, bool) {
+	f := v.Get(role.Kind, role.Namespace, role.Name)
+	r, ok := bailey.As[*rbacv1.ClusterRole](f)
+	if !ok || r.AggregationRule == nil || len(r.Rules) > 0 {
+		return RulesOf(f)
+	}
+	var rules []rbacv1.PolicyRule
+	for _, other := range v.Known(bailey.KindClusterRole, "") {
+		part, ok := bailey.As[*rbacv1.ClusterRole](other)
+		if ok && slices.ContainsFunc(r.AggregationRule.ClusterRoleSelectors, func(s metav1.LabelSelector) bool {
+			selector, err := metav1.LabelSelectorAsSelector(&s)
+			return err == nil && selector.Matches(labels.Set(other.Labels))
+		}) {
+			rules = append(rules, part.Rules...)
+		}
+	}
+	if !AllowsEverything(rules) {
+		v.List(bailey.KindClusterRole, "") // one that was not seen may add to it
+	}
+	return rules, true
 }
 
 // ClusterAdmin is the ClusterRole that every API server makes and that allows
