@@ -116,7 +116,7 @@ func (a *app) manifests(ctx context.Context, t *targetFlags, conf *config, targe
 		break
 	}
 	o.At = a.now()
-	return manifests.Collect(ctx, targets, o)
+	return unlessEnded(ctx, func() (*bailey.Snapshot, error) { return manifests.Collect(ctx, targets, o) })
 }
 
 // nothingScanned says what there was in the place of objects.
@@ -131,9 +131,30 @@ func nothingScanned(s *bailey.Snapshot) error {
 	return &exitError{exitNothing, errors.New(text + "\nhint: a result needs at least one object; is it the right path, and does the identity have the rights?")}
 }
 
-// isSnapshot reports whether the path is a file that `bailey snapshot save` wrote.
+// unlessEnded runs read and waits for it until ctx ends: a read of a pipe or a
+// terminal cannot be interrupted.
+func unlessEnded(ctx context.Context, read func() (*bailey.Snapshot, error)) (*bailey.Snapshot, error) {
+	type outcome struct {
+		snapshot *bailey.Snapshot
+		err      error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		s, err := read()
+		done <- outcome{s, err}
+	}()
+	select {
+	case o := <-done:
+		return o.snapshot, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// isSnapshot reports whether the path is a file that `bailey snapshot save`
+// wrote. Only a regular file is looked into: what is read of a pipe is gone.
 func isSnapshot(path string) bool {
-	if path == "-" {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || path == "-" {
 		return false
 	}
 	f, err := os.Open(path)
