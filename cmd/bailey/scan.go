@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -98,11 +99,49 @@ func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, targets [
 		}
 		r = report.Compare(old, r)
 	}
-	command := strings.TrimSpace("bailey scan " + strings.Join(targets, " "))
-	if err := a.write(outputs, r, a.reportOptions(j, failOn, command)); err != nil {
+	if err := a.write(outputs, r, a.reportOptions(j, failOn, scanCommandLine(t, j, targets))); err != nil {
 		return err
 	}
 	return verdictOf(r, failOn, j.failOnUnknown || conf.FailOnUnknown)
+}
+
+// scanCommandLine is the command that scans the same again, as a person types it.
+func scanCommandLine(t *targetFlags, j *judgeFlags, targets []string) string {
+	words := []string{"bailey", "scan"}
+	add := func(flag string, values ...string) {
+		for _, value := range values {
+			if value != "" {
+				words = append(words, flag, quoted(value))
+			}
+		}
+	}
+	for _, target := range targets {
+		words = append(words, quoted(target))
+	}
+	add("--config", t.config)
+	add("--kubeconfig", t.kubeconfig)
+	add("--context", t.context)
+	add("-n", t.namespaces...)
+	add("--kubernetes-version", t.version)
+	add("-f", t.values...)
+	add("--set", t.sets...)
+	if t.configz {
+		words = append(words, "--kubelet-configz")
+	}
+	add("-c", j.controls...)
+	add("--baseline", j.baseline)
+	return strings.Join(words, " ")
+}
+
+// plainWord is what a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// quoted is the word as a shell takes it.
+func quoted(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func (a *app) reportOptions(j *judgeFlags, failOn bailey.Severity, command string) report.Options {
@@ -282,7 +321,7 @@ func (a *app) baselineCommand() *cobra.Command {
 					accepted++
 				}
 			}
-			fmt.Fprintf(a.stdout, "%s accepts %d findings. Use it with: %s --baseline %s\n", path, accepted, strings.TrimSpace("bailey scan "+strings.Join(targets, " ")), path)
+			fmt.Fprintf(a.stdout, "%s accepts %d findings. Use it with: %s --baseline %s\n", path, accepted, scanCommandLine(&t, &judgeFlags{}, targets), quoted(path))
 			return nil
 		},
 	}
