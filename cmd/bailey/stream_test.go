@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/baileyhq/bailey/devcluster"
 )
 
 // command is bailey, ready to run as a process of its own.
@@ -75,5 +80,47 @@ func TestEndedWhileReading(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		_ = cmd.Process.Kill()
 		t.Error("the program still waits for standard input")
+	}
+}
+
+// TestUpInterrupted: a signal that is delivered twice, as timeout(1) does, stops
+// what up had started before the program ends.
+func TestUpInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a control plane, which -short leaves out")
+	}
+	binary, err := devcluster.Find("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := t.TempDir()
+	dir := filepath.Join(state, "bailey", "devcluster")
+	t.Cleanup(func() {
+		if err := devcluster.Stop(context.Background(), dir); err != nil {
+			t.Error(err)
+		}
+	})
+	cmd := command(t, "up", "--controlplane", binary)
+	cmd.Env = append(cmd.Env, "XDG_STATE_HOME="+state)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := ""
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		said += lines.Text() + "\n"
+		if strings.Contains(lines.Text(), "etcd is healthy") {
+			for range 2 {
+				_ = cmd.Process.Signal(os.Interrupt)
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(said, "interrupted") {
+		t.Errorf("exit %d, want %d:\n%s", code, exitFailed, said)
 	}
 }
