@@ -209,6 +209,40 @@ func decodable(apiVersion string) bool {
 	return false
 }
 
+// Misplaced gives the API group that a built-in kind belongs to, where the
+// object names another built-in group: "apps" for a v1 Deployment. Such an
+// object is refused by every API server, and rules would not know it.
+func Misplaced(apiVersion, kind string) (group string, misplaced bool) {
+	if New(apiVersion, kind) != nil {
+		return "", false
+	}
+	named, _, found := strings.Cut(apiVersion, "/")
+	if !found {
+		named = ""
+	}
+	if named != "" && !isBuiltIn(named) {
+		return "", false // a custom resource may have any kind
+	}
+	for _, k := range bailey.KnownKinds() {
+		short, group := k.Split()
+		if short == kind && group != named && (group == "" || isBuiltIn(group)) && !strings.Contains(group, "gateway") {
+			return group, true
+		}
+	}
+	return "", false
+}
+
+// isBuiltIn reports whether API servers serve the group by themselves.
+func isBuiltIn(group string) bool {
+	switch group {
+	case "apps", "batch", "extensions", "autoscaling", "policy", "networking.k8s.io", "discovery.k8s.io",
+		"rbac.authorization.k8s.io", "admissionregistration.k8s.io", "node.k8s.io", "storage.k8s.io",
+		"scheduling.k8s.io", "certificates.k8s.io", "flowcontrol.apiserver.k8s.io", "resource.k8s.io", "coordination.k8s.io":
+		return true
+	}
+	return false
+}
+
 // Outdated reports whether the object is of a built-in kind in a version that
 // New cannot give a type for. Whoever reads such an object must say that it was
 // not seen: rules look for the type.
@@ -217,11 +251,5 @@ func Outdated(apiVersion, kind string) bool {
 		return false
 	}
 	group, _, _ := strings.Cut(apiVersion, "/")
-	switch group {
-	case "apps", "batch", "autoscaling", "policy", "networking.k8s.io", "discovery.k8s.io",
-		"rbac.authorization.k8s.io", "admissionregistration.k8s.io", "node.k8s.io", "storage.k8s.io",
-		"scheduling.k8s.io", "certificates.k8s.io", "flowcontrol.apiserver.k8s.io", "resource.k8s.io":
-		return New(group+"/v1", kind) != nil || New(group+"/v2", kind) != nil
-	}
-	return false
+	return isBuiltIn(group) && (New(group+"/v1", kind) != nil || New(group+"/v2", kind) != nil)
 }

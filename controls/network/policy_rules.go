@@ -171,8 +171,8 @@ var openIngress = &bailey.Rule{
 	Name:  "open-ingress",
 	Title: "Network policy lets everybody in, on every port",
 	Doc: `Policies add up: a single rule without a sender and without a port takes back every default deny beside
-it. The rule finds ingress rules that let every address in (no sender, or the blocks 0.0.0.0/0 and ::/0
-without exceptions), and, less severe, those that let in every pod of every namespace. A rule that names
+it. The rule finds ingress rules that let everybody in (no sender, the blocks 0.0.0.0/0 or ::/0, or blocks
+that together hold the public addresses of a sample spread over all of IPv4), and, less severe, those that let in every pod of every namespace. A rule that names
 the ports it opens is taken for meant: a web server is there for everybody.`,
 	Severity: bailey.SeverityMedium,
 	Refs: []bailey.Reference{
@@ -212,6 +212,16 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: open, namespace: shop}
 spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}
+`, `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: open-by-halves, namespace: shop}
+spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/1}}, {ipBlock: {cidr: 128.0.0.0/1}}]}]}
+`, `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: open-to-the-internet, namespace: shop}
+spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]}}]}]}
 `},
 }
 

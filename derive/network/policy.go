@@ -70,7 +70,32 @@ func ReachOf(peers []networkingv1.NetworkPolicyPeer) Reach {
 	for i := range peers {
 		widest = max(widest, reachOfPeer(&peers[i]))
 	}
+	if widest < ReachAll && allowsInternet(peers) {
+		return ReachAll
+	}
 	return widest
+}
+
+// internet are public addresses far apart, two in each eighth of IPv4 that has
+// any. Blocks that together let all of them in were meant for everybody: two
+// halves of the address space, or all of it but the private networks.
+var internet = [...]netip.Addr{
+	netip.AddrFrom4([4]byte{1, 1, 1, 1}), netip.AddrFrom4([4]byte{24, 48, 0, 1}),
+	netip.AddrFrom4([4]byte{35, 190, 0, 1}), netip.AddrFrom4([4]byte{52, 95, 110, 1}),
+	netip.AddrFrom4([4]byte{66, 102, 0, 1}), netip.AddrFrom4([4]byte{93, 184, 215, 14}),
+	netip.AddrFrom4([4]byte{104, 16, 132, 229}), netip.AddrFrom4([4]byte{123, 125, 81, 6}),
+	netip.AddrFrom4([4]byte{129, 132, 19, 216}), netip.AddrFrom4([4]byte{151, 101, 1, 69}),
+	netip.AddrFrom4([4]byte{163, 172, 0, 1}), netip.AddrFrom4([4]byte{185, 199, 108, 153}),
+	netip.AddrFrom4([4]byte{194, 0, 0, 53}), netip.AddrFrom4([4]byte{216, 58, 192, 1}),
+}
+
+func allowsInternet(peers []networkingv1.NetworkPolicyPeer) bool {
+	for _, address := range internet {
+		if !AllowsAddress(peers, address) {
+			return false
+		}
+	}
+	return true
 }
 
 func reachOfPeer(p *networkingv1.NetworkPolicyPeer) Reach {
