@@ -83,7 +83,7 @@ func TestEndedWhileReading(t *testing.T) {
 	}
 }
 
-// TestUpInterrupted: a signal that is delivered twice, as timeout(1) does, stops
+// TestUpInterrupted: a signal that is delivered several times, as timeout(1) does, stops
 // what up had started before the program ends.
 func TestUpInterrupted(t *testing.T) {
 	if testing.Short() {
@@ -113,9 +113,10 @@ func TestUpInterrupted(t *testing.T) {
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		said += lines.Text() + "\n"
 		if strings.Contains(lines.Text(), "etcd is healthy") {
-			for range 2 {
+			time.Sleep(time.Second) // so that the API server is there to be stopped
+			for range 10 {
 				_ = cmd.Process.Signal(os.Interrupt)
-				time.Sleep(20 * time.Millisecond)
+				time.Sleep(time.Millisecond)
 			}
 		}
 	}
