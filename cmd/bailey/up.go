@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -38,6 +39,10 @@ func (a *app) downCommand() *cobra.Command {
 			dir, err := clusterDir()
 			if err != nil {
 				return err
+			}
+			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+				fmt.Fprintln(a.stdout, "There is no cluster to stop.")
+				return nil
 			}
 			if err := devcluster.Stop(c.Context(), dir); err != nil {
 				return err
