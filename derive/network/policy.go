@@ -57,7 +57,7 @@ const (
 	ReachSome Reach = iota
 	// ReachCluster: every pod in every namespace.
 	ReachCluster
-	// ReachAll: every address of a family, in the cluster and outside.
+	// ReachAll: every address of a family, or the whole internet.
 	ReachAll
 )
 
