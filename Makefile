@@ -21,7 +21,7 @@ build: ## build bin/bailey (1 to 3 minutes the first time)
 	@echo "building bin/bailey (seconds; 1 to 3 minutes the first time) ..."
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/bailey ./cmd/bailey
 
-up: build ## start a control plane, load the sample platform, scan it (20 seconds, once built)
+up: build ## start a control plane, load the sample platform, scan it (10 seconds, once built)
 	@bin/bailey up --load testdata/platform
 
 down: build ## stop what make up started

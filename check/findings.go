@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/baileyhq/bailey"
 )
@@ -17,7 +18,7 @@ type gathered struct {
 
 // gather collects what the rules found, completes it, and folds what has one
 // cause into one finding.
-func (p *plan) gather(s *bailey.Snapshot, results []judged, o Options) *gathered {
+func (p *plan) gather(s *bailey.Snapshot, results []judged) *gathered {
 	g := &gathered{folded: map[foldKey]int{}}
 	// Owners come before what they own, so that a pod's finding meets its
 	// Deployment's whatever the order of the kinds.
@@ -40,10 +41,17 @@ func (p *plan) gather(s *bailey.Snapshot, results []judged, o Options) *gathered
 			}
 		}
 	}
-	for i := range g.findings {
-		g.findings[i].Baseline = o.Baseline[g.findings[i].ID]
-	}
 	return g
+}
+
+// accept marks what waivers and the baseline take in, and adds a finding for
+// each waiver that has expired.
+func (p *plan) accept(findings []bailey.Finding, at time.Time, o Options) []bailey.Finding {
+	findings = applyWaivers(findings, o.Waivers, p.controls, at)
+	for i := range findings {
+		findings[i].Baseline = o.Baseline[findings[i].ID]
+	}
+	return findings
 }
 
 // foldKey names a finding independently of which of a workload's objects it

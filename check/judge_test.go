@@ -223,6 +223,39 @@ func TestBaseline(t *testing.T) {
 	}
 }
 
+// TestSessionAccepts: what is accepted in the report is accepted in a session.
+func TestSessionAccepts(t *testing.T) {
+	bad := podFact("a", "web", true)
+	waiver := bailey.Waiver{Rule: "test/pods", Reason: "r", Owner: "o", Expires: now.Add(time.Hour)}
+	expired := bailey.Waiver{Rule: "test/pods", Name: "other", Reason: "r", Owner: "o", Expires: now.Add(-time.Hour)}
+	n, err := check.NewSession(t.Context(), snapshot(nil, bad), []*bailey.Control{podControl}, check.Options{Waivers: []bailey.Waiver{waiver, expired}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := n.Findings(bad.Ref); len(got) != 1 || got[0].Waiver == nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestBaselineTakesExpiredWaivers: a baseline accepts every finding of its day.
+func TestBaselineTakesExpiredWaivers(t *testing.T) {
+	expired := check.Options{Waivers: []bailey.Waiver{{Rule: "test/pods", Reason: "r", Owner: "o", Expires: now.Add(-time.Hour)}}}
+	s := snapshot(nil, podFact("a", "web", true))
+	var file bytes.Buffer
+	if err := check.WriteBaseline(&file, judge(t, s, world, expired)); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if expired.Baseline, err = check.ReadBaseline(&file); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range judge(t, s, world, expired).Findings {
+		if !f.Baseline {
+			t.Errorf("%s of %s is not in the baseline", f.Rule, f.Object)
+		}
+	}
+}
+
 func TestJudgeStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -30,9 +30,9 @@ func (l *ladder) next(st *standing) string {
 			if m.Hint != "" {
 				return m.Hint
 			}
-			return fmt.Sprintf("%s was not seen (%s)", m.Kind, m.Reason)
+			return fmt.Sprintf("%s was not seen (%s): `bailey explain %s` says what it reads", m.Kind, m.Reason, id)
 		}
-		return "nothing of what it judges was seen"
+		return "nothing of what it judges was seen: `bailey explain " + id + "` says what it reads"
 	case bailey.RungSound, bailey.RungGuarded:
 		if len(l.control.Experiments) > 0 {
 			return "prove it: `bailey prove " + id + "`"

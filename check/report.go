@@ -10,8 +10,8 @@ import (
 // report joins what was judged into findings and verdicts.
 func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.Report {
 	r := &bailey.Report{Meta: s.Meta, Controls: p.controls, Facts: s.Len(), Remedy: p.remedy(s)}
-	g := p.gather(s, results, o)
-	all := applyWaivers(g.findings, o.Waivers, p.controls, s.Meta.At)
+	g := p.gather(s, results)
+	all := p.accept(g.findings, s.Meta.At, o)
 
 	ladders := make([]*ladder, len(p.controls))
 	index := make(map[string]int, len(p.controls))

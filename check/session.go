@@ -70,13 +70,16 @@ func (n *Session) Update(facts []*bailey.Fact, gone []bailey.Ref) []bailey.Ref {
 	return done
 }
 
-// Findings gives what is wrong with one object now, folded with nothing.
+// Findings gives what is wrong with one object now, with the waivers and the
+// baseline applied, folded with nothing.
 func (n *Session) Findings(ref bailey.Ref) []bailey.Finding {
 	j, known := n.judged[ref]
 	if !known {
 		return nil
 	}
-	return sortFindings(n.plan.gather(n.snap, []judged{j}, n.options).findings)
+	found := n.plan.gather(n.snap, []judged{j}).findings
+	// What follows the object's own are expired waivers, which are not its.
+	return sortFindings(n.plan.accept(found, n.snap.Meta.At, n.options)[:len(found)])
 }
 
 // Report gives the whole report as it stands, the same as Judge would.

@@ -151,12 +151,12 @@ func (a *app) printControls(all []*bailey.Control, rungs map[string]bailey.Rung)
 		state := "unknown: this version does not check it"
 		if len(c.Rules) > 0 {
 			checked++
-			state = fmt.Sprintf("%d rules", len(c.Rules))
+			state = plural(len(c.Rules), "rule")
 			if len(c.Guards) > 0 {
-				state += fmt.Sprintf(", %d guards", len(c.Guards))
+				state += ", " + plural(len(c.Guards), "guard")
 			}
 			if len(c.Experiments) > 0 {
-				state += fmt.Sprintf(", %d experiments", len(c.Experiments))
+				state += ", " + plural(len(c.Experiments), "experiment")
 			}
 			if rung, known := rungs[c.ID]; known {
 				state = rung.String() + "  (" + state + ")"
@@ -169,6 +169,13 @@ func (a *app) printControls(all []*bailey.Control, rungs map[string]bailey.Rung)
 	}
 	_, err := fmt.Fprintf(a.stdout, "\n%d controls, %d of them checked by this version. bailey explain CONTROL says more.\n", len(all), checked)
 	return err
+}
+
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // printChanges shows the difference of two snapshots.

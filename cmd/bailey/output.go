@@ -69,6 +69,9 @@ func (a *app) write(outputs []output, r *bailey.Report, o report.Options) error 
 
 // writeFile writes a file whole or not at all.
 func writeFile(path string, mode os.FileMode, fill func(io.Writer) error) (err error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return usageError("%s is a folder\nhint: name a file in it", path)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("%s could not be written: %w\nhint: does the folder exist, and may you write there?", path, err)

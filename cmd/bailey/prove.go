@@ -136,8 +136,11 @@ func (a *app) printProved(all []proved, format string) error {
 		}
 		fmt.Fprintf(a.stdout, "\n%d probes: %d held, %d broken, %d inconclusive.\n", len(all), held, broken, len(all)-held-broken)
 	}
-	if broken > 0 {
+	switch {
+	case broken > 0:
 		return &exitError{code: exitFindings}
+	case held == 0:
+		return &exitError{exitFailed, fmt.Errorf("nothing was learned: every probe was inconclusive\nhint: the reasons above say who refused the allowed twins")}
 	}
 	return nil
 }

@@ -112,6 +112,12 @@ Exit codes: 0 nothing at or over --fail-on, 1 findings, 2 usage,
 		Version:                    version,
 		Annotations:                map[string]string{cobra.CommandDisplayNameAnnotation: name},
 		Args:                       cobra.ArbitraryArgs,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.width < 0 || a.width > 0 && a.width < 40 {
+				return usageError("--width wants 40 columns or more")
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				hint := "bailey help lists them"

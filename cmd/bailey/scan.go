@@ -151,16 +151,18 @@ func (a *app) reportOptions(j *judgeFlags, failOn bailey.Severity, command strin
 
 // threshold is the severity from which findings fail the run.
 func (j *judgeFlags) threshold(conf *config) (bailey.Severity, error) {
-	for _, name := range []string{j.failOn, conf.FailOn} {
-		if name != "" {
-			s, err := bailey.ParseSeverity(name)
-			if err != nil {
-				return 0, usageError("--fail-on: %w", err)
-			}
-			return s, nil
-		}
+	name, from := j.failOn, "--fail-on"
+	if name == "" {
+		name, from = conf.FailOn, conf.path+": failOn"
 	}
-	return bailey.SeverityHigh, nil
+	if name == "" {
+		return bailey.SeverityHigh, nil
+	}
+	s, err := bailey.ParseSeverity(name)
+	if err != nil {
+		return 0, usageError("%s: %w", from, err)
+	}
+	return s, nil
 }
 
 // options gathers the controls asked for, the waivers and the baseline.

@@ -68,10 +68,13 @@ func (a *app) snapshot(ctx context.Context, t *targetFlags, targets []string) (*
 	switch {
 	case len(targets) == 0:
 		s, err = kube.Collect(ctx, kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Namespaces: t.namespaces,
-			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Progress: p.step})
+			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Offline: a.offline, Progress: p.step})
 	case t.context != "" || t.kubeconfig != "":
 		return nil, usageError("--context and --kubeconfig choose a cluster, and %s is a file\nhint: leave out one of the two", targets[0])
 	case len(targets) == 1 && isSnapshot(targets[0]):
+		if len(t.namespaces) > 0 || t.version != "" {
+			return nil, usageError("a snapshot is judged whole, at the version that it was taken at\nhint: leave out -n and --kubernetes-version; snapshot save takes -n")
+		}
 		p.step(0, 1, "reading "+targets[0])
 		s, err = saved.ReadFile(targets[0])
 	default:
@@ -111,7 +114,7 @@ func (a *app) manifests(ctx context.Context, t *targetFlags, conf *config, targe
 			continue
 		}
 		if o.Version, err = bailey.ParseVersion(text); err != nil {
-			return nil, &exitError{exitUsage, err}
+			return nil, usageError("kubernetes-version: %w", err)
 		}
 		break
 	}

@@ -97,13 +97,13 @@ func (a *app) up(ctx context.Context, binary, load string) error {
 			return err
 		}
 	}
-	fmt.Fprintln(a.stderr, "Scanning ...")
+	fmt.Fprintln(a.stderr, "Scanning (a second) ...")
 	t := targetFlags{kubeconfig: cluster.Kubeconfig}
 	err = a.scan(ctx, &t, &judgeFlags{failOn: "none"}, nil, "", "")
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "\nThe cluster runs until: bailey down\nScan it again with:     bailey scan --kubeconfig %s\n", cluster.Kubeconfig)
+	fmt.Fprintf(a.stdout, "\nThe cluster runs until: bailey down\nUse it with kubectl, and with the commands above, after:\n  export KUBECONFIG=%s\n", cluster.Kubeconfig)
 	return nil
 }
 

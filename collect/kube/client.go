@@ -44,8 +44,10 @@ const (
 	// After so many requests in a row without an answer the server has gone, and
 	// the rest is given up at once.
 	maxSilent = 6
-	// maxBody is the size of one answer in bytes, a whole list if pages expire.
-	maxBody = 1 << 30
+	// maxBody is the size of one answer in bytes. A page of 500 objects of the
+	// API server's own limit of 1.5 MiB is larger, and never seen; a list whose
+	// pages expire is read at once, and must fit.
+	maxBody = 256 << 20
 )
 
 func newClient(config *rest.Config, o Options) (*client, error) {

@@ -18,6 +18,9 @@ func configure(o Options) (*rest.Config, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	if o.Offline && (config.ExecProvider != nil || config.AuthProvider != nil) {
+		return nil, "", fmt.Errorf("context %q gets its credentials from a program, which may open sockets of its own; --offline forbids that\nhint: use a context with a token or a client certificate, or leave out --offline", name)
+	}
 	config = rest.CopyConfig(config)
 	config.UserAgent = o.UserAgent
 	config.Timeout = 0 // each request has its own limit

@@ -41,6 +41,9 @@ type Options struct {
 	// the cluster's CA has signed, so a node that was broken into can use it;
 	// a client certificate gives nothing away.
 	KubeletConfigz bool
+	// Offline refuses credentials that a program or a provider outside must be
+	// asked for: the only socket is to the API server.
+	Offline bool
 	// UserAgent is how requests name themselves; empty means "bailey/<version>".
 	UserAgent string
 	// QPS and Burst are the rate of requests: 50 a second and 100 if zero.

@@ -142,6 +142,13 @@ func (c *collector) feed(f *feeder, i int) {
 
 // readFile yields the blocks of a file.
 func (c *collector) readFile(in *input, yield func(data []byte, line int)) error {
+	if info, err := os.Stat(in.path); err != nil {
+		return err
+	} else if !info.Mode().IsRegular() && in.path != in.target.Name {
+		// One that the user names may be a pipe; to open one that is found in a
+		// folder may never end.
+		return errors.New("not a regular file")
+	}
 	file, err := os.Open(in.path)
 	if err != nil {
 		return err
@@ -151,9 +158,6 @@ func (c *collector) readFile(in *input, yield func(data []byte, line int)) error
 	switch {
 	case err != nil:
 		return err
-	case !info.Mode().IsRegular() && in.path != in.target.Name:
-		// One that the user names may be a pipe; one found in a folder may never end.
-		return errors.New("not a regular file")
 	case info.Size() > maxFile:
 		return fmt.Errorf("larger than %d MiB", maxFile>>20)
 	case !info.Mode().IsRegular():
