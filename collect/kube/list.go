@@ -14,6 +14,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/bounds"
 	"github.com/baileyhq/bailey/collect/object"
 	"github.com/baileyhq/bailey/collect/share"
 )
@@ -157,7 +158,7 @@ func (l *list) decode(item []byte, protobuf bool) (any, error) {
 	case typed != nil:
 		return typed, utiljson.Unmarshal(item, typed)
 	}
-	if !shallow(item) {
+	if !bounds.Shallow(item, maxDepth) {
 		return nil, fmt.Errorf("lists and maps are nested deeper than %d", maxDepth)
 	}
 	var m map[string]any
@@ -192,25 +193,4 @@ func nameOf(item []byte, protobuf bool) (namespace, name string) {
 		return o.Metadata.Namespace, "(without a readable name)"
 	}
 	return o.Metadata.Namespace, o.Metadata.Name
-}
-
-// shallow reports whether JSON is nested within maxDepth.
-func shallow(text []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{', c == '[':
-			if depth++; depth > maxDepth {
-				return false
-			}
-		case c == '}', c == ']':
-			depth--
-		}
-	}
-	return true
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/bounds"
 	"github.com/baileyhq/bailey/collect/redact"
 )
 
@@ -206,7 +207,7 @@ func readConfigzAt(ctx context.Context, client *http.Client, host string) (map[s
 
 // parseConfigz takes the KubeletConfiguration out of a kubelet's answer.
 func parseConfigz(body []byte) (map[string]any, error) {
-	if !shallow(body) {
+	if !bounds.Shallow(body, maxDepth) {
 		return nil, fmt.Errorf("it is nested deeper than %d", maxDepth)
 	}
 	var answer struct {

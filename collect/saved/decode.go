@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/bounds"
 	"github.com/baileyhq/bailey/collect/share"
 )
 
@@ -207,7 +208,7 @@ func (d *decoder) header() (*bailey.Builder, error) {
 		return nil, err
 	}
 	d.sum.Write(text)
-	if !shallow(text, d.limits.Depth) {
+	if !bounds.Shallow(text, d.limits.Depth) {
 		return nil, corrupt("its header is nested too deep")
 	}
 	// The number first: another schema may have another shape.

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/baileyhq/bailey/collect/bounds"
 )
 
 var errTooDeep = fmt.Errorf("lists and maps are nested deeper than %d", maxDepth)
@@ -96,33 +98,11 @@ func appendString(to []byte, s string) ([]byte, error) {
 // decodeJSON decodes into v, with whole numbers as int64, unless the nesting is
 // deeper than the limit.
 func decodeJSON(text []byte, v any, depth int) error {
-	if !shallow(text, depth) {
+	if !bounds.Shallow(text, depth) {
 		return fmt.Errorf("JSON is nested deeper than %d lists and maps", depth)
 	}
 	if len(text) == 0 {
 		return errors.New("JSON is empty")
 	}
 	return utiljson.Unmarshal(text, v)
-}
-
-// shallow reports whether lists and maps in the JSON text are nested no deeper
-// than the limit. It looks at brackets only and leaves errors to the decoder.
-func shallow(text []byte, limit int) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > limit {
-				return false
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return true
 }
