@@ -172,8 +172,9 @@ var openIngress = &bailey.Rule{
 	Title: "Network policy lets everybody in, on every port",
 	Doc: `Policies add up: a single rule without a sender and without a port takes back every default deny beside
 it. The rule finds ingress rules that let everybody in (no sender, the blocks 0.0.0.0/0 or ::/0, or blocks
-that together hold the public addresses of a sample spread over all of IPv4), and, less severe, those that let in every pod of every namespace. A rule that names
-the ports it opens is taken for meant: a web server is there for everybody.`,
+that together hold the public addresses of a sample spread over all of IPv4), and, less severe, those that
+let in every pod of every namespace. A rule that names the ports it opens is taken for meant: a web server
+is there for everybody.`,
 	Severity: bailey.SeverityMedium,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/services-networking/network-policies/#allow-all-ingress-traffic", "Allow all ingress traffic"),
