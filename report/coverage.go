@@ -141,10 +141,18 @@ func isWhole(r *bailey.Report) bool {
 	return r.Facts > 0 && r.Coverage.Needed > 0 && r.Coverage.Seen >= r.Coverage.Needed && len(parts) == 0 && len(notSeen(r)) == 0
 }
 
-// skipped lists the parts of the targets that were not read.
+// skipped lists the parts of the targets that were not read, but for those
+// that stand among the missing facts already.
 func skipped(r *bailey.Report) (parts []bailey.Skip, ignored int) {
+	said := map[string]bool{}
+	for _, m := range r.Coverage.Missing {
+		said[m.Detail] = true
+	}
 	for _, t := range r.Meta.Targets {
 		for _, s := range t.Skipped {
+			if said[s.What+": "+s.Why] {
+				continue
+			}
 			if len(r.Meta.Targets) > 1 && !strings.HasPrefix(s.What, t.Name) {
 				s.What = t.Name + ": " + s.What
 			}
