@@ -2,8 +2,8 @@ package bailey
 
 import (
 	"cmp"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -13,7 +13,7 @@ import (
 type Snapshot struct {
 	Meta Meta
 
-	tables   map[Kind][]*Fact // each sorted by namespace and name
+	tables   map[Kind]*table
 	coverage map[Kind]*kindCoverage
 	derived  *sync.Map // *Derivation -> *derivation
 }
@@ -123,7 +123,7 @@ func (b *Builder) Miss(m Missing) {
 
 // Snapshot ends the building. The builder must not be used afterwards.
 func (b *Builder) Snapshot() *Snapshot {
-	s := &Snapshot{Meta: b.meta, tables: map[Kind][]*Fact{}, coverage: b.coverage, derived: &sync.Map{}}
+	s := &Snapshot{Meta: b.meta, tables: map[Kind]*table{}, coverage: b.coverage, derived: &sync.Map{}}
 	for k, facts := range b.facts {
 		slices.SortStableFunc(facts, compareFacts)
 		kept := facts[:0]
@@ -134,23 +134,9 @@ func (b *Builder) Snapshot() *Snapshot {
 			kept = append(kept, f)
 		}
 		clear(facts[len(kept):])
-		s.tables[k] = kept
+		s.tables[k] = newTable(kept)
 	}
 	return s
-}
-
-func compareFacts(a, b *Fact) int {
-	if c := strings.Compare(a.Namespace, b.Namespace); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Name, b.Name)
-}
-
-func compareKey(f *Fact, key Ref) int {
-	if c := strings.Compare(f.Namespace, key.Namespace); c != 0 {
-		return c
-	}
-	return strings.Compare(f.Name, key.Name)
 }
 
 // Kinds lists the kinds of which there are facts, sorted.
@@ -167,38 +153,21 @@ func (s *Snapshot) Kinds() []Kind {
 func (s *Snapshot) Len() int {
 	n := 0
 	for _, t := range s.tables {
-		n += len(t)
+		n += t.len()
 	}
 	return n
 }
 
 // Get gives the fact, or nil. Engines use it; rules read through a View.
-func (s *Snapshot) Get(ref Ref) *Fact {
-	t := s.tables[ref.Kind]
-	if i, found := slices.BinarySearchFunc(t, ref, compareKey); found {
-		return t[i]
-	}
-	return nil
-}
+func (s *Snapshot) Get(ref Ref) *Fact { return s.tables[ref.Kind].get(ref) }
 
 // List gives the facts of a kind in a namespace, or in all of them if it is
 // empty, sorted by namespace and name. The slice must not be changed.
 func (s *Snapshot) List(k Kind, namespace string) []*Fact {
-	t := s.tables[k]
 	if namespace == "" {
-		return t
+		return s.tables[k].all()
 	}
-	from, _ := slices.BinarySearchFunc(t, namespace, func(f *Fact, ns string) int { return strings.Compare(f.Namespace, ns) })
-	to := from
-	// A second binary search over the rest: namespaces can hold thousands.
-	n, _ := slices.BinarySearchFunc(t[from:], namespace, func(f *Fact, ns string) int {
-		if f.Namespace == ns {
-			return -1
-		}
-		return cmp.Compare(f.Namespace, ns)
-	})
-	to += n
-	return t[from:to:to]
+	return s.tables[k].in(namespace)
 }
 
 // Unseen says why an object (name given) or a list of the kind in the
@@ -265,27 +234,15 @@ func (s *Snapshot) Overlay(facts ...*Fact) *Snapshot {
 func (s *Snapshot) Without(refs ...Ref) *Snapshot { return s.with(nil, refs) }
 
 func (s *Snapshot) with(facts []*Fact, gone []Ref) *Snapshot {
-	next := &Snapshot{Meta: s.Meta, tables: make(map[Kind][]*Fact, len(s.tables)+1), coverage: s.coverage, derived: &sync.Map{}}
-	for k, t := range s.tables {
-		next.tables[k] = t
-	}
+	next := &Snapshot{Meta: s.Meta, tables: maps.Clone(s.tables), coverage: s.coverage, derived: &sync.Map{}}
 	touched := make([]Ref, 0, len(facts)+len(gone))
 	for _, f := range facts {
-		t := next.tables[f.Kind]
-		i, found := slices.BinarySearchFunc(t, f.Ref, compareKey)
-		fresh := make([]*Fact, 0, len(t)+1)
-		fresh = append(append(fresh, t[:i]...), f)
-		if found {
-			i++
-		}
-		next.tables[f.Kind] = append(fresh, t[i:]...)
+		next.tables[f.Kind] = next.tables[f.Kind].with(f)
 		touched = append(touched, f.Ref)
 	}
 	for _, ref := range gone {
-		t := next.tables[ref.Kind]
-		if i, found := slices.BinarySearchFunc(t, ref, compareKey); found {
-			fresh := make([]*Fact, 0, len(t)-1)
-			next.tables[ref.Kind] = append(append(fresh, t[:i]...), t[i+1:]...)
+		if t := next.tables[ref.Kind]; t != nil {
+			next.tables[ref.Kind] = t.without(ref)
 		}
 		touched = append(touched, ref)
 	}
