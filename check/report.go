@@ -3,6 +3,7 @@ package check
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/baileyhq/bailey"
 )
@@ -10,16 +11,51 @@ import (
 // report joins what was judged into findings and verdicts.
 func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.Report {
 	r := &bailey.Report{Meta: s.Meta, Controls: p.controls, Facts: s.Len(), Remedy: p.remedy(s)}
-	g := p.gather(s, results)
-	all := p.accept(g.findings, s.Meta.At, o)
+	// What was found, and what was seen, are gathered side by side.
+	var g *gathered
+	var all []bailey.Finding
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		g = p.gather(s, results)
+		all = p.accept(g.findings, s.Meta.At, o)
+	})
+	ladders := p.ladders(s, results, o.Evidence)
+	wg.Wait()
 
+	index := make(map[string]*ladder, len(ladders))
+	for _, l := range ladders {
+		index[l.control.ID] = l
+	}
+	for i, scope := range g.scopes { // what a waiver took in counts again by itself
+		index[all[i].Control].at(scope).count(&all[i])
+	}
+	wg.Go(func() { r.Findings = sortFindings(all) })
+	verdicts := make([][]bailey.Verdict, len(ladders))
+	for i, l := range ladders {
+		wg.Go(func() { verdicts[i] = l.close() })
+	}
+	wg.Wait()
+	for i, c := range p.controls {
+		r.Verdicts = append(r.Verdicts, verdicts[i]...)
+		if len(c.Rules) > 0 {
+			cluster := verdicts[i][0].Coverage
+			r.Coverage.Seen += cluster.Seen
+			r.Coverage.Needed += cluster.Needed
+			for _, m := range cluster.Missing {
+				r.Coverage.Missing = addMissing(r.Coverage.Missing, m)
+			}
+		}
+	}
+	return r
+}
+
+// ladders counts for every control and scope what was seen.
+func (p *plan) ladders(s *bailey.Snapshot, results []judged, evidence []bailey.Evidence) []*ladder {
 	ladders := make([]*ladder, len(p.controls))
-	index := make(map[string]int, len(p.controls))
 	namespaces := namespacesOf(s)
 	for i, c := range p.controls {
-		ladders[i] = newLadder(p, s, c, o.Evidence)
+		ladders[i] = newLadder(p, s, c, evidence)
 		ladders[i].addLists(namespaces)
-		index[c.ID] = i
 	}
 	for i := range results {
 		j := &results[i]
@@ -38,30 +74,18 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 			}
 		}
 	}
-	for i, scope := range g.scopes { // what a waiver took in counts again by itself
-		f := &all[i]
-		st := ladders[index[f.Control]].at(scope)
-		st.findings++
-		if f.Waiver != nil {
-			st.waived++
-			if st.waivedUntil.IsZero() || f.Waiver.Expires.Before(st.waivedUntil) {
-				st.waivedUntil = f.Waiver.Expires
-			}
+	return ladders
+}
+
+// count takes in a finding that makes the scope a gap.
+func (st *standing) count(f *bailey.Finding) {
+	st.findings++
+	if f.Waiver != nil {
+		st.waived++
+		if st.waivedUntil.IsZero() || f.Waiver.Expires.Before(st.waivedUntil) {
+			st.waivedUntil = f.Waiver.Expires
 		}
 	}
-	r.Findings = sortFindings(all)
-	for i, c := range p.controls {
-		verdicts := ladders[i].close()
-		r.Verdicts = append(r.Verdicts, verdicts...)
-		if len(c.Rules) > 0 {
-			r.Coverage.Seen += verdicts[0].Coverage.Seen
-			r.Coverage.Needed += verdicts[0].Coverage.Needed
-			for _, m := range verdicts[0].Coverage.Missing {
-				r.Coverage.Missing = addMissing(r.Coverage.Missing, m)
-			}
-		}
-	}
-	return r
 }
 
 // remedy computes fixes from the snapshot that was judged. A fix that fails is
