@@ -5,16 +5,16 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 )
 
 const (
-	// freeHeap is the memory in bytes up to which nothing is collected: most
-	// scans end before they reach it.
-	freeHeap = 64 << 20
-	// heapGrowth is, in percent, the garbage that may gather over what is in use
-	// afterwards. A scan's memory is facts that stay: less than the default of 100
-	// costs a little time and saves a tenth of the peak.
-	heapGrowth = 70
+	// freeHeap is the memory in bytes that the heap may fill before anything is
+	// collected, and up to which it may grow again: most scans end within it.
+	freeHeap = 56 << 20
+	// heapGrowth is, in percent, the garbage that may gather beside what is in
+	// use in larger scans, whose memory is facts that stay.
+	heapGrowth = 60
 )
 
 // tuneGC sets the garbage collector for short runs and for large ones, unless
@@ -25,9 +25,36 @@ func tuneGC() {
 	}
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(freeHeap)
-	first := new([16]byte) // large enough not to share its memory with others
-	runtime.AddCleanup(first, func(struct{}) {
-		debug.SetGCPercent(heapGrowth)
+	afterGC(func() {
+		debug.SetGCPercent(growthFrom(liveHeap()))
 		debug.SetMemoryLimit(math.MaxInt64)
+	})
+}
+
+// afterGC calls the function after each collection.
+func afterGC(call func()) {
+	sentinel := new([16]byte) // large enough not to share its memory with others
+	runtime.AddCleanup(sentinel, func(struct{}) {
+		call()
+		afterGC(call)
 	}, struct{}{})
+}
+
+// growthFrom is the growth in percent until the next collection: what is left
+// of the free heap, or the least growth for a heap that has outgrown it.
+func growthFrom(live uint64) int {
+	if live == 0 || live >= freeHeap {
+		return heapGrowth
+	}
+	return max(heapGrowth, int((freeHeap-live)*100/live))
+}
+
+// liveHeap is what the last collection left, in bytes.
+func liveHeap() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return sample[0].Value.Uint64()
 }
