@@ -11,10 +11,13 @@ import (
 const (
 	// freeHeap is the memory in bytes that the heap may fill before anything is
 	// collected, and up to which it may grow again: most scans end within it.
-	freeHeap = 56 << 20
+	freeHeap = 52 << 20
 	// heapGrowth is, in percent, the garbage that may gather beside what is in
 	// use in larger scans, whose memory is facts that stay.
-	heapGrowth = 60
+	heapGrowth = 55
+	// mostGrowth bounds it for a small heap: the call after a collection comes
+	// late when all processors are busy, and until then the old growth holds.
+	mostGrowth = 150
 )
 
 // tuneGC sets the garbage collector for short runs and for large ones, unless
@@ -46,7 +49,7 @@ func growthFrom(live uint64) int {
 	if live == 0 || live >= freeHeap {
 		return heapGrowth
 	}
-	return max(heapGrowth, int((freeHeap-live)*100/live))
+	return min(max(heapGrowth, int((freeHeap-live)*100/live)), mostGrowth)
 }
 
 // liveHeap is what the last collection left, in bytes.

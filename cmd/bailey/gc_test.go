@@ -8,7 +8,7 @@ import (
 
 func TestGrowth(t *testing.T) {
 	for live, want := range map[uint64]int{
-		0: heapGrowth, freeHeap / 2: 100, freeHeap / 4: 300, freeHeap: heapGrowth, 10 * freeHeap: heapGrowth, freeHeap - 1<<20: heapGrowth,
+		0: heapGrowth, freeHeap / 2: 100, freeHeap / 4: mostGrowth, freeHeap: heapGrowth, 10 * freeHeap: heapGrowth, freeHeap - 1<<20: heapGrowth,
 	} {
 		if got := growthFrom(live); got != want {
 			t.Errorf("%d MiB live: %d %%, want %d", live>>20, got, want)
