@@ -11,10 +11,10 @@ import (
 const (
 	// freeHeap is the memory in bytes that the heap may fill before anything is
 	// collected, and up to which it may grow again: most scans end within it.
-	freeHeap = 52 << 20
+	freeHeap = 56 << 20
 	// heapGrowth is, in percent, the garbage that may gather beside what is in
 	// use in larger scans, whose memory is facts that stay.
-	heapGrowth = 55
+	heapGrowth = 60
 	// mostGrowth bounds it for a small heap: the call after a collection comes
 	// late when all processors are busy, and until then the old growth holds.
 	mostGrowth = 150
