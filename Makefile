@@ -46,6 +46,7 @@ generated:
 	@$(GO) run ./internal/docgen/cmd/docgen -check
 
 race:
+	@command -v gcc >/dev/null || { echo "installing gcc, which the race detector needs ..."; apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
 	@echo "race detector on the pure packages (3 minutes) ..."
 	@$(GO) test -race -short -timeout 20m $(PURE)
 
