@@ -109,7 +109,9 @@ func explainRule(w *wrapper, c *bailey.Control, r *bailey.Rule) {
 	if needs := needsOf(r); len(needs) > 0 {
 		var names []string
 		for _, k := range needs {
-			names = append(names, k.Short())
+			if !slices.Contains(names, k.Short()) { // several groups may have a kind of one name
+				names = append(names, k.Short())
+			}
 		}
 		w.text("  ", "Reads:  "+strings.Join(names, ", "))
 	}
