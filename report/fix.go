@@ -87,17 +87,20 @@ func consistsOf(s, others string) bool {
 }
 
 // KubectlCommand is the command that makes the change in the cluster of the
-// kubeconfig context, or of the current one if it is empty; it is safe to
-// paste into a POSIX shell. It is empty where a name is none that an API
-// server takes, where the context holds characters that do not show, and where
-// the change says nothing to apply.
-func KubectlCommand(c bailey.Change, context string) string {
+// kubeconfig and context, or of the current ones where they are empty; it is
+// safe to paste into a POSIX shell. It is empty where a name is none that an
+// API server takes, where context or kubeconfig hold characters that do not
+// show, and where the change says nothing to apply.
+func KubectlCommand(c bailey.Change, kubeconfig, context string) string {
 	kind, group := c.Object.Kind.Split()
 	at := ""
-	if context != "" {
-		at = " --context=" + shellQuote(context)
+	if kubeconfig != "" {
+		at += " --kubeconfig=" + shellQuote(kubeconfig)
 	}
-	if clean(context) != context || !isName(kind) || !isName(c.Object.Name) ||
+	if context != "" {
+		at += " --context=" + shellQuote(context)
+	}
+	if clean(context) != context || clean(kubeconfig) != kubeconfig || !isName(kind) || !isName(c.Object.Name) ||
 		group != "" && !isName(group) ||
 		c.Object.Namespace != "" && !isName(c.Object.Namespace) {
 		return ""
@@ -120,13 +123,13 @@ func KubectlCommand(c bailey.Change, context string) string {
 
 // fixCommands are the commands of a fix, for findings of a live cluster. What
 // was read from a file is to be changed there, not in a cluster.
-func fixCommands(r *bailey.Report, f *bailey.Finding, fix []bailey.Change) []string {
+func fixCommands(r *bailey.Report, o Options, f *bailey.Finding, fix []bailey.Change) []string {
 	if f.Source.File != "" || r.Meta.Medium == "files" {
 		return nil
 	}
 	var commands []string
 	for _, c := range fix {
-		if command := KubectlCommand(c, r.Meta.Context); command != "" {
+		if command := KubectlCommand(c, o.Kubeconfig, r.Meta.Context); command != "" {
 			commands = append(commands, command)
 		}
 	}

@@ -89,7 +89,7 @@ func TestKubectlCommand(t *testing.T) {
 	}
 	nasty := "it's $(touch pwned) `touch pwned` \"; touch pwned; # \\ \n ! %s \x1b[0m \u202e"
 	patch := []bailey.PatchOp{{Op: "add", Path: "/metadata/annotations/" + "a'b", Value: nasty}, {Op: "replace", Path: "/x", Value: nil}, {Op: "remove", Path: "/y"}}
-	args, _ := run(KubectlCommand(bailey.Change{Object: deployment("shop", "web"), Patch: patch}, "prod's $(touch pwned)"))
+	args, _ := run(KubectlCommand(bailey.Change{Object: deployment("shop", "web"), Patch: patch}, "", "prod's $(touch pwned)"))
 	want := []string{"patch", "deployment.apps/web", "--context=prod's $(touch pwned)", "-n", "shop", "--type=json", "-p"}
 	if diff := cmp.Diff(want, args[:len(args)-1]); diff != "" {
 		t.Error(diff)
@@ -102,7 +102,7 @@ func TestKubectlCommand(t *testing.T) {
 		t.Error(diff)
 	}
 	content := map[string]any{"kind": "ConfigMap", "data": map[string]any{"k": nasty}}
-	args, stdin := run(KubectlCommand(bailey.Change{Object: bailey.Ref{Kind: bailey.KindConfigMap, Namespace: "a", Name: "b"}, Content: content}, ""))
+	args, stdin := run(KubectlCommand(bailey.Change{Object: bailey.Ref{Kind: bailey.KindConfigMap, Namespace: "a", Name: "b"}, Content: content}, "", ""))
 	if strings.Join(args, " ") != "create -f -" {
 		t.Errorf("create: %q", args)
 	}
@@ -113,16 +113,16 @@ func TestKubectlCommand(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "pwned")); err == nil {
 		t.Error("the shell ran what stands in a name")
 	}
-	command := KubectlCommand(bailey.Change{Object: namespace("shop"), Patch: patch}, "")
-	if !strings.HasPrefix(command, "kubectl patch namespace/shop --type=json") || clean(command) != command {
+	command := KubectlCommand(bailey.Change{Object: namespace("shop"), Patch: patch}, "/home/a b/config", "")
+	if !strings.HasPrefix(command, "kubectl patch namespace/shop --kubeconfig='/home/a b/config' --type=json") || clean(command) != command {
 		t.Errorf("cluster-wide: %q", command)
 	}
 	for _, ref := range []bailey.Ref{deployment("a b", "c"), deployment("-n", "c"), deployment("a", "c;d"), deployment("a", ""), {Kind: "Pod$x", Name: "a"}, {Kind: "X.g g", Name: "a"}, deployment("a", "c\n")} {
-		if command := KubectlCommand(bailey.Change{Object: ref, Patch: patch}, ""); command != "" {
+		if command := KubectlCommand(bailey.Change{Object: ref, Patch: patch}, "/home/a b/config", ""); command != "" {
 			t.Errorf("%q has a command: %s", ref, command)
 		}
 	}
-	if command := KubectlCommand(bailey.Change{Object: namespace("a"), Note: "think"}, ""); command != "" {
+	if command := KubectlCommand(bailey.Change{Object: namespace("a"), Note: "think"}, "", ""); command != "" {
 		t.Errorf("a note has a command: %s", command)
 	}
 }

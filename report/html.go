@@ -140,7 +140,7 @@ func newPage(r *bailey.Report, o Options) *pageData {
 		lead, fix := g.lead(r)
 		f := lead.first()
 		p := pageFix{Severity: g.severity.String(), Title: g.title, Rule: clean(g.id), Where: lead.label(), Others: g.others(), Why: f.Message,
-			Fix: describeFix(fix, lead.ref), Commands: fixCommands(r, f, fix)}
+			Fix: describeFix(fix, lead.ref), Commands: fixCommands(r, o, f, fix)}
 		if f.Source.File != "" {
 			p.Place = place(f.Source)
 		}
@@ -238,7 +238,7 @@ func newPageGroup(r *bailey.Report, o Options, g *group) pageGroup {
 				pf.Place = place(f.Source)
 			}
 			if fix := r.FixOf(f); len(fix) > 0 {
-				pf.Fix, pf.Commands = describeFix(fix, c.ref), fixCommands(r, f, fix)
+				pf.Fix, pf.Commands = describeFix(fix, c.ref), fixCommands(r, o, f, fix)
 			}
 			pc.Findings = append(pc.Findings, pf)
 		}

@@ -345,7 +345,7 @@ func (j *jsonWriter) change(f *bailey.Finding, c *bailey.Change) {
 	}
 	j.some("note", c.Note)
 	j.text("summary", DescribeChange(*c, causeOf(f)))
-	for _, command := range fixCommands(j.r, f, []bailey.Change{*c}) {
+	for _, command := range fixCommands(j.r, j.o, f, []bailey.Change{*c}) {
 		j.text("command", command)
 	}
 	j.raw("}")

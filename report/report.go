@@ -29,6 +29,9 @@ type Options struct {
 	// Command is the command line that made the report ("bailey scan ./deploy"),
 	// on which hints build; empty means "bailey scan".
 	Command string
+	// Kubeconfig is the file by which the cluster was reached, where the user
+	// named one; commands that change the cluster name it too.
+	Kubeconfig string
 	// Version is the version of Bailey; empty where it is not known.
 	Version string
 	// Dir is the working directory. Where it is set, absolute paths below it

@@ -72,7 +72,7 @@ func (t *text) fixFirst() {
 		if len(fix) > 0 {
 			t.hang(label("fix"), run{text: describeFix(fix, lead.ref), style: green})
 			if t.o.Verbose {
-				for _, command := range fixCommands(t.r, f, fix) {
+				for _, command := range fixCommands(t.r, t.o, f, fix) {
 					t.hang(label(""), run{text: command, whole: true})
 				}
 			}
@@ -265,7 +265,7 @@ func (t *text) cause(g *group, c *cause, column int) {
 			continue
 		}
 		t.hang([]run{{text: "      "}, {text: "fix ", style: faint}}, run{text: describeFix(fix, c.ref), style: green})
-		for _, command := range fixCommands(t.r, f, fix) {
+		for _, command := range fixCommands(t.r, t.o, f, fix) {
 			t.hang([]run{{text: "          "}}, run{text: command, whole: true})
 		}
 	}

@@ -99,7 +99,9 @@ func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, targets [
 		}
 		r = report.Compare(old, r)
 	}
-	if err := a.write(outputs, r, a.reportOptions(j, failOn, scanCommandLine(t, j, targets))); err != nil {
+	shown := a.reportOptions(j, failOn, scanCommandLine(t, j, targets))
+	shown.Kubeconfig = t.kubeconfig
+	if err := a.write(outputs, r, shown); err != nil {
 		return err
 	}
 	return verdictOf(r, failOn, j.failOnUnknown || conf.FailOnUnknown)
