@@ -12,10 +12,10 @@ var ServiceAccounts = &bailey.Control{
 	Doc: `A token that lies in a pod is the first thing that an attacker in the pod reads. It should be there
 only if the workload needs it, name that workload alone, fit one audience and end soon.
 
-Bailey judges each workload's ServiceAccount: the default one in use, one shared by workloads that have
-nothing to do with each other, a token mounted where nothing suggests that it is used, a token Secret
-without an end. Of projected tokens it reads audience and lifetime. An identity with many rights weighs
-more than one with none.
+Bailey judges each workload's ServiceAccount: the default one in use, one that does not exist, a token
+mounted where nothing suggests that it is used, a token Secret without an end. Of projected tokens it reads
+audience and lifetime. It finds bindings that give rights to default accounts, to broad groups, or the right
+to do everything.
 
 Enforced by patches that turn automounting off and give each workload its own account, and by a policy
 that refuses token Secrets.

@@ -13,9 +13,9 @@ var Sandbox = &bailey.Control{
 shared kernel is enough to reach its neighbours. A sandbox (gVisor, Kata Containers) or a user namespace
 puts a second wall in between.
 
-Bailey judges whether the RuntimeClass that a workload names exists and has a handler that isolates, which
-exposed or untrusted workloads run without one, and which run as root of the node because they are in
-no user namespace (hostUsers: false). Which trust contexts share a kernel is read from where pods run.
+Bailey judges whether the RuntimeClass that a workload names exists, which workloads run without one although
+they or their namespace are labelled bailey.dev/trust: untrusted, and which run as root of the node because
+they are in no user namespace (hostUsers: false). Trust is declared, never guessed.
 
 Enforced by an admission policy that gives those workloads the class.
 

@@ -16,8 +16,8 @@ policy that reads containers and forgets init containers, an exemption that anyb
 Bailey judges webhooks and admission policies: failure policy, timeout, scope, match conditions, selectors
 and the labels they trust, whether the server behind a webhook exists, whether a policy is bound and
 denies. It names the paths into the cluster that no policy covers: each kind of container, and the
-subresources (resize, binding, eviction, exec). And it asks of every running pod whether it would
-be admitted today.
+subresources (resize, binding, eviction, exec). And it asks of every running pod whether Pod Security
+would admit it today.
 
 Enforced by ValidatingAdmissionPolicies with their bindings, in audit before they deny, and by
 MutatingAdmissionPolicies for defaults. Webhook configurations and admission policies are themselves

@@ -14,8 +14,7 @@ then its owner. A digest names the content; a signature over it says who stands 
 
 Bailey judges the references of all images that a workload runs or mounts, of every kind of container, of
 image volumes and of static pods: a missing digest, a tag that is known to move, a pull policy that keeps
-what a node happens to hold. Where the pod has run, the digest that the runtime resolved is given for the
-fix.
+what a node happens to hold.
 
 Enforced by the admission gate, and where possible by the container runtime: it verifies signature and
 provenance, pins tags to digests and refuses when it cannot decide.

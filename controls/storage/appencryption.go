@@ -15,8 +15,7 @@ can be read by everybody who may look at the object.
 
 Bailey judges ConfigMaps and the environment and arguments of containers for values that are secrets:
 private keys, tokens of known shape, passwords in connection strings. Collectors replace each value by its
-class ("looks like a private key") as they read it, so no value is kept. Where personal or sensitive data
-is declared, Bailey asks whether its store holds ciphertext.
+class ("looks like a private key") as they read it, so no value is kept.
 
 Enforced by envelope encryption in the application (a Go package, and seal and open on the command
 line) with keys from the cluster's KMS, with rotation, and with deletion by destroying the key.
