@@ -1,0 +1,203 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"path/filepath"
+
+	"github.com/transparency-dev/tessera"
+)
+
+// batch is the new records of one call of Append on their way into the log.
+type batch struct {
+	records []Record
+	ids     []keyedID
+	indexes []uint64
+	errs    []error
+	done    chan struct{}
+}
+
+// place is where a record's index will be found.
+type place struct {
+	*batch
+	at int
+}
+
+// Append seals the records and adds them to the log. It returns their
+// indexes, in the order of the records, once all of them are on the disk. A
+// record whose ID is in the log already, or twice in the call, gets the index it has. Append may
+// be called from many goroutines; the order of records of one call in the log is not promised.
+//
+// After an error some of the records may be in the log. Appending them again with
+// the same IDs is safe: what is there is found. If ctx ends first, the records may still arrive.
+func (l *Log) Append(ctx context.Context, records ...Record) ([]uint64, error) {
+	ids := make([]keyedID, len(records))
+	for i, r := range records {
+		if err := r.check(i); err != nil {
+			return nil, err
+		}
+		ids[i] = keyID(l.idKey, r.ID)
+	}
+	if len(records) == 0 {
+		return nil, ctx.Err()
+	}
+	places, indexes, err := l.admit(ctx, records, ids)
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	for i, p := range places {
+		if p.batch == nil {
+			continue // it was in the log
+		}
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		indexes[i] = p.indexes[p.at]
+		failed = cmp.Or(failed, p.errs[p.at])
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	return indexes, nil
+}
+
+// admit looks the records up and starts those that are new.
+func (l *Log) admit(ctx context.Context, records []Record, ids []keyedID) ([]place, []uint64, error) {
+	places := make([]place, len(records))
+	indexes := make([]uint64, len(records))
+	b := &batch{done: make(chan struct{})}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.ready(ctx); err != nil {
+		return nil, nil, err
+	}
+	for i, id := range ids {
+		index, found, err := l.known.find(id)
+		if err != nil {
+			l.abandon(b)
+			return nil, nil, err
+		}
+		if found {
+			indexes[i] = index
+			continue
+		}
+		p, underway := l.pending[id]
+		if !underway {
+			p = place{b, len(b.ids)}
+			b.records = append(b.records, records[i])
+			b.ids = append(b.ids, id)
+			l.pending[id] = p
+		}
+		places[i] = p
+	}
+	if len(b.ids) > 0 {
+		b.indexes, b.errs = make([]uint64, len(b.ids)), make([]error, len(b.ids))
+		l.running++
+		go l.sequence(b)
+	}
+	return places, indexes, nil
+}
+
+// abandon takes back what admit announced. l.mu is held.
+func (l *Log) abandon(b *batch) {
+	for _, id := range b.ids {
+		delete(l.pending, id)
+	}
+}
+
+// sequence seals a batch, hands it to Tessera and waits until it is on the disk.
+func (l *Log) sequence(b *batch) {
+	ctx := context.Background() // what was handed over is finished, whoever stops waiting
+	futures := make([]tessera.IndexFuture, len(b.ids))
+	p, err := l.currentPeriod(ctx)
+	for i := range b.ids {
+		if err != nil {
+			b.errs[i] = err
+			continue
+		}
+		var data []byte
+		if data, b.errs[i] = l.sealRecord(p, b.ids[i], b.records[i]); b.errs[i] == nil {
+			futures[i] = l.tree.add(ctx, tessera.NewEntry(data))
+		}
+	}
+	b.records = nil
+	for i, future := range futures {
+		if future == nil {
+			continue
+		}
+		index, err := future()
+		b.indexes[i], b.errs[i] = index.Index, err
+	}
+	l.mu.Lock()
+	for i, id := range b.ids {
+		delete(l.pending, id)
+		switch {
+		case b.errs[i] == nil:
+			l.known.put(id, b.indexes[i])
+		case futures[i] != nil:
+			b.errs[i] = fmt.Errorf("the log could not be written: %w", b.errs[i])
+			l.broken = b.errs[i]
+		}
+	}
+	l.running--
+	l.idle.Broadcast()
+	l.mu.Unlock()
+	close(b.done)
+}
+
+// sealRecord makes a record's entry. One that does not fit into the log goes
+// to a file first, so that no entry ever names a file that is not there.
+func (l *Log) sealRecord(p *period, id keyedID, r Record) ([]byte, error) {
+	h := header{kindRecord, p.Index, id}
+	if headerSize+sealOverhead+innerSize+len(r.ID)+len(r.Data) <= maxEntry {
+		size := headerSize + sealOverhead + innerSize + len(r.ID) + len(r.Data)
+		return p.sealer.seal(h.append(make([]byte, 0, size)), h, l.now(), r), nil
+	}
+	h.kind = kindBody
+	sealed := p.sealer.seal(nil, h, l.now(), r)
+	sum := sha256.Sum256(sealed)
+	path := filepath.Join(l.dir, bodyPath(sum))
+	if err := makeFolder(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	if err := writeDurable(path, sealed); err != nil {
+		return nil, err
+	}
+	return bodyEntry(h, sum, uint64(len(sealed))), nil
+}
+
+// addControl appends an entry that is no record and waits for its index.
+func (l *Log) addControl(ctx context.Context, data []byte) (uint64, error) {
+	index, err := l.tree.add(ctx, tessera.NewEntry(data))()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		l.broken = fmt.Errorf("the log could not be written: %w", err)
+		return 0, l.broken
+	}
+	l.known.pass(index.Index)
+	return index.Index, nil
+}
+
+// currentPeriod gives the period to seal with; the first record of a UTC day begins a new one.
+func (l *Log) currentPeriod(ctx context.Context) (*period, error) {
+	if p := l.period.Load(); p != nil && !p.due(l.now()) {
+		return p, nil
+	}
+	l.rotating.Lock()
+	defer l.rotating.Unlock()
+	if p := l.period.Load(); p != nil && !p.due(l.now()) {
+		return p, nil
+	}
+	p, err := l.startPeriod(ctx, l.configSum)
+	if err != nil {
+		return nil, err
+	}
+	l.period.Store(p)
+	return p, nil
+}

@@ -1,0 +1,228 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+
+	"filippo.io/age"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// ReadOptions say what to read and with which keys.
+type ReadOptions struct {
+	// From and To bound the indexes: From <= index < To. A To of 0 means the end.
+	From, To uint64
+	// Identities unwrap the period keys.
+	Identities []age.Identity
+	// Key is the log's verifier key. Default: the one in ledger.json.
+	Key string
+}
+
+// Read gives the records of a ledger in the order of the log. Each is checked against the
+// log's tree before it is given, and the tree against its signed checkpoint;
+// the newest entries may not be signed yet, and are checked against the writer's state.
+// The first error ends the sequence.
+func Read(ctx context.Context, fsys fs.FS, o ReadOptions) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		r, err := newReader(fsys, o)
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		end := r.tree.size
+		if o.To != 0 {
+			end = min(end, o.To)
+		}
+		for bundle := o.From / tileWidth; bundle*tileWidth < end; bundle++ {
+			if err := ctx.Err(); err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			entries, err := r.authenticated(bundle)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for i, data := range entries {
+				index := bundle*tileWidth + uint64(i)
+				if index < o.From || index >= end {
+					continue
+				}
+				e, isRecord, err := r.record(index, data)
+				if err != nil {
+					yield(Entry{}, fmt.Errorf("entry %d: %w", index, err))
+					return
+				}
+				if isRecord && !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Read gives the records of the log, as the function Read does.
+func (l *Log) Read(ctx context.Context, o ReadOptions) iter.Seq2[Entry, error] {
+	return Read(ctx, os.DirFS(l.dir), o)
+}
+
+// reader opens records. Keys are unwrapped once.
+type reader struct {
+	fsys       fs.FS
+	config     Config
+	tree       tree
+	hashes     tlog.HashReader
+	identities []age.Identity
+	periods    map[uint64]*readPeriod // by the index of the key entry
+}
+
+type readPeriod struct {
+	name   string
+	sealer *sealer
+	ids    []byte // HMAC key
+	gone   bool   // shredded
+}
+
+func newReader(fsys fs.FS, o ReadOptions) (*reader, error) {
+	config, _, err := readConfig(fsys)
+	if err != nil {
+		return nil, err
+	}
+	key := config.Key
+	if o.Key != "" {
+		key = o.Key
+	}
+	v, err := note.NewVerifier(key)
+	if err != nil {
+		return nil, fmt.Errorf("log key: %w", err)
+	}
+	log, err := fs.Sub(fsys, logFolder)
+	if err != nil {
+		return nil, err
+	}
+	data, err := readBounded(log, checkpointFile, maxCheckpoint)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := OpenCheckpoint(data, v)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{fsys: fsys, config: config, identities: o.Identities, periods: map[uint64]*readPeriod{}}
+	r.tree, r.hashes = tree{log, signed.Size}, tree{log, signed.Size}.hashes(signed.Root)
+	state, err := readTreeState(log)
+	if err == nil && state.Size > signed.Size {
+		t := tree{log, state.Size}
+		hashes := t.hashes(state.Root)
+		root, err := tlog.TreeHash(int64(signed.Size), hashes)
+		if err != nil {
+			return nil, fmt.Errorf("the log is damaged: %w\nhint: `bailey ledger verify` says what is damaged", err)
+		}
+		if root != signed.Root {
+			return nil, errors.New("the entries that are not signed yet do not extend the signed checkpoint\nhint: `bailey ledger verify` says what is damaged")
+		}
+		r.tree, r.hashes = t, hashes
+	}
+	return r, nil
+}
+
+// authenticated gives the entries of a bundle, whose hashes are those of the tree.
+func (r *reader) authenticated(bundle uint64) ([][]byte, error) {
+	entries, name, err := r.tree.entries(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("%w\nhint: `bailey ledger verify` says what else is damaged", err)
+	}
+	places := make([]int64, len(entries))
+	for i := range entries {
+		places[i] = tlog.StoredHashIndex(0, int64(bundle*tileWidth)+int64(i))
+	}
+	hashes, err := r.hashes.ReadHashes(places)
+	if err != nil {
+		return nil, fmt.Errorf("the log is damaged: %w\nhint: `bailey ledger verify` says what is damaged", err)
+	}
+	for i, data := range entries {
+		if tlog.RecordHash(data) != hashes[i] {
+			return nil, fmt.Errorf("%s: entry %d was changed: its hash is not the tree's", name, bundle*tileWidth+uint64(i))
+		}
+	}
+	return entries, nil
+}
+
+// record opens an entry. Key and shred entries are no records.
+func (r *reader) record(index uint64, data []byte) (Entry, bool, error) {
+	e, err := parseEntry(data)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	if e.kind != kindRecord && e.kind != kindBody {
+		return Entry{}, false, nil
+	}
+	p, err := r.period(e.key)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	out := Entry{Index: index, Period: p.name, Shredded: p.gone}
+	if p.gone {
+		return out, true, nil
+	}
+	sealed := e.sealed
+	if e.kind == kindBody {
+		path := bodyPath(e.bodySum)
+		if sealed, err = readBounded(r.fsys, path, int64(e.bodySize)); err != nil {
+			return out, false, err
+		}
+		if hexSum(sealed) != fmt.Sprintf("%x", e.bodySum) {
+			return out, false, fmt.Errorf("%s was changed", path)
+		}
+	}
+	record, at, err := p.sealer.open(e.header, sealed)
+	if err != nil {
+		return out, false, err
+	}
+	if keyID(p.ids, record.ID) != e.id {
+		return out, false, errors.New("its keyed ID is not that of the record in it")
+	}
+	out.ID, out.Time, out.Data = record.ID, at, record.Data
+	return out, true, nil
+}
+
+// period gives the key that the key entry of an index announces.
+func (r *reader) period(index uint64) (*readPeriod, error) {
+	if p, ok := r.periods[index]; ok {
+		return p, nil
+	}
+	if index >= r.tree.size {
+		return nil, fmt.Errorf("it names entry %d as its key, which is not there", index)
+	}
+	entries, err := r.authenticated(index / tileWidth)
+	if err != nil {
+		return nil, err
+	}
+	e, err := parseEntry(entries[index%tileWidth])
+	if err != nil {
+		return nil, err
+	}
+	if e.kind != kindKey {
+		return nil, fmt.Errorf("it names entry %d as its key, which is none", index)
+	}
+	p := &readPeriod{name: e.newKey.Period}
+	key, err := unwrapKey(r.fsys, e.newKey, r.identities)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		p.gone = true
+	case err != nil:
+		return nil, err
+	default:
+		p.ids = key.IDs
+		if p.sealer, err = newSealer(key.Key, r.config.Origin, p.name); err != nil {
+			return nil, err
+		}
+	}
+	r.periods[index] = p
+	return p, nil
+}
