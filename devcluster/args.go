@@ -38,10 +38,7 @@ func (c *Cluster) etcdArgs() []string {
 
 func (c *Cluster) apiServerArgs(o Options, p ports) []string {
 	args := []string{
-		"--bind-address=" + o.Address,
-		"--advertise-address=" + o.Address,
 		"--secure-port=" + p.api,
-		"--endpoint-reconciler-type=none", // loopback may not be an endpoint
 		"--service-cluster-ip-range=" + serviceRange,
 		"--tls-cert-file=" + c.pki("apiserver.crt"),
 		"--tls-private-key-file=" + c.pki("apiserver.key"),
@@ -81,6 +78,19 @@ func (c *Cluster) apiServerArgs(o Options, p ports) []string {
 		"--kubelet-client-certificate=" + c.pki("apiserver-kubelet-client.crt"),
 		"--kubelet-client-key=" + c.pki("apiserver-kubelet-client.key"),
 		"--kubelet-preferred-address-types=InternalIP,Hostname",
+	}
+	if o.Network {
+		args = append(args,
+			"--bind-address=0.0.0.0", // of its own network
+			"--advertise-address="+networkIP,
+			"--enable-aggregator-routing", // it has no kube-proxy beside it, but routes to pods
+		)
+	} else {
+		args = append(args,
+			"--bind-address="+o.Address,
+			"--advertise-address="+o.Address,
+			"--endpoint-reconciler-type=none", // loopback may not be an endpoint
+		)
 	}
 	return append(args, o.ExtraAPIServerArgs...)
 }

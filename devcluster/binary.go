@@ -218,7 +218,7 @@ func Build(ctx context.Context, source string, log io.Writer) (string, error) {
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = 5 * time.Second
-	p, err := startProcess("go", cmd, false)
+	p, err := startProcess("go", cmd, false, nil)
 	if err != nil {
 		return "", fmt.Errorf("devcluster: build the control plane: %w", err)
 	}

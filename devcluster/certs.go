@@ -58,7 +58,7 @@ func makePKI(dir, address string) error {
 		return err
 	}
 	local := []string{"localhost", "127.0.0.1"}
-	api := append([]string{address, serviceIP,
+	api := append([]string{address, serviceIP, networkIP,
 		"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}, local...)
 	for _, leaf := range []struct {
 		file string

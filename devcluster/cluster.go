@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -49,6 +50,12 @@ type Options struct {
 	// Port is the API server's port; a free one if zero.
 	Port int
 
+	// Network puts the cluster into a network namespace of its own, so that StartNode can
+	// give it nodes. It needs what NodeSupported looks for, root above all. From outside,
+	// the API server and etcd are reached as ever, through relays in this process; see
+	// [Cluster.Listen] for the other way round. Such a cluster cannot be detached.
+	Network bool
+
 	// Log receives a line at each step. It may be nil.
 	Log io.Writer
 
@@ -91,6 +98,8 @@ type Cluster struct {
 	stopping chan struct{} // closed when Stop begins
 	stopped  bool
 	client   *http.Client
+	network  *netns // of the components; nil for this process's
+	relays   []net.Listener
 }
 
 func newCluster(dir string, j journal) *Cluster {
@@ -139,6 +148,11 @@ func Open(dir string) (*Cluster, error) {
 				dir, ErrNotRunning, id.Component, id.PID, indentedTail(c.Logs(id.Component, 5)))
 		}
 		c.procs = append(c.procs, p)
+		if j.Network && id.Component == APIServer {
+			if c.network, err = namespaceOf(id.PID); err != nil {
+				return nil, fmt.Errorf("devcluster: open %s: its network: %w", dir, err)
+			}
+		}
 	}
 	return c, nil
 }

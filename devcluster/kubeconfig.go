@@ -21,7 +21,7 @@ func (c *Cluster) KubeconfigFor(user string, groups ...string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(filepath.Dir(c.Kubeconfig), fileName(user, groups)+".kubeconfig")
-	if err := c.writeKubeconfig(path, user, pair); err != nil {
+	if err := c.writeKubeconfig(path, c.RESTHost, user, pair); err != nil {
 		return "", fmt.Errorf("devcluster: kubeconfig for %q: %w", user, err)
 	}
 	return path, nil
@@ -65,7 +65,7 @@ func fileName(user string, groups []string) string {
 }
 
 // writeKubeconfig writes a kubeconfig that holds the CA, certificate and key itself.
-func (c *Cluster) writeKubeconfig(path, user string, pair *keyPair) error {
+func (c *Cluster) writeKubeconfig(path, server, user string, pair *keyPair) error {
 	ca, err := os.ReadFile(filepath.Join(c.PKI, "ca.crt"))
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ users:
   user:
     client-certificate-data: %[4]s
     client-key-data: %[5]s
-`, quoted, c.RESTHost, b64(ca), b64(pair.certPEM()), b64(key)))
+`, quoted, server, b64(ca), b64(pair.certPEM()), b64(key)))
 }
 
 // pool returns the certificate of one of the cluster's CAs.

@@ -5,13 +5,16 @@ package devcluster
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
 
 // childVariable makes the test program a process that starts a cluster, so that tests
-// can end that process as they like: "attached" waits for its end, "detached" exits.
+// can end that process as they like: "attached" waits for its end, "node" does too and has
+// a node with a static pod, "detached" exits.
 const childVariable = "BAILEY_DEVCLUSTER_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -24,7 +27,7 @@ func TestMain(m *testing.M) {
 // child starts a cluster, in the folder that is its only argument or in a temporary
 // one, and prints the folder.
 func child(mode string) int {
-	o := Options{Log: os.Stderr, Detach: mode == "detached"}
+	o := Options{Log: os.Stderr, Detach: mode == "detached", Network: mode == "node"}
 	if len(os.Args) > 1 {
 		o.State = os.Args[1]
 	}
@@ -33,11 +36,41 @@ func child(mode string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if mode == "node" {
+		if err := childNode(c); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	fmt.Println(c.Dir)
-	if mode == "attached" {
+	if mode != "detached" {
 		time.Sleep(time.Minute) // the test kills it long before
 	}
 	return 0
+}
+
+// childNode gives the cluster a node with a pod that runs.
+func childNode(c *Cluster) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	n, err := c.StartNode(ctx, NodeOptions{Log: os.Stderr})
+	if err != nil {
+		return err
+	}
+	pod := object{"apiVersion": "v1", "kind": "Pod", "metadata": object{"name": "static", "namespace": "default"}, "spec": object{
+		"containers": []object{{"name": "c", "image": pauseImage, "imagePullPolicy": "Never"}},
+	}}
+	if err := writeJSON(filepath.Join(n.Root, "etc/kubernetes/manifests/static.json"), pod); err != nil {
+		return err
+	}
+	return c.await(ctx, "the static pod runs", func(ctx context.Context) error {
+		var got struct{ Status struct{ Phase string } }
+		err := c.Do(ctx, http.MethodGet, "/api/v1/namespaces/default/pods/static-"+n.Name, nil, &got)
+		if err == nil && got.Status.Phase != "Running" {
+			err = fmt.Errorf("it is %s", got.Status.Phase)
+		}
+		return err
+	})
 }
 
 // needBinary returns the control plane program, and skips the test with -short.

@@ -123,7 +123,7 @@ func TestConfig(t *testing.T) {
 // A recycled process id has another start time: its process is not ours.
 func TestRecycledPID(t *testing.T) {
 	cmd := exec.Command("sleep", "60")
-	p, err := startProcess("sleep", cmd, false)
+	p, err := startProcess("sleep", cmd, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestLeftover(t *testing.T) {
 	}
 	defer out.Close()
 	cmd.Stdout = out
-	p, err := startProcess("stubborn", cmd, false)
+	p, err := startProcess("stubborn", cmd, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

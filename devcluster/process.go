@@ -25,9 +25,10 @@ type process struct {
 	cmd  *exec.Cmd
 }
 
-// startProcess starts cmd, which dies with this process unless detach is set.
-func startProcess(component string, cmd *exec.Cmd, detach bool) (*process, error) {
-	if err := startChild(cmd, detach); err != nil {
+// startProcess starts cmd, in the network namespace unless nil. It dies with this process
+// unless detach is set.
+func startProcess(component string, cmd *exec.Cmd, detach bool, network *netns) (*process, error) {
+	if err := startChild(cmd, detach, network); err != nil {
 		return nil, err
 	}
 	p := &process{identity: identity{Component: component, PID: cmd.Process.Pid}, done: make(chan struct{}), cmd: cmd}

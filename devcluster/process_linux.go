@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 const supported = true
@@ -40,14 +42,43 @@ func onStarterThread(f func()) {
 }
 
 // startChild starts cmd in a session of its own, so that a terminal's Ctrl-C does
-// not reach it before an orderly stop does.
-func startChild(cmd *exec.Cmd, detach bool) (err error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+// not reach it before an orderly stop does, and in the network namespace, unless nil.
+func startChild(cmd *exec.Cmd, detach bool, network *netns) (err error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setsid = true
 	if !detach {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
-	onStarterThread(func() { err = cmd.Start() })
+	onStarterThread(func() {
+		if network == nil {
+			err = cmd.Start()
+			return
+		}
+		var home *netns
+		if home, err = namespaceOf(os.Getpid()); err != nil {
+			return
+		}
+		defer home.Close()
+		if err = unix.Setns(int(network.Fd()), unix.CLONE_NEWNET); err != nil {
+			return
+		}
+		err = cmd.Start()
+		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+			// The thread cannot be given up: with it would end every child.
+			panic(fmt.Sprintf("devcluster: return from a network namespace: %v", back))
+		}
+	})
 	return err
+}
+
+// isolate makes cmd the first process of mount, PID, network, UTS and IPC namespaces of
+// its own. When it ends, or its parent does, the kernel ends every process in them.
+func isolate(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+	}
 }
 
 // startTime returns when a process started, in clock ticks since boot, and whether

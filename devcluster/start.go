@@ -47,6 +47,14 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if net.ParseIP(o.Address) == nil {
 		return nil, fmt.Errorf("devcluster: Address %q is not an IP address", o.Address)
 	}
+	if o.Network {
+		if err := NodeSupported(); err != nil {
+			return nil, err
+		}
+		if o.Detach || o.Address != "127.0.0.1" {
+			return nil, errors.New("devcluster: a cluster with a network of its own is reached through the process that started it, on 127.0.0.1: it can neither be detached nor have another address")
+		}
+	}
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
 	}
@@ -111,6 +119,11 @@ func (c *Cluster) start(ctx context.Context, o Options, before string) error {
 	if err := writeConfig(filepath.Join(c.Dir, "config"), o); err != nil {
 		return fmt.Errorf("devcluster: configuration: %w", err)
 	}
+	if o.Network {
+		if err := c.makeNetwork(ctx); err != nil {
+			return fmt.Errorf("devcluster: %w", err)
+		}
+	}
 	for attempt := 1; ; attempt++ {
 		err := c.launch(ctx, o, before, say)
 		if err == nil {
@@ -140,7 +153,15 @@ func (c *Cluster) start(ctx context.Context, o Options, before string) error {
 func (c *Cluster) launch(ctx context.Context, o Options, before string, say func(string, ...any)) error {
 	begin := time.Now()
 	step := func(done string) { say("%s (%.1f s)", done, time.Since(begin).Seconds()) }
-	ports, err := freePorts(o, before)
+	ports, held, err := freePorts(o, before)
+	for i, l := range held {
+		if err == nil && o.Network && i < 2 { // the API server's and etcd's
+			c.relays = append(c.relays, l)
+			go c.network.relay(l, l.Addr().String())
+			continue
+		}
+		_ = l.Close()
+	}
 	if err != nil {
 		return err
 	}
@@ -157,7 +178,7 @@ func (c *Cluster) launch(ctx context.Context, o Options, before string, say func
 	} {
 		pair, err := readPair(c.PKI, file)
 		if err == nil {
-			err = c.writeKubeconfig(c.kubeconfig(file), user, pair)
+			err = c.writeKubeconfig(c.kubeconfig(file), c.RESTHost, user, pair)
 		}
 		if err != nil {
 			return fmt.Errorf("devcluster: kubeconfig: %w", err)
@@ -220,7 +241,7 @@ func (c *Cluster) run(component string, detach bool, args []string) error {
 	cmd.Dir = c.Dir
 	cmd.Env = append(environment(c.Dir), idVariable+"="+c.journal.ID)
 	cmd.Stdout, cmd.Stderr = log, log
-	p, err := startProcess(component, cmd, detach)
+	p, err := startProcess(component, cmd, detach, c.network)
 	if err != nil {
 		return fmt.Errorf("devcluster: start %s: %w\nhint: is that the right program for this machine? Name another by $%s or let it be built anew", component, err, BinaryVariable)
 	}
@@ -256,6 +277,10 @@ func (c *Cluster) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.procs, c.journal.Processes, c.client = nil, nil, nil
+	for _, l := range c.relays {
+		_ = l.Close()
+	}
+	c.relays = nil
 }
 
 // await polls until the condition gives nil, a component has ended, or the context has.
@@ -380,15 +405,9 @@ func (c *Cluster) kubeconfig(name string) string {
 type ports struct{ api, etcd, controllerManager, scheduler string }
 
 // freePorts finds ports that nobody listens on. before is the API server's address
-// in an earlier run, whose port is taken again if it is free.
-func freePorts(o Options, before string) (ports, error) {
-	var p ports
-	var held []net.Listener
-	defer func() {
-		for _, l := range held {
-			_ = l.Close()
-		}
-	}()
+// in an earlier run, whose port is taken again if it is free. The listeners that hold
+// the ports are returned even with an error, the API server's and etcd's first.
+func freePorts(o Options, before string) (p ports, held []net.Listener, err error) {
 	hold := func(host, port string) (string, error) {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 		if err != nil {
@@ -398,10 +417,9 @@ func freePorts(o Options, before string) (ports, error) {
 		_, port, err = net.SplitHostPort(l.Addr().String())
 		return port, err
 	}
-	var err error
 	if o.Port != 0 {
 		if p.api, err = hold(o.Address, strconv.Itoa(o.Port)); err != nil {
-			return p, fmt.Errorf("devcluster: the API server's port: %w\nhint: choose another, or 0 for any free one", err)
+			return p, held, fmt.Errorf("devcluster: the API server's port: %w\nhint: choose another, or 0 for any free one", err)
 		}
 	} else if u, err := url.Parse(before); err == nil && u.Port() != "" {
 		p.api, _ = hold(o.Address, u.Port())
@@ -414,8 +432,8 @@ func freePorts(o Options, before string) (ports, error) {
 			continue
 		}
 		if *port.to, err = hold(port.host, "0"); err != nil {
-			return p, fmt.Errorf("devcluster: a free port: %w", err)
+			return p, held, fmt.Errorf("devcluster: a free port: %w", err)
 		}
 	}
-	return p, nil
+	return p, held, nil
 }

@@ -40,6 +40,9 @@ type journal struct {
 	RESTHost  string     `json:"restHost"`
 	Etcd      string     `json:"etcd"`
 	Processes []identity `json:"processes"` // in the order of their start
+
+	Network bool         `json:"network,omitempty"` // it is in a network namespace of its own
+	Nodes   []nodeRecord `json:"nodes,omitempty"`
 }
 
 func readJournal(dir string) (journal, error) {
@@ -110,9 +113,22 @@ func (j *journal) ownerAlive() bool {
 	return sameBoot(j.Machine, machine()) && (&process{identity: j.Owner}).alive()
 }
 
-// order is the order in which components start; they stop in reverse.
+// order is the order in which components start; they stop in reverse. What is none of
+// them is a node or belongs to one.
 func order(component string) int {
-	return slices.Index([]string{Etcd, APIServer, ControllerManager, Scheduler}, component)
+	components := []string{Etcd, APIServer, ControllerManager, Scheduler}
+	if i := slices.Index(components, component); i >= 0 {
+		return i
+	}
+	return len(components)
+}
+
+// removeNodes removes what ended nodes leave: their cgroups and root folders.
+func (j *journal) removeNodes(dir string) error {
+	if !j.Network {
+		return nil
+	}
+	return errors.Join(removeCgroups(cgroupOf(j.ID)), removeTree(filepath.Join(dir, "nodes")))
 }
 
 // claim makes dir the state folder of a cluster that this process starts, ends what
@@ -142,6 +158,9 @@ func claim(ctx context.Context, dir string, o Options) (now, before journal, err
 		if err := end(ctx, live); err != nil {
 			return now, before, err
 		}
+		if err := before.removeNodes(dir); err != nil {
+			return now, before, err
+		}
 	}
 	owner, err := self()
 	if err != nil {
@@ -154,6 +173,7 @@ func claim(ctx context.Context, dir string, o Options) (now, before journal, err
 		Detached:  o.Detach,
 		Temporary: o.State == "" && !o.Keep,
 		Binary:    o.Binary,
+		Network:   o.Network,
 	}
 	return now, before, now.write(dir)
 }
@@ -180,7 +200,7 @@ func sweep(ctx context.Context, parent string) {
 			if len(live) > 0 && !(j.Detached && j.Ready) && end(ctx, live) == nil {
 				live = nil
 			}
-			if len(live) == 0 {
+			if len(live) == 0 && j.removeNodes(dir) == nil {
 				_ = os.RemoveAll(dir)
 			}
 		}

@@ -31,6 +31,12 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		return fmt.Errorf("devcluster: stop: %w", err)
 	}
 	c.stopped = true
+	for _, l := range c.relays {
+		_ = l.Close()
+	}
+	if c.network != nil {
+		_ = c.network.Close()
+	}
 	return finish(c.Dir, c.journal)
 }
 
@@ -60,6 +66,9 @@ func Stop(ctx context.Context, dir string) error {
 
 // finish leaves the folder as one in which nothing runs, or removes it.
 func finish(dir string, j journal) error {
+	if err := j.removeNodes(dir); err != nil {
+		return fmt.Errorf("devcluster: stop: %w", err)
+	}
 	if j.Temporary {
 		// A file that appears meanwhile makes it fail once.
 		err := os.RemoveAll(dir)
@@ -72,7 +81,7 @@ func finish(dir string, j journal) error {
 		}
 		return fmt.Errorf("devcluster: stop: %w", err)
 	}
-	j.Ready, j.Processes = false, nil
+	j.Ready, j.Processes, j.Nodes = false, nil, nil
 	if err := j.write(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("devcluster: stop: journal: %w", err)
 	}

@@ -8,6 +8,9 @@
 //		cluster := devclustertest.Shared(t)
 //		namespace := devclustertest.Namespace(t, nil)
 //		...
+//
+// A test that needs pods that run takes [SharedNode]: a second cluster, with a node, in a
+// network of its own. It skips where no node can be started, and says what is missing.
 package devclustertest
 
 import (
@@ -59,14 +62,20 @@ func Run(m *testing.M) int {
 	code := m.Run()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	if !shared.own {
-		return code
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
-	if err := shared.cluster.Stop(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return max(code, 1)
+	var stop []*devcluster.Cluster
+	if shared.own {
+		stop = append(stop, shared.cluster)
+	}
+	if withNode.cluster != nil {
+		stop = append(stop, withNode.cluster)
+	}
+	for _, cluster := range stop {
+		if err := cluster.Stop(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
 	}
 	return code
 }
@@ -92,6 +101,8 @@ func Shared(t testing.TB) *devcluster.Cluster {
 	return shared.cluster
 }
 
+var errNotHooked = errors.New("nobody would stop it\nhint: func TestMain(m *testing.M) { devclustertest.Main(m) }")
+
 func get() (*devcluster.Cluster, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
@@ -106,17 +117,22 @@ func get() (*devcluster.Cluster, error) {
 		return nil, fmt.Errorf("$%s is set without $%s\nhint: with-cluster sets both; tests run on no other cluster", KubeconfigVariable, StateVariable)
 	}
 	if !shared.hooked {
-		return nil, errors.New("nobody would stop it\nhint: func TestMain(m *testing.M) { devclustertest.Main(m) }")
+		return nil, errNotHooked
 	}
 	return devcluster.Start(ctx, devcluster.Options{})
 }
 
-// Namespace makes a namespace with these labels (which may be nil), waits until it has
-// its default ServiceAccount, and returns its name, which begins with that of the test.
-// It is deleted when the test ends, without waiting until it has gone.
+// Namespace does what NamespaceIn does in the cluster of Shared.
 func Namespace(t testing.TB, labels map[string]string) string {
 	t.Helper()
-	cluster := Shared(t)
+	return NamespaceIn(t, Shared(t), labels)
+}
+
+// NamespaceIn makes a namespace with these labels (which may be nil), waits until it has
+// its default ServiceAccount, and returns its name, which begins with that of the test.
+// It is deleted when the test ends, without waiting until it has gone.
+func NamespaceIn(t testing.TB, cluster *devcluster.Cluster, labels map[string]string) string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), callLimit)
 	defer cancel()
 	name := namespaceName(t.Name())
