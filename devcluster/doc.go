@@ -22,12 +22,20 @@
 // start and its journal entry. A later Start removes temporary folders whose
 // processes and owner are gone.
 //
+// # Nodes
+//
+// With [Options.Network], as root and with a few Debian packages, [Cluster.StartNode] adds
+// real nodes, whose pods run. [NodeSupported] says what is missing for that. The cluster
+// is then in a network namespace of its own, and a node in namespaces of its own: nothing
+// of them is on the machine's network or in its mount table, and they end with the process
+// that started them.
+//
 // # What it is not
 //
 // The cluster is for development and tests: one etcd member, no backup, its CA
 // keys beside it on disk (mode 0600, in a folder of mode 0700). It listens on
 // loopback unless [Options.Address] says otherwise.
 //
-// The package imports only the standard library. It works on Linux; elsewhere it
+// The package imports the standard library and golang.org/x/sys. It works on Linux; elsewhere it
 // compiles, and Start returns an error.
 package devcluster
