@@ -42,7 +42,7 @@ func run(args []string) error {
 			_ = conn.Close()
 		}
 	case "dial":
-		conn, err := net.DialTimeout("tcp", args[1], 2*time.Second)
+		conn, err := net.DialTimeout("tcp", args[1], time.Second)
 		if err != nil {
 			return err
 		}
