@@ -250,3 +250,11 @@ func TestPodSecurityRemembered(t *testing.T) {
 		}
 	}
 }
+
+func detectAll() []string {
+	var all []string
+	for _, d := range detect.All() {
+		all = append(all, d.Name)
+	}
+	return all
+}

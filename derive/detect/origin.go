@@ -10,7 +10,10 @@ import (
 // version, the keys of its tokens, and kubeadm's note for new nodes.
 const published = `path.matches("^/(healthz|livez|readyz)(/.*)?$") || path in ["/", "/version", "/version/", "/.well-known/openid-configuration", "/openid/v1/jwks", "/api/v1/namespaces/kube-public/configmaps/cluster-info"]`
 
-const askingAboutOneself = `resource in ["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"]`
+// harmless is what kubectl auth can-i asks as somebody else: the question
+// itself, and before it which resources there are.
+const harmless = `resource in ["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"]
+  || resource == "" && verb == "get" && path.matches("^/(api|apis|openapi|version)(/.*)?$")`
 
 const powerful = `impersonatedGroups.exists(g, g in ["system:masters", "kubeadm:cluster-admins"])
   || impersonated.startsWith("system:") && impersonated != "system:anonymous" && (!impersonated.startsWith("system:serviceaccount:") || impersonated.startsWith("system:serviceaccount:kube-system:"))`
@@ -62,7 +65,7 @@ Quiet: asking what one may do (kubectl auth can-i --as).`,
 		Unseen:    "A powerful user with an ordinary name: that is impersonation.",
 		Technique: "T1078", Severity: bailey.SeverityHigh,
 		Level: LevelMetadata,
-		Expr:  `impersonated != "" && !(` + askingAboutOneself + `) && (` + powerful + `)`,
+		Expr:  `impersonated != "" && !(` + harmless + `) && (` + powerful + `)`,
 		Bad: []string{
 			`{"verb":"list","user":{"username":"jane"},"impersonatedUser":{"username":"joe","groups":["system:masters","system:authenticated"]},"requestURI":"/api/v1/pods","objectRef":{"resource":"pods"}}`,
 			`{"verb":"list","user":{"username":"jane"},"impersonatedUser":{"username":"system:serviceaccount:kube-system:namespace-controller"},"requestURI":"/api/v1/pods","objectRef":{"resource":"pods"}}`,
@@ -70,6 +73,7 @@ Quiet: asking what one may do (kubectl auth can-i --as).`,
 		},
 		Good: []string{
 			`{"verb":"create","user":{"username":"jane"},"impersonatedUser":{"username":"system:node:n1"},"requestURI":"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews","objectRef":{"resource":"selfsubjectaccessreviews","apiGroup":"authorization.k8s.io"}}`,
+			`{"verb":"get","user":{"username":"jane"},"impersonatedUser":{"username":"system:node:n1"},"requestURI":"/apis/apps/v1?timeout=32s"}`,
 			`{"verb":"list","user":{"username":"jane"},"impersonatedUser":{"username":"system:serviceaccount:shop:web"},"requestURI":"/api/v1/pods","objectRef":{"resource":"pods"}}`,
 			`{"verb":"list","user":{"username":"jane"},"impersonatedUser":{"username":"system:anonymous"},"requestURI":"/api/v1/pods","objectRef":{"resource":"pods"}}`,
 			`{"verb":"list","user":{"username":"system:kube-scheduler"},"requestURI":"/api/v1/pods","objectRef":{"resource":"pods"}}`,
@@ -84,7 +88,7 @@ Quiet: asking what one may do.`,
 		Technique: "T1078", Severity: bailey.SeverityLow,
 		Level: LevelMetadata,
 		Expr: `(impersonated != "" && !(` + powerful + `) || impersonated == "" && code == 403 && message.contains("cannot impersonate"))
-  && !(` + askingAboutOneself + `)`,
+  && !(` + harmless + `)`,
 		Bad: []string{
 			`{"verb":"list","user":{"username":"jane"},"impersonatedUser":{"username":"joe"},"requestURI":"/api/v1/pods","objectRef":{"resource":"pods"}}`,
 			`{"verb":"list","user":{"username":"jane"},"responseStatus":{"code":403,"message":"users \"admin\" is forbidden: User \"jane\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope"},"requestURI":"/api/v1/pods","objectRef":{"resource":"pods"}}`,
