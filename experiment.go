@@ -1,16 +1,41 @@
 package bailey
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Danger is what an experiment does beyond asking.
 type Danger string
 
 const (
-	DangerNone       Danger = "none"       // reads and SubjectAccessReviews
+	DangerNone       Danger = "none"       // reads, connections and SubjectAccessReviews
 	DangerDryRun     Danger = "dry-run"    // server-side dry-run: only audit records stay
-	DangerIsolated   Danger = "isolated"   // own namespaces and objects
+	DangerIsolated   Danger = "isolated"   // own namespaces and objects, removed afterwards
 	DangerDisruptive Danger = "disruptive" // needs a flag, a window and an opt-in
 )
+
+// Dangers lists the classes from the mildest to the worst.
+var Dangers = []Danger{DangerNone, DangerDryRun, DangerIsolated, DangerDisruptive}
+
+// Tries is how often each path of an experiment is tried before its evidence
+// proves anything. 16 tries catch a control that fails one time in four 99
+// times in 100; isolated tries cost pods and namespaces, so 5 must do.
+func (d Danger) Tries() int {
+	if d == DangerNone || d == DangerDryRun {
+		return 16
+	}
+	return 5
+}
+
+// FailureBound is the failure rate that a control may still have after it held
+// in all of n tries, at 95 % confidence: 1 - 0.05^(1/n). It is 1 for n = 0.
+func FailureBound(n int) float64 {
+	if n <= 0 {
+		return 1
+	}
+	return 1 - math.Pow(0.05, 1/float64(n))
+}
 
 // Experiment is a hypothesis about the running system and the plan that tests it.
 type Experiment struct {
@@ -22,59 +47,49 @@ type Experiment struct {
 	Danger     Danger
 	// Technique is the ATT&CK technique that an attacker would use ("T1610").
 	Technique string
-	Scope     ScopeKind
-	Needs     []Kind
+	// Detections names the detections of derive/detect that should notice the
+	// try; empty where nobody needs to notice a refused request.
+	Detections []string
+	Scope      ScopeKind
+	// Needs lists the kinds that Plan reads.
+	Needs []Kind
 	// Window is how long its evidence counts.
 	Window time.Duration
+	// Places lists what must be there before it can run at all.
+	Places []Place
 	// Plan gives the probes for one scope; none if the scope has nothing to try.
 	Plan func(v *View, scope Ref) []Probe
 }
 
+// Place is a part of the platform that an experiment acts from or upon, and
+// that not every run has.
+type Place string
+
+const (
+	// PlaceNode: a node that runs probe pods, from the probe image.
+	PlaceNode Place = "node"
+	// PlaceEtcd: etcd itself with a client certificate, or a snapshot of it.
+	PlaceEtcd Place = "etcd"
+)
+
 // Probe is one try and its allowed twin. The two differ only in what is
 // forbidden: the twin must succeed, or the refusal of the try shows nothing.
 type Probe struct {
-	// Name says what is tried: "privileged container, create".
-	Name string
+	// Name says what is tried: "privileged container, ephemeral container".
+	Name string `json:"name"`
 	// Path is the way in that is tried; held/tried is counted per path.
-	Path  string
-	Scope Scope
-	Try   Step
-	Twin  Step
-}
-
-// Step is one request to the API server.
-type Step struct {
-	// Verb is create or update, always with dryRun=All at DangerDryRun.
-	Verb string
-	// Resource is the plural name, with the API version it is asked at.
-	APIVersion, Resource string
-	Namespace            string
-	Object               map[string]any
-	// Refuser is who must refuse the try; empty for a twin, which must succeed.
-	Refuser Refuser
-}
-
-// Refuser is the part of the platform that turns a request down.
-type Refuser string
-
-const (
-	RefuserPodSecurity   Refuser = "PodSecurity"
-	RefuserAuthorization Refuser = "authorization"
-	RefuserPolicy        Refuser = "ValidatingAdmissionPolicy"
-	RefuserWebhook       Refuser = "webhook"
-	RefuserQuota         Refuser = "ResourceQuota"
-)
-
-// Evidence is what the runs of one experiment showed for one scope.
-type Evidence struct {
-	Control    string    `json:"control"`
-	Experiment string    `json:"experiment"`
-	Scope      Scope     `json:"scope"`
-	At         time.Time `json:"at"`
-	// Held, Broken and Inconclusive add up to Tried.
-	Held         int      `json:"held"`
-	Broken       int      `json:"broken"`
-	Inconclusive int      `json:"inconclusive"`
-	Tried        int      `json:"tried"`
-	Why          []string `json:"why,omitempty"`
+	Path  string `json:"path"`
+	Scope Scope  `json:"scope"`
+	// Given, if set, is what the platform claims: a step whose refusal makes the
+	// probe worth trying. Where it is accepted nobody claims the control, and the
+	// probe is left out. It is asked once, before the tries.
+	Given *Step `json:"given,omitempty"`
+	// Setup is done once before the tries; if a step of it fails the probe is
+	// inconclusive. What it makes is removed after the tries.
+	Setup []Step `json:"setup,omitempty"`
+	Twin  Step   `json:"twin"`
+	Try   Step   `json:"try"`
+	// Undo puts back what removing the made objects does not. It is done after
+	// the tries in every case, the failed and the interrupted included.
+	Undo []Step `json:"undo,omitempty"`
 }

@@ -50,6 +50,8 @@ type Verdict struct {
 	// WaivedUntil is set when every finding is waived: the earliest expiry.
 	WaivedUntil time.Time
 	Coverage    Coverage
+	// Proof is what experiments showed for the scope; nil where there is no evidence.
+	Proof *Proof
 	// Next says what would change the verdict, with the command.
 	Next string
 }

@@ -25,6 +25,7 @@ type standing struct {
 	rung    bailey.Rung
 	// broken tells that an experiment was, here or below.
 	broken bool
+	proof  *bailey.Proof
 }
 
 // missingLimit bounds how many missing facts a verdict names; all are counted.
@@ -55,11 +56,12 @@ func newLadder(p *plan, s *bailey.Snapshot, c *bailey.Control, evidence []bailey
 	for _, e := range evidence {
 		if e.Control == c.ID {
 			l.evidence = append(l.evidence, e)
-			if e.Broken > 0 {
+			if e.Total().Broken > 0 {
 				l.at(e.Scope) // it counts even where the rules have nothing to judge
 			}
 		}
 	}
+	sortEvidence(l.evidence)
 	l.at(bailey.Scope{Kind: bailey.ScopeCluster})
 	return l
 }
@@ -160,7 +162,7 @@ func (l *ladder) close() []bailey.Verdict {
 
 func (l *ladder) verdict(st *standing) bailey.Verdict {
 	v := bailey.Verdict{Control: l.control.ID, Scope: st.scope, Rung: st.rung, Findings: st.findings,
-		Coverage: bailey.Coverage{Seen: st.seen, Needed: st.needed, Missing: st.missing}}
+		Coverage: bailey.Coverage{Seen: st.seen, Needed: st.needed, Missing: st.missing}, Proof: st.proof}
 	if st.findings > 0 && st.findings == st.waived && !st.broken {
 		v.WaivedUntil = st.waivedUntil
 	}
@@ -182,7 +184,9 @@ func (l *ladder) rung(st *standing) bailey.Rung {
 }
 
 func (l *ladder) ownRung(st *standing) bailey.Rung {
-	broken, proven := l.tried(st.scope)
+	var proven bool
+	st.proof, proven = l.proof(st.scope)
+	broken := st.proof != nil && len(st.proof.Broken) > 0
 	st.broken = st.broken || broken
 	switch {
 	case st.findings > 0 || broken:
@@ -195,27 +199,6 @@ func (l *ladder) ownRung(st *standing) bailey.Rung {
 		return bailey.RungGuarded
 	}
 	return bailey.RungSound
-}
-
-// tried says what the control's experiments showed for the scope or a larger
-// one: that one of them was broken, and whether all of them held, each with
-// nothing inconclusive, within its window.
-func (l *ladder) tried(s bailey.Scope) (broken, proven bool) {
-	held := map[string]bool{}
-	for _, e := range l.evidence {
-		experiment := l.experiment(e.Experiment)
-		if experiment == nil || !covers(e.Scope, s) {
-			continue
-		}
-		fresh := !e.At.After(l.snap.Meta.At) && l.snap.Meta.At.Sub(e.At) <= experiment.Window
-		broken = broken || fresh && e.Broken > 0
-		held[e.Experiment] = held[e.Experiment] || fresh && e.Held > 0 && e.Held == e.Tried
-	}
-	proven = !broken && len(l.control.Experiments) > 0
-	for _, x := range l.control.Experiments {
-		proven = proven && held[x.Name]
-	}
-	return broken, proven
 }
 
 func (l *ladder) experiment(name string) *bailey.Experiment {

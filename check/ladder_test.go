@@ -79,23 +79,45 @@ func TestEvidence(t *testing.T) {
 	control := &bailey.Control{ID: "test/tried", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{badPod}, Experiments: []*bailey.Experiment{x}}
 	evidence := func(at time.Time, held, broken, inconclusive int) bailey.Evidence {
 		return bailey.Evidence{Control: "test/tried", Experiment: "try", Scope: inNamespace("a"), At: at,
-			Held: held, Broken: broken, Inconclusive: inconclusive, Tried: held + broken + inconclusive}
+			Paths: []bailey.Tally{{Path: "create", Held: held, Broken: broken, Inconclusive: inconclusive, Tried: held + broken + inconclusive}}}
 	}
+	under := func(conditions string, e bailey.Evidence) bailey.Evidence {
+		e.Conditions = conditions
+		return e
+	}
+	interrupted := func(e bailey.Evidence) bailey.Evidence {
+		e.Interrupted = true
+		return e
+	}
+	withPath := func(path string, held int, e bailey.Evidence) bailey.Evidence {
+		e.Paths = append(e.Paths, bailey.Tally{Path: path, Held: held, Tried: held})
+		return e
+	}
+	earlier := now.Add(-2 * time.Hour)
 	hour, week := now.Add(-time.Hour), now.Add(-7*24*time.Hour)
 	for name, c := range map[string]struct {
 		bad      bool
 		evidence []bailey.Evidence
 		want     bailey.Rung
 	}{
-		"held":                              {false, []bailey.Evidence{evidence(hour, 16, 0, 0)}, bailey.RungProven},
-		"no evidence":                       {false, nil, bailey.RungSound},
-		"stale":                             {false, []bailey.Evidence{evidence(week, 16, 0, 0)}, bailey.RungSound},
-		"from the future":                   {false, []bailey.Evidence{evidence(now.Add(time.Hour), 16, 0, 0)}, bailey.RungSound},
-		"one try inconclusive":              {false, []bailey.Evidence{evidence(hour, 15, 0, 1)}, bailey.RungSound},
-		"nothing tried":                     {false, []bailey.Evidence{evidence(hour, 0, 0, 0)}, bailey.RungSound},
-		"broken outweighs clean rules":      {false, []bailey.Evidence{evidence(hour, 15, 1, 0)}, bailey.RungGap},
-		"broken outweighs what held before": {false, []bailey.Evidence{evidence(hour, 16, 0, 0), evidence(hour, 0, 1, 0)}, bailey.RungGap},
-		"held on what is not sound":         {true, []bailey.Evidence{evidence(hour, 16, 0, 0)}, bailey.RungGap},
+		"held":                                   {false, []bailey.Evidence{evidence(hour, 16, 0, 0)}, bailey.RungProven},
+		"no evidence":                            {false, nil, bailey.RungSound},
+		"stale":                                  {false, []bailey.Evidence{evidence(week, 16, 0, 0)}, bailey.RungSound},
+		"from the future":                        {false, []bailey.Evidence{evidence(now.Add(time.Hour), 16, 0, 0)}, bailey.RungSound},
+		"one try inconclusive":                   {false, []bailey.Evidence{evidence(hour, 15, 0, 1)}, bailey.RungSound},
+		"nothing tried":                          {false, []bailey.Evidence{evidence(hour, 0, 0, 0)}, bailey.RungSound},
+		"broken outweighs clean rules":           {false, []bailey.Evidence{evidence(hour, 15, 1, 0)}, bailey.RungGap},
+		"broken outweighs what held before":      {false, []bailey.Evidence{evidence(hour, 16, 0, 0), evidence(hour, 0, 1, 0)}, bailey.RungGap},
+		"broken outweighs a few that held since": {false, []bailey.Evidence{evidence(hour, 15, 0, 0), evidence(earlier, 0, 1, 0)}, bailey.RungGap},
+		"put right, it is proven":                {false, []bailey.Evidence{evidence(hour, 16, 0, 0), evidence(earlier, 0, 1, 0)}, bailey.RungProven},
+		"tries add up":                           {false, []bailey.Evidence{evidence(hour, 8, 0, 0), evidence(earlier, 8, 0, 0)}, bailey.RungProven},
+		"tries before a change do not":           {false, []bailey.Evidence{under("b", evidence(hour, 8, 0, 0)), under("a", evidence(earlier, 8, 0, 0))}, bailey.RungSound},
+		"one path was tried too little":          {false, []bailey.Evidence{withPath("update", 15, evidence(hour, 16, 0, 0))}, bailey.RungSound},
+		"every path was tried":                   {false, []bailey.Evidence{withPath("update", 16, evidence(hour, 16, 0, 0))}, bailey.RungProven},
+		"inconclusive since":                     {false, []bailey.Evidence{evidence(hour, 0, 0, 16), evidence(earlier, 16, 0, 0)}, bailey.RungProven},
+		"interrupted":                            {false, []bailey.Evidence{interrupted(evidence(hour, 16, 0, 0))}, bailey.RungSound},
+		"interrupted after it was broken":        {false, []bailey.Evidence{interrupted(evidence(hour, 3, 1, 0))}, bailey.RungGap},
+		"held on what is not sound":              {true, []bailey.Evidence{evidence(hour, 16, 0, 0)}, bailey.RungGap},
 	} {
 		r := judge(t, snapshot(nil, podFact("a", "web", c.bad)), []*bailey.Control{control}, check.Options{Evidence: c.evidence})
 		for _, scope := range []bailey.Scope{inNamespace("a"), workloadScope(bailey.Ref{Kind: bailey.KindPod, Namespace: "a", Name: "web"})} {

@@ -14,6 +14,9 @@ func (l *ladder) next(st *standing) string {
 	case bailey.RungGap:
 		switch {
 		case st.broken:
+			if st.proof != nil && len(st.proof.Broken) > 0 {
+				return "an experiment was broken (" + st.proof.Broken[0] + "): put it right, then `bailey prove " + id + "`"
+			}
 			return "an experiment was broken: `bailey explain " + id + "` says what it tries"
 		case st.findings > 0 && st.findings == st.waived:
 			return fmt.Sprintf("waived until %s: fix the cause before then", st.waivedUntil.Format(time.DateOnly))
@@ -35,7 +38,7 @@ func (l *ladder) next(st *standing) string {
 		return "nothing of what it judges was seen: `bailey explain " + id + "` says what it reads"
 	case bailey.RungSound, bailey.RungGuarded:
 		if len(l.control.Experiments) > 0 {
-			return "prove it: `bailey prove " + id + "`"
+			return "prove it: `bailey prove " + id + l.danger() + "`"
 		}
 		if st.rung == bailey.RungSound && len(l.control.Guards) > 0 {
 			return "put a guard in place: `bailey explain " + id + "` shows it"
@@ -43,4 +46,14 @@ func (l *ladder) next(st *standing) string {
 		return "nothing: no experiment of this version proves it"
 	}
 	return "its proof must be renewed before its window ends"
+}
+
+// danger gives the flag that the control's experiments need, if any.
+func (l *ladder) danger() string {
+	for _, x := range l.control.Experiments {
+		if x.Danger == bailey.DangerIsolated {
+			return " --isolated"
+		}
+	}
+	return ""
 }

@@ -89,7 +89,7 @@ func TestUnlistedKindWithoutFacts(t *testing.T) {
 func TestBrokenExperimentOfAnotherScope(t *testing.T) {
 	x := &bailey.Experiment{Name: "try", Window: time.Hour}
 	control := &bailey.Control{ID: "test/tried", Scope: bailey.ScopeCluster, Rules: []*bailey.Rule{badPod}, Experiments: []*bailey.Experiment{x}}
-	broken := bailey.Evidence{Control: "test/tried", Experiment: "try", Scope: inNamespace("b"), At: now, Broken: 1, Tried: 1}
+	broken := bailey.Evidence{Control: "test/tried", Experiment: "try", Scope: inNamespace("b"), At: now, Paths: []bailey.Tally{{Path: "create", Broken: 1, Tried: 1}}}
 	r := judge(t, snapshot(nil, podFact("a", "web", false)), []*bailey.Control{control}, check.Options{Evidence: []bailey.Evidence{broken}})
 	for _, scope := range []bailey.Scope{inNamespace("b"), cluster} {
 		if v := verdict(t, r, "test/tried", scope); v.Rung != bailey.RungGap || !strings.Contains(v.Next, "an experiment was broken") {
@@ -103,7 +103,7 @@ func TestBrokenExperimentOfAnotherScope(t *testing.T) {
 func TestBrokenExperimentIsNotWaived(t *testing.T) {
 	x := &bailey.Experiment{Name: "try", Window: time.Hour}
 	control := &bailey.Control{ID: "test/tried", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{badPod}, Experiments: []*bailey.Experiment{x}}
-	broken := bailey.Evidence{Control: "test/tried", Experiment: "try", Scope: inNamespace("a"), At: now, Broken: 1, Tried: 1}
+	broken := bailey.Evidence{Control: "test/tried", Experiment: "try", Scope: inNamespace("a"), At: now, Paths: []bailey.Tally{{Path: "create", Broken: 1, Tried: 1}}}
 	waiver := bailey.Waiver{Rule: "test/tried", Reason: "r", Owner: "o", Expires: now.Add(time.Hour)}
 	r := judge(t, snapshot(nil, podFact("a", "web", true)), []*bailey.Control{control},
 		check.Options{Evidence: []bailey.Evidence{broken}, Waivers: []bailey.Waiver{waiver}})

@@ -66,7 +66,7 @@ of before 1.19 are ignored. Namespaces without the label have nothing to try.`,
 					Path:  "create pods/" + place.name,
 					Scope: bailey.Scope{Kind: bailey.ScopeNamespace, Object: scope},
 					Try:   createPod(try, bailey.RefuserPodSecurity),
-					Twin:  createPod(twin, ""),
+					Twin:  createPod(twin),
 				}
 				probes = append(probes, p)
 			}
@@ -91,13 +91,14 @@ func violates(only policy.CheckID, level api.Level, version bailey.Version, pod 
 }
 
 // createPod is the step that creates the pod.
-func createPod(pod *corev1.Pod, refuser bailey.Refuser) bailey.Step {
+func createPod(pod *corev1.Pod, refusers ...bailey.Refuser) bailey.Step {
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(pod)
 	if err != nil {
 		panic("a Pod does not convert to a map: " + err.Error()) // a type of the API always does
 	}
 	delete(object, "status")
-	return bailey.Step{Verb: "create", APIVersion: "v1", Resource: "pods", Namespace: pod.Namespace, Object: object, Refuser: refuser}
+	return bailey.Step{Refusers: refusers,
+		Request: &bailey.Request{Verb: "create", APIVersion: "v1", Resource: "pods", Namespace: pod.Namespace, Object: object}}
 }
 
 // probePod is a pod that every version of the standard admits at restricted,

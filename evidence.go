@@ -1,0 +1,71 @@
+package bailey
+
+import "time"
+
+// Evidence is what one run of one experiment showed for one scope. The signed
+// statement that it comes from holds the plan and every exchange beside it.
+type Evidence struct {
+	// ID is the SHA-256 of the signed payload, in hexadecimal digits.
+	ID         string    `json:"id,omitempty"`
+	Run        string    `json:"run,omitempty"`
+	Control    string    `json:"control"`
+	Experiment string    `json:"experiment"`
+	Danger     Danger    `json:"danger"`
+	Scope      Scope     `json:"scope"`
+	At         time.Time `json:"at"` // when it ended
+	// Conditions is a digest of the plan, the server's version and the guards.
+	// Tries of several runs add up while it stays the same.
+	Conditions string `json:"conditions,omitempty"`
+	// Paths has an entry per path that was tried.
+	Paths []Tally `json:"paths"`
+	// Interrupted tells that the run did not end by itself.
+	Interrupted bool `json:"interrupted,omitempty"`
+	// Signer is the id of the key that signed it.
+	Signer string `json:"signer,omitempty"`
+}
+
+// Tally counts the tries of one path.
+type Tally struct {
+	Path string `json:"path"`
+	// Held, Broken and Inconclusive add up to Tried.
+	Tried        int `json:"tried"`
+	Held         int `json:"held"`
+	Broken       int `json:"broken"`
+	Inconclusive int `json:"inconclusive"`
+	// Why names the first tries that did not hold, with their probe.
+	Why []string `json:"why,omitempty"`
+}
+
+// Add adds the tries of another tally of the same path.
+func (t *Tally) Add(o Tally) {
+	t.Tried += o.Tried
+	t.Held += o.Held
+	t.Broken += o.Broken
+	t.Inconclusive += o.Inconclusive
+	t.Why = append(t.Why, o.Why...)
+}
+
+// Total adds up the paths.
+func (e *Evidence) Total() Tally {
+	var total Tally
+	for _, t := range e.Paths {
+		total.Add(t)
+	}
+	return total
+}
+
+// Proof is what counts for a verdict of all evidence within its window.
+type Proof struct {
+	// Held and Tried add up the conclusive tries of the last unbroken stretch.
+	Held  int `json:"held"`
+	Tried int `json:"tried"`
+	// Least is the number of tries of the path that was tried least: it bounds the
+	// failure rate that may have stayed unseen (FailureBound).
+	Least int       `json:"least"`
+	At    time.Time `json:"at"` // of the newest evidence
+	// Experiments counts those that held, and those that the control has.
+	Experiments int `json:"experiments"`
+	Needed      int `json:"needed"`
+	// Broken names what was broken: "experiment: path: why".
+	Broken []string `json:"broken,omitempty"`
+}

@@ -1,0 +1,216 @@
+package bailey
+
+import "time"
+
+// Step is one action of a probe. Exactly one of Request, Review, Task, Forge,
+// Await and Etcd is set.
+//
+// Strings in a step may hold ${name}: what an earlier step of the probe bound,
+// or one of the runner's own: ${run} (the run's id), ${image} (the probe image),
+// ${apiserver} (host:port as seen from the prober), ${podapiserver} (as seen from
+// a pod) and ${apiserverca} (PEM). What is made for real has a name that begins
+// with ProbePrefix + "${run}", or lies in a namespace of such a name.
+type Step struct {
+	Request *Request `json:"request,omitempty"`
+	Review  *Review  `json:"review,omitempty"`
+	Task    *Task    `json:"task,omitempty"`
+	Forge   *Forge   `json:"forge,omitempty"`
+	Await   *Await   `json:"await,omitempty"`
+	Etcd    *Etcd    `json:"etcd,omitempty"`
+
+	// Bind names parts of what the step returned, by dotted path
+	// ("status.token", "items.0.metadata.name"), for later steps.
+	Bind map[string]string `json:"bind,omitempty"`
+	// Refusers are those who may refuse a try, the expected first. A step
+	// without refusers must succeed.
+	Refusers []Refuser `json:"refusers,omitempty"`
+	// Mended, for a request, is a dotted path that an accepted answer must hold for
+	// the platform to have put right what was tried: as good as a refusal.
+	Mended string `json:"mended,omitempty"`
+	// Within, if set, lets a try be accepted for a while: it is asked again until
+	// it is refused or the time is over (caches expire: 70 s for a token).
+	Within time.Duration `json:"within,omitempty"`
+}
+
+// ProbePrefix begins the name of every namespace, and of every object outside
+// of namespaces, that Bailey makes for an experiment.
+const ProbePrefix = "bailey-probe-"
+
+// Labels and annotation of what an experiment makes.
+const (
+	RunLabel   = "bailey.dev/run"   // the run's id
+	ProbeLabel = "bailey.dev/probe" // "true"
+	// OptInLabel on a namespace lets scheduled isolated and disruptive
+	// experiments act upon it: "allowed".
+	OptInLabel = "bailey.dev/experiments"
+)
+
+// Request is one request to the API server.
+type Request struct {
+	As Identity `json:"as,omitzero"`
+	// Verb is get, list, create, update, patch or delete.
+	Verb string `json:"verb"`
+	// Resource is the plural name, with the API version it is asked at ("v1",
+	// "apps/v1"). Path is given in their place for what is no resource ("/metrics").
+	APIVersion  string `json:"apiVersion,omitempty"`
+	Resource    string `json:"resource,omitempty"`
+	Subresource string `json:"subresource,omitempty"`
+	Namespace   string `json:"namespace,omitempty"`
+	Name        string `json:"name,omitempty"`
+	Path        string `json:"path,omitempty"`
+	// Object is the body, as maps, lists and scalars; of a patch, a JSON merge patch,
+	// or a strategic one where Strategic is set.
+	Object    map[string]any `json:"object,omitempty"`
+	Strategic bool           `json:"strategic,omitempty"`
+	// Real asks for more than a server-side dry-run. Reads are always real; they
+	// ask for metadata only (PartialObjectMetadata), so that a broken control
+	// hands out no content, unless Content is set.
+	Real    bool `json:"real,omitempty"`
+	Content bool `json:"content,omitempty"`
+}
+
+// Identity is who makes a request. The zero identity is Bailey's prober.
+type Identity struct {
+	Anonymous bool `json:"anonymous,omitempty"`
+	// Token is a bearer token, mostly "${name}".
+	Token string `json:"token,omitempty"`
+	// Certificate and Key are PEM, mostly "${name}".
+	Certificate string `json:"certificate,omitempty"`
+	Key         string `json:"key,omitempty"`
+	// User and Groups are impersonated by the prober, where its grants name them.
+	User   string   `json:"user,omitempty"`
+	Groups []string `json:"groups,omitempty"`
+}
+
+// Review asks the API server's authorizer whether an identity may do something
+// (SubjectAccessReview). Nothing is done. "No" counts as refused by
+// RefuserAuthorization, "yes" as accepted.
+type Review struct {
+	User        string   `json:"user"`
+	Groups      []string `json:"groups,omitempty"`
+	Verb        string   `json:"verb"`
+	Group       string   `json:"group,omitempty"`
+	Resource    string   `json:"resource,omitempty"`
+	Subresource string   `json:"subresource,omitempty"`
+	Namespace   string   `json:"namespace,omitempty"`
+	Name        string   `json:"name,omitempty"`
+	Path        string   `json:"path,omitempty"`
+}
+
+// Task is a harmless action at one place: where the prober runs, or in a probe
+// pod. Exactly one of the actions is set. A pod that does a task runs
+// `bailey probe`, and reports by its termination message.
+type Task struct {
+	In *ProbePod `json:"in,omitempty"`
+
+	Dial *Dial `json:"dial,omitempty"`
+	// Listen makes the pod a server: it answers every TCP connection on the port
+	// with a line, and lives until the probe ends. The step is done once the pod is
+	// Ready, and returns the Pod.
+	Listen int `json:"listen,omitempty"`
+	// Syscall names a system call that is made with harmless arguments; see the
+	// list of prove/probe.
+	Syscall string `json:"syscall,omitempty"`
+	// Open is a path that is opened for reading, or for writing, and closed again.
+	// Nothing of its content is kept.
+	Open      string `json:"open,omitempty"`
+	OpenWrite string `json:"openWrite,omitempty"`
+	// Kernel reads which kernel the place sees; the step returns "kernel".
+	Kernel bool `json:"kernel,omitempty"`
+	// Token reads the ServiceAccount token of the pod into the binding "token":
+	// for identities of Bailey's own, in its own namespaces.
+	Token bool `json:"token,omitempty"`
+}
+
+// ProbePod is a pod of Bailey's own, made for one step and removed after it (a
+// listener: after the probe). It is restricted by the Pod Security Standard
+// unless Spec says otherwise.
+type ProbePod struct {
+	Namespace string            `json:"namespace"`
+	Name      string            `json:"name"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	// Spec is merged into the pod's spec (JSON merge patch); Container into its container.
+	Spec      map[string]any `json:"spec,omitempty"`
+	Container map[string]any `json:"container,omitempty"`
+}
+
+// Dial opens a connection and, if HTTP is set, sends one request. The answer's
+// status tells acceptance (2xx, 3xx) from refusal (401: authentication, 403:
+// authorization); a connection that is not made is refused by RefuserNetwork, one
+// that ends in the handshake by RefuserTLS.
+type Dial struct {
+	Address string        `json:"address"` // host:port
+	TLS     *TLS          `json:"tls,omitempty"`
+	HTTP    string        `json:"http,omitempty"` // path of a GET
+	Token   string        `json:"token,omitempty"`
+	Timeout time.Duration `json:"timeout,omitempty"` // 3 s if zero
+}
+
+// TLS says how a handshake is made.
+type TLS struct {
+	// MaxVersion is "1.0" to "1.3"; empty means 1.3.
+	MaxVersion string `json:"maxVersion,omitempty"`
+	ServerName string `json:"serverName,omitempty"`
+	// CA is the PEM that the server's certificate is verified against; empty means
+	// that it is not verified: what is asked is how the server treats the client.
+	CA          string `json:"ca,omitempty"`
+	Certificate string `json:"certificate,omitempty"`
+	Key         string `json:"key,omitempty"`
+}
+
+// Forge makes a credential without the platform's help. It binds, by the names
+// given in Step.Bind: "certificate" and "key" (PEM), "request" (a PEM
+// CertificateSigningRequest in base64) or "token".
+type Forge struct {
+	// What is self-signed, expired (self-signed and over), request or token (a
+	// ServiceAccount token signed by a key that nobody trusts).
+	What          string   `json:"what"`
+	CommonName    string   `json:"commonName,omitempty"`
+	Organizations []string `json:"organizations,omitempty"`
+}
+
+// Await reads an object until a field has one of the values, or until it has
+// gone if Gone is set.
+type Await struct {
+	APIVersion string        `json:"apiVersion"`
+	Resource   string        `json:"resource"`
+	Namespace  string        `json:"namespace,omitempty"`
+	Name       string        `json:"name"`
+	Field      string        `json:"field,omitempty"` // dotted path
+	Values     []string      `json:"values,omitempty"`
+	Gone       bool          `json:"gone,omitempty"`
+	Timeout    time.Duration `json:"timeout,omitempty"` // 60 s if zero
+}
+
+// Etcd reads what is stored, at the storage itself or in a snapshot file. Of each
+// value only the encryption prefix and the key's id are kept. The step is
+// refused by RefuserEncryption where every value under the prefix is encrypted
+// with the key of the newest one, and accepted where one is not; the message
+// counts them by key and names the first objects, never a content.
+type Etcd struct {
+	Prefix string `json:"prefix"` // "/registry/secrets/"
+	// Write, for disruptive experiments, puts a ConfigMap of this namespace and
+	// name straight into etcd, past the API server.
+	Write *Ref `json:"write,omitempty"`
+}
+
+// Refuser is the part of the platform that turns something down.
+type Refuser string
+
+const (
+	RefuserAuthentication Refuser = "authentication"
+	RefuserAuthorization  Refuser = "authorization"
+	RefuserPodSecurity    Refuser = "PodSecurity"
+	RefuserPolicy         Refuser = "ValidatingAdmissionPolicy"
+	RefuserWebhook        Refuser = "webhook"
+	RefuserQuota          Refuser = "ResourceQuota"
+	RefuserLimitRange     Refuser = "LimitRange"
+	RefuserNodes          Refuser = "NodeRestriction"
+	RefuserSigning        Refuser = "CertificateSubjectRestriction" // and its siblings for approval and signing
+	RefuserEscalation     Refuser = "RBAC escalation check"
+	RefuserServiceAccount Refuser = "ServiceAccount"
+	RefuserNetwork        Refuser = "network"
+	RefuserTLS            Refuser = "TLS"
+	RefuserKernel         Refuser = "kernel" // seccomp, a Linux security module, permissions
+	RefuserEncryption     Refuser = "encryption at rest"
+)
