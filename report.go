@@ -11,6 +11,8 @@ type Report struct {
 	// cluster first, then namespaces, then what is in them.
 	Verdicts []Verdict
 	Controls []*Control
+	// Evidence is what the proofs of the verdicts rest on.
+	Evidence []Evidence
 	// Facts is the number of facts judged; Coverage counts reads over all
 	// controls that have rules.
 	Facts    int

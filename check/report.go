@@ -10,7 +10,7 @@ import (
 
 // report joins what was judged into findings and verdicts.
 func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.Report {
-	r := &bailey.Report{Meta: s.Meta, Controls: p.controls, Facts: s.Len(), Remedy: p.remedy(s)}
+	r := &bailey.Report{Meta: s.Meta, Controls: p.controls, Evidence: o.Evidence, Facts: s.Len(), Remedy: p.remedy(s)}
 	// What was found, and what was seen, are gathered side by side.
 	var g *gathered
 	var all []bailey.Finding
