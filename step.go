@@ -115,11 +115,10 @@ type Task struct {
 	// Nothing of its content is kept.
 	Open      string `json:"open,omitempty"`
 	OpenWrite string `json:"openWrite,omitempty"`
-	// Kernel reads which kernel the place sees; the step returns "kernel".
-	Kernel bool `json:"kernel,omitempty"`
-	// Token reads the ServiceAccount token of the pod into the binding "token":
-	// for identities of Bailey's own, in its own namespaces.
-	Token bool `json:"token,omitempty"`
+	// Kernel reads which kernel the place sees, as "kernel". Where it names one,
+	// the step is accepted if that is the one, and refused by RefuserKernel if it is
+	// another (a sandbox's own).
+	Kernel *string `json:"kernel,omitempty"`
 }
 
 // ProbePod is a pod of Bailey's own, made for one step and removed after it (a
@@ -139,11 +138,13 @@ type ProbePod struct {
 // authorization); a connection that is not made is refused by RefuserNetwork, one
 // that ends in the handshake by RefuserTLS.
 type Dial struct {
-	Address string        `json:"address"` // host:port
-	TLS     *TLS          `json:"tls,omitempty"`
-	HTTP    string        `json:"http,omitempty"` // path of a GET
-	Token   string        `json:"token,omitempty"`
-	Timeout time.Duration `json:"timeout,omitempty"` // 3 s if zero
+	Address string `json:"address"` // host:port
+	TLS     *TLS   `json:"tls,omitempty"`
+	HTTP    string `json:"http,omitempty"` // path of a GET
+	Token   string `json:"token,omitempty"`
+	// OwnToken sends the token that is mounted into the probe pod.
+	OwnToken bool          `json:"ownToken,omitempty"`
+	Timeout  time.Duration `json:"timeout,omitempty"` // 3 s if zero
 }
 
 // TLS says how a handshake is made.

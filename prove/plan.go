@@ -1,0 +1,164 @@
+package prove
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Unit is one experiment planned for one scope.
+type Unit struct {
+	Control    *bailey.Control
+	Experiment *bailey.Experiment
+	Scope      bailey.Scope
+	Probes     []bailey.Probe
+	// Conditions is a digest of the plan, the server's version and the guards that
+	// the snapshot holds.
+	Conditions string
+	// Skipped says why it will not be run; empty if it will.
+	Skipped string
+}
+
+// Planned is what a run would do.
+type Planned struct {
+	Units []Unit
+}
+
+// Options of Plan choose what is planned.
+type Choice struct {
+	// Worst is the worst danger that is allowed.
+	Worst bailey.Danger
+	// Places are there to act from.
+	Places []bailey.Place
+	// Only, if set, are the names of the experiments to plan.
+	Only []string
+}
+
+// Plan plans the controls' experiments on what the snapshot shows. It asks
+// nobody and does nothing. An experiment that will not be run is in the plan
+// too, with the reason; one that has nothing to try in a scope is not.
+func Plan(s *bailey.Snapshot, controls []*bailey.Control, c Choice) Planned {
+	var p Planned
+	guards := guardsDigest(s)
+	for _, control := range controls {
+		for _, x := range control.Experiments {
+			if len(c.Only) > 0 && !slices.Contains(c.Only, x.Name) {
+				continue
+			}
+			skipped := c.skips(x)
+			for _, scope := range scopesOf(s, x.Scope) {
+				u := Unit{Control: control, Experiment: x, Scope: scope, Skipped: skipped}
+				if skipped == "" || x.Danger != bailey.DangerDisruptive {
+					u.plan(s, guards)
+				}
+				if len(u.Probes) > 0 || u.Skipped != "" {
+					p.Units = append(p.Units, u)
+				}
+				if skipped != "" {
+					break // one line says it for all scopes
+				}
+			}
+		}
+	}
+	return p
+}
+
+func (c Choice) skips(x *bailey.Experiment) string {
+	if slices.Index(bailey.Dangers, x.Danger) > slices.Index(bailey.Dangers, c.Worst) {
+		switch x.Danger {
+		case bailey.DangerIsolated:
+			return "makes objects of its own: --isolated allows it"
+		case bailey.DangerDisruptive:
+			return "may disturb what runs: --allow-disruptive allows it"
+		}
+		return "is " + string(x.Danger)
+	}
+	for _, place := range x.Places {
+		if !slices.Contains(c.Places, place) {
+			switch place {
+			case bailey.PlaceNode:
+				return "runs pods of Bailey's own: --probe-image names their image"
+			case bailey.PlaceEtcd:
+				return "reads what is stored: --etcd-snapshot FILE, or --etcd with its certificates, shows it"
+			}
+			return "needs " + string(place)
+		}
+	}
+	return ""
+}
+
+// plan asks the experiment for its probes. A plan that read what was not seen, or
+// that failed, is skipped and says so.
+func (u *Unit) plan(s *bailey.Snapshot, guards string) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			u.Probes, u.Skipped = nil, fmt.Sprintf("its plan failed: %v", reason)
+		}
+	}()
+	view := bailey.NewView(s)
+	view.Allow(nil, u.Experiment.Needs, nil)
+	u.Probes = u.Experiment.Plan(view, u.Scope.Object)
+	if missing := view.Missing(); len(missing) > 0 {
+		u.Probes, u.Skipped = nil, fmt.Sprintf("%s was not seen (%s)", missing[0].Kind, missing[0].Reason)
+		return
+	}
+	for i := range u.Probes {
+		if u.Probes[i].Scope.Kind == "" {
+			u.Probes[i].Scope = u.Scope
+		}
+	}
+	data, err := json.Marshal(u.Probes)
+	if err != nil {
+		u.Probes, u.Skipped = nil, fmt.Sprintf("its plan is no data: %v", err)
+		return
+	}
+	sum := sha256.Sum256(append(append(data, guards...), s.Meta.Version.String()...))
+	u.Conditions = hex.EncodeToString(sum[:12])
+}
+
+// guardKinds are the objects that decide at admission whatever a plan reads.
+var guardKinds = []bailey.Kind{
+	bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding,
+	bailey.KindMutatingAdmissionPolicy, bailey.KindMutatingAdmissionPolicyBinding,
+	bailey.KindValidatingWebhookConfiguration, bailey.KindMutatingWebhookConfiguration,
+}
+
+// guardsDigest is a digest of the admission policies and webhooks.
+func guardsDigest(s *bailey.Snapshot) string {
+	h := sha256.New()
+	for _, kind := range guardKinds {
+		for _, f := range s.List(kind, "") {
+			data, _ := json.Marshal(f.Object) // facts are plain data
+			h.Write(append([]byte(f.Ref.String()), data...))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// scopesOf lists the things of a scope kind that an experiment is planned for.
+func scopesOf(s *bailey.Snapshot, kind bailey.ScopeKind) []bailey.Scope {
+	var scopes []bailey.Scope
+	add := func(kinds ...bailey.Kind) []bailey.Scope {
+		for _, k := range kinds {
+			for _, f := range s.List(k, "") {
+				if !f.Dormant && f.Owner.Name == "" {
+					scopes = append(scopes, bailey.Scope{Kind: kind, Object: f.Ref})
+				}
+			}
+		}
+		return scopes
+	}
+	switch kind {
+	case bailey.ScopeNamespace:
+		return add(bailey.KindNamespace)
+	case bailey.ScopeNode:
+		return add(bailey.KindNode)
+	case bailey.ScopeWorkload:
+		return add(bailey.PodBearing...)
+	}
+	return []bailey.Scope{{Kind: kind}}
+}

@@ -1,0 +1,193 @@
+package probe
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/baileyhq/bailey"
+)
+
+const (
+	dialLimit   = 3 * time.Second
+	answerLimit = 64 << 10
+	tokenFile   = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+)
+
+// dial opens the connection, makes the handshake and, if asked, one request.
+func dial(ctx context.Context, d *bailey.Dial) Report {
+	limit := d.Timeout
+	if limit <= 0 {
+		limit = dialLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	plain, err := (&net.Dialer{}).DialContext(ctx, "tcp", d.Address)
+	if err != nil {
+		return unreached(err)
+	}
+	defer plain.Close()
+	deadline, _ := ctx.Deadline()
+	_ = plain.SetDeadline(deadline)
+	conn, said := plain, "connected to "+d.Address
+	if d.TLS != nil {
+		config, err := tlsConfig(d.TLS)
+		if err != nil {
+			return failed("%v", err)
+		}
+		secure := tls.Client(plain, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return unshaken(err)
+		}
+		if err := asked(secure, d); err != nil {
+			return unshaken(err)
+		}
+		conn, said = secure, said+" by "+tls.VersionName(secure.ConnectionState().Version)
+	}
+	if d.HTTP == "" {
+		return accepted("%s", said)
+	}
+	return get(conn, d)
+}
+
+// unreached tells who kept the connection from being made. A refused
+// connection is an answer of the other end, which nobody listens at, or of the
+// network plugin; silence is the network's. A name that does not resolve or an
+// interface that is down shows nothing.
+func unreached(err error) Report {
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return failed("%v", err)
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPERM), errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return refused(bailey.RefuserNetwork, "%v", err)
+	}
+	return failed("%v", err)
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// unshaken tells a handshake that the other end, or our own verification,
+// turned down from one that came to no end.
+func unshaken(err error) Report {
+	if isTimeout(err) {
+		return failed("the handshake came to no end: %v", err)
+	}
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && strings.HasPrefix(string(record.RecordHeader[:]), "HTTP") {
+		return failed("the other end does not speak TLS: %v", err)
+	}
+	return refused(bailey.RefuserTLS, "%v", err)
+}
+
+// asked waits for the server's word where a client certificate may be
+// demanded: in TLS 1.3 the client's handshake is over before the server has seen
+// its certificate, so that the refusal comes with the first read.
+func asked(c *tls.Conn, d *bailey.Dial) error {
+	if c.ConnectionState().Version < tls.VersionTLS13 || d.HTTP != "" {
+		return nil
+	}
+	const patience = 500 * time.Millisecond
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	_, err := c.Read(make([]byte, 1))
+	var alert tls.AlertError
+	if errors.As(err, &alert) || err != nil && strings.Contains(err.Error(), "remote error: tls:") {
+		return err
+	}
+	return nil // silence or data: the server took the handshake
+}
+
+func tlsConfig(t *bailey.TLS) (*tls.Config, error) {
+	versions := map[string]uint16{"": tls.VersionTLS13, "1.3": tls.VersionTLS13, "1.2": tls.VersionTLS12, "1.1": tls.VersionTLS11, "1.0": tls.VersionTLS10}
+	most, known := versions[t.MaxVersion]
+	if !known {
+		return nil, fmt.Errorf("no TLS version %q", t.MaxVersion)
+	}
+	// What is tried is how the server treats the client, so that without a CA its
+	// certificate is not looked at; nothing is sent that would be worth stealing.
+	c := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: most, ServerName: t.ServerName, InsecureSkipVerify: t.CA == ""}
+	if t.CA != "" {
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM([]byte(t.CA)) {
+			return nil, errors.New("the CA given holds no certificate")
+		}
+	}
+	if most < tls.VersionTLS12 {
+		for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+			c.CipherSuites = append(c.CipherSuites, suite.ID) // an old server may speak nothing else
+		}
+	}
+	if t.Certificate != "" {
+		pair, err := tls.X509KeyPair([]byte(t.Certificate), []byte(t.Key))
+		if err != nil {
+			return nil, fmt.Errorf("the client certificate: %w", err)
+		}
+		// Sent whatever CAs the server names: whether it is taken is the question.
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	}
+	return c, nil
+}
+
+// get sends one GET and judges by the status. Nothing of the body is kept.
+func get(conn net.Conn, d *bailey.Dial) Report {
+	target, err := url.Parse(d.HTTP)
+	if err != nil {
+		return failed("%v", err)
+	}
+	request := &http.Request{Method: http.MethodGet, URL: target, Host: d.Address, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"User-Agent": {"bailey-prober"}, "Connection": {"close"}}}
+	if d.TLS != nil && d.TLS.ServerName != "" {
+		request.Host = d.TLS.ServerName
+	}
+	token := d.Token
+	if d.OwnToken {
+		data, err := os.ReadFile(tokenFile)
+		if err != nil {
+			return failed("the pod has no token: %v", err)
+		}
+		token = strings.TrimSpace(string(data))
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	if err := request.Write(conn); err != nil {
+		return unshaken(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, answerLimit)), request)
+	if err != nil {
+		var alert tls.AlertError
+		if errors.As(err, &alert) || strings.Contains(err.Error(), "remote error: tls:") {
+			return refused(bailey.RefuserTLS, "%v", err)
+		}
+		return failed("no HTTP answer: %v", err)
+	}
+	_ = response.Body.Close()
+	said := fmt.Sprintf("GET %s: %s", target.Path, response.Status)
+	switch {
+	case response.StatusCode == http.StatusBadRequest && d.TLS == nil:
+		// "Client sent an HTTP request to an HTTPS server": plain text was refused.
+		return refused(bailey.RefuserTLS, "%s", said)
+	case response.StatusCode == http.StatusUnauthorized:
+		return refused(bailey.RefuserAuthentication, "%s", said)
+	case response.StatusCode == http.StatusForbidden:
+		return refused(bailey.RefuserAuthorization, "%s", said)
+	case response.StatusCode < 400:
+		return accepted("%s", said)
+	}
+	return failed("%s", said)
+}

@@ -1,0 +1,145 @@
+// Package probe does the harmless actions of experiments: it opens connections,
+// makes system calls, opens files and reads which kernel it sees. The prover runs
+// them where it is, and `bailey probe` in a pod of Bailey's own.
+package probe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/baileyhq/bailey"
+)
+
+// reportLimit bounds a report, in bytes: Kubernetes cuts termination messages
+// at 4096.
+const reportLimit = 4000
+
+// Report is what a task came to.
+type Report struct {
+	Accepted bool           `json:"accepted"`
+	Refuser  bailey.Refuser `json:"refuser,omitempty"`
+	Message  string         `json:"message,omitempty"`
+	// Failed tells that the task could not be tried: nothing was learned.
+	Failed bool   `json:"failed,omitempty"`
+	Kernel string `json:"kernel,omitempty"`
+}
+
+func accepted(format string, args ...any) Report {
+	return Report{Accepted: true, Message: fmt.Sprintf(format, args...)}
+}
+
+func refused(by bailey.Refuser, format string, args ...any) Report {
+	return Report{Refuser: by, Message: fmt.Sprintf(format, args...)}
+}
+
+func failed(format string, args ...any) Report {
+	return Report{Failed: true, Message: fmt.Sprintf(format, args...)}
+}
+
+// Do does a task here, whatever its In says. It returns when the task is done or
+// ctx ends; Listen lasts until ctx ends.
+func Do(ctx context.Context, t *bailey.Task) Report {
+	switch {
+	case t.Dial != nil:
+		return dial(ctx, t.Dial)
+	case t.Listen > 0:
+		return listen(ctx, t.Listen)
+	case t.Syscall != "":
+		return syscallNamed(t.Syscall)
+	case t.Open != "":
+		return open(t.Open, os.O_RDONLY)
+	case t.OpenWrite != "":
+		return open(t.OpenWrite, os.O_WRONLY)
+	case t.Kernel != nil:
+		return kernel(*t.Kernel)
+	}
+	return failed("a task that names no action")
+}
+
+// Parse reads a task from JSON. Fields that it does not know are an error: the
+// pod's Bailey is older than the prover's.
+func Parse(data []byte) (*bailey.Task, error) {
+	d := json.NewDecoder(strings.NewReader(string(data)))
+	d.DisallowUnknownFields()
+	t := &bailey.Task{}
+	if err := d.Decode(t); err != nil {
+		return nil, fmt.Errorf("the task is not understood: %w\nhint: the probe image must hold the same version of Bailey as the prover", err)
+	}
+	return t, nil
+}
+
+// Write writes a report where the kubelet looks for a termination message.
+func Write(path string, r Report) error {
+	if len(r.Message) > reportLimit/2 {
+		r.Message = r.Message[:reportLimit/2]
+	}
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o600)
+}
+
+// Read reads a report, from a termination message.
+func Read(message string) (Report, error) {
+	var r Report
+	if err := json.Unmarshal([]byte(message), &r); err != nil {
+		return r, fmt.Errorf("the probe pod left no report: %w", err)
+	}
+	return r, nil
+}
+
+// open opens a path without creating it, and closes it at once.
+func open(path string, flag int) Report {
+	f, err := os.OpenFile(path, flag, 0)
+	switch {
+	case err == nil:
+		_ = f.Close()
+		return accepted("%s was opened", path)
+	case errors.Is(err, os.ErrPermission):
+		return refused(bailey.RefuserKernel, "%v", err)
+	case strings.Contains(err.Error(), "read-only file system"):
+		return refused(bailey.RefuserKernel, "%v", err)
+	}
+	return failed("%v", err)
+}
+
+// kernel reads the kernel's release and version, as uname says them.
+func kernel(expected string) Report {
+	name, err := uname()
+	if err != nil {
+		return failed("uname: %v", err)
+	}
+	r := Report{Accepted: true, Kernel: name, Message: "sees the kernel " + name}
+	if expected != "" && name != expected {
+		r.Accepted, r.Refuser = false, bailey.RefuserKernel
+	}
+	return r
+}
+
+// listen answers each connection with a line.
+func listen(ctx context.Context, port int) Report {
+	l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+	if err != nil {
+		return failed("%v", err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return accepted("listened on port %d", port)
+		}
+		_ = c.SetDeadline(time.Now().Add(time.Second))
+		_, _ = io.WriteString(c, "bailey probe\n")
+		_ = c.Close()
+	}
+}

@@ -1,0 +1,269 @@
+// Package prove runs experiments: it does what their probes describe, tells a
+// refusal from a failure, counts what held, removes what it made, and signs what it
+// saw as evidence.
+package prove
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/client-go/rest"
+
+	"github.com/baileyhq/bailey"
+)
+
+// The defaults of a run.
+const (
+	DefaultRate  = 200 // requests a second
+	DefaultLimit = 30 * time.Minute
+	// ThoroughTries bounds the failure rate under 5 % at 95 % confidence.
+	ThoroughTries = 59
+	workers       = 4
+	// sickLimit is how many steps in a row may come to no answer before the run
+	// takes the platform for sick and stops.
+	sickLimit = 25
+	stopEvery = time.Second
+)
+
+// Options of a run.
+type Options struct {
+	Config *rest.Config
+	// Folder keeps journals; evidence is the caller's to keep.
+	Folder string
+	// Cluster is the UID of kube-system; Version is Bailey's own.
+	Cluster, Version string
+	// Repeat is the number of tries per probe; 0 means the danger's own.
+	Repeat int
+	// Rate bounds the requests a second; 0 means DefaultRate.
+	Rate int
+	// Limit bounds the run in time; 0 means DefaultLimit.
+	Limit time.Duration
+	// Image is what probe pods run: Bailey's own.
+	Image string
+	// PodAPIServer is the API server's host:port as pods see it; empty means the
+	// address of the kubernetes Service.
+	PodAPIServer string
+	Etcd         Store
+	// Stop is the path of a file that stops the run when it appears; empty for none.
+	Stop string
+	// Watchers are asked whether the tries were noticed.
+	Watchers []Watcher
+	// Progress, if set, is told of each step. It is called by several goroutines.
+	Progress func(Progress)
+	Now      func() time.Time
+}
+
+// Progress is how far a run has come.
+type Progress struct {
+	Unit        *Unit
+	Done, Total int // tries
+}
+
+// run is one run of several units.
+type run struct {
+	o       Options
+	id      string
+	clients *clients
+	journal *journal
+	objects *objects
+	limit   *rate.Limiter
+	pods    atomic.Int64
+	done    atomic.Int64
+	total   int
+	// sick counts the steps in a row that came to no answer.
+	sick   atomic.Int64
+	cancel context.CancelCauseFunc
+	base   bindings
+}
+
+// ErrStopped is the cause of a run's end when the stop switch was thrown.
+var ErrStopped = errors.New("stopped by the stop switch")
+
+// ErrSick is the cause of a run's end when the platform stopped answering.
+var ErrSick = errors.New("the platform no longer answers: an experiment on a sick system shows nothing")
+
+// userAgent tells the team's detectors Bailey's requests from an attacker's.
+func userAgent(version, run string) string {
+	return "bailey-prober/" + version + " (run " + run + ")"
+}
+
+// NewRunID gives the correlation ID of a run: 10 lower-case letters and digits.
+func NewRunID() string { return strings.ToLower(rand.Text()[:10]) }
+
+// Run does the units that are not skipped, and gives what each showed, in order.
+// What it made is removed before it returns, whatever the error. A record of
+// every unit that began is given even where the run was stopped.
+func Run(ctx context.Context, id string, p Planned, o Options) ([]*Record, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Limit <= 0 {
+		o.Limit = DefaultLimit
+	}
+	if o.Rate <= 0 {
+		o.Rate = DefaultRate
+	}
+	if o.Stop != "" {
+		if _, err := os.Stat(o.Stop); err == nil {
+			return nil, fmt.Errorf("%w: %s is there\nhint: `bailey prove --resume` takes it away", ErrStopped, o.Stop)
+		}
+	}
+	clients, err := newClients(o.Config, userAgent(o.Version, id))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancelTime := context.WithTimeoutCause(ctx, o.Limit, fmt.Errorf("the run's limit of %s is over", o.Limit))
+	defer cancelTime()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &run{o: o, id: id, clients: clients, limit: rate.NewLimiter(rate.Limit(o.Rate), max(1, o.Rate/4)), cancel: cancel}
+	defer clients.forget()
+	before, err := r.steady(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.base, err = r.baseBindings(); err != nil {
+		return nil, err
+	}
+	if r.journal, err = createJournal(o.Folder, id, o.Cluster, o.Version, o.Now); err != nil {
+		return nil, fmt.Errorf("no journal, no experiment: %w", err)
+	}
+	r.objects = &objects{clients: clients, journal: r.journal, run: id}
+	go r.watchStop(ctx)
+
+	records := make([]*Record, 0, len(p.Units))
+	var mild, strong []*Record
+	for i := range p.Units {
+		u := &p.Units[i]
+		if u.Skipped != "" {
+			continue
+		}
+		record := &Record{Unit: u, Run: id, Before: before}
+		records = append(records, record)
+		r.total += len(u.Probes) * r.repeat(u)
+		if u.Experiment.Danger == bailey.DangerNone || u.Experiment.Danger == bailey.DangerDryRun {
+			mild = append(mild, record)
+		} else {
+			strong = append(strong, record)
+		}
+	}
+	r.each(ctx, mild, r.rounds)
+	for _, record := range strong { // one at a time: what they make must not meet
+		r.begin(ctx, record, r.isolated)
+	}
+	left := r.objects.sweep(ctx, 0)
+	after, err := r.steady(context.WithoutCancel(ctx))
+	if err != nil {
+		after = []string{err.Error()}
+	}
+	for _, record := range records {
+		record.After = after
+		if left != nil {
+			record.LeftBehind = append(record.LeftBehind, left.Error())
+		}
+	}
+	if left != nil {
+		return records, errors.Join(fmt.Errorf("something was left behind: %w\nhint: `bailey prove --reap` tries again", left), r.journal.close())
+	}
+	if err := r.journal.finish(); err != nil {
+		return records, err
+	}
+	return records, context.Cause(ctx)
+}
+
+// each begins the records with several workers.
+func (r *run) each(ctx context.Context, records []*Record, work func(context.Context, *Record)) {
+	var wg sync.WaitGroup
+	queue := make(chan *Record)
+	for range min(workers, len(records)) {
+		wg.Go(func() {
+			for record := range queue {
+				r.begin(ctx, record, work)
+			}
+		})
+	}
+	for _, record := range records {
+		queue <- record
+	}
+	close(queue)
+	wg.Wait()
+}
+
+// begin does one unit, and notes in the journal that it began and ended.
+func (r *run) begin(ctx context.Context, record *Record, work func(context.Context, *Record)) {
+	u := record.Unit
+	record.Start = r.o.Now().UTC()
+	record.start(u.Probes)
+	if ctx.Err() == nil {
+		isolated := u.Experiment.Danger == bailey.DangerIsolated || u.Experiment.Danger == bailey.DangerDisruptive
+		if isolated {
+			if err := r.journal.write(entry{Unit: &journalUnit{u.Control.ID, u.Experiment.Name, u.Experiment.Danger, u.Scope}}); err != nil {
+				r.cancel(err)
+			}
+		}
+		work(ctx, record)
+		r.notice(ctx, record)
+		if isolated {
+			if err := r.journal.write(entry{Done: true}); err != nil {
+				r.cancel(err)
+			}
+		}
+	}
+	record.End = r.o.Now().UTC()
+	if ctx.Err() != nil {
+		record.Interrupted = context.Cause(ctx).Error()
+	}
+}
+
+func (r *run) repeat(u *Unit) int {
+	if r.o.Repeat > 0 {
+		return r.o.Repeat
+	}
+	return u.Experiment.Danger.Tries()
+}
+
+func (r *run) now() time.Time { return r.o.Now() }
+
+// watchStop throws the run's switch when the stop file appears.
+func (r *run) watchStop(ctx context.Context) {
+	if r.o.Stop == "" {
+		return
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(stopEvery):
+			if _, err := os.Stat(r.o.Stop); err == nil {
+				r.cancel(ErrStopped)
+				return
+			}
+		}
+	}
+}
+
+// answered watches for a platform that no longer answers.
+func (r *run) answered(a answer) {
+	if a.failure == nil && a.code/100 != 5 && a.code != 429 {
+		r.sick.Store(0)
+		return
+	}
+	if r.sick.Add(1) >= sickLimit {
+		r.cancel(ErrSick)
+	}
+}
+
+func (r *run) step(u *Unit) {
+	done := r.done.Add(1)
+	if r.o.Progress != nil {
+		r.o.Progress(Progress{Unit: u, Done: int(done), Total: r.total})
+	}
+}

@@ -1,0 +1,90 @@
+package prove
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/baileyhq/bailey"
+)
+
+// forbiddenDry are subresources that a dry-run does not hold back: a token is
+// minted all the same, and a stream is opened.
+var forbiddenDry = map[string]bool{"token": true, "exec": true, "attach": true, "portforward": true, "proxy": true}
+
+// harmless checks, before a step is done, that it does no more than the
+// experiment's danger allows. The plan's author may err; what this lets pass
+// must be harmless whatever the plan says.
+func harmless(danger bailey.Danger, step *bailey.Step, run string) error {
+	isolated := danger == bailey.DangerIsolated || danger == bailey.DangerDisruptive
+	switch {
+	case step.Request != nil:
+		return harmlessRequest(danger, step.Request, run)
+	case step.Task != nil && step.Task.In != nil:
+		if !isolated {
+			return fmt.Errorf("a probe pod is made by isolated experiments only, not by %s ones", danger)
+		}
+		return own(run, step.Task.In.Namespace)
+	case step.Task != nil && step.Task.Dial == nil:
+		return fmt.Errorf("where the prober itself runs, a task may only dial")
+	case step.Etcd != nil && step.Etcd.Write != nil:
+		if danger != bailey.DangerDisruptive {
+			return fmt.Errorf("writing to etcd is disruptive, and the experiment says %s", danger)
+		}
+		return own(run, step.Etcd.Write.Namespace)
+	}
+	return nil
+}
+
+func harmlessRequest(danger bailey.Danger, r *bailey.Request, run string) error {
+	if r.Verb == "get" || r.Verb == "list" {
+		if forbiddenDry[r.Subresource] {
+			return fmt.Errorf("get %s/%s opens a stream: ask by SubjectAccessReview", r.Resource, r.Subresource)
+		}
+		if r.Content && r.Resource == "secrets" {
+			return fmt.Errorf("the content of Secrets is never asked for")
+		}
+		return nil
+	}
+	if r.Path != "" {
+		return fmt.Errorf("%s of the path %s cannot be a dry-run", r.Verb, r.Path)
+	}
+	if danger == bailey.DangerNone {
+		return fmt.Errorf("%s %s is more than asking", r.Verb, r.Resource)
+	}
+	minted := r.Resource == "serviceaccounts" && r.Subresource == "token"
+	if !r.Real && !minted {
+		if forbiddenDry[r.Subresource] {
+			return fmt.Errorf("%s/%s has no dry-run", r.Resource, r.Subresource)
+		}
+		return nil
+	}
+	if danger == bailey.DangerDryRun {
+		return fmt.Errorf("%s %s is no dry-run", r.Verb, r.Resource)
+	}
+	if r.Namespace != "" {
+		return own(run, r.Namespace)
+	}
+	name := r.Name
+	if r.Verb == "create" {
+		metadata, _ := r.Object["metadata"].(map[string]any)
+		name, _ = metadata["name"].(string)
+		if r.Resource == "clusterrolebindings" && !strings.HasPrefix(roleOf(r.Object), bailey.ProbePrefix) {
+			return fmt.Errorf("a ClusterRoleBinding of an experiment may grant only a ClusterRole of its own")
+		}
+	}
+	return own(run, name)
+}
+
+func roleOf(binding map[string]any) string {
+	ref, _ := binding["roleRef"].(map[string]any)
+	name, _ := ref["name"].(string)
+	return name
+}
+
+// own checks that a name is one of this run's.
+func own(run, name string) error {
+	if run == "" || !strings.HasPrefix(name, bailey.ProbePrefix+run) {
+		return fmt.Errorf("%q is not the run's own: names begin with %s%s", name, bailey.ProbePrefix, run)
+	}
+	return nil
+}

@@ -1,0 +1,265 @@
+package prove
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/prove/probe"
+)
+
+const (
+	awaitLimit = 60 * time.Second
+	pollEvery  = 250 * time.Millisecond
+	// podLimit bounds a probe pod from its creation to its report; images may have
+	// to be pulled.
+	podLimit = 2 * time.Minute
+)
+
+// do does one step, once. The step is expanded already.
+func (r *run) do(ctx context.Context, danger bailey.Danger, step *bailey.Step) answer {
+	if err := harmless(danger, step, r.id); err != nil {
+		return answer{at: r.now().UTC(), failure: fmt.Errorf("not done: %w", err)}
+	}
+	if err := r.limit.Wait(ctx); err != nil {
+		return answer{at: r.now().UTC(), failure: err}
+	}
+	switch {
+	case step.Request != nil:
+		return r.request(ctx, step.Request)
+	case step.Review != nil:
+		return r.review(ctx, step.Review)
+	case step.Task != nil && step.Task.In != nil:
+		return r.pod(ctx, step.Task)
+	case step.Task != nil:
+		return r.task(ctx, step.Task)
+	case step.Forge != nil:
+		return forge(step.Forge, r.now())
+	case step.Await != nil:
+		return r.await(ctx, step.Await)
+	case step.Etcd != nil:
+		return r.etcd(ctx, step.Etcd)
+	}
+	return answer{at: r.now().UTC(), failure: fmt.Errorf("a step that names no action")}
+}
+
+func (r *run) request(ctx context.Context, request *bailey.Request) answer {
+	minted := request.Subresource == "token"
+	if request.Verb != "create" || !request.Real || minted {
+		return r.clients.do(ctx, request)
+	}
+	a := r.objects.create(ctx, request)
+	if a.accepted && request.Resource == "namespaces" {
+		// Pods are refused until the namespace has its ServiceAccount.
+		name, _ := lookup(a.output, "metadata.name")
+		text, _ := name.(string)
+		ready := r.await(ctx, &bailey.Await{APIVersion: "v1", Resource: "serviceaccounts", Namespace: text, Name: "default", Field: "metadata.name", Values: []string{"default"}})
+		if !ready.accepted {
+			a.accepted, a.failure = false, fmt.Errorf("namespace %s has no ServiceAccount yet: %s", text, ready)
+		}
+	}
+	return a
+}
+
+// review asks the authorizer; "no" is a refusal by it.
+func (r *run) review(ctx context.Context, v *bailey.Review) answer {
+	spec := map[string]any{"user": v.User}
+	if len(v.Groups) > 0 {
+		spec["groups"] = v.Groups
+	}
+	what := v.Path
+	if v.Path != "" {
+		spec["nonResourceAttributes"] = map[string]any{"path": v.Path, "verb": v.Verb}
+	} else {
+		what = v.Resource
+		if v.Subresource != "" {
+			what += "/" + v.Subresource
+		}
+		if v.Group != "" {
+			what += "." + v.Group
+		}
+		spec["resourceAttributes"] = map[string]any{"verb": v.Verb, "group": v.Group, "version": "*", "resource": v.Resource,
+			"subresource": v.Subresource, "namespace": v.Namespace, "name": v.Name}
+	}
+	a := r.clients.do(ctx, &bailey.Request{Verb: "create", APIVersion: "authorization.k8s.io/v1", Resource: "subjectaccessreviews", Real: true,
+		Object: map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}})
+	a.said = strings.TrimSpace(fmt.Sprintf("may %s %s %s %s?", v.User, v.Verb, what, v.Namespace))
+	if a.failure != nil || !a.accepted {
+		if a.failure == nil {
+			a.failure = fmt.Errorf("the review was not answered: %s", a)
+		}
+		a.accepted, a.refuser = false, ""
+		return a
+	}
+	allowed, _ := lookup(a.output, "status.allowed")
+	reason, _ := lookup(a.output, "status.reason")
+	if problem, found := lookup(a.output, "status.evaluationError"); found && allowed != true && problem != "" {
+		// The answer may rest on a binding that could not be resolved.
+		a.message = fmt.Sprintf("no (%v)", problem)
+	}
+	if a.accepted = allowed == true; a.accepted {
+		a.message = fmt.Sprintf("yes: %v", reason)
+		return a
+	}
+	a.refuser = bailey.RefuserAuthorization
+	if a.message == "" {
+		a.message = "no"
+	}
+	return a
+}
+
+// task does a task where the prober is.
+func (r *run) task(ctx context.Context, t *bailey.Task) answer {
+	a := answer{at: r.now().UTC(), said: describeTask(t)}
+	report := probe.Do(ctx, t)
+	a.took = r.now().Sub(a.at)
+	return a.take(report)
+}
+
+// take puts what a probe reported into an answer.
+func (a answer) take(report probe.Report) answer {
+	a.accepted, a.refuser, a.message = report.Accepted, report.Refuser, report.Message
+	a.output = map[string]any{"kernel": report.Kernel}
+	if report.Failed {
+		a.accepted, a.failure = false, fmt.Errorf("%s", report.Message)
+	}
+	return a
+}
+
+func describeTask(t *bailey.Task) string {
+	where := ""
+	if t.In != nil {
+		where = " in pod " + t.In.Namespace + "/" + t.In.Name
+	}
+	switch {
+	case t.Dial != nil && t.Dial.HTTP != "":
+		return "GET " + t.Dial.HTTP + " at " + t.Dial.Address + where
+	case t.Dial != nil:
+		return "connect to " + t.Dial.Address + where
+	case t.Listen > 0:
+		return fmt.Sprintf("listen on port %d%s", t.Listen, where)
+	case t.Syscall != "":
+		return "system call " + t.Syscall + where
+	case t.Open != "":
+		return "open " + t.Open + where
+	case t.OpenWrite != "":
+		return "open " + t.OpenWrite + " for writing" + where
+	}
+	return "read the kernel's name" + where
+}
+
+// await asks for an object until it is as wanted.
+func (r *run) await(ctx context.Context, w *bailey.Await) answer {
+	limit := w.Timeout
+	if limit <= 0 {
+		limit = awaitLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	request := &bailey.Request{Verb: "get", APIVersion: w.APIVersion, Resource: w.Resource, Namespace: w.Namespace, Name: w.Name, Content: w.Resource != "secrets"}
+	for {
+		a := r.clients.do(ctx, request)
+		a.said = "await " + w.Resource + " " + w.Name
+		value, found := lookup(a.output, w.Field)
+		switch {
+		case w.Gone && a.code == http.StatusNotFound:
+			a.accepted, a.message = true, "gone"
+			return a
+		case !w.Gone && a.accepted && found && slices.Contains(w.Values, fmt.Sprint(value)):
+			return a
+		}
+		select {
+		case <-ctx.Done():
+			a.accepted, a.failure = false, fmt.Errorf("%s %s: %s was not %s within %s; it is %v", w.Resource, w.Name, w.Field, strings.Join(w.Values, " or "), limit, value)
+			return a
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// pod runs a task in a pod of its own, and removes it again unless it listens.
+func (r *run) pod(ctx context.Context, t *bailey.Task) answer {
+	if r.o.Image == "" {
+		return answer{at: r.now().UTC(), failure: fmt.Errorf("no probe image: name it by --probe-image")}
+	}
+	bare := *t
+	bare.In = nil
+	data, err := json.Marshal(bare)
+	if err != nil {
+		return answer{failure: err}
+	}
+	mark := r.objects.mark()
+	in := *t.In
+	if t.Listen == 0 { // one that listens is known by its name; the others are made anew for each try
+		in.Name = fmt.Sprintf("%s-%d", in.Name, r.pods.Add(1))
+	}
+	made := r.objects.create(ctx, &bailey.Request{Verb: "create", APIVersion: "v1", Resource: "pods", Namespace: in.Namespace, Real: true,
+		Object: podObject(&in, r.o.Image, string(data))})
+	made.said = describeTask(t)
+	if !made.accepted {
+		if made.failure == nil {
+			made.failure = fmt.Errorf("the probe pod was refused: %s", made)
+			made.refuser = ""
+		}
+		return made
+	}
+	name := &bailey.Await{APIVersion: "v1", Resource: "pods", Namespace: in.Namespace, Name: in.Name, Timeout: podLimit}
+	if t.Listen > 0 {
+		name.Field, name.Values = "status.containerStatuses.0.ready", []string{"true"}
+		a := r.await(ctx, name)
+		a.said = made.said
+		return a
+	}
+	name.Field, name.Values = "status.phase", []string{"Succeeded", "Failed"}
+	a := r.await(ctx, name)
+	a.said, a.at, a.auditID = made.said, made.at, made.auditID
+	if a.accepted {
+		message, _ := lookup(a.output, "status.containerStatuses.0.state.terminated.message")
+		text, _ := message.(string)
+		report, err := probe.Read(text)
+		if err != nil {
+			a.accepted, a.failure = false, err
+		} else {
+			a = a.take(report)
+		}
+	}
+	if err := r.objects.sweep(ctx, mark); err != nil && a.failure == nil {
+		a.failure = err
+	}
+	return a
+}
+
+// podObject is a probe pod that the restricted Pod Security Standard admits,
+// unless the plan says otherwise.
+func podObject(in *bailey.ProbePod, image, task string) map[string]any {
+	labels := map[string]any{}
+	for key, value := range in.Labels {
+		labels[key] = value
+	}
+	small := func() map[string]any { return map[string]any{"cpu": "10m", "memory": "64Mi"} }
+	container := map[string]any{
+		"name": "probe", "image": image, "args": []any{"probe", task},
+		"resources":                map[string]any{"requests": small(), "limits": map[string]any{"cpu": "500m", "memory": "128Mi"}},
+		"terminationMessagePolicy": "File",
+		"securityContext": map[string]any{
+			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+			"capabilities": map[string]any{"drop": []any{"ALL"}},
+		},
+	}
+	merge(container, in.Container)
+	spec := map[string]any{
+		"automountServiceAccountToken": false, "restartPolicy": "Never", "enableServiceLinks": false,
+		"terminationGracePeriodSeconds": 1,
+		"securityContext": map[string]any{"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
+			"seccompProfile": map[string]any{"type": "RuntimeDefault"}},
+	}
+	merge(spec, in.Spec)
+	spec["containers"] = []any{container}
+	return map[string]any{"apiVersion": "v1", "kind": "Pod",
+		"metadata": map[string]any{"name": in.Name, "namespace": in.Namespace, "labels": labels}, "spec": spec}
+}

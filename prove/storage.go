@@ -1,0 +1,99 @@
+package prove
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Store is what is kept at rest: etcd itself, or a snapshot of it.
+type Store interface {
+	// Keys gives, for each key under the prefix, how its value is encrypted.
+	Keys(ctx context.Context, prefix string) ([]Stored, error)
+	// Put writes past the API server; a snapshot refuses.
+	Put(ctx context.Context, key string, value []byte) error
+}
+
+// Stored is one value at rest, without the value.
+type Stored struct {
+	Key string
+	// By is the provider and the key's name, "aescbc:key1", or "kms:v2:vault:<key
+	// id>"; empty for plain text.
+	By string
+	// Revision is that of the last change: the newest value was written with the
+	// current key.
+	Revision int64
+}
+
+// etcd reads how what is stored is encrypted, or writes past the API server.
+func (r *run) etcd(ctx context.Context, e *bailey.Etcd) answer {
+	a := answer{at: r.now().UTC(), said: "read how " + e.Prefix + " is stored"}
+	if r.o.Etcd == nil {
+		a.failure = fmt.Errorf("the storage was not given")
+		return a
+	}
+	if e.Write != nil {
+		a.said = "write a ConfigMap straight into etcd"
+		object := fmt.Sprintf(`{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":%q,"namespace":%q,"uid":%q,"creationTimestamp":%q,"labels":{%q:%q}},"data":{"bailey":"written past the API server"}}`,
+			e.Write.Name, e.Write.Namespace, "00000000-0000-4000-8000-"+fmt.Sprintf("%012x", r.pods.Add(1)), r.now().UTC().Format("2006-01-02T15:04:05Z"), bailey.RunLabel, r.id)
+		a.failure = r.o.Etcd.Put(ctx, "/registry/configmaps/"+e.Write.Namespace+"/"+e.Write.Name, []byte(object))
+		a.accepted = a.failure == nil
+		return a
+	}
+	all, err := r.o.Etcd.Keys(ctx, e.Prefix)
+	if err != nil {
+		a.failure = err
+		return a
+	}
+	a.took = r.now().Sub(a.at)
+	if len(all) == 0 {
+		a.failure = fmt.Errorf("nothing is stored under %s", e.Prefix)
+		return a
+	}
+	a.accepted, a.message = judgeStored(all)
+	if !a.accepted {
+		a.refuser = bailey.RefuserEncryption
+	}
+	return a
+}
+
+// judgeStored says whether something is not under the current key, the one that
+// the newest value was written with.
+func judgeStored(all []Stored) (readable bool, message string) {
+	newest := all[0]
+	count := map[string]int{}
+	for _, s := range all {
+		count[s.By]++
+		if s.Revision > newest.Revision {
+			newest = s
+		}
+	}
+	var old []string
+	for _, s := range all {
+		if s.By == "" || s.By != newest.By {
+			old = append(old, s.Key)
+		}
+	}
+	keys := make([]string, 0, len(count))
+	for by, n := range count {
+		if by == "" {
+			by = "plain text"
+		}
+		keys = append(keys, fmt.Sprintf("%d under %s", n, by))
+	}
+	sort.Strings(keys)
+	sort.Strings(old)
+	message = strings.Join(keys, ", ")
+	if len(old) > 0 {
+		const named = 3
+		more := ""
+		if len(old) > named {
+			more = fmt.Sprintf(" and %d more", len(old)-named)
+		}
+		message += fmt.Sprintf("; not under the current key: %s%s", strings.Join(old[:min(named, len(old))], ", "), more)
+	}
+	return len(old) > 0, message
+}

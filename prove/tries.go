@@ -1,0 +1,268 @@
+package prove
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Outcome is what one try showed.
+type Outcome string
+
+const (
+	// Held: the try was refused by whom the probe names, and its twin accepted.
+	Held Outcome = "held"
+	// Broken: the platform accepted what it must refuse.
+	Broken Outcome = "broken"
+	// Inconclusive: somebody else refused, the twin failed too, or no answer came.
+	Inconclusive Outcome = "inconclusive"
+	// Unclaimed: nobody claims to refuse it, so there is nothing to hold to.
+	Unclaimed Outcome = "unclaimed"
+)
+
+// trial is one probe of a unit while it is tried.
+type trial struct {
+	index  int
+	probe  *bailey.Probe
+	bound  bindings
+	twin   bailey.Step
+	twinID string // equal for trials whose twins are the same
+	result *Result
+	over   bool
+}
+
+// rounds tries each probe once in a round, and as many rounds as asked: what
+// fails now and then has more time to do so than in a burst. Trials whose twins
+// are the same share one twin a round.
+func (r *run) rounds(ctx context.Context, record *Record) {
+	var trials []*trial
+	for i := range record.Unit.Probes {
+		if t := r.prepare(ctx, record, i); t != nil {
+			trials = append(trials, t)
+		}
+	}
+	for round := range r.repeat(record.Unit) {
+		twins := map[string]answer{}
+		for _, t := range trials {
+			if ctx.Err() != nil {
+				return
+			}
+			r.step(record.Unit)
+			if t.over {
+				continue
+			}
+			twin, asked := twins[t.twinID]
+			if !asked {
+				twin = r.perform(ctx, record, t.index, "twin", round, &t.twin)
+				twins[t.twinID] = twin
+			}
+			r.judge(ctx, record, t, round, twin)
+		}
+	}
+}
+
+// isolated tries one probe after the other, each as often as asked, and removes
+// after each what it made.
+func (r *run) isolated(ctx context.Context, record *Record) {
+	for i := range record.Unit.Probes {
+		if ctx.Err() != nil {
+			return
+		}
+		r.isolatedProbe(ctx, record, i)
+	}
+}
+
+func (r *run) isolatedProbe(ctx context.Context, record *Record, i int) {
+	mark := r.objects.mark()
+	defer func() {
+		r.undo(ctx, record, i)
+		if err := r.objects.sweep(ctx, mark); err != nil {
+			record.LeftBehind = append(record.LeftBehind, err.Error())
+		}
+		r.clients.forget()
+	}()
+	t := r.prepare(ctx, record, i)
+	for round := range r.repeat(record.Unit) {
+		if ctx.Err() != nil {
+			return
+		}
+		r.step(record.Unit)
+		if t == nil || t.over {
+			continue
+		}
+		between := r.objects.mark()
+		twin := r.perform(ctx, record, i, "twin", round, &t.twin)
+		r.judge(ctx, record, t, round, twin)
+		// What a try made by being accepted must not be there at the next.
+		if err := r.objects.sweep(ctx, between); err != nil {
+			record.LeftBehind = append(record.LeftBehind, err.Error())
+		}
+	}
+}
+
+// prepare asks whether the platform claims anything, and sets the probe up. It
+// gives nil where there is nothing to try.
+func (r *run) prepare(ctx context.Context, record *Record, i int) *trial {
+	t := &trial{index: i, probe: &record.Unit.Probes[i], bound: maps.Clone(r.base), result: &record.Results[i]}
+	if given := t.probe.Given; given != nil {
+		step, err := expand(*given, t.bound)
+		if err != nil {
+			t.inconclusive(err.Error())
+			return nil
+		}
+		a := r.perform(ctx, record, i, "given", 0, &step)
+		if a.accepted {
+			t.result.Unclaimed = true
+			return nil
+		}
+		if !refusedAs(a, &step) {
+			t.inconclusive("what the platform claims could not be seen: " + a.String())
+			return nil
+		}
+	}
+	if undo := t.probe.Undo; len(undo) > 0 {
+		if err := r.owe(record, t); err != nil {
+			t.inconclusive(err.Error())
+			return nil
+		}
+	}
+	for k := range t.probe.Setup {
+		step, err := expand(t.probe.Setup[k], t.bound)
+		if err != nil {
+			t.inconclusive(err.Error())
+			return nil
+		}
+		a := r.perform(ctx, record, i, "setup", k, &step)
+		if !a.accepted {
+			t.inconclusive(fmt.Sprintf("the setup failed at %s: %s", a.said, a))
+			return nil
+		}
+		if err := t.bound.bind(&step, a); err != nil {
+			t.inconclusive(fmt.Sprintf("the setup failed at %s: %v", a.said, err))
+			return nil
+		}
+	}
+	twin, err := expand(t.probe.Twin, t.bound)
+	if err != nil {
+		t.inconclusive(err.Error())
+		return nil
+	}
+	t.twin = twin
+	data, err := json.Marshal(twin)
+	if err != nil {
+		t.inconclusive(err.Error())
+		return nil
+	}
+	t.twinID = string(data)
+	return t
+}
+
+func (t *trial) inconclusive(why string) {
+	t.result.Tried++
+	t.result.Inconclusive++
+	t.result.note(why)
+}
+
+// judge does the try and sets it beside its twin. One acceptance of the forbidden
+// is an answer: the probe is over.
+func (r *run) judge(ctx context.Context, record *Record, t *trial, round int, twin answer) {
+	if !twin.accepted {
+		if ctx.Err() == nil {
+			t.inconclusive("the allowed twin did not pass: " + twin.String())
+		}
+		return
+	}
+	step, err := expand(t.probe.Try, t.bound)
+	if err != nil {
+		t.inconclusive(err.Error())
+		return
+	}
+	begin := r.now()
+	a := r.perform(ctx, record, t.index, "try", round, &step)
+	for a.accepted && !mended(a, &step) && r.now().Sub(begin) < step.Within && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+			a = r.perform(ctx, record, t.index, "try", round, &step)
+		}
+	}
+	switch {
+	case refusedAs(a, &step), mended(a, &step):
+		t.result.Tried++
+		t.result.Held++
+	case ctx.Err() != nil:
+		return // cut off, not answered
+	case a.accepted:
+		t.result.Tried++
+		t.result.Broken++
+		t.result.note(brokenBecause(a, &step))
+		t.over = true
+	default:
+		t.inconclusive(fmt.Sprintf("not refused by %s but: %s", step.Refusers[0], a))
+	}
+}
+
+func brokenBecause(a answer, step *bailey.Step) string {
+	switch {
+	case step.Within > 0:
+		return fmt.Sprintf("still accepted after %s", step.Within)
+	case step.Etcd != nil:
+		return a.message
+	case step.Review != nil:
+		return "the API server's authorizer says " + a.message
+	case step.Task != nil:
+		return "it worked: " + a.message
+	}
+	return "the API server accepted it"
+}
+
+// perform does a step and records it.
+func (r *run) perform(ctx context.Context, record *Record, i int, role string, round int, step *bailey.Step) answer {
+	a := r.do(ctx, record.Unit.Experiment.Danger, step)
+	if ctx.Err() == nil {
+		r.answered(a)
+	}
+	record.exchange(i, role, round, a)
+	return a
+}
+
+// owe notes what must be undone, before anything is done.
+func (r *run) owe(record *Record, t *trial) error {
+	steps := make([]bailey.Step, len(t.probe.Undo))
+	for k, step := range t.probe.Undo {
+		expanded, err := expand(step, t.bound)
+		if err != nil {
+			return fmt.Errorf("what is to be undone cannot be told beforehand: %w", err)
+		}
+		steps[k] = expanded
+	}
+	return r.journal.write(entry{Owe: steps})
+}
+
+// undo puts back what removing the made objects does not.
+func (r *run) undo(ctx context.Context, record *Record, i int) {
+	undo := record.Unit.Probes[i].Undo
+	if len(undo) == 0 {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	for k := range undo {
+		step, err := expand(undo[k], r.base)
+		if err == nil {
+			if a := r.perform(ctx, record, i, "undo", k, &step); a.accepted || a.code == 404 {
+				continue
+			} else {
+				err = fmt.Errorf("%s: %s", a.said, a)
+			}
+		}
+		record.LeftBehind = append(record.LeftBehind, "not undone: "+err.Error())
+		return
+	}
+	if err := r.journal.write(entry{Paid: len(undo)}); err != nil {
+		r.cancel(err)
+	}
+}
