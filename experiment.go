@@ -51,8 +51,9 @@ type Experiment struct {
 	// try; empty where nobody needs to notice a refused request.
 	Detections []string
 	Scope      ScopeKind
-	// Needs lists the kinds that Plan reads.
-	Needs []Kind
+	// Needs lists the kinds that Plan reads, and Derives the derived facts.
+	Needs   []Kind
+	Derives []*Derivation
 	// Window is how long its evidence counts.
 	Window time.Duration
 	// Places lists what must be there before it can run at all.

@@ -100,7 +100,7 @@ func (u *Unit) plan(s *bailey.Snapshot, guards string) {
 		}
 	}()
 	view := bailey.NewView(s)
-	view.Allow(nil, u.Experiment.Needs, nil)
+	view.Allow(nil, u.Experiment.Needs, u.Experiment.Derives)
 	u.Probes = u.Experiment.Plan(view, u.Scope.Object)
 	if missing := view.Missing(); len(missing) > 0 {
 		u.Probes, u.Skipped = nil, fmt.Sprintf("%s was not seen (%s)", missing[0].Kind, missing[0].Reason)
