@@ -98,10 +98,20 @@ func userAgent(version, run string) string {
 // NewRunID gives the correlation ID of a run: 10 lower-case letters and digits.
 func NewRunID() string { return strings.ToLower(rand.Text()[:10]) }
 
-// Run does the units that are not skipped, and gives what each showed, in order.
-// What it made is removed before it returns, whatever the error. A record of
-// every unit that began is given even where the run was stopped.
-func Run(ctx context.Context, id string, p Planned, o Options) ([]*Record, error) {
+// Ran is what a run showed.
+type Ran struct {
+	// Records has one of every unit that was not skipped, in order.
+	Records []*Record
+	Clock   Clock
+	// Identity is the user that the API server took the prober for.
+	Identity string
+}
+
+// Run does the units that are not skipped. What it made is removed before it
+// returns, whatever the error. What was seen until then is given even where the
+// run was stopped.
+func Run(ctx context.Context, id string, p Planned, o Options) (Ran, error) {
+	var ran Ran
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -113,12 +123,12 @@ func Run(ctx context.Context, id string, p Planned, o Options) ([]*Record, error
 	}
 	if o.Stop != "" {
 		if _, err := os.Stat(o.Stop); err == nil {
-			return nil, fmt.Errorf("%w: %s is there\nhint: `bailey prove --resume` takes it away", ErrStopped, o.Stop)
+			return ran, fmt.Errorf("%w: %s is there\nhint: `bailey prove --resume` takes it away", ErrStopped, o.Stop)
 		}
 	}
 	clients, err := newClients(o.Config, userAgent(o.Version, id))
 	if err != nil {
-		return nil, err
+		return ran, err
 	}
 	ctx, cancelTime := context.WithTimeoutCause(ctx, o.Limit, fmt.Errorf("the run's limit of %s is over", o.Limit))
 	defer cancelTime()
@@ -128,13 +138,14 @@ func Run(ctx context.Context, id string, p Planned, o Options) ([]*Record, error
 	defer clients.forget()
 	before, err := r.steady(ctx)
 	if err != nil {
-		return nil, err
+		return ran, err
 	}
+	ran.Clock, ran.Identity = readClock(ctx, clients), r.whoAmI(ctx)
 	if r.base, err = r.baseBindings(); err != nil {
-		return nil, err
+		return ran, err
 	}
 	if r.journal, err = createJournal(o.Folder, id, o.Cluster, o.Version, o.Now); err != nil {
-		return nil, fmt.Errorf("no journal, no experiment: %w", err)
+		return ran, fmt.Errorf("no journal, no experiment: %w", err)
 	}
 	r.objects = &objects{clients: clients, journal: r.journal, run: id}
 	go r.watchStop(ctx)
@@ -170,13 +181,14 @@ func Run(ctx context.Context, id string, p Planned, o Options) ([]*Record, error
 			record.LeftBehind = append(record.LeftBehind, left.Error())
 		}
 	}
+	ran.Records = records
 	if left != nil {
-		return records, errors.Join(fmt.Errorf("something was left behind: %w\nhint: `bailey prove --reap` tries again", left), r.journal.close())
+		return ran, errors.Join(fmt.Errorf("something was left behind: %w\nhint: `bailey prove --reap` tries again", left), r.journal.close())
 	}
 	if err := r.journal.finish(); err != nil {
-		return records, err
+		return ran, err
 	}
-	return records, context.Cause(ctx)
+	return ran, context.Cause(ctx)
 }
 
 // each begins the records with several workers.

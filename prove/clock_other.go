@@ -1,0 +1,5 @@
+//go:build !linux
+
+package prove
+
+func synchronised() string { return "" }

@@ -1,0 +1,136 @@
+package prove
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Grant is a right that the prober needs: verbs on a resource of an API group, or
+// on a path. Namespace is empty for every namespace and for what lies outside.
+type Grant struct {
+	Group     string   `json:"group"`
+	Resource  string   `json:"resource,omitempty"` // with its subresource: "pods/ephemeralcontainers"
+	Path      string   `json:"path,omitempty"`
+	Names     []string `json:"names,omitempty"`
+	Namespace string   `json:"namespace,omitempty"`
+	Verbs     []string `json:"verbs"`
+}
+
+// Grants gives the rights that the prober needs for the units, and no more: what
+// it asks as itself. What a minted identity asks needs none.
+func Grants(units []Unit) []Grant {
+	g := grants{}
+	g.add(Grant{Path: "/readyz"}, "get")
+	g.add(Grant{Path: "/version"}, "get")
+	for i := range units {
+		u := &units[i]
+		isolated := u.Experiment.Danger == bailey.DangerIsolated || u.Experiment.Danger == bailey.DangerDisruptive
+		for k := range u.Probes {
+			p := &u.Probes[k]
+			steps := append(append(slices.Clone(p.Setup), p.Twin, p.Try), p.Undo...)
+			if p.Given != nil {
+				steps = append(steps, *p.Given)
+			}
+			for s := range steps {
+				g.step(&steps[s], isolated)
+			}
+		}
+	}
+	return g.sorted()
+}
+
+type grants map[string]*Grant
+
+func (g grants) add(to Grant, verbs ...string) {
+	key := strings.Join([]string{to.Group, to.Resource, to.Path, to.Namespace, strings.Join(to.Names, ",")}, "|")
+	at := g[key]
+	if at == nil {
+		at = &to
+		g[key] = at
+	}
+	for _, verb := range verbs {
+		if !slices.Contains(at.Verbs, verb) {
+			at.Verbs = append(at.Verbs, verb)
+		}
+	}
+}
+
+func (g grants) step(s *bailey.Step, isolated bool) {
+	switch {
+	case s.Review != nil:
+		g.add(Grant{Group: "authorization.k8s.io", Resource: "subjectaccessreviews"}, "create")
+	case s.Await != nil:
+		g.add(Grant{Group: groupOf(s.Await.APIVersion), Resource: s.Await.Resource, Namespace: place(s.Await.Namespace)}, "get")
+	case s.Task != nil && s.Task.In != nil:
+		g.add(Grant{Resource: "pods"}, "create", "get", "delete")
+	case s.Request != nil:
+		r := s.Request
+		if r.As.User != "" {
+			g.impersonate(r.As)
+		} else if r.As.Anonymous || r.As.Token != "" || r.As.Certificate != "" {
+			return
+		}
+		if r.Path != "" {
+			path, _, _ := strings.Cut(r.Path, "?")
+			g.add(Grant{Path: path}, "get")
+			return
+		}
+		resource := r.Resource
+		if r.Subresource != "" {
+			resource += "/" + r.Subresource
+		}
+		if r.As.User == "" {
+			g.add(Grant{Group: groupOf(r.APIVersion), Resource: resource, Namespace: place(r.Namespace)}, r.Verb)
+		}
+		if r.Real && r.Verb == "create" && isolated && r.Subresource == "" { // it must be removed again
+			g.add(Grant{Group: groupOf(r.APIVersion), Resource: resource, Namespace: place(r.Namespace)}, "get", "delete")
+			if r.Resource == "namespaces" {
+				g.add(Grant{Resource: "serviceaccounts"}, "get")
+			}
+		}
+	}
+}
+
+func (g grants) impersonate(who bailey.Identity) {
+	if parts := strings.Split(who.User, ":"); len(parts) == 4 && parts[0] == "system" && parts[1] == "serviceaccount" {
+		g.add(Grant{Resource: "serviceaccounts", Namespace: parts[2], Names: []string{parts[3]}}, "impersonate")
+	} else {
+		g.add(Grant{Resource: "users", Names: []string{who.User}}, "impersonate")
+	}
+	for _, group := range who.Groups {
+		g.add(Grant{Resource: "groups", Names: []string{group}}, "impersonate")
+	}
+}
+
+// place is where a grant is needed: everywhere for a namespace of the run's own,
+// whose name nobody knows beforehand.
+func place(namespace string) string {
+	if strings.Contains(namespace, "${") || strings.HasPrefix(namespace, bailey.ProbePrefix) {
+		return ""
+	}
+	return namespace
+}
+
+func groupOf(apiVersion string) string {
+	group, _, found := strings.Cut(apiVersion, "/")
+	if !found {
+		return ""
+	}
+	return group
+}
+
+func (g grants) sorted() []Grant {
+	all := make([]Grant, 0, len(g))
+	for _, grant := range g {
+		slices.Sort(grant.Verbs)
+		all = append(all, *grant)
+	}
+	slices.SortFunc(all, func(a, b Grant) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource),
+			cmp.Compare(a.Path, b.Path), cmp.Compare(strings.Join(a.Names, ","), strings.Join(b.Names, ",")))
+	})
+	return all
+}
