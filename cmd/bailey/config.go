@@ -35,6 +35,9 @@ type config struct {
 	// Baseline is the path of a baseline, relative to the configuration.
 	Baseline string         `json:"baseline,omitempty"`
 	Waivers  []configWaiver `json:"waivers,omitempty"`
+	// Trust names the public keys (PEM files, relative to the configuration) whose
+	// evidence counts; without any, the state folder's own key.
+	Trust []string `json:"trust,omitempty"`
 
 	path string
 }

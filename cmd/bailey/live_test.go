@@ -16,6 +16,7 @@ import (
 	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
+	"github.com/baileyhq/bailey/prove"
 	"github.com/baileyhq/bailey/report"
 )
 
@@ -262,12 +263,12 @@ func TestProve(t *testing.T) {
 	cluster := devclustertest.Shared(t)
 	ns := devclustertest.Namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
 	held := proveIn(t, cluster.Kubeconfig, ns)
-	if len(held) < 10 {
-		t.Errorf("only %d probes", len(held))
+	if held.Outcome != prove.Held || len(held.Probes) < 10 || held.Evidence == "" {
+		t.Errorf("%s with %d probes: %s", held.Outcome, len(held.Probes), held.Why)
 	}
-	for _, p := range held {
-		if p.Outcome != "held" || p.Held != 2 {
-			t.Errorf("%s: %s %d/%d: %s", p.Probe, p.Outcome, p.Held, p.Tried, p.Why)
+	for _, p := range held.Probes {
+		if p.Outcome() != prove.Held || p.Held != 2 {
+			t.Errorf("%s: %s %d/%d: %s", p.Name, p.Outcome(), p.Held, p.Tried, p.Why)
 		}
 	}
 	if pods := kubectl(t, cluster, "get", "pods", "-n", ns, "-o", "name"); len(bytes.TrimSpace(pods)) > 0 {
@@ -285,15 +286,17 @@ func TestProve(t *testing.T) {
 	})
 	kubectl(t, broken, "create", "namespace", "shop")
 	kubectl(t, broken, "label", "namespace", "shop", "pod-security.kubernetes.io/enforce=restricted")
-	for _, p := range proveIn(t, broken.Kubeconfig, "shop") {
-		if p.Outcome != "broken" {
-			t.Errorf("with an exempt prober %s is %s: %s", p.Probe, p.Outcome, p.Why)
+	for _, p := range proveIn(t, broken.Kubeconfig, "shop").Probes {
+		if p.Outcome() != prove.Broken {
+			t.Errorf("with an exempt prober %s is %s: %s", p.Name, p.Outcome(), p.Why)
 		}
 	}
 }
 
-func proveIn(t *testing.T, kubeconfig, ns string) []proved {
+// proveIn runs the control's experiments of a namespace twice over.
+func proveIn(t *testing.T, kubeconfig, ns string) proved {
 	t.Helper()
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	out, errs, code := program(t, "prove", "compute/pod-security", "--kubeconfig", kubeconfig, "--repeat", "2", "-o", "json")
 	if code > exitFindings {
 		t.Fatalf("exit %d: %s", code, errs)
@@ -303,8 +306,8 @@ func proveIn(t *testing.T, kubeconfig, ns string) []proved {
 		t.Fatal(err)
 	}
 	in := slices.DeleteFunc(all.Results, func(p proved) bool { return p.Scope != "namespace "+ns })
-	if len(in) == 0 {
-		t.Fatalf("no probe ran in %s: %s", ns, out)
+	if len(in) != 1 {
+		t.Fatalf("%d experiments ran in %s: %s", len(in), ns, out)
 	}
-	return in
+	return in[0]
 }

@@ -2,145 +2,332 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"text/tabwriter"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/kube"
 	"github.com/baileyhq/bailey/prove"
 )
 
+// proveFlags say what is tried, how often and from where.
+type proveFlags struct {
+	target targetFlags
+
+	list, explain, reap bool
+	stop, resume        bool
+
+	repeat          int
+	thorough, quick bool
+	isolated        bool
+	disruptive      bool
+	rate            int
+	limit           time.Duration
+	every           time.Duration
+	times           int
+
+	image, podAPIServer string
+	key                 string
+	format              string
+}
+
 func (a *app) proveCommand() *cobra.Command {
-	var t targetFlags
-	var repeat int
-	var format string
+	f := &proveFlags{}
 	c := &cobra.Command{
 		Use:   "prove [CONTROL...]",
-		Short: "Try, by server-side dry-run, whether controls hold",
-		Long: `Prove makes requests that a control must refuse, each beside a twin that differs
-only in the forbidden thing and must be accepted. All are server-side dry-runs:
-nothing is stored, only audit records stay. This version keeps no evidence, so
-no control reaches the rung "proven" by it.`,
+		Short: "Try whether controls hold, and keep signed evidence",
+		Long: `Prove does, safely, what a control must refuse, each beside a twin that differs
+only in the forbidden thing and must be accepted, and keeps what it saw as signed
+evidence. By default it asks and makes server-side dry-runs: nothing is stored in
+the cluster, only audit records stay. It says beforehand what it will do.`,
+		Example: `  bailey prove --list                    what there is to try
+  bailey prove --explain access/tls      what it does, and the rights that it needs
+  bailey prove                           questions and dry-runs, on the current cluster
+  bailey prove --isolated --context dev --probe-image IMAGE
+                                         also in namespaces of its own`,
 		RunE: func(c *cobra.Command, names []string) error {
-			if format != "text" && format != "json" {
-				return usageError("prove has no output format %q: use text or json", format)
-			}
-			if repeat < 1 || repeat > 1000 {
-				return usageError("--repeat wants a number from 1 to 1000")
+			if err := f.check(); err != nil {
+				return err
 			}
 			chosen, err := chooseControls(names)
 			if err != nil {
 				return err
 			}
-			return a.prove(c.Context(), &t, chosen, repeat, format)
+			if f.list {
+				return a.listExperiments(chosen, f.format)
+			}
+			return a.proveAgain(c.Context(), f, chosen)
 		},
 	}
-	t.register(c)
-	c.Flags().IntVar(&repeat, "repeat", prove.DefaultRepeat, "tries per probe")
-	c.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	f.target.register(c)
+	flags := c.Flags()
+	flags.BoolVar(&f.list, "list", false, "list the experiments, and do nothing")
+	flags.BoolVar(&f.explain, "explain", false, "print what would be done and the exact rights that it needs, and do nothing")
+	flags.IntVar(&f.repeat, "repeat", 0, "tries per probe (default: 16, or 5 where objects are made)")
+	flags.BoolVar(&f.thorough, "thorough", false, fmt.Sprintf("%d tries per probe: a failure rate of 5 %% would be seen", prove.ThoroughTries))
+	flags.BoolVar(&f.quick, "quick", false, "one try per probe; tries add up over runs")
+	flags.BoolVar(&f.isolated, "isolated", false, "also experiments that make namespaces and objects of their own (wants --context)")
+	flags.BoolVar(&f.disruptive, "allow-disruptive", false, "also experiments that may disturb what runs (wants --context)")
+	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods: Bailey's own, of this version")
+	flags.StringVar(&f.podAPIServer, "pod-apiserver", "", "host:port of the API server as pods reach it (default: the kubernetes Service)")
+	flags.StringVar(&f.key, "key", "", "the key that signs evidence: PEM, PKCS #8, Ed25519 (default: one in the state folder, made at first use)")
+	flags.IntVar(&f.rate, "rate", prove.DefaultRate, "requests a second, at most")
+	flags.DurationVar(&f.limit, "limit", prove.DefaultLimit, "how long a run may last")
+	flags.DurationVar(&f.every, "every", 0, "run again at this interval, until interrupted")
+	flags.IntVar(&f.times, "times", 0, "with --every: this many runs")
+	flags.BoolVar(&f.reap, "reap", false, "only remove what killed runs left")
+	flags.BoolVar(&f.stop, "stop", false, "throw the stop switch: running experiments end within seconds, and none begins")
+	flags.BoolVar(&f.resume, "resume", false, "take the stop switch back")
+	flags.StringVarP(&f.format, "output", "o", "text", "text or json")
 	return c
 }
 
-// proved is one probe's tally, as -o json shows it.
-type proved struct {
-	Control      string        `json:"control"`
-	Experiment   string        `json:"experiment"`
-	Scope        string        `json:"scope"`
-	Probe        string        `json:"probe"`
-	Outcome      prove.Outcome `json:"outcome"`
-	Held         int           `json:"held"`
-	Broken       int           `json:"broken"`
-	Inconclusive int           `json:"inconclusive"`
-	Tried        int           `json:"tried"`
-	Why          string        `json:"why,omitempty"`
-}
-
-func (a *app) prove(ctx context.Context, t *targetFlags, chosen []*bailey.Control, repeat int, format string) error {
-	s, err := a.snapshot(ctx, t, nil)
-	if err != nil {
-		return err
+func (f *proveFlags) check() error {
+	if f.format != "text" && f.format != "json" {
+		return usageError("prove has no output format %q: use text or json", f.format)
 	}
-	config, err := kube.RESTConfig(t.kubeconfig, t.context)
-	if err != nil {
-		return err
-	}
-	prober, err := prove.NewProber(config)
-	if err != nil {
-		return err
-	}
-	prober.Repeat = repeat
-	p := a.newProgress()
-	defer p.end()
-	prober.Progress = func(done, total int) { p.step(done, total, "probes") }
-	fmt.Fprintf(a.stderr, "Server-side dry-runs against %s (cluster %s), %d tries a probe.\n", printable(s.Meta.Context), printable(s.Meta.ClusterUID), repeat)
-	all := []proved{}
-	for _, control := range chosen {
-		for _, x := range control.Experiments {
-			results, err := prober.Run(ctx, s, x, scopesOf(s, x.Scope))
-			if err != nil {
-				return err
-			}
-			for _, r := range results {
-				all = append(all, proved{control.ID, x.Name, r.Probe.Scope.String(), r.Probe.Name, r.Outcome(), r.Held, r.Broken, r.Inconclusive, r.Tried, r.Why})
-			}
+	chosen := 0
+	for _, is := range []bool{f.repeat != 0, f.thorough, f.quick} {
+		if is {
+			chosen++
 		}
-	}
-	p.end()
-	if len(all) == 0 {
-		return &exitError{exitNothing, fmt.Errorf("nothing was tried: no chosen control has an experiment that applies here\nhint: `bailey controls` shows which have experiments; pod security is tried in namespaces with an enforce label")}
-	}
-	return a.printProved(all, format)
-}
-
-// scopesOf lists the things of a scope kind that an experiment may be planned for.
-func scopesOf(s *bailey.Snapshot, kind bailey.ScopeKind) []bailey.Ref {
-	if kind != bailey.ScopeNamespace {
-		return []bailey.Ref{{}}
-	}
-	var refs []bailey.Ref
-	for _, f := range s.List(bailey.KindNamespace, "") {
-		refs = append(refs, f.Ref)
-	}
-	return refs
-}
-
-func (a *app) printProved(all []proved, format string) error {
-	held, broken := 0, 0
-	for _, p := range all {
-		switch p.Outcome {
-		case prove.Held:
-			held++
-		case prove.Broken:
-			broken++
-		}
-	}
-	if format == "json" {
-		e := json.NewEncoder(a.stdout)
-		e.SetIndent("", "  ")
-		if err := e.Encode(map[string]any{"schemaVersion": "bailey.prove/v1", "results": all}); err != nil {
-			return err
-		}
-	} else {
-		w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
-		for _, p := range all {
-			fmt.Fprintf(w, "%s\t%d/%d\t%s\t%s\n", p.Outcome, p.Held, p.Tried, printable(p.Scope), printable(p.Probe))
-			if p.Why != "" {
-				fmt.Fprintf(w, "\t\t\t  %s\n", printable(p.Why))
-			}
-		}
-		if err := w.Flush(); err != nil {
-			return err
-		}
-		fmt.Fprintf(a.stdout, "\n%d probes: %d held, %d broken, %d inconclusive.\n", len(all), held, broken, len(all)-held-broken)
 	}
 	switch {
-	case broken > 0:
-		return &exitError{code: exitFindings}
-	case held == 0:
-		return &exitError{exitFailed, fmt.Errorf("nothing was learned: every probe was inconclusive\nhint: the reasons above say who refused the allowed twins")}
+	case chosen > 1:
+		return usageError("--repeat, --thorough and --quick each say how often\nhint: give one")
+	case f.repeat < 0 || f.repeat > 1000:
+		return usageError("--repeat wants a number from 1 to 1000")
+	case f.rate < 1 || f.rate > 10000:
+		return usageError("--rate wants a number from 1 to 10000")
+	case f.limit < time.Second:
+		return usageError("--limit wants a second or more")
+	case f.every < 0 || f.every > 0 && f.every < time.Second:
+		return usageError("--every wants a second or more")
+	case f.times < 0 || f.times > 0 && f.every == 0:
+		return usageError("--times goes with --every")
+	case (f.isolated || f.disruptive || f.reap) && f.target.context == "" && f.target.kubeconfig == "":
+		return usageError("what goes beyond dry-runs wants the cluster's name: --context NAME\nhint: `kubectl config get-contexts` lists them; this keeps an experiment off the cluster that merely is current")
+	}
+	switch {
+	case f.thorough:
+		f.repeat = prove.ThoroughTries
+	case f.quick:
+		f.repeat = 1
 	}
 	return nil
+}
+
+func (f *proveFlags) worst() bailey.Danger {
+	switch {
+	case f.disruptive:
+		return bailey.DangerDisruptive
+	case f.isolated:
+		return bailey.DangerIsolated
+	}
+	return bailey.DangerDryRun
+}
+
+// proveAgain runs once, or on a schedule. On a schedule a run that found
+// something broken is no reason to stop; the worst exit code is kept.
+func (a *app) proveAgain(ctx context.Context, f *proveFlags, chosen []*bailey.Control) error {
+	var worst error
+	for i := 1; ; i++ {
+		err := a.prove(ctx, f, chosen)
+		if f.every == 0 || ctx.Err() != nil || i == f.times {
+			return errors.Join(worst, err)
+		}
+		var coded *exitError
+		if err != nil && (!errors.As(err, &coded) || coded.code == exitUsage) {
+			return err
+		}
+		if worst == nil {
+			worst = err
+		}
+		select {
+		case <-ctx.Done():
+			return worst
+		case <-time.After(f.every):
+		}
+	}
+}
+
+func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control) error {
+	conf, err := f.target.load()
+	if err != nil {
+		return err
+	}
+	s, err := a.snapshot(ctx, &f.target, nil)
+	if err != nil {
+		return err
+	}
+	state, err := clusterState(s.Meta.ClusterUID)
+	if err != nil {
+		return err
+	}
+	if f.stop || f.resume {
+		return a.throwSwitch(state, f.stop)
+	}
+	config, err := kube.RESTConfig(f.target.kubeconfig, f.target.context)
+	if err != nil {
+		return err
+	}
+	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Places: f.places()})
+	if f.explain {
+		return a.explainPlan(s, planned, f)
+	}
+	key, err := f.signingKey(state)
+	if err != nil {
+		return err
+	}
+	r := &proving{app: a, flags: f, conf: conf, snapshot: s, state: state, key: key, config: config}
+	if err := r.reap(ctx); err != nil || f.reap {
+		return err
+	}
+	if !slices.ContainsFunc(planned.Units, func(u prove.Unit) bool { return u.Skipped == "" }) {
+		return nothingToTry(planned)
+	}
+	return r.run(ctx, planned)
+}
+
+func (f *proveFlags) places() []bailey.Place {
+	var places []bailey.Place
+	if f.image != "" {
+		places = append(places, bailey.PlaceNode)
+	}
+	return places
+}
+
+func (f *proveFlags) signingKey(state string) (*prove.Key, error) {
+	if f.key == "" {
+		return prove.StateKey(state)
+	}
+	key, err := prove.LoadKey(f.key)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return key, nil
+}
+
+func nothingToTry(p prove.Planned) error {
+	if len(p.Units) == 0 {
+		return &exitError{exitNothing, errors.New("nothing was tried: no chosen control has an experiment that applies here\nhint: `bailey prove --list` shows which have experiments; pod security is tried in namespaces with an enforce label")}
+	}
+	text := "nothing was tried:"
+	for _, u := range p.Units[:min(len(p.Units), 5)] {
+		text += fmt.Sprintf("\n  %s %s: %s", u.Control.ID, u.Experiment.Name, u.Skipped)
+	}
+	return &exitError{exitNothing, errors.New(text)}
+}
+
+// throwSwitch stops experiments on the cluster from this state folder, or lets
+// them go on.
+func (a *app) throwSwitch(state string, stop bool) error {
+	path := stopFile(state)
+	if !stop {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		fmt.Fprintln(a.stdout, "Experiments may run again.")
+		return nil
+	}
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(a.now().UTC().Format(time.RFC3339)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("the stop switch could not be thrown: %w\nhint: interrupt the prover itself", err)
+	}
+	fmt.Fprintln(a.stdout, "Stopped: running experiments end within seconds and clean up; none begins until `bailey prove --resume`.")
+	return nil
+}
+
+func stopFile(state string) string { return filepath.Join(state, "STOP") }
+
+// proving is one run with what it needs.
+type proving struct {
+	*app
+	flags    *proveFlags
+	conf     *config
+	snapshot *bailey.Snapshot
+	state    string
+	key      *prove.Key
+	config   *rest.Config
+}
+
+func (r *proving) runs() string     { return filepath.Join(r.state, "runs") }
+func (r *proving) evidence() string { return filepath.Join(r.state, "evidence") }
+
+func (r *proving) cluster() prove.Cluster {
+	return prove.Cluster{UID: r.snapshot.Meta.ClusterUID, Version: r.snapshot.Meta.Version.String()}
+}
+
+// reap removes what killed runs left, where this run may write at all, and else
+// says that there is something.
+func (r *proving) reap(ctx context.Context) error {
+	if r.flags.worst() == bailey.DangerDryRun && !r.flags.reap {
+		return nil
+	}
+	reaped, err := prove.Reap(ctx, r.config, r.runs(), r.snapshot.Meta.ClusterUID, r.now)
+	for _, was := range reaped {
+		fmt.Fprintf(r.stderr, "Cleaned up after run %s, which was cut off: %s removed.\n", printable(was.Run), plural(len(was.Removed), "object"))
+		for _, e := range was.Interrupted {
+			statement := prove.InterruptedStatement(e, was.Removed, r.cluster(), prove.ProberID{Version: version}, prove.Clock{}, r.key.Custody)
+			if _, _, err := r.keep(ctx, statement); err != nil {
+				return err
+			}
+		}
+	}
+	if err == nil && r.flags.reap && len(reaped) == 0 {
+		fmt.Fprintln(r.stdout, "There is nothing to clean up.")
+	}
+	return err
+}
+
+// keep signs a statement and puts it on disk.
+func (r *proving) keep(ctx context.Context, s prove.Statement) (path, id string, err error) {
+	envelope, id, err := prove.Sign(ctx, s, r.key)
+	if err != nil {
+		return "", "", err
+	}
+	path, err = prove.Keep(r.evidence(), id, s.Predicate.End, envelope)
+	return path, id, err
+}
+
+func (r *proving) run(ctx context.Context, planned prove.Planned) error {
+	id := prove.NewRunID()
+	r.announce(id, planned)
+	progress := r.newProgress()
+	defer progress.end()
+	ran, err := prove.Run(ctx, id, planned, prove.Options{
+		Config: r.config, Folder: r.runs(), Cluster: r.snapshot.Meta.ClusterUID, Version: version,
+		Repeat: r.flags.repeat, Rate: r.flags.rate, Limit: r.flags.limit, Image: r.flags.image, PodAPIServer: r.flags.podAPIServer,
+		Stop: stopFile(r.state), Now: r.now,
+		Progress: func(p prove.Progress) {
+			progress.step(p.Done, p.Total, "tries  "+p.Unit.Control.ID+" "+p.Unit.Scope.String())
+		},
+	})
+	progress.end()
+	results := make([]proved, 0, len(ran.Records))
+	for _, record := range ran.Records {
+		if record.Start.IsZero() {
+			continue
+		}
+		statement := record.Statement(r.cluster(), prove.ProberID{Version: version, Identity: ran.Identity}, ran.Clock, r.key.Custody)
+		path, evidence, keepErr := r.keep(context.WithoutCancel(ctx), statement)
+		if keepErr != nil {
+			return errors.Join(err, keepErr)
+		}
+		results = append(results, newProved(record, evidence, path))
+	}
+	if err != nil {
+		_ = r.print(id, planned, results)
+		return err
+	}
+	return r.print(id, planned, results)
 }

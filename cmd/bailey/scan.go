@@ -82,6 +82,9 @@ func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, targets [
 	if err != nil {
 		return err
 	}
+	if options.Evidence, err = a.evidence(ctx, conf, s); err != nil {
+		return err
+	}
 	r, err := check.Judge(ctx, s, chosen, options)
 	if err != nil {
 		return err

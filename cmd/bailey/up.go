@@ -55,15 +55,8 @@ func (a *app) downCommand() *cobra.Command {
 
 // clusterDir is where the development cluster keeps its state.
 func clusterDir() (string, error) {
-	state := os.Getenv("XDG_STATE_HOME")
-	if state == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("no folder for the cluster's state: %w\nhint: set XDG_STATE_HOME", err)
-		}
-		state = filepath.Join(home, ".local", "state")
-	}
-	return filepath.Join(state, "bailey", "devcluster"), nil
+	home, err := stateHome()
+	return filepath.Join(home, "devcluster"), err
 }
 
 func (a *app) up(ctx context.Context, binary, load string) error {
