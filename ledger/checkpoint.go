@@ -48,6 +48,12 @@ func OpenCheckpoint(data []byte, log note.Verifier, witnesses ...note.Verifier) 
 	if c.Origin != log.Name() {
 		return c, fmt.Errorf("the checkpoint is of the log %q, not %q", c.Origin, log.Name())
 	}
+	for _, sig := range append(n.Sigs, n.UnverifiedSigs...) {
+		// Two spellings of one signature would be a byte that can be changed unseen.
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return c, fmt.Errorf("the checkpoint's signature by %s is not in canonical base64: a byte of it was changed", sig.Name)
+		}
+	}
 	signed := false
 	c.Cosigned = map[string]time.Time{}
 	for _, sig := range n.Sigs {

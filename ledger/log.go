@@ -191,7 +191,7 @@ func (l *Log) checkState() (treeState, error) {
 		return state, fmt.Errorf("the log has %d entries, but a checkpoint over %d was signed: an older copy was put back\nhint: restore the newest log; a shorter one must not be signed again", state.Size, last.Size)
 	}
 	t := tree{fsys, state.Size}
-	root, err := tlog.TreeHash(int64(last.Size), t.hashes(state.Root))
+	root, err := tlog.TreeHash(int64(last.Size), t.hashes(state.root()))
 	if err != nil {
 		return state, fmt.Errorf("the log is damaged: %w\nhint: `bailey ledger verify` says what is damaged", err)
 	}

@@ -118,7 +118,7 @@ func newReader(fsys fs.FS, o ReadOptions) (*reader, error) {
 	state, err := readTreeState(log)
 	if err == nil && state.Size > signed.Size {
 		t := tree{log, state.Size}
-		hashes := t.hashes(state.Root)
+		hashes := t.hashes(state.root())
 		root, err := tlog.TreeHash(int64(signed.Size), hashes)
 		if err != nil {
 			return nil, fmt.Errorf("the log is damaged: %w\nhint: `bailey ledger verify` says what is damaged", err)

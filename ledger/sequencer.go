@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/storage/posix"
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 const (
@@ -91,30 +93,34 @@ func witnessGroup(c Config) (tessera.WitnessGroup, error) {
 
 // treeState is what Tessera keeps about the tree that it integrated.
 type treeState struct {
-	Size uint64   `json:"size"`
-	Root [32]byte `json:"-"`
+	Size uint64 `json:"size"`
+	Root []byte `json:"root"`
 }
 
-const treeStateFile = ".state/treeState" // below the log's folder
+// Tessera's own files, below the log's folder.
+const (
+	treeStateFile   = ".state/treeState"
+	treeVersionFile = ".state/version"
+)
 
 // readTreeState reads the size and root that are integrated, signed or not yet.
 func readTreeState(fsys fs.FS) (treeState, error) {
-	var raw struct {
-		Size uint64 `json:"size"`
-		Root []byte `json:"root"`
-	}
+	var s treeState
 	data, err := readBounded(fsys, treeStateFile, 4096)
 	if err != nil {
-		return treeState{}, err
+		return s, err
 	}
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return treeState{}, fmt.Errorf("%s: %w", treeStateFile, err)
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, fmt.Errorf("%s: %w", treeStateFile, err)
 	}
-	if len(raw.Root) != 32 || raw.Size > maxTree {
-		return treeState{}, fmt.Errorf("%s: it holds no tree", treeStateFile)
+	// JSON has many spellings; the writer uses one.
+	if again, err := json.Marshal(s); err != nil || len(s.Root) != hashSize || s.Size > maxTree || !bytes.Equal(again, data) {
+		return treeState{}, fmt.Errorf("%s: it is not as the writer leaves it", treeStateFile)
 	}
-	return treeState{raw.Size, [32]byte(raw.Root)}, nil
+	return s, nil
 }
+
+func (s treeState) root() tlog.Hash { return tlog.Hash(s.Root) }
 
 // witnessClient bounds what a witness may answer and remembers why it refused:
 // Tessera only logs that.

@@ -56,11 +56,14 @@ func (t tree) tile(level, index uint64) (data []byte, name string, err error) {
 	if err != nil {
 		return nil, name, err
 	}
-	want := width(p) * hashSize
-	if len(data) < want || name == layout.TilePath(level, index, p) && len(data) != want {
-		return nil, name, fmt.Errorf("%s has %d bytes, not %d", name, len(data), want)
+	have := width(p)
+	if name == layout.TilePath(level, index, 0) {
+		have = tileWidth
 	}
-	return data[:want], name, nil
+	if len(data) != have*hashSize {
+		return nil, name, fmt.Errorf("%s has %d bytes, not %d", name, len(data), have*hashSize)
+	}
+	return data[:width(p)*hashSize], name, nil
 }
 
 func width(p uint8) int {
@@ -70,9 +73,8 @@ func width(p uint8) int {
 	return int(p)
 }
 
-// splitBundle gives the entries of a bundle, which must be n or, where the file
-// may be longer than the tree, at least n.
-func splitBundle(data []byte, n int, longer bool) ([][]byte, error) {
+// splitBundle gives the entries of a bundle, which must be n.
+func splitBundle(data []byte, n int) ([][]byte, error) {
 	entries := make([][]byte, 0, n)
 	for len(data) > 0 && len(entries) < n {
 		if len(data) < 2 {
@@ -88,10 +90,18 @@ func splitBundle(data []byte, n int, longer bool) ([][]byte, error) {
 	switch {
 	case len(entries) < n:
 		return nil, fmt.Errorf("it holds %d entries, not %d", len(entries), n)
-	case len(data) > 0 && !longer:
+	case len(data) > 0:
 		return nil, fmt.Errorf("%d bytes follow its %d entries", len(data), n)
 	}
 	return entries, nil
+}
+
+// held is how many entries the bundle file of this name has: a full one stands in for a partial one.
+func (t tree) held(index uint64, name string) int {
+	if name == layout.EntriesPath(index, 0) {
+		return tileWidth
+	}
+	return width(t.partial(0, index))
 }
 
 // entries gives the entries of a bundle of the tree.
@@ -100,12 +110,11 @@ func (t tree) entries(index uint64) (entries [][]byte, name string, err error) {
 	if err != nil {
 		return nil, name, err
 	}
-	p := t.partial(0, index)
-	entries, err = splitBundle(data, width(p), name != layout.EntriesPath(index, p))
+	entries, err = splitBundle(data, t.held(index, name))
 	if err != nil {
 		return nil, name, fmt.Errorf("%s: %w", name, err)
 	}
-	return entries, name, nil
+	return entries[:width(t.partial(0, index))], name, nil
 }
 
 // entry gives one entry.

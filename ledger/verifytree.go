@@ -1,0 +1,424 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+
+	"github.com/transparency-dev/tessera/api/layout"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// checked is what verifying one bundle gave.
+type checked struct {
+	hashes   []tlog.Hash // of the entries; nil where they cannot be known
+	problems []Problem
+	records  uint64
+	bodies   []bodyRef
+	uses     []keyUse
+	controls []control
+}
+
+type bodyRef struct {
+	index, key uint64
+	sum        [hashSize]byte
+	missing    bool
+}
+
+// keyUse is the first entry of a bundle that a key seals.
+type keyUse struct{ key, index uint64 }
+
+type control struct {
+	index uint64
+	entry entry
+}
+
+// verifyTree verifies bundles in parallel and joins them in order.
+func (v *verifier) verifyTree() error {
+	size := v.tree.size
+	bundles := (size + tileWidth - 1) / tileWidth
+	workers := runtime.GOMAXPROCS(0)
+	type job struct {
+		bundle uint64
+		out    chan checked
+	}
+	jobs := make(chan job)
+	order := make(chan chan checked, 4*workers)
+	for range workers {
+		go func() {
+			w := &bundleChecker{tree: v.tree, fsys: v.fsys}
+			for j := range jobs {
+				j.out <- w.check(j.bundle)
+			}
+		}()
+	}
+	go func() {
+		defer close(jobs)
+		defer close(order)
+		for b := range bundles {
+			if v.ctx.Err() != nil {
+				return
+			}
+			out := make(chan checked, 1)
+			order <- out
+			if v.part != nil && !v.part.has[b] && v.tree.partial(0, b) == 0 {
+				out <- checked{} // not in this export: the tile above knows its hash
+				continue
+			}
+			jobs <- job{b, out}
+		}
+	}()
+	edge := &edge{v: v, known: true}
+	edge.settle(0, nil)
+	bundle := uint64(0)
+	for out := range order {
+		c := <-out
+		v.take(bundle, &c)
+		edge.add(bundle, c.hashes)
+		bundle++
+		if v.options.Progress != nil {
+			v.options.Progress(min(bundle*tileWidth, size), size)
+		}
+	}
+	if err := v.ctx.Err(); err != nil {
+		return err
+	}
+	edge.finish()
+	v.report.To = size
+	if v.part != nil {
+		v.report.From, v.report.To = v.part.From, min(v.part.To, size)
+	}
+	return nil
+}
+
+// edge grows the tree and holds the tiles above the entries against it.
+type edge struct {
+	v     *verifier
+	f     frontier
+	known bool     // false: some hash is missing, so that no root can be computed
+	tiles []uint64 // full tiles so far, by level
+}
+
+// add takes a bundle's entry hashes.
+func (e *edge) add(bundle uint64, hashes []tlog.Hash) {
+	if width(e.v.tree.partial(0, bundle)) < tileWidth {
+		e.settle(bundle, hashes)
+		return
+	}
+	root, ok := e.bundleRoot(bundle, hashes)
+	e.settle(bundle, hashes)
+	e.known = e.known && ok
+	e.f.push(1, root, e.full)
+	e.settleAt((bundle+1)*tileWidth, nil)
+}
+
+// bundleRoot is the hash of a full bundle: computed, or, where the entries are
+// not there, what the tile above says.
+func (e *edge) bundleRoot(bundle uint64, hashes []tlog.Hash) (tlog.Hash, bool) {
+	if hashes != nil {
+		return perfectRoot(append([]tlog.Hash(nil), hashes...)), true
+	}
+	return e.v.tree.above(bundle)
+}
+
+// above gives the hash that the tile of level 1 holds for a full bundle.
+func (t tree) above(bundle uint64) (tlog.Hash, bool) {
+	data, _, err := t.tile(1, bundle/tileWidth)
+	at := int(bundle%tileWidth) * hashSize
+	if err != nil || len(data) < at+hashSize {
+		return tlog.Hash{}, false
+	}
+	return tlog.Hash(data[at:]), true
+}
+
+// settle holds the claims about sizes within a bundle against its first hashes.
+func (e *edge) settle(bundle uint64, hashes []tlog.Hash) {
+	if bundle == 0 {
+		e.settleAt(0, nil)
+	}
+	for size := range e.v.roots {
+		if size > bundle*tileWidth && size < (bundle+1)*tileWidth {
+			if int(size-bundle*tileWidth) > len(hashes) {
+				e.unknown(size)
+				continue
+			}
+			e.settleAt(size, hashes[:size-bundle*tileWidth])
+		}
+	}
+}
+
+func (e *edge) settleAt(size uint64, leaves []tlog.Hash) {
+	claims, ok := e.v.roots[size]
+	if !ok {
+		return
+	}
+	if !e.known {
+		e.unknown(size)
+		return
+	}
+	delete(e.v.roots, size)
+	root := e.f.root(leaves)
+	for _, c := range claims {
+		if c.root != root {
+			e.v.report.problem(c.file, "%s", c.text)
+		}
+	}
+}
+
+// unknown says that a claim cannot be tested. Unknown is not a pass.
+func (e *edge) unknown(size uint64) {
+	for _, c := range e.v.roots[size] {
+		e.v.report.problem(c.file, "the root over %d entries cannot be computed, because of what is missing", size)
+	}
+	delete(e.v.roots, size)
+}
+
+// full holds a full tile above the entries against what was computed.
+func (e *edge) full(level int, hashes []tlog.Hash) {
+	for len(e.tiles) <= level {
+		e.tiles = append(e.tiles, 0)
+	}
+	e.compare(level, e.tiles[level], hashes)
+	e.tiles[level]++
+}
+
+// finish holds the tiles at the right edge against what was computed.
+func (e *edge) finish() {
+	for level := 1; level < len(e.f.levels); level++ {
+		if hashes := e.f.levels[level]; len(hashes) > 0 {
+			for len(e.tiles) <= level {
+				e.tiles = append(e.tiles, 0)
+			}
+			e.compare(level, e.tiles[level], hashes)
+		}
+	}
+	for size := range e.v.roots {
+		e.unknown(size)
+	}
+}
+
+func (e *edge) compare(level int, index uint64, hashes []tlog.Hash) {
+	data, name, err := e.v.tree.tile(uint64(level), index)
+	file := logFolder + "/" + name
+	if err != nil {
+		e.v.report.problem(file, "%s", detail(err, name))
+		return
+	}
+	for i := range hashes {
+		if tlog.Hash(data[i*hashSize:]) != hashes[i] {
+			e.v.report.problem(file, "hash %d is not that of the tile below it", i)
+			return
+		}
+	}
+}
+
+// take adds what a bundle gave to the report.
+func (v *verifier) take(bundle uint64, c *checked) {
+	for _, p := range c.problems {
+		v.report.add(p)
+	}
+	v.report.Records += c.records
+	for _, k := range c.controls {
+		switch k.entry.kind {
+		case kindKey:
+			v.keys[k.index] = k.entry.newKey
+			v.lastKey = max(v.lastKey, k.index)
+		case kindShred:
+			v.shredded[k.entry.shred.Key] = true
+		}
+	}
+	for _, use := range c.uses {
+		if _, ok := v.keys[use.key]; !ok || use.key >= use.index {
+			v.report.add(Problem{Index: &use.index, Text: fmt.Sprintf("it names entry %d as its key, which is no key entry before it", use.key)})
+		}
+	}
+	for _, b := range c.bodies {
+		v.report.Bodies++
+		if !b.missing {
+			v.bodies[b.sum] = struct{}{}
+			continue
+		}
+		if m := v.missing[b.key]; m != nil {
+			m.count++
+		} else {
+			v.missing[b.key] = &absent{1, bodyPath(b.sum), b.index}
+		}
+	}
+}
+
+// bundleChecker verifies one bundle at a time, with one buffer for all.
+type bundleChecker struct {
+	tree tree
+	fsys fs.FS
+	buf  []byte
+}
+
+// check verifies a bundle: its framing, its entries against the tile, and the
+// large records that they name.
+func (w *bundleChecker) check(bundle uint64) checked {
+	var c checked
+	p := w.tree.partial(0, bundle)
+	n := width(p)
+	name, err := w.read(bundle, p)
+	file := logFolder + "/" + name
+	if err == nil {
+		c.hashes, err = w.split(bundle, n, w.tree.held(bundle, name), &c)
+	}
+	if err != nil {
+		c.problems = append(c.problems, Problem{File: file, Text: detail(err, name)})
+		c.hashes = nil
+	}
+	tile, tileName, tileErr := w.tree.tile(0, bundle)
+	tileFile := logFolder + "/" + tileName
+	switch {
+	case tileErr != nil:
+		c.problems = append(c.problems, Problem{File: tileFile, Text: detail(tileErr, tileName)})
+	case c.hashes == nil:
+		c.hashes = hashesOf(tile) // so that the rest can be judged
+	default:
+		w.compare(bundle, hashesOf(tile), file, tileFile, &c)
+	}
+	return c
+}
+
+// compare holds entries against their hashes in the tile and finds, by the
+// tile above, which of the two was changed.
+func (w *bundleChecker) compare(bundle uint64, tile []tlog.Hash, file, tileFile string, c *checked) {
+	var differ []uint64
+	for i := range tile {
+		if tile[i] != c.hashes[i] {
+			differ = append(differ, bundle*tileWidth+uint64(i))
+		}
+	}
+	if len(differ) == 0 {
+		return
+	}
+	guilty, text := file, "it is not the entry whose hash is in "+tileFile
+	if len(tile) == tileWidth {
+		if above, ok := w.tree.above(bundle); ok {
+			switch above {
+			case perfectRoot(append([]tlog.Hash(nil), tile...)):
+				text = "it was changed, replaced or moved: its hash is not the one in " + tileFile
+				defer func() { c.hashes = tile }()
+			case perfectRoot(append([]tlog.Hash(nil), c.hashes...)):
+				guilty, text = tileFile, "its hash in the tile is not that of the entry"
+			}
+		}
+	}
+	for _, index := range differ {
+		c.problems = append(c.problems, Problem{File: guilty, Index: &index, Text: text})
+	}
+}
+
+// read reads a bundle into the buffer.
+func (w *bundleChecker) read(bundle uint64, p uint8) (name string, err error) {
+	name = layout.EntriesPath(bundle, p)
+	err = w.readFile(name)
+	if p != 0 && errors.Is(err, fs.ErrNotExist) {
+		full := layout.EntriesPath(bundle, 0)
+		if fullErr := w.readFile(full); fullErr == nil {
+			return full, nil
+		}
+	}
+	return name, err
+}
+
+func (w *bundleChecker) readFile(name string) error {
+	f, err := w.tree.fsys.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > maxBundle || !info.Mode().IsRegular() {
+		return fmt.Errorf("it has %d bytes, more than %d", info.Size(), maxBundle)
+	}
+	if n := int(info.Size()); cap(w.buf) < n {
+		w.buf = make([]byte, n+n/4)
+	}
+	w.buf = w.buf[:info.Size()]
+	_, err = io.ReadFull(f, w.buf)
+	return err
+}
+
+// split takes the buffer apart and hashes the entries. The byte before an
+// entry, the end of its length, becomes RFC 6962's leaf prefix, so that nothing is copied.
+// Of the held entries, the tree has the first n.
+func (w *bundleChecker) split(bundle uint64, n, held int, c *checked) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, 0, held)
+	data := w.buf
+	for len(data) > 0 && len(hashes) < held {
+		if len(data) < 2 || len(data) < 2+int(binary.BigEndian.Uint16(data)) {
+			return nil, fmt.Errorf("it ends within entry %d", bundle*tileWidth+uint64(len(hashes)))
+		}
+		size := int(binary.BigEndian.Uint16(data))
+		if len(hashes) < n {
+			w.look(bundle*tileWidth+uint64(len(hashes)), data[2:2+size], c)
+		}
+		data[1] = 0
+		hashes = append(hashes, sha256.Sum256(data[1:2+size]))
+		data = data[2+size:]
+	}
+	switch {
+	case len(hashes) < held:
+		return nil, fmt.Errorf("it holds %d entries, not %d", len(hashes), held)
+	case len(data) > 0:
+		return nil, fmt.Errorf("%d bytes follow its %d entries", len(data), held)
+	}
+	return hashes[:n], nil
+}
+
+// look notes what an entry says.
+func (w *bundleChecker) look(index uint64, data []byte, c *checked) {
+	e, err := parseEntry(data)
+	if err != nil {
+		c.problems = append(c.problems, Problem{Index: &index, Text: err.Error()})
+		return
+	}
+	switch e.kind {
+	case kindKey, kindShred:
+		c.controls = append(c.controls, control{index, e})
+		return
+	}
+	c.records++
+	known := false
+	for _, use := range c.uses {
+		known = known || use.key == e.key
+	}
+	if !known {
+		c.uses = append(c.uses, keyUse{e.key, index})
+	}
+	if e.kind == kindBody {
+		c.bodies = append(c.bodies, w.body(index, e, c))
+	}
+}
+
+// body hashes a large record.
+func (w *bundleChecker) body(index uint64, e entry, c *checked) bodyRef {
+	ref := bodyRef{index: index, key: e.key, sum: e.bodySum}
+	name := bodyPath(e.bodySum)
+	f, err := w.fsys.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		ref.missing = true
+		return ref
+	}
+	if err == nil {
+		defer f.Close()
+		hash := sha256.New()
+		var n int64
+		if n, err = io.Copy(hash, io.LimitReader(f, int64(e.bodySize)+1)); err == nil && (n != int64(e.bodySize) || [hashSize]byte(hash.Sum(nil)) != e.bodySum) {
+			err = errors.New("the large record was changed: its hash is not the one in the log")
+		}
+	}
+	if err != nil {
+		c.problems = append(c.problems, Problem{File: name, Index: &index, Text: err.Error()})
+	}
+	return ref
+}
