@@ -128,6 +128,17 @@ func TestIntact(t *testing.T) {
 	if r := verify(t, h.late, ledger.VerifyOptions{Key: h.key, Since: h.earlyPoint}); !r.Intact() || r.Periods != 3 || r.Shredded != 1 || r.Records != 572 || r.Bodies != 2 {
 		t.Errorf("%+v", r)
 	}
+	small, _ := newLedger(t, ledger.InitOptions{})
+	l := open(t, small, ledger.Options{})
+	for i := range 3 {
+		appendTo(t, l, numbered(i, 1)...)
+		if _, err := l.Checkpoint(t.Context(), l.Size()); err != nil {
+			t.Fatal(err)
+		}
+		if r := verify(t, load(t, small), ledger.VerifyOptions{}); !r.Intact() || r.Records != uint64(i+1) {
+			t.Errorf("%+v", r)
+		}
+	}
 	want := []string{"ledger.json", "log/checkpoint", "log/tile/0/000", "log/tile/0/001", "log/tile/entries/000", "log/tile/entries/001"}
 	for _, name := range want {
 		if !slices.Contains(h.needed, name) {

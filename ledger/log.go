@@ -321,3 +321,6 @@ func (l *Log) Close(ctx context.Context) error {
 
 // WitnessProblems says which witnesses did not cosign when they were asked last, and why.
 func (l *Log) WitnessProblems() []string { return l.tree.witnesses.problems() }
+
+// Size is how many entries the log has, records and others.
+func (l *Log) Size() uint64 { return l.integrated().size }

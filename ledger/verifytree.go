@@ -73,7 +73,7 @@ func (v *verifier) verifyTree() error {
 		}
 	}()
 	edge := &edge{v: v, known: true}
-	edge.settle(0, nil)
+	edge.settleAt(0, nil)
 	bundle := uint64(0)
 	for out := range order {
 		c := <-out
@@ -137,9 +137,6 @@ func (t tree) above(bundle uint64) (tlog.Hash, bool) {
 
 // settle holds the claims about sizes within a bundle against its first hashes.
 func (e *edge) settle(bundle uint64, hashes []tlog.Hash) {
-	if bundle == 0 {
-		e.settleAt(0, nil)
-	}
 	for size := range e.v.roots {
 		if size > bundle*tileWidth && size < (bundle+1)*tileWidth {
 			if int(size-bundle*tileWidth) > len(hashes) {

@@ -141,7 +141,7 @@ Exit codes: 0 nothing at or over --fail-on, 1 findings, 2 usage,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.upCommand(), a.downCommand(), a.scanCommand(), a.proveCommand(), a.evidenceCommand(), a.probeCommand(), a.explainCommand(),
-		a.controlsCommand(), a.reportCommand(), a.baselineCommand(), a.snapshotCommand(),
+		a.controlsCommand(), a.reportCommand(), a.baselineCommand(), a.snapshotCommand(), a.ledgerCommand(),
 	)
 	return root
 }
