@@ -13,13 +13,13 @@ import (
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-// hierarchies returns where cgroup hierarchies are mounted: one with version 2, one for
-// each set of controllers with version 1.
+// hierarchies returns where the hierarchies of version 1 cgroups are mounted, one for each
+// set of controllers. With version 2 there are none.
 func hierarchies() []string {
-	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.procs")); err == nil {
-		return []string{cgroupRoot}
-	}
 	var roots []string
+	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.procs")); err == nil {
+		return nil // what is below belongs to services
+	}
 	paths, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs"))
 	for _, path := range paths {
 		roots = append(roots, filepath.Dir(path))

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	nodeTimeout = time.Minute
+	nodeTimeout = 2 * time.Minute
 	cniPlugins  = "/usr/lib/cni" // where Debian has them
 )
 
@@ -35,7 +35,7 @@ type NodeOptions struct {
 	ExtraKubeletConfig map[string]any
 
 	Log     io.Writer     // receives a line at each step; may be nil
-	Timeout time.Duration // until the node is ready; a minute if zero
+	Timeout time.Duration // until the node is ready; two minutes if zero
 }
 
 // Node is a real node: a kubelet, containerd and kube-proxy in namespaces of their own,

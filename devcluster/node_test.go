@@ -81,7 +81,7 @@ func startPod(t *testing.T, c *Cluster, namespace string, pod object) string {
 		}
 	}
 	for got.Status.Phase != "Running" {
-		if time.Since(begin) > 40*time.Second {
+		if time.Since(begin) > time.Minute {
 			events, _ := c.Kubectl(t.Context(), "get", "events", "-n", namespace)
 			t.Fatalf("the pod %s is not running: %+v\n%s", name, got, events)
 		}
@@ -162,18 +162,16 @@ func TestNode(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	sysctls := readSysctls(t)
-	c, err := Start(t.Context(), Options{Network: true, Log: testLog{t}})
+	state := filepath.Join(t.TempDir(), "state")
+	c, err := Start(t.Context(), Options{Network: true, State: state, Log: testLog{t}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := func() {
-		begin := time.Now()
-		if err := c.Stop(context.Background()); err != nil {
+	t.Cleanup(func() {
+		if err := Stop(context.Background(), state); err != nil {
 			t.Error(err)
 		}
-		t.Logf("stopped in %s", since(begin))
-	}
-	t.Cleanup(stop)
+	})
 	n, err := c.StartNode(t.Context(), NodeOptions{Log: testLog{t}})
 	if err != nil {
 		t.Fatal(err)
@@ -260,8 +258,20 @@ func TestNode(t *testing.T) {
 	t.Run("second node", func(t *testing.T) { secondNode(t, c, a) })
 	t.Run("runtime classes", func(t *testing.T) { runtimeClasses(t, c, n) })
 	t.Run("nodes", func(t *testing.T) {
-		if nodes := c.Nodes(); len(nodes) != 1 || nodes[0].IP != n.IP || nodes[0].APIServer != n.APIServer {
-			t.Errorf("%+v", nodes)
+		other, err := Open(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []*Cluster{c, other} {
+			nodes := c.Nodes()
+			if len(nodes) != 1 || nodes[0].IP != n.IP || nodes[0].APIServer != n.APIServer {
+				t.Fatalf("%+v", nodes)
+			}
+			conn, err := nodes[0].Dial(t.Context(), "tcp", a+":8080")
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.Close()
 		}
 		if _, err := c.StartNode(t.Context(), NodeOptions{Name: n.Name}); err == nil || !strings.Contains(err.Error(), "hint: ") {
 			t.Errorf("a second node of the same name: %v", err)
@@ -271,7 +281,11 @@ func TestNode(t *testing.T) {
 		}
 	})
 	t.Run("stop", func(t *testing.T) {
-		stop()
+		begin := time.Now()
+		if err := c.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("stopped in %s", since(begin))
 		if left := traces(t, c.journal); len(left) > 0 {
 			t.Errorf("left behind: %q", left)
 		}
@@ -280,6 +294,28 @@ func TestNode(t *testing.T) {
 		}
 		if after := readSysctls(t); after != sysctls {
 			t.Errorf("the machine's settings changed from %q to %q", sysctls, after)
+		}
+		if exists(filepath.Join(state, "nodes", n.Name)) {
+			t.Error("the node's files are still there")
+		}
+	})
+	t.Run("again", func(t *testing.T) {
+		// A node of the same name comes back as after a reboot with an empty disk.
+		c, err := Start(t.Context(), Options{Network: true, State: state})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.StartNode(t.Context(), NodeOptions{Name: n.Name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		probeImage(t, n)
+		startPod(t, c, "web", restricted("again", n, "wait"))
+		if err := c.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if left := traces(t, c.journal); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
 		}
 	})
 }

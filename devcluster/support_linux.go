@@ -46,7 +46,7 @@ func NodeSupported() error {
 		return fmt.Errorf("devcluster: a node needs programs that are not installed, of the packages %s\nhint: on Debian, apt-get install --no-install-recommends %s", list, list)
 	}
 	if len(hierarchies()) == 0 {
-		return fmt.Errorf("devcluster: a node needs cgroups, and none are mounted at %s", cgroupRoot)
+		return fmt.Errorf("devcluster: a node needs version 1 of cgroups, mounted below %s; with version 2 it has not been tried", cgroupRoot)
 	}
 	if err := capable(); err != nil {
 		return fmt.Errorf("devcluster: a node needs namespaces and cgroups of its own, which root may not make here: %w\nhint: is this a container? It needs CAP_SYS_ADMIN and CAP_NET_ADMIN", err)

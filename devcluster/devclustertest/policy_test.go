@@ -123,11 +123,20 @@ func TestEnforce(t *testing.T) {
 	// who may reach the server
 	expect := func(when string, client, stranger bool) {
 		t.Helper()
-		if got := reaches(shop, "client"); got != client {
-			t.Errorf("%s: the client reaches the server: %v", when, got)
-		}
-		if got := reaches(other, "stranger"); got != stranger {
-			t.Errorf("%s: the stranger reaches the server: %v", when, got)
+		for _, from := range []struct {
+			namespace, pod string
+			want           bool
+		}{{shop, "client", client}, {other, "stranger", stranger}} {
+			got := reaches(from.namespace, from.pod)
+			for range 5 { // a busy machine may be late to answer, but not to refuse
+				if got == from.want || !from.want {
+					break
+				}
+				got = reaches(from.namespace, from.pod)
+			}
+			if got != from.want {
+				t.Errorf("%s: the %s reaches the server: %v", when, from.pod, got)
+			}
 		}
 	}
 	policy := func(namespace, name string, spec map[string]any) {
@@ -185,7 +194,7 @@ func startPod(t *testing.T, cluster *devcluster.Cluster, namespace, name string,
 	}
 	var pod corev1.Pod
 	for begin := time.Now(); pod.Status.Phase != corev1.PodRunning; time.Sleep(20 * time.Millisecond) {
-		if time.Since(begin) > 40*time.Second {
+		if time.Since(begin) > time.Minute {
 			t.Fatalf("%s is not running: %+v", name, pod.Status)
 		}
 		if err := cluster.Do(t.Context(), http.MethodGet, path+"/"+name, nil, &pod); err != nil {
