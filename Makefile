@@ -81,8 +81,9 @@ bench: build ## measure, and print ratios and growth curves (5 minutes)
 	@echo "measuring (5 minutes on an idle machine) ..."
 	@$(GO) run ./bench -bailey bin/bailey
 
-soak: ## the long tests: every fuzz target, the tests ten times over (hours)
+soak: ## the long tests: every fuzz target, an hour of ordinary work, the tests ten times over (hours)
 	@$(MAKE) fuzz
+	@BAILEY_SOAK=1 $(GO) test -count 1 -run '^TestQuiet$$' -timeout 2h ./derive/detect
 	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -count 10 -timeout 3h ./...
 
 docs: ## write the generated pages of docs/ anew

@@ -14,6 +14,9 @@ var Detection = &bailey.Control{
 Bailey judges what the audit policy covers, which detectors run, and which techniques of the ATT&CK matrix
 for containers nothing would notice.
 
+[Bailey's own detections](../../detections.md) read the audit log of the API server: ` + "`bailey detect`" + ` runs them over
+a file, and says which of them the audit policy leaves blind.
+
 Enforced by an eBPF sensor on the nodes, rules over the audit log, and alerts.
 
 Proved by running each technique in a harmless form: the alert must arrive where the team looks, in their

@@ -13,6 +13,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/derive/detect"
 	"github.com/baileyhq/bailey/internal/docgen"
 )
 
@@ -37,6 +38,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("the table has no row for %s", c.ID)
 		}
 	}
+	maps.Copy(pages, docgen.Detections(detect.All()))
 	for name, text := range pages {
 		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
 			target, anchor := m[1], strings.TrimPrefix(m[2], "#")

@@ -1,14 +1,17 @@
-// Command docgen writes the pages of docs/controls from the catalogue. With
-// -check it writes nothing and fails if a page is not up to date.
+// Command docgen writes the pages of docs/controls from the catalogue, and
+// docs/detections.md from the detections. With -check it writes nothing and
+// fails if a page is not up to date.
 package main
 
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
 	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/derive/detect"
 	"github.com/baileyhq/bailey/internal/docgen"
 )
 
@@ -28,6 +31,7 @@ func main() {
 
 func run(root string, check bool) error {
 	pages := docgen.Pages(controls.All())
+	maps.Copy(pages, docgen.Detections(detect.All()))
 	if !check {
 		return docgen.Write(root, pages)
 	}
