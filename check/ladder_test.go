@@ -126,6 +126,17 @@ func TestEvidence(t *testing.T) {
 			}
 		}
 	}
+	// An experiment that has not held yet bounds nothing, whatever another one did.
+	for range 20 {
+		other := &bailey.Experiment{Name: "other", Danger: bailey.DangerDryRun, Window: 24 * time.Hour}
+		both := &bailey.Control{ID: "test/tried", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{badPod}, Experiments: []*bailey.Experiment{x, other}}
+		late := interrupted(evidence(hour, 3, 0, 0))
+		late.Experiment = "other"
+		r := judge(t, snapshot(nil, podFact("a", "web", false)), []*bailey.Control{both}, check.Options{Evidence: []bailey.Evidence{evidence(hour, 16, 0, 0), late}})
+		if p := verdict(t, r, "test/tried", inNamespace("a")).Proof; p.Least != 0 || p.Experiments != 1 || p.Needed != 2 {
+			t.Fatalf("one of two experiments held: %+v", p)
+		}
+	}
 	// Evidence for one namespace says nothing of another.
 	r := judge(t, snapshot(nil, podFact("a", "web", false), podFact("b", "web", false)), []*bailey.Control{control},
 		check.Options{Evidence: []bailey.Evidence{evidence(hour, 16, 0, 0)}})

@@ -104,6 +104,7 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 	}
 	p = &bailey.Proof{}
 	held := map[string]bool{}
+	bounded := false // whether Least is of any experiment yet
 	for k, s := range groups {
 		x := l.experiment(k.experiment)
 		for _, path := range s.needed {
@@ -111,8 +112,8 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 			p.Held += t.Held
 			p.Tried += t.Held + t.Broken
 		}
-		if least := s.least(); x.Danger != bailey.DangerDisruptive && (p.Least == 0 || least < p.Least) {
-			p.Least = least
+		if least := s.least(); x.Danger != bailey.DangerDisruptive && (!bounded || least < p.Least) {
+			p.Least, bounded = least, true
 		}
 		if s.newest.At.After(p.At) {
 			p.At = s.newest.At
