@@ -290,7 +290,7 @@ func hostileReport() *bailey.Report {
 // fixtures are the reports that every format is tried on, by name.
 func fixtures() map[string]*bailey.Report {
 	return map[string]*bailey.Report{
-		"empty": emptyReport(), "cluster": clusterReport(), "files": filesReport(), "diff": diffReport(), "hostile": hostileReport(),
+		"empty": emptyReport(), "cluster": clusterReport(), "files": filesReport(), "diff": diffReport(), "hostile": hostileReport(), "proven": provenReport(),
 		"nothing": {Meta: bailey.Meta{At: at, Medium: "files", Version: bailey.LatestVersion, AssumedVersion: true, Targets: []bailey.Target{{Name: "./empty", Medium: "folder"}}}, Controls: catalogue()},
 		"zero":    {},
 	}

@@ -30,6 +30,15 @@ func renderGitHub(w io.Writer, r *bailey.Report, o Options) error {
 	for _, g := range groupFindings(r) {
 		titles[g.id] = g.title
 	}
+	broken, _ := brokenLines(r, 0)
+	for _, line := range broken {
+		if written["error"] >= room["error"] && !o.Verbose {
+			left++
+			continue
+		}
+		written["error"]++
+		b.WriteString("::error title=" + escapeProperty("broken: "+line.Control) + "::" + escapeData(line.Text) + "\n")
+	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		if !isOpen(f) {

@@ -329,6 +329,7 @@ func namespaces(causes []*cause) int {
 type tally struct {
 	severity                     [bailey.SeverityCritical + 1]int // open ones
 	open, waived, baseline, fail int
+	broken                       int    // experiments
 	noun                         string // "finding", or "new finding" in a comparison
 }
 
@@ -350,7 +351,7 @@ func tallyOf(r *bailey.Report, failOn bailey.Severity) tally {
 			}
 		}
 	}
-	t.fail = Failing(r, failOn)
+	t.fail, t.broken = Failing(r, failOn), Broken(r)
 	return t
 }
 
@@ -367,7 +368,11 @@ func (t tally) String() string {
 	if len(parts) > 0 {
 		text += ": " + strings.Join(parts, ", ")
 	}
-	return text + t.accepted()
+	text += t.accepted()
+	if t.broken > 0 {
+		text = count(t.broken, "broken experiment") + "; " + text
+	}
+	return text
 }
 
 // accepted is " (2 waived, 1 in the baseline)", or nothing.

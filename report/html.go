@@ -53,6 +53,9 @@ type (
 		Seen, Needed                                          int
 		Severities                                            []pageCount
 		Accepted, Fails                                       string
+		Broken                                                []brokenLine
+		BrokenTitle                                           string
+		BrokenLeft                                            int
 		Diff                                                  *pageDiff
 		Fixes                                                 []pageFix
 		Rungs                                                 []pageCount
@@ -83,8 +86,8 @@ type (
 		Commands                                              []string
 	}
 	pageStanding struct {
-		Rung, Sign, Word, ID, Asks, Spread, Next string
-		Seen, Needed                             int
+		Rung, Sign, Word, ID, Asks, Spread, Proof, Next string
+		Seen, Needed                                    int
 	}
 	pageGroup struct {
 		Severity, Title, Rule, Remark, Doc string
@@ -132,6 +135,18 @@ func newPage(r *bailey.Report, o Options) *pageData {
 	if o.FailOn != bailey.SeverityNone && t.fail > 0 {
 		d.Fails = count(t.fail, "finding") + " at or over " + o.FailOn.String()
 	}
+	if t.broken > 0 {
+		d.Headline = count(t.broken, "broken experiment") + ", " + d.Headline
+		if o.FailOn != bailey.SeverityNone && t.fail == 0 {
+			d.Fails = count(t.broken, "broken experiment")
+		}
+		limit := 10 * brokenLimit
+		if o.Verbose {
+			limit = 0
+		}
+		d.BrokenTitle = brokenTitle
+		d.Broken, d.BrokenLeft = brokenLines(r, limit)
+	}
 	for s := bailey.SeverityCritical; s > bailey.SeverityNone; s-- {
 		d.Severities = append(d.Severities, pageCount{Name: s.String(), N: t.severity[s]})
 	}
@@ -169,7 +184,7 @@ func (d *pageData) standings(r *bailey.Report) {
 	for _, s := range standings {
 		at[s.rung]++
 		d.Ladder = append(d.Ladder, pageStanding{Rung: s.rung.String(), Sign: sign(s.rung), Word: s.word(), ID: clean(s.control.ID),
-			Asks: clean(s.control.Asks), Spread: s.spread(), Next: s.next, Seen: s.coverage.Seen, Needed: s.coverage.Needed})
+			Asks: clean(s.control.Asks), Spread: s.spread(), Proof: proofText(s.proof, r.Meta.At), Next: s.next, Seen: s.coverage.Seen, Needed: s.coverage.Needed})
 	}
 	at[bailey.RungUnknown] += len(unchecked)
 	for rung := bailey.RungGap; rung <= bailey.RungProven; rung++ {

@@ -117,6 +117,9 @@ func renderJSON(w io.Writer, r *bailey.Report, o Options) error {
 	j.array("controls", len(r.Controls), true, func(i int) { j.control(r.Controls[i]) })
 	j.array("verdicts", len(r.Verdicts), true, func(i int) { j.verdict(&r.Verdicts[i]) })
 	j.array("findings", len(r.Findings), true, func(i int) { j.finding(&r.Findings[i], true) })
+	if len(r.Evidence) > 0 {
+		j.array("evidence", len(r.Evidence), true, func(i int) { j.evidence(&r.Evidence[i]) })
+	}
 	if d := r.Diff; d != nil {
 		j.key("diff")
 		j.raw("{")
@@ -223,24 +226,31 @@ func (j *jsonWriter) control(c *bailey.Control) {
 func (j *jsonWriter) verdict(v *bailey.Verdict) {
 	j.raw("{")
 	j.text("control", v.Control)
-	j.key("scope")
-	j.raw("{")
-	j.text("kind", string(v.Scope.Kind))
-	if ref := v.Scope.Object; ref != (bailey.Ref{}) {
-		kind, group := ref.Kind.Split()
-		j.text("objectKind", kind)
-		j.some("objectGroup", group)
-		j.some("namespace", ref.Namespace)
-		j.text("name", ref.Name)
-	}
-	j.raw("}")
+	j.scope(v.Scope)
 	j.text("rung", v.Rung.String())
 	j.int("findings", v.Findings)
 	if !v.WaivedUntil.IsZero() {
 		j.time("waivedUntil", v.WaivedUntil)
 	}
 	j.coverage(v.Coverage)
+	if v.Proof != nil {
+		j.proof(v.Proof)
+	}
 	j.text("next", v.Next)
+	j.raw("}")
+}
+
+func (j *jsonWriter) scope(s bailey.Scope) {
+	j.key("scope")
+	j.raw("{")
+	j.text("kind", string(s.Kind))
+	if ref := s.Object; ref != (bailey.Ref{}) {
+		kind, group := ref.Kind.Split()
+		j.text("objectKind", kind)
+		j.some("objectGroup", group)
+		j.some("namespace", ref.Namespace)
+		j.text("name", ref.Name)
+	}
 	j.raw("}")
 }
 

@@ -149,7 +149,7 @@ func TestReadJSON(t *testing.T) {
 			want.Diff = &diff
 		}
 		if diff := cmp.Diff(&want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(bailey.Source{}, "Locate"),
-			cmpopts.IgnoreFields(bailey.Rule{}, "Doc", "Refs"), cmpopts.IgnoreFields(bailey.Control{}, "Refs")); diff != "" {
+			cmpopts.IgnoreFields(bailey.Rule{}, "Doc", "Refs"), cmpopts.IgnoreFields(bailey.Control{}, "Refs", "Experiments")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -217,6 +217,7 @@ func FuzzReadJSON(f *testing.F) {
 		{Meta: meta, Facts: 1, Controls: []*bailey.Control{c}},
 		{Controls: []*bailey.Control{c}, Verdicts: verdicts, Coverage: verdicts[0].Coverage},
 		{Controls: []*bailey.Control{c}, Findings: []bailey.Finding{one, two}},
+		{Verdicts: []bailey.Verdict{{Control: "a/b", Proof: &bailey.Proof{Held: 3, Tried: 4, Least: 1, At: at, Broken: []string{"x: p: why"}}}}, Evidence: []bailey.Evidence{tried("a/b", "x", "n", 0, 3, 1, "p")}},
 		{Meta: meta, Findings: []bailey.Finding{one}, Diff: &bailey.Diff{Old: meta, Added: 1, Fixed: []bailey.Finding{two}, Unseen: []bailey.Finding{two}}},
 	} {
 		f.Add([]byte(render(f, "json", r, Options{})))

@@ -64,6 +64,7 @@ func readReport(d *json.Decoder) (*bailey.Report, error) {
 		"controls": func() error { return readArray(d, &report.Controls, wireControl.control) },
 		"verdicts": func() error { return readArray(d, &report.Verdicts, wireVerdict.verdict) },
 		"findings": func() error { return readArray(d, &report.Findings, wireFinding.finding) },
+		"evidence": func() error { return readArray(d, &report.Evidence, wireEvidence.evidence) },
 		"diff": func() error {
 			var w *wireDiff
 			if err := d.Decode(&w); err != nil || w == nil {
@@ -252,27 +253,32 @@ func (r wireRef) ref() bailey.Ref {
 	return ref
 }
 
+type wireScope struct {
+	Kind        bailey.ScopeKind `json:"kind"`
+	ObjectKind  string           `json:"objectKind"`
+	ObjectGroup string           `json:"objectGroup"`
+	Namespace   string           `json:"namespace"`
+	Name        string           `json:"name"`
+}
+
+func (s wireScope) scope() bailey.Scope {
+	return bailey.Scope{Kind: s.Kind, Object: wireRef{Group: s.ObjectGroup, Kind: s.ObjectKind, Namespace: s.Namespace, Name: s.Name}.ref()}
+}
+
 type wireVerdict struct {
-	Control string `json:"control"`
-	Scope   struct {
-		Kind        bailey.ScopeKind `json:"kind"`
-		ObjectKind  string           `json:"objectKind"`
-		ObjectGroup string           `json:"objectGroup"`
-		Namespace   string           `json:"namespace"`
-		Name        string           `json:"name"`
-	} `json:"scope"`
+	Control     string       `json:"control"`
+	Scope       wireScope    `json:"scope"`
 	Rung        bailey.Rung  `json:"rung"`
 	Findings    wireCount    `json:"findings"`
 	WaivedUntil wireTime     `json:"waivedUntil"`
 	Coverage    wireCoverage `json:"coverage"`
+	Proof       *wireProof   `json:"proof"`
 	Next        string       `json:"next"`
 }
 
 func (w wireVerdict) verdict() bailey.Verdict {
-	s := w.Scope
-	ref := wireRef{Group: s.ObjectGroup, Kind: s.ObjectKind, Namespace: s.Namespace, Name: s.Name}.ref()
-	return bailey.Verdict{Control: w.Control, Scope: bailey.Scope{Kind: s.Kind, Object: ref}, Rung: w.Rung,
-		Findings: int(w.Findings), WaivedUntil: w.WaivedUntil.Time, Coverage: w.Coverage.coverage(), Next: w.Next}
+	return bailey.Verdict{Control: w.Control, Scope: w.Scope.scope(), Rung: w.Rung, Findings: int(w.Findings),
+		WaivedUntil: w.WaivedUntil.Time, Coverage: w.Coverage.coverage(), Proof: w.Proof.proof(), Next: w.Next}
 }
 
 type wireObject struct {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/baileyhq/bailey"
 )
@@ -17,6 +18,9 @@ type junitCase struct {
 	failure, skipped string
 	severity         bailey.Severity
 	body             []string
+	// broken tells that an experiment was; note is what a passing case shows.
+	broken bool
+	note   string
 }
 
 // renderJUnit writes a suite for each control and in it a case for each rule
@@ -27,14 +31,14 @@ func renderJUnit(w io.Writer, r *bailey.Report, o Options) error {
 	suites := make([]*junitSuite, 0, len(r.Controls))
 	byControl := map[string]*junitSuite{}
 	for _, c := range r.Controls {
-		s := &junitSuite{control: c}
+		s := &junitSuite{control: c, now: r.Meta.At}
 		byControl[c.ID] = s
 		suites = append(suites, s)
 	}
 	suite := func(id string) *junitSuite {
 		s := byControl[id]
 		if s == nil {
-			s = &junitSuite{control: &bailey.Control{ID: id}}
+			s = &junitSuite{control: &bailey.Control{ID: id}, now: r.Meta.At}
 			byControl[id] = s
 			suites = append(suites, s)
 		}
@@ -78,6 +82,7 @@ type junitSuite struct {
 	control  *bailey.Control
 	verdicts []*bailey.Verdict
 	findings []*bailey.Finding
+	now      time.Time
 
 	tests, failures, skipped int
 }
@@ -160,8 +165,15 @@ func (s *junitSuite) cases(yield func(junitCase)) {
 			}
 			yield(junitCase{name: caseName(id, v.Scope), skipped: rest})
 		}
-		if v.Rung == bailey.RungGap && v.Findings == 0 {
+		switch p := v.Proof; {
+		case p != nil && len(p.Broken) > 0:
+			yield(junitCase{name: caseName("experiments", v.Scope), failure: "broken: " + list(p.Broken, 1, false), body: p.Broken, broken: true})
+		case v.Rung == bailey.RungGap && v.Findings == 0:
 			yield(junitCase{name: caseName("experiments", v.Scope), failure: "gap: " + v.Next})
+		case p != nil && v.Rung == bailey.RungProven:
+			yield(junitCase{name: caseName("experiments", v.Scope), note: proofText(p, s.now)})
+		case p != nil:
+			yield(junitCase{name: caseName("experiments", v.Scope), skipped: v.Rung.String() + ": " + proofText(p, s.now)})
 		}
 	}
 	for _, v := range s.verdicts {
@@ -255,7 +267,11 @@ func writeCase(b *bufio.Writer, control string, c junitCase) {
 	b.WriteString(`    <testcase classname="` + xmlText(control) + `" name="` + xmlText(c.name) + `"`)
 	switch {
 	case c.failure != "":
-		b.WriteString(">\n      <failure type=\"" + c.severity.String() + `" message="` + xmlText(c.failure) + `">`)
+		kind := c.severity.String()
+		if c.broken {
+			kind = "broken"
+		}
+		b.WriteString(">\n      <failure type=\"" + kind + `" message="` + xmlText(c.failure) + `">`)
 		for i, line := range c.body {
 			if i > 0 {
 				b.WriteByte('\n')
@@ -265,6 +281,8 @@ func writeCase(b *bufio.Writer, control string, c junitCase) {
 		b.WriteString("</failure>\n    </testcase>\n")
 	case c.skipped != "":
 		b.WriteString(">\n      <skipped message=\"" + xmlText(c.skipped) + "\"/>\n    </testcase>\n")
+	case c.note != "":
+		b.WriteString(">\n      <system-out>" + xmlText(c.note) + "</system-out>\n    </testcase>\n")
 	default:
 		b.WriteString("/>\n")
 	}

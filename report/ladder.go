@@ -21,6 +21,8 @@ type standing struct {
 	verdicts int
 	// waivedUntil is set when every gap is waived: the earliest expiry.
 	waivedUntil time.Time
+	// proof sums up what experiments showed; nil where there is none.
+	proof *bailey.Proof
 	// next is what would change the verdict of a scope on the worst rung.
 	next string
 }
@@ -64,7 +66,9 @@ func ladder(r *bailey.Report) (lines []*standing, unchecked []*bailey.Control) {
 			}
 		}
 	}
+	proved := proofs(r)
 	for _, s := range all {
+		s.proof = proved[s.control.ID]
 		if s.rung == bailey.RungUnknown && len(s.control.Rules) == 0 {
 			unchecked = append(unchecked, s.control)
 			continue

@@ -18,6 +18,7 @@ const markdownLimit = 65536 - 1024
 func renderMarkdown(w io.Writer, r *bailey.Report, o Options) error {
 	m := &markdown{r: r, o: o, groups: groupFindings(r), tally: tallyOf(r, o.FailOn)}
 	m.head()
+	m.broken()
 	m.fixFirst()
 	m.details()
 	_, err := io.WriteString(w, m.b.String())
@@ -42,7 +43,7 @@ func (m *markdown) head() {
 	switch {
 	case m.r.Facts == 0:
 		mark, sum = "⚠️", "nothing was scanned; "+sum
-	case m.tally.fail > 0, m.tally.open > 0 && m.o.FailOn == bailey.SeverityNone:
+	case m.tally.fail > 0, m.tally.broken > 0, m.tally.open > 0 && m.o.FailOn == bailey.SeverityNone:
 		mark = "❌"
 	case m.tally.open > 0 || m.r.Coverage.Seen < m.r.Coverage.Needed:
 		mark = "⚠️"
@@ -69,6 +70,21 @@ func (m *markdown) head() {
 	}
 	m.line("| %s | facts seen |\n| %s | --: |\n| %s | %s of %s |\n", strings.Join(names, " | "), strings.Join(rule, " | "),
 		strings.Join(counts, " | "), number(m.r.Coverage.Seen), number(m.r.Coverage.Needed))
+}
+
+func (m *markdown) broken() {
+	shown, left := brokenLines(m.r, brokenLimit)
+	if len(shown) == 0 {
+		return
+	}
+	m.line("#### Broken: %s\n", brokenTitle)
+	for _, b := range shown {
+		m.line("- %s: %s", mdCode(b.Control), mdText(cut(b.Text, 300)))
+	}
+	if left > 0 {
+		m.line("- … and %s: %s", count(left, "more path"), mdCode(m.o.command()+" --all"))
+	}
+	m.b.WriteByte('\n')
 }
 
 func (m *markdown) fixFirst() {
@@ -217,7 +233,11 @@ func (m *markdown) ladder() string {
 		lines = append(lines, "| rung | control | where | facts seen |", "| --- | --- | --- | --: |")
 	}
 	for _, s := range standings {
-		lines = append(lines, fmt.Sprintf("| %s %s | %s | %s | %s/%s |", sign(s.rung), s.word(), strings.ReplaceAll(mdCode(s.control.ID), "|", `\|`), mdText(s.spread()), number(s.coverage.Seen), number(s.coverage.Needed)))
+		where := mdText(s.spread())
+		if proof := proofText(s.proof, m.r.Meta.At); proof != "" {
+			where += ": " + mdText(cut(proof, 300))
+		}
+		lines = append(lines, fmt.Sprintf("| %s %s | %s | %s | %s/%s |", sign(s.rung), s.word(), strings.ReplaceAll(mdCode(s.control.ID), "|", `\|`), where, number(s.coverage.Seen), number(s.coverage.Needed)))
 	}
 	if len(unchecked) > 0 {
 		if len(lines) > 0 {

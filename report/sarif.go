@@ -185,6 +185,16 @@ func (s *sarif) invocation() {
 	if n := len(s.r.Findings) - sarifLimit; n > 0 {
 		notes = append(notes, note{"results-left-out", "warning", count(n, "result") + " left out: a run holds at most " + number(sarifLimit) + ". The worst are here."})
 	}
+	broken, _ := brokenLines(s.r, 0)
+	for _, b := range broken[:min(len(broken), 1000)] {
+		notes = append(notes, note{"broken/" + b.Control, "error", "Broken: " + brokenTitle + ". " + b.Text})
+	}
+	standings, unchecked := ladder(s.r)
+	for _, st := range standings {
+		if st.proof != nil && len(st.proof.Broken) == 0 {
+			notes = append(notes, note{"proof/" + clean(st.control.ID), "note", st.rung.String() + ": " + proofText(st.proof, s.r.Meta.At)})
+		}
+	}
 	for _, u := range notSeen(s.r) {
 		text := "Not seen (" + u.label() + "): " + list(u.what, 50, false) + "."
 		if len(u.details) > 0 {
@@ -203,7 +213,7 @@ func (s *sarif) invocation() {
 		}
 		notes = append(notes, note{"not-read", "warning", text})
 	}
-	if _, unchecked := ladder(s.r); len(unchecked) > 0 {
+	if len(unchecked) > 0 {
 		notes = append(notes, note{"unchecked-controls", "note", count(len(unchecked), "control") + " unknown: this version does not check them."})
 	}
 	notes = append(notes, note{"coverage", "note", factsSeen(s.r.Coverage)})

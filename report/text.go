@@ -29,6 +29,7 @@ type text struct {
 func renderText(w io.Writer, r *bailey.Report, o Options) error {
 	t := &text{lines: newLines(w, o), r: r, o: o, groups: groupFindings(r), tally: tallyOf(r, o.FailOn)}
 	t.opening()
+	t.broken()
 	t.fixFirst()
 	t.findings()
 	t.changes()
@@ -46,6 +47,25 @@ func (t *text) opening() {
 		if note := otherTarget(t.r); note != "" {
 			t.hang(nil, run{text: note, style: yellow})
 		}
+	}
+}
+
+// broken comes first: an experiment that was broken outweighs every rule.
+func (t *text) broken() {
+	limit := brokenLimit
+	if t.o.Verbose {
+		limit = 0
+	}
+	shown, left := brokenLines(t.r, limit)
+	if len(shown) == 0 {
+		return
+	}
+	t.heading("BROKEN", brokenTitle)
+	for _, b := range shown {
+		t.hang([]run{{text: "  "}, {text: sign(bailey.RungGap), style: red}, {text: " "}}, run{text: b.Control, style: bold}, run{text: b.Text})
+	}
+	if left > 0 {
+		t.more("  ", count(left, "more path"))
 	}
 }
 
@@ -341,6 +361,9 @@ func (t *text) ladder() {
 			t.hang(head)
 			t.hang([]run{{text: strings.Repeat(" ", 13)}}, run{text: s.where() + ","}, facts)
 		}
+		if proof := proofText(s.proof, t.r.Meta.At); proof != "" {
+			t.hang([]run{{text: "              "}}, run{text: proof, style: faint})
+		}
 		if t.o.Verbose && s.next != "" {
 			t.hang([]run{{text: "              "}}, run{text: clean(s.next), style: faint})
 		}
@@ -418,7 +441,7 @@ func list(names []string, n int, all bool) string {
 func (t *text) closing() {
 	t.blank()
 	style := green
-	if t.tally.open > 0 || t.r.Facts == 0 {
+	if t.tally.open > 0 || t.tally.broken > 0 || t.r.Facts == 0 {
 		style = bold
 	}
 	t.hang(nil, run{text: t.tally.String() + ";", style: style}, run{text: factsSeen(t.r.Coverage) + ".", style: style})
@@ -426,6 +449,8 @@ func (t *text) closing() {
 		switch n := t.tally.fail; {
 		case n > 0:
 			t.hang(nil, run{text: "Fails: " + count(n, t.tally.noun) + " at or over " + t.o.FailOn.String() + "."})
+		case t.tally.broken > 0:
+			t.hang(nil, run{text: "Fails: " + count(t.tally.broken, "broken experiment") + "."})
 		case t.tally.open > 0:
 			t.hang(nil, run{text: "Nothing at or over " + t.o.FailOn.String() + "."})
 		}

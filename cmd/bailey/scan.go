@@ -254,7 +254,8 @@ func readResult(path string) (*bailey.Report, error) {
 
 // verdictOf turns a report into the exit code.
 func verdictOf(r *bailey.Report, failOn bailey.Severity, unknownFails bool) error {
-	if report.Failing(r, failOn) > 0 {
+	// A broken experiment outweighs every rule, whatever the severity of findings.
+	if report.Failing(r, failOn) > 0 || failOn != bailey.SeverityNone && report.Broken(r) > 0 {
 		return &exitError{code: exitFindings}
 	}
 	if unknownFails && r.Coverage.Seen < r.Coverage.Needed {
