@@ -38,7 +38,7 @@ func TestGolden(t *testing.T) {
 	for name, r := range fixtures() {
 		cases := map[string]string{}
 		for _, f := range Formats() {
-			if f.Name == "text" {
+			if f.Name == "text" || f.Name == "oscal" { // oscal_test.go holds OSCAL: nobody reads documents inside of documents
 				continue
 			}
 			cases[name+"."+f.Name] = render(t, f.Name, r, base)

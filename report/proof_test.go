@@ -1,6 +1,8 @@
 package report
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -12,13 +14,12 @@ import (
 
 // tried is evidence of a number of tries on each of some paths.
 func tried(control, experiment, ns string, before time.Duration, held, broken int, paths ...string) bailey.Evidence {
-	e := bailey.Evidence{ID: strings.Repeat("0123456789abcdef", 4), Run: "run-" + ns, Control: control, Experiment: experiment, Danger: bailey.DangerDryRun,
+	sum := sha256.Sum256([]byte(control + experiment + ns + before.String()))
+	e := bailey.Evidence{ID: hex.EncodeToString(sum[:]), Run: "run-" + ns, Control: control, Experiment: experiment, Danger: bailey.DangerDryRun,
 		Scope: bailey.Scope{Kind: bailey.ScopeNamespace, Object: namespace(ns)}, At: at.Add(-before), Conditions: "c0ffee", Signer: "ed25519:5f3a"}
 	if ns == "" {
 		e.Scope = bailey.Scope{Kind: bailey.ScopeCluster}
 	}
-	// Identities that differ, as those of signed payloads do.
-	e.ID = strings.ReplaceAll(e.ID, "0", string("abcdef"[len(ns)%6])) + experiment[:1]
 	for _, p := range paths {
 		t := bailey.Tally{Path: p, Tried: held + broken, Held: held, Broken: broken}
 		if broken > 0 {

@@ -39,6 +39,9 @@ type Options struct {
 	Dir string
 	// Hint is a closing line for a person, such as the command to go on with.
 	Hint string
+	// EvidenceFile gives the address of an evidence's signed statement by its id,
+	// as OSCAL is to name it; empty where there is none. It may be nil.
+	EvidenceFile func(id string) string
 }
 
 func (o Options) width() int {
@@ -71,18 +74,28 @@ type Format struct {
 	// Render writes the report. It changes nothing in it, and its only errors
 	// are those of w.
 	Render func(w io.Writer, r *bailey.Report, o Options) error
+	// Documents gives the report as several files that name one another; nil for
+	// a format that is always one.
+	Documents func(r *bailey.Report, o Options) []Document
+}
+
+// Document is one file of several.
+type Document struct {
+	Name   string
+	Render func(w io.Writer) error
 }
 
 // Formats lists all formats, the default one first.
 func Formats() []Format {
 	return []Format{
-		{"text", ".txt", "for a person at a terminal", renderText},
-		{"json", ".json", "for programs; a versioned contract", renderJSON},
-		{"sarif", ".sarif", "SARIF 2.1.0, for code scanning", renderSARIF},
-		{"junit", ".xml", "JUnit XML, for test dashboards", renderJUnit},
-		{"markdown", ".md", "for a pull-request comment", renderMarkdown},
-		{"github", ".txt", "GitHub workflow annotations", renderGitHub},
-		{"html", ".html", "one page for a browser, without scripts", renderHTML},
+		{"text", ".txt", "for a person at a terminal", renderText, nil},
+		{"json", ".json", "for programs; a versioned contract", renderJSON, nil},
+		{"sarif", ".sarif", "SARIF 2.1.0, for code scanning", renderSARIF, nil},
+		{"junit", ".xml", "JUnit XML, for test dashboards", renderJUnit, nil},
+		{"markdown", ".md", "for a pull-request comment", renderMarkdown, nil},
+		{"github", ".txt", "GitHub workflow annotations", renderGitHub, nil},
+		{"html", ".html", "one page for a browser, without scripts", renderHTML, nil},
+		{"oscal", ".json", "OSCAL 1.1.3 assessment results, for auditors", renderOSCAL, documentsOSCAL},
 	}
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,8 +62,44 @@ func (a *app) write(outputs []output, r *bailey.Report, o report.Options) error 
 			continue
 		}
 		o.Color, o.Width = false, a.columns(nil)
+		if out.format.Documents != nil && isFolder(out.path) {
+			if err := writeFolder(out.path, out.format.Documents(r, o)); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := writeFile(out.path, 0o644, func(w io.Writer) error { return out.format.Render(w, r, o) }); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// isFolder reports whether the path names a folder, or one that is to be.
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir() || err != nil && strings.HasSuffix(path, "/")
+}
+
+// writeFolder writes files that name one another into a folder, which it makes
+// if need be. All are written before the first takes its name.
+func writeFolder(path string, documents []report.Document) (err error) {
+	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s could not be made: %w\nhint: does the folder that it lies in exist, and may you write there?", path, err)
+	}
+	staging, err := os.MkdirTemp(path, ".bailey-*")
+	if err != nil {
+		return fmt.Errorf("%s could not be written to: %w\nhint: may you write there?", path, err)
+	}
+	defer os.RemoveAll(staging)
+	for _, d := range documents {
+		if err := writeFile(filepath.Join(staging, d.Name), 0o644, d.Render); err != nil {
+			return err
+		}
+	}
+	for _, d := range documents {
+		if err := os.Rename(filepath.Join(staging, d.Name), filepath.Join(path, d.Name)); err != nil {
+			return fmt.Errorf("%s could not be written: %w", filepath.Join(path, d.Name), err)
 		}
 	}
 	return nil

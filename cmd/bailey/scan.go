@@ -33,7 +33,7 @@ func (j *judgeFlags) register(c *cobra.Command) {
 	f.StringVar(&j.baseline, "baseline", "", "accept the findings of this file (see bailey baseline)")
 	f.StringVar(&j.failOn, "fail-on", "", "exit 1 for findings at or over: info, low, medium, high, critical, or none (default: high)")
 	f.BoolVar(&j.failOnUnknown, "fail-on-unknown", false, "exit 1 too when a fact that a rule needs was not seen")
-	f.StringArrayVarP(&j.outputs, "output", "o", nil, "text, json, sarif, junit, markdown, github or html; FORMAT=FILE, several times")
+	f.StringArrayVarP(&j.outputs, "output", "o", nil, "text, json, sarif, junit, markdown, github, html or oscal; FORMAT=FILE, several times")
 	f.BoolVarP(&j.all, "all", "a", false, "show every finding and object, with the commands that fix them")
 }
 
@@ -269,7 +269,7 @@ func (a *app) reportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "report RESULT",
 		Short:   "Show a saved JSON result in any format",
-		Example: "  bailey scan -o json=result.json\n  bailey report result.json -o html=result.html",
+		Example: "  bailey scan -o json=result.json\n  bailey report result.json -o html=result.html\n  bailey report result.json -o oscal=audit/",
 		Args:    exactArgs(1, "the JSON result of a scan"),
 		RunE: func(c *cobra.Command, args []string) error {
 			outputs, err := parseOutputs(j.outputs)
@@ -284,7 +284,7 @@ func (a *app) reportCommand() *cobra.Command {
 			return a.write(outputs, r, a.reportOptions(&j, bailey.SeverityNone, "bailey report "+args[0]))
 		},
 	}
-	c.Flags().StringArrayVarP(&j.outputs, "output", "o", nil, "text, json, sarif, junit, markdown, github or html; FORMAT=FILE, several times")
+	c.Flags().StringArrayVarP(&j.outputs, "output", "o", nil, "text, json, sarif, junit, markdown, github, html or oscal; FORMAT=FILE, several times")
 	c.Flags().BoolVarP(&j.all, "all", "a", false, "show every finding and object")
 	c.AddCommand(&cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of -o json", Args: exactArgs(0, ""),
