@@ -180,7 +180,7 @@ func (w *oscal) evidenceResources() []oscalResource {
 			res.DocumentIDs = []oscalDocumentID{{Scheme: oscalNS + "/evidence-sha256", Identifier: sum}}
 			res.Remarks = "The identifier is the SHA-256 of the signed payload."
 			if w.o.EvidenceFile != nil {
-				if href := w.o.EvidenceFile(e.ID); href != "" {
+				if href := w.o.EvidenceFile(e); href != "" {
 					res.Rlinks = []oscalRlink{{Href: href, MediaType: "application/vnd.dsse.envelope.v1+json"}}
 				}
 			}

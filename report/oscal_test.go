@@ -354,7 +354,7 @@ func TestOSCALStatus(t *testing.T) {
 func TestOSCALEvidence(t *testing.T) {
 	r := provenReport()
 	r.Evidence = append(r.Evidence, r.Evidence[0]) // what is given twice is there once
-	doc := readOSCAL(t, r, Options{EvidenceFile: func(id string) string { return "evidence/" + id + ".json" }})
+	doc := readOSCAL(t, r, Options{EvidenceFile: func(e *bailey.Evidence) string { return "evidence/" + e.ID + ".json" }})
 	result := doc.Results.Results[0]
 	resources := map[string]oscalResource{}
 	for _, res := range doc.Results.BackMatter.Resources {

@@ -39,9 +39,9 @@ type Options struct {
 	Dir string
 	// Hint is a closing line for a person, such as the command to go on with.
 	Hint string
-	// EvidenceFile gives the address of an evidence's signed statement by its id,
+	// EvidenceFile gives the address of the signed statement of an evidence,
 	// as OSCAL is to name it; empty where there is none. It may be nil.
-	EvidenceFile func(id string) string
+	EvidenceFile func(e *bailey.Evidence) string
 }
 
 func (o Options) width() int {
