@@ -131,7 +131,9 @@ func (w *oscal) found(id string, findings []*bailey.Finding) oscalObservation {
 			text += " (" + mdCode(f.Field) + ")"
 		}
 		if f.Source.File != "" {
-			text += ", " + mdCode(place(f.Source))
+			src := f.Source
+			src.File = relativeTo(src.File, w.o.Dir)
+			text += ", " + mdCode(place(src))
 		}
 		if note := accepted(f); note != "" {
 			text += " " + markup(note)
@@ -197,12 +199,25 @@ func (w *oscal) ruleRisk(id string, findings []*bailey.Finding, seen oscalRelate
 			risk.Threats = append(risk.Threats, threat(ref.ID)...)
 		}
 	}
-	fix := "Decide by hand: " + mdCode("bailey explain "+id)
-	if change := describeFix(w.r.FixOf(lead), lead.Cause); change != "" {
-		fix = "On " + markup(lead.Object.String()) + ": " + markup(change)
-	}
-	risk.Remediations = []oscalResponse{{UUID: w.id("fix", id), Lifecycle: "recommendation", Title: "Fix the cause", Description: fix}}
+	risk.Remediations = []oscalResponse{{UUID: w.id("fix", id), Lifecycle: "recommendation", Title: "Fix the cause", Description: w.recommended(id, findings)}}
 	return risk
+}
+
+// recommended is the fix of one finding that can stand for the others.
+func (w *oscal) recommended(id string, findings []*bailey.Finding) string {
+	asked := 0
+	for _, f := range findings {
+		if !isOpen(f) {
+			continue
+		}
+		if change := describeFix(w.r.FixOf(f), f.Cause); change != "" {
+			return "On " + markup(f.Object.String()) + ": " + markup(change)
+		}
+		if asked++; asked == fixExamples {
+			break
+		}
+	}
+	return "Decide by hand: " + mdCode("bailey explain "+id)
 }
 
 // threat is a technique of ATT&CK, as far as its name is one.

@@ -84,7 +84,7 @@ func explainControl(w *wrapper, c *bailey.Control) {
 		w.line("")
 		w.line("Experiments")
 		for _, x := range c.Experiments {
-			w.text("    ", fmt.Sprintf("  %s (%s): %s", x.Name, x.Danger, x.Hypothesis))
+			w.text("    ", fmt.Sprintf("  %s (%s): %s", x.Name, traits(x), x.Hypothesis))
 		}
 	}
 	if c.Unprovable != "" {
@@ -92,6 +92,18 @@ func explainControl(w *wrapper, c *bailey.Control) {
 		w.text("", "Not provable: "+c.Unprovable)
 	}
 	explainRefs(w, c.Refs)
+}
+
+// traits are an experiment's class and technique, and what it needs to run.
+func traits(x *bailey.Experiment) string {
+	text := string(x.Danger)
+	if x.Technique != "" {
+		text += ", " + x.Technique
+	}
+	for _, p := range x.Places {
+		text += ", needs " + string(p)
+	}
+	return text
 }
 
 func explainRule(w *wrapper, c *bailey.Control, r *bailey.Rule) {

@@ -85,7 +85,8 @@ func sample() *bailey.Control {
 		Guards: []*bailey.Guard{{Name: "keeper", Title: "Somebody shuts it", Doc: "At night.", Scope: bailey.ScopeNamespace,
 			Covers: []*bailey.Rule{rule}}},
 		Experiments: []*bailey.Experiment{{Name: "knock", Title: "Knock", Doc: "Politely.", Hypothesis: "Nobody opens.",
-			Danger: bailey.DangerDryRun, Technique: "T1552.007", Window: 7 * 24 * time.Hour}},
+			Danger: bailey.DangerIsolated, Technique: "T1552.007", Window: 7 * 24 * time.Hour, Scope: bailey.ScopeNamespace, Needs: []bailey.Kind{bailey.KindNode},
+			Detections: []string{"gate-knocked", "gate-opened"}, Places: []bailey.Place{bailey.PlaceNode, bailey.PlaceEtcd}}},
 	}
 }
 
@@ -150,9 +151,13 @@ Covers [left-open](#left-open).
 Politely.
 
 - Hypothesis: Nobody opens.
-- Danger: dry-run
+- Danger: isolated (namespaces and objects of its own, removed afterwards; wants '--isolated')
 - ATT&CK technique: [T1552.007](https://attack.mitre.org/techniques/T1552/007/)
-- Its evidence counts for: 7 days
+- Should be noticed by the detections: 'gate-knocked', 'gate-opened'
+- Needs: a node that runs probe pods; etcd with a client certificate, or a snapshot of it
+- Plans from: 'Node'
+- Tried per namespace, each path at least 5 times; its evidence counts for 7 days
+- Exact requests and RBAC on your cluster: 'bailey prove --explain deploy/gate'
 
 ## References
 
@@ -173,6 +178,20 @@ func TestPageOfOneControl(t *testing.T) {
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("the table lacks %q:\n%s", want, table)
+		}
+	}
+}
+
+// TestEveryClassIsSaid: no class of danger and no place is left without words.
+func TestEveryClassIsSaid(t *testing.T) {
+	c := sample()
+	x := c.Experiments[0]
+	x.Detections, x.Places = nil, nil
+	for _, danger := range bailey.Dangers {
+		x.Danger = danger
+		text := string(docgen.Pages([]*bailey.Control{c})["docs/controls/deploy/gate.md"])
+		if !strings.Contains(text, "- Danger: "+string(danger)+" (") || !strings.Contains(text, "- Detections that are awaited: none\n") || strings.Contains(text, "- Needs:") {
+			t.Errorf("%s:\n%s", danger, text)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func page(c *bailey.Control) string {
 		b.WriteString("\nNone in this version.\n")
 	}
 	for _, e := range c.Experiments {
-		b.WriteString(experimentSection(e))
+		b.WriteString(experimentSection(c, e))
 	}
 
 	b.WriteString("\n## References\n\n")
@@ -139,15 +139,56 @@ func guardSection(g *bailey.Guard) string {
 	return b.String()
 }
 
-func experimentSection(e *bailey.Experiment) string {
+// dangers says what each class of experiment does beyond asking.
+var dangers = map[bailey.Danger]string{
+	bailey.DangerNone:       "reads, connections and questions to the authorizer",
+	bailey.DangerDryRun:     "server-side dry-runs; only audit records stay",
+	bailey.DangerIsolated:   "namespaces and objects of its own, removed afterwards; wants `--isolated`",
+	bailey.DangerDisruptive: "may disturb the platform; wants `--allow-disruptive`, and is not needed for the rung proven",
+}
+
+// places says what an experiment acts from or upon.
+var places = map[bailey.Place]string{
+	bailey.PlaceNode: "a node that runs probe pods",
+	bailey.PlaceEtcd: "etcd with a client certificate, or a snapshot of it",
+}
+
+// experimentSection says of one experiment what it tries, what that takes, and
+// who should notice.
+func experimentSection(c *bailey.Control, e *bailey.Experiment) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n### %s\n\n**%s**\n\n%s\n\n", e.Name, e.Title, strings.TrimSpace(e.Doc))
-	fmt.Fprintf(&b, "- Hypothesis: %s\n- Danger: %s\n", e.Hypothesis, e.Danger)
+	fmt.Fprintf(&b, "- Hypothesis: %s\n", e.Hypothesis)
+	danger := string(e.Danger)
+	if what := dangers[e.Danger]; what != "" {
+		danger += " (" + what + ")"
+	}
+	fmt.Fprintf(&b, "- Danger: %s\n", danger)
 	if e.Technique != "" {
 		fmt.Fprintf(&b, "- ATT&CK technique: [%s](https://attack.mitre.org/techniques/%s/)\n",
 			e.Technique, strings.ReplaceAll(e.Technique, ".", "/"))
 	}
-	fmt.Fprintf(&b, "- Its evidence counts for: %s\n", period(e.Window.Hours()))
+	if len(e.Detections) > 0 {
+		fmt.Fprintf(&b, "- Should be noticed by the detections: %s\n", quoted(e.Detections))
+	} else {
+		b.WriteString("- Detections that are awaited: none\n")
+	}
+	if len(e.Places) > 0 {
+		var needs []string
+		for _, p := range e.Places {
+			if what := places[p]; what != "" {
+				needs = append(needs, what)
+			} else {
+				needs = append(needs, string(p))
+			}
+		}
+		fmt.Fprintf(&b, "- Needs: %s\n", strings.Join(needs, "; "))
+	}
+	if len(e.Needs) > 0 {
+		fmt.Fprintf(&b, "- Plans from: %s\n", kinds(e.Needs))
+	}
+	fmt.Fprintf(&b, "- Tried per %s, each path at least %s; its evidence counts for %s\n", e.Scope, count(e.Danger.Tries(), "time"), period(e.Window.Hours()))
+	fmt.Fprintf(&b, "- Exact requests and RBAC on your cluster: `bailey prove --explain %s`\n", c.ID)
 	return b.String()
 }
 
@@ -184,6 +225,10 @@ func kinds(list []bailey.Kind) string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+func quoted(names []string) string {
+	return "`" + strings.Join(names, "`, `") + "`"
 }
 
 func reads(r *bailey.Rule) string {
