@@ -15,7 +15,7 @@ import (
 	"github.com/baileyhq/bailey"
 )
 
-func compileSchema(t *testing.T, text []byte) *jsonschema.Schema {
+func compileSchema(t testing.TB, text []byte) *jsonschema.Schema {
 	t.Helper()
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {

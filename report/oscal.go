@@ -225,6 +225,9 @@ func markup(s string) string {
 	return strings.TrimSpace(strings.Join(parts, ""))
 }
 
+// titled is the markup of a name; there is always something to read.
+func titled(s string) string { return cmp.Or(markup(s), "unnamed") }
+
 // oscalToken makes a name into OSCAL's token: letters, digits, dot, dash and
 // underscore, a letter first.
 func oscalToken(s string) string {
@@ -360,7 +363,7 @@ func (w *oscal) platform(definition string) oscalComponent {
 	if !m.Version.IsZero() {
 		props = append(props, w.props("kubernetes-version", m.Version.String(), "kubernetes-version-assumed", strconv.FormatBool(m.AssumedVersion))...)
 	}
-	return oscalComponent{UUID: w.platformID(), Type: "service", Title: markup("Kubernetes platform " + w.systemName()),
+	return oscalComponent{UUID: w.platformID(), Type: "service", Title: titled("Kubernetes platform " + w.systemName()),
 		Description: "The platform, or the manifests of one, that was assessed.", Props: props,
 		Links:  []oscalLink{{Href: "#" + definition, Rel: "component-definition", Fragment: definedPlatformID(), Text: "What the platform must hold, and what checks it."}},
 		Status: oscalState{State: "operational"}}

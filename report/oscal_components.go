@@ -104,7 +104,7 @@ func (w *oscal) ssp() oscalSSPDocument {
 		},
 		Implementation: oscalSystemImplementation{
 			Users: []oscalUser{{UUID: w.id("user"), Title: "Users of the system; not known to Bailey"}},
-			Components: []oscalComponent{{UUID: w.id("system"), Type: "this-system", Title: markup(w.systemName()), Description: standIn,
+			Components: []oscalComponent{{UUID: w.id("system"), Type: "this-system", Title: titled(w.systemName()), Description: standIn,
 				Status: oscalState{State: "other", Remarks: "Not known to Bailey."}}},
 		},
 		Controls: oscalControlsImplemented{Description: standIn},

@@ -26,7 +26,7 @@ func (w *oscal) plan(definition oscalResource) oscalPlanDocument {
 	for _, c := range w.r.Controls {
 		objectives.Include = append(objectives.Include, oscalSelectedObjective{objectiveID(c)})
 		p.Local.Objectives = append(p.Local.Objectives, oscalObjective{ControlID: controlIDs(c)[0], Description: "Bailey's control " + mdCode(c.ID) + ".", Props: w.references(c),
-			Parts: []oscalPart{{ID: objectiveID(c), Name: "objective", Title: markup(c.ID), Prose: "Determine if " + prose(c.Asks) + "."}}})
+			Parts: []oscalPart{{ID: objectiveID(c), Name: "objective", Title: titled(c.ID), Prose: "Determine if " + prose(c.Asks) + "."}}})
 	}
 	if len(objectives.Include) > 0 {
 		p.Reviewed.Objectives = []oscalObjectiveSelection{objectives}
@@ -73,7 +73,7 @@ func (w *oscal) activities(p *oscalPlan) {
 		for _, r := range c.Rules {
 			rules = append(rules, "- "+mdCode(r.Name)+": "+prose(ruleTitle(r, c.RuleID(r))))
 		}
-		examine.Steps = append(examine.Steps, oscalStep{UUID: catalogueID("step", c.ID), Title: markup(c.ID), Description: strings.Join(rules, "\n")})
+		examine.Steps = append(examine.Steps, oscalStep{UUID: catalogueID("step", c.ID), Title: titled(c.ID), Description: strings.Join(rules, "\n")})
 	}
 	if len(ruled) > 0 {
 		examine.Related = &oscalReviewed{Controls: []oscalControlSelection{selected("", ruled)}}

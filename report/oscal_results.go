@@ -13,7 +13,7 @@ import (
 // results is the document of what was found. The resources are what it imports.
 func (w *oscal) results(plan oscalImport, planned, defined oscalResource) oscalResultsDocument {
 	r := w.r
-	result := oscalResult{UUID: w.runID("result"), Title: markup("Results for " + w.systemName()), Description: markup("Scanned " + scanned(r) + ". " + tallyOf(r, bailey.SeverityNone).String() + "; " + factsSeen(r.Coverage) + "."),
+	result := oscalResult{UUID: w.runID("result"), Title: titled("Results for " + w.systemName()), Description: markup("Scanned " + scanned(r) + ". " + tallyOf(r, bailey.SeverityNone).String() + "; " + factsSeen(r.Coverage) + "."),
 		Props: w.props("facts", strconv.Itoa(r.Facts), "facts-seen", strconv.Itoa(r.Coverage.Seen), "facts-needed", strconv.Itoa(r.Coverage.Needed))}
 	if r.Facts == 0 {
 		result.Description = "Nothing was scanned. This is not a clean result. " + result.Description
@@ -100,14 +100,14 @@ func (w *oscal) log() oscalLog {
 // which joins the inventory.
 func (w *oscal) about(s bailey.Scope) oscalSubject {
 	if s.Object == (bailey.Ref{}) {
-		return oscalSubject{SubjectUUID: w.platformID(), Type: "component", Title: markup(s.String())}
+		return oscalSubject{SubjectUUID: w.platformID(), Type: "component", Title: titled(s.String())}
 	}
 	return w.object(s.Object)
 }
 
 func (w *oscal) object(ref bailey.Ref) oscalSubject {
 	id := w.id("object", string(ref.Kind), ref.Namespace, ref.Name)
-	name := markup(ref.String())
+	name := titled(ref.String())
 	if !w.items[ref] {
 		w.items[ref] = true
 		kind, group := ref.Kind.Split()
@@ -119,10 +119,10 @@ func (w *oscal) object(ref bailey.Ref) oscalSubject {
 // finding is where one control stands.
 func (w *oscal) finding(s *standing, g *gatheredOSCAL) oscalFinding {
 	c := s.control
-	f := oscalFinding{UUID: w.id("finding", c.ID), Title: markup(c.ID), Origins: w.origin(), Observations: g.of[c.ID], Risks: g.risksOf[c.ID],
+	f := oscalFinding{UUID: w.id("finding", c.ID), Title: titled(c.ID), Origins: w.origin(), Observations: g.of[c.ID], Risks: g.risksOf[c.ID],
 		Description: "Asks that " + prose(c.Asks) + ". It stands at " + s.word() + " (" + markup(s.where()) + ").",
 		Props:       append(w.references(c), w.props("rung", s.rung.String(), "facts-seen", strconv.Itoa(s.coverage.Seen), "facts-needed", strconv.Itoa(s.coverage.Needed))...),
-		Target:      oscalTarget{Type: "objective-id", TargetID: objectiveID(c), Title: markup(c.ID), Status: w.status(s)},
+		Target:      oscalTarget{Type: "objective-id", TargetID: objectiveID(c), Title: titled(c.ID), Status: w.status(s)},
 		Remarks:     markup(s.next)}
 	if !s.waivedUntil.IsZero() {
 		f.Props = append(f.Props, w.props("waived-until", oscalTime(s.waivedUntil))...)
@@ -174,7 +174,7 @@ func (w *oscal) evidenceResources() []oscalResource {
 			continue
 		}
 		known[id] = true
-		res := oscalResource{UUID: id, Title: markup("Evidence of " + e.Experiment + ", " + e.Scope.String()),
+		res := oscalResource{UUID: id, Title: titled("Evidence of " + e.Experiment + ", " + e.Scope.String()),
 			Description: "The signed in-toto statement with the plan, every exchange and the verdict.", Props: w.props("run", e.Run, "signer", e.Signer)}
 		if sum := line(e.ID); sum != "" {
 			res.DocumentIDs = []oscalDocumentID{{Scheme: oscalNS + "/evidence-sha256", Identifier: sum}}
@@ -221,7 +221,7 @@ func (w *oscal) tried(e *bailey.Evidence, x *bailey.Experiment) oscalObservation
 		}
 		paths = append(paths, text)
 	}
-	o := oscalObservation{UUID: w.evidenceID(e, "observation"), Title: markup(e.Experiment + ": " + e.Scope.String()), Methods: []string{"TEST"}, Types: []string{"control-objective"},
+	o := oscalObservation{UUID: w.evidenceID(e, "observation"), Title: titled(e.Experiment + ": " + e.Scope.String()), Methods: []string{"TEST"}, Types: []string{"control-objective"},
 		Collected: oscalTime(e.At), Remarks: strings.Join(paths, "\n"), Origins: w.origin(),
 		Evidence: []oscalEvidence{{Href: "#" + w.evidenceID(e, "resource"), Description: "The signed statement that this observation is taken from.", Props: w.props("evidence-sha256", e.ID, "signer", e.Signer)}},
 		Props: w.props("assessment-rule-id", e.Control+"/"+e.Experiment, "control", e.Control, "experiment", e.Experiment, "danger", string(e.Danger), "run", e.Run, "signer", e.Signer, "evidence-sha256", e.ID,

@@ -69,7 +69,7 @@ func (w *oscal) gather() *gatheredOSCAL {
 	w.brokenRisks(g, experiments)
 	for _, s := range w.standings {
 		if s.rung == bailey.RungGap && len(g.risksOf[s.control.ID]) == 0 {
-			g.risk(s.control.ID, oscalRisk{UUID: w.id("risk", "gap", s.control.ID), Title: markup("Gap: " + s.control.ID), Status: "open", Origins: w.origin(),
+			g.risk(s.control.ID, oscalRisk{UUID: w.id("risk", "gap", s.control.ID), Title: titled("Gap: " + s.control.ID), Status: "open", Origins: w.origin(),
 				Description: "The control stands at gap, and this report does not list why: it shows only what is new.", Statement: "The control does not hold.",
 				Props: w.props("control", s.control.ID), Observations: g.of[s.control.ID]})
 		}
@@ -80,7 +80,7 @@ func (w *oscal) gather() *gatheredOSCAL {
 // examined is what the rules of a control read.
 func (w *oscal) examined(s *standing) oscalObservation {
 	c := s.control
-	o := oscalObservation{UUID: w.runID("examined", c.ID), Title: markup(c.ID + ": examined"), Methods: []string{"EXAMINE"}, Types: []string{"control-objective"},
+	o := oscalObservation{UUID: w.runID("examined", c.ID), Title: titled(c.ID + ": examined"), Methods: []string{"EXAMINE"}, Types: []string{"control-objective"},
 		Description: "Every rule of the control was run on the objects that were read: " + factsSeen(s.coverage) + ".",
 		Collected:   w.at(), Origins: w.origin(examineTaskID()),
 		Props: w.props("control", c.ID, "rung", s.rung.String(), "facts-seen", strconv.Itoa(s.coverage.Seen), "facts-needed", strconv.Itoa(s.coverage.Needed))}
@@ -160,7 +160,7 @@ func (w *oscal) ruleRisk(id string, findings []*bailey.Finding, seen oscalRelate
 		}
 	}
 	risk := oscalRisk{UUID: w.id("risk", "rule", id), Title: prose(ruleTitle(rule, id)), Description: prose(firstParagraph(rule.Doc)), Status: "open", Origins: w.origin(examineTaskID()),
-		Statement: markup(lead.Object.String() + ": " + lead.Message), Observations: []oscalRelatedObservation{seen}}
+		Statement: titled(lead.Object.String() + ": " + lead.Message), Observations: []oscalRelatedObservation{seen}}
 	if risk.Description == "" {
 		risk.Description = risk.Title
 	}
@@ -250,7 +250,7 @@ func (w *oscal) brokenRisks(g *gatheredOSCAL, experiments map[string]*bailey.Exp
 		}
 	}
 	for _, k := range order {
-		risk := oscalRisk{UUID: w.id("risk", "broken", k.control, k.experiment), Title: markup("Experiment " + k.experiment + " was broken"), Status: "open",
+		risk := oscalRisk{UUID: w.id("risk", "broken", k.control, k.experiment), Title: titled("Experiment " + k.experiment + " was broken"), Status: "open",
 			Description: "An experiment showed on the running system that " + brokenTitle + ". No waiver accepts it.",
 			Statement:   strings.Join(texts[k], "\n"), Origins: w.origin(), Props: w.props("assessment-rule-id", k.control+"/"+k.experiment, "control", k.control),
 			Remediations: []oscalResponse{{UUID: w.id("fix", k.control, k.experiment), Lifecycle: "recommendation", Title: "Put it right, then prove it", Description: mdCode("bailey explain "+k.control) + ", then " + mdCode("bailey prove "+k.control)}}}

@@ -20,7 +20,7 @@ import (
 	"github.com/baileyhq/bailey/controls"
 )
 
-func oscalSchema(t *testing.T) *jsonschema.Schema {
+func oscalSchema(t testing.TB) *jsonschema.Schema {
 	t.Helper()
 	text, err := os.ReadFile("testdata/oscal/subset-1.1.3.json")
 	if err != nil {
@@ -73,7 +73,7 @@ func oscalReports(t *testing.T) map[string]*bailey.Report {
 type bundle map[string]any
 
 // open reads a document, and what it holds of others.
-func (b bundle) open(t *testing.T, name string, text []byte) {
+func (b bundle) open(t testing.TB, name string, text []byte) {
 	t.Helper()
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
@@ -116,7 +116,7 @@ func walk(v any, f func(key string, v any)) {
 }
 
 // bundles renders a report both ways.
-func bundles(t *testing.T, r *bailey.Report, o Options) map[string]bundle {
+func bundles(t testing.TB, r *bailey.Report, o Options) map[string]bundle {
 	t.Helper()
 	one, several := bundle{}, bundle{}
 	one.open(t, oscalResultsFile, []byte(render(t, "oscal", r, o)))
@@ -500,4 +500,29 @@ func TestMarkup(t *testing.T) {
 			t.Errorf("oscalToken(%q) = %q, want %q", in, got, want)
 		}
 	}
+}
+
+// FuzzOSCAL: whatever report was read from outside, what is written of it is valid.
+func FuzzOSCAL(f *testing.F) {
+	schema := oscalSchema(f)
+	empty := &bailey.Report{Findings: []bailey.Finding{{}}, Verdicts: []bailey.Verdict{{Proof: &bailey.Proof{Broken: []string{""}}}}, Evidence: []bailey.Evidence{{Paths: []bailey.Tally{{}}}}}
+	waived := &bailey.Report{Controls: []*bailey.Control{{ID: "a/b"}}, Findings: []bailey.Finding{{ID: "x", Control: "a/b", Rule: "a/b/r", Waiver: &bailey.Waiver{Owner: " "}}}}
+	broken := &bailey.Report{Controls: []*bailey.Control{{ID: "a/b"}}, Evidence: []bailey.Evidence{tried("a/b", "x", "n", 0, 3, 1, "p")},
+		Verdicts: []bailey.Verdict{{Control: "a/b", Proof: &bailey.Proof{Held: 3, Tried: 4, Least: 1, At: at, Broken: []string{"x: p: why"}}}}}
+	for _, r := range []*bailey.Report{{}, empty, waived, broken} {
+		f.Add([]byte(render(f, "json", r, Options{})))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := ReadJSON(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		for way, b := range bundles(t, r, Options{}) {
+			for file, doc := range b {
+				if err := schema.Validate(doc); err != nil {
+					t.Fatalf("%s: %s: %v", way, file, err)
+				}
+			}
+		}
+	})
 }
