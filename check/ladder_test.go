@@ -137,6 +137,14 @@ func TestEvidence(t *testing.T) {
 			t.Fatalf("one of two experiments held: %+v", p)
 		}
 	}
+	// The report carries what counts, oldest first, and nothing else.
+	other := evidence(hour, 16, 0, 0)
+	other.Control = "test/other"
+	carried := judge(t, snapshot(nil, podFact("a", "web", false)), []*bailey.Control{control},
+		check.Options{Evidence: []bailey.Evidence{evidence(hour, 16, 0, 0), evidence(week, 16, 0, 0), evidence(now.Add(time.Hour), 16, 0, 0), evidence(earlier, 1, 0, 0), other}}).Evidence
+	if len(carried) != 2 || !carried[0].At.Equal(earlier) || !carried[1].At.Equal(hour) {
+		t.Errorf("the report carries %+v", carried)
+	}
 	// Evidence for one namespace says nothing of another.
 	r := judge(t, snapshot(nil, podFact("a", "web", false), podFact("b", "web", false)), []*bailey.Control{control},
 		check.Options{Evidence: []bailey.Evidence{evidence(hour, 16, 0, 0)}})

@@ -4,13 +4,14 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/baileyhq/bailey"
 )
 
 // report joins what was judged into findings and verdicts.
 func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.Report {
-	r := &bailey.Report{Meta: s.Meta, Controls: p.controls, Evidence: o.Evidence, Facts: s.Len(), Remedy: p.remedy(s)}
+	r := &bailey.Report{Meta: s.Meta, Controls: p.controls, Evidence: p.counting(o.Evidence, s.Meta.At), Facts: s.Len(), Remedy: p.remedy(s)}
 	// What was found, and what was seen, are gathered side by side.
 	var g *gathered
 	var all []bailey.Finding
@@ -47,6 +48,27 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 		}
 	}
 	return r
+}
+
+// counting gives the evidence that a proof may rest on: of a control that was
+// judged, and within the window of its experiment. Of a year's scheduled runs
+// that is a few.
+func (p *plan) counting(all []bailey.Evidence, at time.Time) []bailey.Evidence {
+	windows := map[[2]string]time.Duration{}
+	for _, c := range p.controls {
+		for _, x := range c.Experiments {
+			windows[[2]string{c.ID, x.Name}] = x.Window
+		}
+	}
+	var out []bailey.Evidence
+	for _, e := range all {
+		window, known := windows[[2]string{e.Control, e.Experiment}]
+		if known && !e.At.After(at) && at.Sub(e.At) <= window {
+			out = append(out, e)
+		}
+	}
+	sortEvidence(out)
+	return out
 }
 
 // ladders counts for every control and scope what was seen.

@@ -110,7 +110,7 @@ func ruleSection(c *bailey.Control, r *bailey.Rule) string {
 	fmt.Fprintf(&b, "\n### %s\n\n**%s** (%s, `%s`)\n\n%s\n\n", r.Name, r.Title, r.Severity, c.RuleID(r), strings.TrimSpace(r.Doc))
 	fmt.Fprintf(&b, "- Judges: %s\n", kinds(r.On))
 	if len(r.Needs) > 0 || len(r.Derives) > 0 {
-		fmt.Fprintf(&b, "- Also reads: %s\n", reads(r))
+		fmt.Fprintf(&b, "- Also reads: %s\n", reads(r.Needs, r.Derives))
 	}
 	if r.Fix != nil {
 		b.WriteString("- Fix: Bailey gives the change with the finding.\n")
@@ -184,8 +184,8 @@ func experimentSection(c *bailey.Control, e *bailey.Experiment) string {
 		}
 		fmt.Fprintf(&b, "- Needs: %s\n", strings.Join(needs, "; "))
 	}
-	if len(e.Needs) > 0 {
-		fmt.Fprintf(&b, "- Plans from: %s\n", kinds(e.Needs))
+	if len(e.Needs)+len(e.Derives) > 0 {
+		fmt.Fprintf(&b, "- Plans from: %s\n", reads(e.Needs, e.Derives))
 	}
 	fmt.Fprintf(&b, "- Tried per %s, each path at least %s; its evidence counts for %s\n", e.Scope, count(e.Danger.Tries(), "time"), period(e.Window.Hours()))
 	fmt.Fprintf(&b, "- Exact requests and RBAC on your cluster: `bailey prove --explain %s`\n", c.ID)
@@ -231,12 +231,12 @@ func quoted(names []string) string {
 	return "`" + strings.Join(names, "`, `") + "`"
 }
 
-func reads(r *bailey.Rule) string {
+func reads(needs []bailey.Kind, derived []*bailey.Derivation) string {
 	var parts []string
-	if len(r.Needs) > 0 {
-		parts = append(parts, kinds(r.Needs))
+	if len(needs) > 0 {
+		parts = append(parts, kinds(needs))
 	}
-	for _, d := range r.Derives {
+	for _, d := range derived {
 		parts = append(parts, "the derived fact “"+d.Name+"”")
 	}
 	return strings.Join(parts, ", ")
