@@ -63,9 +63,12 @@ func (a *app) write(outputs []output, r *bailey.Report, o report.Options) error 
 		}
 		o.Color, o.Width = false, a.columns(nil)
 		if out.format.Documents != nil && isFolder(out.path) {
-			if err := writeFolder(out.path, out.format.Documents(r, o)); err != nil {
+			var statements []report.Document
+			statements, o.EvidenceFile = signedStatements(r)
+			if err := writeFolder(out.path, append(statements, out.format.Documents(r, o)...)); err != nil {
 				return err
 			}
+			o.EvidenceFile = nil // of the folder alone
 			continue
 		}
 		if err := writeFile(out.path, 0o644, func(w io.Writer) error { return out.format.Render(w, r, o) }); err != nil {
@@ -93,12 +96,15 @@ func writeFolder(path string, documents []report.Document) (err error) {
 	}
 	defer os.RemoveAll(staging)
 	for _, d := range documents {
-		if err := writeFile(filepath.Join(staging, d.Name), 0o644, d.Render); err != nil {
+		if err := writeFile(filepath.Join(staging, filepath.Base(d.Name)), 0o644, d.Render); err != nil {
 			return err
 		}
 	}
 	for _, d := range documents {
-		if err := os.Rename(filepath.Join(staging, d.Name), filepath.Join(path, d.Name)); err != nil {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(path, d.Name)), 0o755); err != nil {
+			return fmt.Errorf("%s could not be made: %w", filepath.Dir(filepath.Join(path, d.Name)), err)
+		}
+		if err := os.Rename(filepath.Join(staging, filepath.Base(d.Name)), filepath.Join(path, d.Name)); err != nil {
 			return fmt.Errorf("%s could not be written: %w", filepath.Join(path, d.Name), err)
 		}
 	}

@@ -153,7 +153,7 @@ Politely.
 - Hypothesis: Nobody opens.
 - Danger: isolated (namespaces and objects of its own, removed afterwards; wants '--isolated')
 - ATT&CK technique: [T1552.007](https://attack.mitre.org/techniques/T1552/007/)
-- Should be noticed by the detections: 'gate-knocked', 'gate-opened'
+- Should be noticed by the detections: [gate-knocked](../../detections.md#gate-knocked), [gate-opened](../../detections.md#gate-opened)
 - Needs: a node that runs probe pods; etcd with a client certificate, or a snapshot of it
 - Plans from: 'Node'
 - Tried per namespace, each path at least 5 times; its evidence counts for 7 days

@@ -169,7 +169,11 @@ func experimentSection(c *bailey.Control, e *bailey.Experiment) string {
 			e.Technique, strings.ReplaceAll(e.Technique, ".", "/"))
 	}
 	if len(e.Detections) > 0 {
-		fmt.Fprintf(&b, "- Should be noticed by the detections: %s\n", quoted(e.Detections))
+		links := make([]string, len(e.Detections))
+		for i, name := range e.Detections {
+			links[i] = fmt.Sprintf("[%s](../../detections.md#%s)", name, name)
+		}
+		fmt.Fprintf(&b, "- Should be noticed by the detections: %s\n", strings.Join(links, ", "))
 	} else {
 		b.WriteString("- Detections that are awaited: none\n")
 	}
@@ -225,10 +229,6 @@ func kinds(list []bailey.Kind) string {
 		}
 	}
 	return strings.Join(names, ", ")
-}
-
-func quoted(names []string) string {
-	return "`" + strings.Join(names, "`, `") + "`"
 }
 
 func reads(needs []bailey.Kind, derived []*bailey.Derivation) string {
