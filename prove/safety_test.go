@@ -1,0 +1,57 @@
+package prove
+
+import (
+	"testing"
+
+	"github.com/baileyhq/bailey"
+)
+
+// TestHarmless: whatever a plan says, no step does more than its experiment's
+// danger allows, and what is made for real is the run's own.
+func TestHarmless(t *testing.T) {
+	const run = "abc123"
+	ns := bailey.ProbePrefix + run + "-x"
+	pod := func(change func(*bailey.Request)) bailey.Step {
+		r := &bailey.Request{Verb: "create", APIVersion: "v1", Resource: "pods", Namespace: "shop", Object: map[string]any{"metadata": map[string]any{"name": "p"}}}
+		change(r)
+		return bailey.Step{Request: r}
+	}
+	for name, c := range map[string]struct {
+		danger bailey.Danger
+		step   bailey.Step
+		may    bool
+	}{
+		"a dry-run":                            {bailey.DangerDryRun, pod(func(*bailey.Request) {}), true},
+		"a dry-run where only asking is meant": {bailey.DangerNone, pod(func(*bailey.Request) {}), false},
+		"for real, in a dry-run experiment":    {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Real = true }), false},
+		"for real, in a strange namespace":     {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Real = true }), false},
+		"for real, in its own":                 {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Real, r.Namespace = true, ns }), true},
+		"in another run's namespace":           {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Real, r.Namespace = true, bailey.ProbePrefix+"other-x" }), false},
+		"a token, which dry-run mints":         {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Resource, r.Subresource, r.Name = "serviceaccounts", "token", "default" }), false},
+		"a token of its own": {bailey.DangerIsolated, pod(func(r *bailey.Request) {
+			r.Resource, r.Subresource, r.Name, r.Namespace = "serviceaccounts", "token", "a", ns
+		}), true},
+		"exec by dry-run":        {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Subresource, r.Name = "exec", "p" }), false},
+		"exec by get":            {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Verb, r.Subresource, r.Name = "get", "exec", "p" }), false},
+		"a proxy to a node":      {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource, r.Subresource, r.Name = "get", "nodes", "proxy", "n" }), false},
+		"the content of Secrets": {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource, r.Content = "list", "secrets", true }), false},
+		"the names of Secrets":   {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource = "list", "secrets" }), true},
+		"deleting somebody's namespace": {bailey.DangerDisruptive, pod(func(r *bailey.Request) {
+			r.Verb, r.Resource, r.Namespace, r.Name, r.Real = "delete", "namespaces", "", "shop", true
+		}), false},
+		"a binding to cluster-admin": {bailey.DangerIsolated, bailey.Step{Request: &bailey.Request{Verb: "create", APIVersion: "rbac.authorization.k8s.io/v1", Resource: "clusterrolebindings", Real: true,
+			Object: map[string]any{"metadata": map[string]any{"name": ns}, "roleRef": map[string]any{"name": "cluster-admin"}}}}, false},
+		"a probe pod of a dry-run":          {bailey.DangerDryRun, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: ns}}}, false},
+		"a probe pod in its own":            {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: ns}}}, true},
+		"a probe pod among others":          {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: "shop"}}}, false},
+		"a system call where the prober is": {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid"}}, false},
+		"a connection":                      {bailey.DangerNone, bailey.Step{Task: &bailey.Task{Dial: &bailey.Dial{Address: "127.0.0.1:1"}}}, true},
+		"a write to etcd, isolated":         {bailey.DangerIsolated, bailey.Step{Etcd: &bailey.Etcd{Write: &bailey.Ref{Namespace: ns, Name: "a"}}}, false},
+		"a write to etcd, disruptive":       {bailey.DangerDisruptive, bailey.Step{Etcd: &bailey.Etcd{Write: &bailey.Ref{Namespace: ns, Name: "a"}}}, true},
+		"a write to etcd, somewhere else":   {bailey.DangerDisruptive, bailey.Step{Etcd: &bailey.Etcd{Write: &bailey.Ref{Namespace: "shop", Name: "a"}}}, false},
+	} {
+		if err := harmless(c.danger, &c.step, run); (err == nil) != c.may {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
