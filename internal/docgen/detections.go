@@ -81,12 +81,14 @@ at level Metadata it is blind, and its silence says nothing: ` + "`bailey detect
 request, the API server records no body at any level.
 
 **What is left in peace.** Ordinary work raises nothing from medium on: the control plane, kubelets, controllers that fill
-their caches, leader election, kubectl, Helm, GitOps. The test for it runs on a real control plane, an hour of it in
-` + "`make soak`" + `. What a GitOps controller applies again unchanged is told once a day. Agents that need a privileged container
+their caches, leader election, kubectl. The test for it runs on a real control plane, an hour of it in ` + "`make soak`" + `; what
+kubelets and operators send is sent by hand there. Helm's and GitOps' ways are in the examples of each detection, not yet
+run for real. What a GitOps controller applies again unchanged is told once a day. Agents that need a privileged container
 or a folder of the node are told when they are installed: that is true, and for you to know.
 
 **What no event shows.** An object that was written into etcd directly has no event: its absence is found by comparing what
-is stored with what the log explains (derive/detect, Compare). What happens on a node, inside a container or in a stream
+is stored with what the log explains (derive/detect, Compare). Alerts of the team's own detectors
+are awaited in an Alertmanager or by a webhook (collect/alerts). What happens on a node, inside a container or in a stream
 that exec opened is not in the audit log either. A client chooses its User-Agent: the detections that read it catch the
 careless only.
 
