@@ -38,8 +38,19 @@ type config struct {
 	// Trust names the public keys (PEM files, relative to the configuration) whose
 	// evidence counts; without any, the state folder's own key.
 	Trust []string `json:"trust,omitempty"`
+	// Ledger is the folder of a ledger that takes every piece of evidence.
+	Ledger string `json:"ledger,omitempty"`
+	// Detection says where it shows that experiments were noticed.
+	Detection configDetection `json:"detection,omitzero"`
 
 	path string
+}
+
+// configDetection names who should notice attacks.
+type configDetection struct {
+	AuditLog     string `json:"auditLog,omitempty"`     // a file of audit events
+	Alertmanager string `json:"alertmanager,omitempty"` // a URL
+	Webhook      string `json:"webhook,omitempty"`      // an address to listen at
 }
 
 // configWaiver is a waiver as people write it: the expiry may be a plain date.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/ledger"
 	"github.com/baileyhq/bailey/prove"
 )
 
@@ -33,9 +34,11 @@ type proveFlags struct {
 	every           time.Duration
 	times           int
 
-	image, podAPIServer string
-	key                 string
-	format              string
+	image, podAPIServer                  string
+	ledger                               string
+	auditLog, alertmanager, alertWebhook string
+	key                                  string
+	format                               string
 }
 
 func (a *app) proveCommand() *cobra.Command {
@@ -78,6 +81,10 @@ the cluster, only audit records stay. It says beforehand what it will do.`,
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods: Bailey's own, of this version")
 	flags.StringVar(&f.podAPIServer, "pod-apiserver", "", "host:port of the API server as pods reach it (default: the kubernetes Service)")
 	flags.StringVar(&f.key, "key", "", "the key that signs evidence: PEM, PKCS #8, Ed25519 (default: one in the state folder, made at first use)")
+	flags.StringVar(&f.ledger, "ledger", "", "a ledger (see bailey ledger) that takes every piece of evidence")
+	flags.StringVar(&f.auditLog, "audit-log", "", "the API server's audit log: say whether Bailey's detections notice the tries")
+	flags.StringVar(&f.alertmanager, "alertmanager", "", "URL of the team's Alertmanager: say whether an alert that names the run arrives")
+	flags.StringVar(&f.alertWebhook, "alert-webhook", "", "address to listen at for the team's alerts, like 127.0.0.1:9095")
 	flags.IntVar(&f.rate, "rate", prove.DefaultRate, "requests a second, at most")
 	flags.DurationVar(&f.limit, "limit", prove.DefaultLimit, "how long a run may last")
 	flags.DurationVar(&f.every, "every", 0, "run again at this interval, until interrupted")
@@ -187,6 +194,10 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 		return err
 	}
 	r := &proving{app: a, flags: f, conf: conf, snapshot: s, state: state, key: key, config: config}
+	if err := r.openLedger(ctx); err != nil {
+		return err
+	}
+	defer r.closeLedger(ctx)
 	if err := r.reap(ctx); err != nil || f.reap {
 		return err
 	}
@@ -258,6 +269,7 @@ type proving struct {
 	state    string
 	key      *prove.Key
 	config   *rest.Config
+	ledger   *ledger.Log // nil without one
 }
 
 func (r *proving) runs() string     { return filepath.Join(r.state, "runs") }
@@ -295,19 +307,50 @@ func (r *proving) keep(ctx context.Context, s prove.Statement) (path, id string,
 	if err != nil {
 		return "", "", err
 	}
-	path, err = prove.Keep(r.evidence(), id, s.Predicate.End, envelope)
+	if path, err = prove.Keep(r.evidence(), id, s.Predicate.End, envelope); err != nil || r.ledger == nil {
+		return path, id, err
+	}
+	if _, err = r.ledger.Append(ctx, ledger.Record{ID: "evidence/" + id, Data: envelope}); err != nil {
+		err = fmt.Errorf("the evidence is kept in %s, and the ledger did not take it: %w", path, err)
+	}
 	return path, id, err
+}
+
+// openLedger opens the ledger that the flag or the configuration names.
+func (r *proving) openLedger(ctx context.Context) (err error) {
+	dir := r.flags.ledger
+	if dir == "" && r.conf.Ledger != "" {
+		dir = r.conf.relative(r.conf.Ledger)
+	}
+	if dir != "" {
+		r.ledger, err = ledger.Open(ctx, dir, ledger.Options{})
+	}
+	return err
+}
+
+func (r *proving) closeLedger(ctx context.Context) {
+	if r.ledger == nil {
+		return
+	}
+	if err := r.ledger.Close(context.WithoutCancel(ctx)); err != nil {
+		fmt.Fprintf(r.stderr, "The ledger was not closed in order: %s\n", printable(err.Error()))
+	}
 }
 
 func (r *proving) run(ctx context.Context, planned prove.Planned) error {
 	id := prove.NewRunID()
 	r.announce(id, planned)
+	watchers, stopWatching, err := r.watchers(ctx, r.flags, r.conf)
+	if err != nil {
+		return err
+	}
+	defer stopWatching()
 	progress := r.newProgress()
 	defer progress.end()
 	ran, err := prove.Run(ctx, id, planned, prove.Options{
 		Config: r.config, Folder: r.runs(), Cluster: r.snapshot.Meta.ClusterUID, Version: version,
 		Repeat: r.flags.repeat, Rate: r.flags.rate, Limit: r.flags.limit, Image: r.flags.image, PodAPIServer: r.flags.podAPIServer,
-		Stop: stopFile(r.state), Now: r.now,
+		Stop: stopFile(r.state), Now: r.now, Watchers: watchers,
 		Progress: func(p prove.Progress) {
 			progress.step(p.Done, p.Total, "tries  "+p.Unit.Control.ID+" "+p.Unit.Scope.String())
 		},

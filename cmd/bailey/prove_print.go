@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/prove"
@@ -81,7 +82,7 @@ func (r *proving) announce(id string, planned prove.Planned) {
 		tries += len(u.Probes) * n
 	}
 	m := r.snapshot.Meta
-	fmt.Fprintf(r.stderr, "Run %s against %s (cluster %s): %s, %s, each beside its allowed twin.\n", id, printable(m.Context), printable(m.ClusterUID), plural(probes, "probe"), plural(tries, "try"))
+	fmt.Fprintf(r.stderr, "Run %s against %s (cluster %s): %s, %s, each beside its allowed twin.\n", id, printable(m.Context), printable(m.ClusterUID), plural(probes, "probe"), triesOf(tries))
 	switch {
 	case count[bailey.DangerDisruptive] > 0:
 		fmt.Fprintf(r.stderr, "Some may disturb what runs (%d), some make namespaces of their own (%d). Stop it with Ctrl-C, or `bailey prove --stop`.\n", count[bailey.DangerDisruptive], count[bailey.DangerIsolated])
@@ -173,27 +174,21 @@ func (r *proving) printOne(p *proved) {
 		fmt.Fprintf(w, " (a failure rate above %.0f %% would have been seen)", 100*p.FailureBound)
 	}
 	fmt.Fprintln(w)
-	named, more := 0, 0
-	for i := range p.Probes {
-		probe := &p.Probes[i]
-		outcome := probe.Outcome()
-		if outcome == prove.Held && len(probe.Detected) == 0 || outcome == prove.Unclaimed || outcome != p.Outcome && outcome != prove.Broken && len(probe.Detected) == 0 {
+	shown, more := 0, 0
+	for _, g := range groupProbes(p) {
+		if shown++; shown > namedLimit {
+			more += g.count
 			continue
 		}
-		if named == namedLimit {
-			more++
-			continue
+		text := g.name
+		if g.count > 1 {
+			text += fmt.Sprintf(" and %d more", g.count-1)
 		}
-		named++
-		text := probe.Name
-		if probe.Path != "" && probe.Path != probe.Name {
-			text += " (" + probe.Path + ")"
-		}
-		if len(probe.Why) > 0 {
-			text += ": " + probe.Why[0]
+		if g.why != "" {
+			text += ": " + g.why
 		}
 		fmt.Fprintf(w, "    %s\n", printable(text))
-		for _, d := range probe.Detected {
+		for _, d := range g.detected {
 			fmt.Fprintf(w, "      %s\n", printable(noticed(d)))
 		}
 	}
@@ -206,6 +201,57 @@ func (r *proving) printOne(p *proved) {
 	if p.Interrupted != "" {
 		fmt.Fprintf(w, "    interrupted: %s\n", printable(p.Interrupted))
 	}
+}
+
+// probeGroup are probes of which the same is to be said.
+type probeGroup struct {
+	name, why string
+	count     int
+	detected  []prove.Detected
+}
+
+// groupProbes gives what is worth a line: the broken, the inconclusive of an
+// inconclusive experiment, and what should have been noticed. One cause is one
+// line.
+func groupProbes(p *proved) []probeGroup {
+	var groups []probeGroup
+	index := map[string]int{}
+	for i := range p.Probes {
+		probe := &p.Probes[i]
+		outcome := probe.Outcome()
+		worth := outcome == prove.Broken || len(probe.Detected) > 0 || outcome == prove.Inconclusive
+		if !worth {
+			continue
+		}
+		g := probeGroup{name: probe.Name, count: 1, detected: probe.Detected}
+		if probe.Path != "" && probe.Path != probe.Name {
+			g.name += " (" + probe.Path + ")"
+		}
+		if len(probe.Why) > 0 {
+			g.why = probe.Why[0]
+		}
+		key := string(outcome) + generated.ReplaceAllString(g.why, "")
+		for _, d := range g.detected {
+			key += fmt.Sprintf("|%s %t %s", d.By, d.Found, d.Blind)
+		}
+		if at, known := index[key]; known {
+			groups[at].count++
+			continue
+		}
+		index[key] = len(groups)
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// generated is the part of a generated name that the API server makes up.
+var generated = regexp.MustCompile(`bailey-probe-[a-z0-9-]+`)
+
+func triesOf(n int) string {
+	if n == 1 {
+		return "1 try"
+	}
+	return fmt.Sprintf("%d tries", n)
 }
 
 func noticed(d prove.Detected) string {
