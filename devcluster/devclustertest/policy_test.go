@@ -2,8 +2,6 @@ package devclustertest
 
 import (
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -168,11 +166,7 @@ func TestEnforce(t *testing.T) {
 func probe(t *testing.T, node *devcluster.Node) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "probe")
-	cmd := exec.Command("go", "build", "-o", program, "../testdata/probe")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	build(t, "../testdata/probe", program)
 	if err := node.Import(t.Context(), "localhost/probe:dev", map[string]string{"/probe": program}, []string{"/probe"}); err != nil {
 		t.Fatal(err)
 	}

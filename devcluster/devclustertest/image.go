@@ -1,0 +1,55 @@
+package devclustertest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/baileyhq/bailey/devcluster"
+)
+
+// BaileyImage is the image that ImportBailey makes. Its entry point is Bailey's program,
+// which is all there is in it.
+const BaileyImage = "localhost/bailey:dev"
+
+// imported holds the root folders of the nodes that have the image already.
+var imported struct {
+	mu    sync.Mutex
+	nodes map[string]bool
+}
+
+// ImportBailey builds Bailey from this checkout, once for a cluster, and gives the nodes its
+// image, so that pods can run it with any of its commands. A pod of it need not be root.
+func ImportBailey(t testing.TB, cluster *devcluster.Cluster, nodes ...*devcluster.Node) {
+	t.Helper()
+	imported.mu.Lock()
+	defer imported.mu.Unlock()
+	program := filepath.Join(cluster.Dir, "tmp", "bailey") // it goes with the cluster
+	for _, node := range nodes {
+		if imported.nodes[node.Root] {
+			continue
+		}
+		if _, err := os.Stat(program); err != nil {
+			build(t, "github.com/baileyhq/bailey/cmd/bailey", program)
+		}
+		if err := node.Import(t.Context(), BaileyImage, map[string]string{"/bailey": program}, []string{"/bailey"}); err != nil {
+			t.Fatal(err)
+		}
+		if imported.nodes == nil {
+			imported.nodes = map[string]bool{}
+		}
+		imported.nodes[node.Root] = true
+	}
+}
+
+// build builds a static program, as one in an image of its own has to be.
+func build(t testing.TB, pkg, program string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", pkg, err, out)
+	}
+}
