@@ -22,7 +22,7 @@ func TestImportBailey(t *testing.T) {
 			"restartPolicy":   "Never",
 			"securityContext": map[string]any{"runAsNonRoot": true, "seccompProfile": map[string]any{"type": "RuntimeDefault"}},
 			"containers": []any{map[string]any{
-				"name": "c", "image": BaileyImage, "args": []string{"version"},
+				"name": "c", "image": BaileyImage, "args": []string{"controls"},
 				"securityContext": map[string]any{"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": map[string]any{"drop": []string{"ALL"}}},
 			}},
 		},
@@ -40,7 +40,7 @@ func TestImportBailey(t *testing.T) {
 		}
 	}
 	var log []byte
-	if err := cluster.Do(t.Context(), http.MethodGet, path+"/bailey/log", nil, &log); err != nil || !strings.Contains(string(log), "bailey") {
+	if err := cluster.Do(t.Context(), http.MethodGet, path+"/bailey/log", nil, &log); err != nil || !strings.Contains(string(log), "compute/pod-security") {
 		t.Errorf("%q, %v", log, err)
 	}
 }
