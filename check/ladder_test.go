@@ -103,6 +103,7 @@ func TestEvidence(t *testing.T) {
 		"held":                                   {false, []bailey.Evidence{evidence(hour, 16, 0, 0)}, bailey.RungProven},
 		"no evidence":                            {false, nil, bailey.RungSound},
 		"stale":                                  {false, []bailey.Evidence{evidence(week, 16, 0, 0)}, bailey.RungSound},
+		"within the second of the scan":          {false, []bailey.Evidence{evidence(now.Add(400*time.Millisecond), 16, 0, 0)}, bailey.RungProven},
 		"from the future":                        {false, []bailey.Evidence{evidence(now.Add(time.Hour), 16, 0, 0)}, bailey.RungSound},
 		"one try inconclusive":                   {false, []bailey.Evidence{evidence(hour, 15, 0, 1)}, bailey.RungSound},
 		"nothing tried":                          {false, []bailey.Evidence{evidence(hour, 0, 0, 0)}, bailey.RungSound},

@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/baileyhq/bailey"
 )
@@ -90,7 +91,7 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 	groups := map[key]*stretch{}
 	for _, e := range l.evidence { // sorted by time
 		x := l.experiment(e.Experiment)
-		if x == nil || !covers(e.Scope, scope) || e.At.After(l.snap.Meta.At) || l.snap.Meta.At.Sub(e.At) > x.Window {
+		if x == nil || !covers(e.Scope, scope) || !isFresh(e, x.Window, l.snap.Meta.At) {
 			continue
 		}
 		k := key{e.Experiment, e.Scope}
@@ -132,6 +133,13 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 		}
 	}
 	return p, len(p.Broken) == 0 && p.Needed > 0 && p.Experiments == p.Needed
+}
+
+// isFresh reports whether evidence counts at a moment: taken before it, and no
+// longer ago than the window. The moment of a snapshot is in whole seconds, so that
+// what was proven within the same second came before.
+func isFresh(e bailey.Evidence, window time.Duration, at time.Time) bool {
+	return !e.At.Truncate(time.Second).After(at) && at.Sub(e.At) <= window
 }
 
 func sortEvidence(all []bailey.Evidence) {

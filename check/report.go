@@ -63,7 +63,7 @@ func (p *plan) counting(all []bailey.Evidence, at time.Time) []bailey.Evidence {
 	var out []bailey.Evidence
 	for _, e := range all {
 		window, known := windows[[2]string{e.Control, e.Experiment}]
-		if known && !e.At.After(at) && at.Sub(e.At) <= window {
+		if known && isFresh(e, window, at) {
 			out = append(out, e)
 		}
 	}
