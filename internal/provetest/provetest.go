@@ -114,19 +114,19 @@ func Run(t testing.TB, cluster *devcluster.Cluster, control *bailey.Control, o O
 		o.Repeat = 2
 	}
 	id := prove.NewRunID()
-	records, err := prove.Run(t.Context(), id, p, prove.Options{Config: config, Folder: t.TempDir(), Cluster: "provetest", Version: "test",
+	ran, err := prove.Run(t.Context(), id, p, prove.Options{Config: config, Folder: t.TempDir(), Cluster: "provetest", Version: "test",
 		Repeat: o.Repeat, Limit: runLimit, Image: o.Image, PodAPIServer: o.PodAPIServer, Etcd: o.Etcd, Watchers: o.Watchers})
 	if err != nil {
 		t.Fatalf("run %s: %v", id, err)
 	}
-	for _, r := range records {
+	for _, r := range ran.Records {
 		if len(r.LeftBehind) > 0 {
 			t.Errorf("%s left behind: %s", r.Unit.Experiment.Name, strings.Join(r.LeftBehind, "; "))
 		}
 		holdsNoSecret(t, r)
 	}
 	NothingLeft(t, cluster, id)
-	return records
+	return ran.Records
 }
 
 var secret = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.|PRIVATE KEY-----`)
