@@ -83,13 +83,17 @@ type Probe struct {
 	Scope Scope  `json:"scope"`
 	// Given, if set, is what the platform claims: a step whose refusal makes the
 	// probe worth trying. Where it is accepted nobody claims the control, and the
-	// probe is left out. It is asked once, before the tries.
+	// probe is left out. It is asked before the tries, up to three times until it is
+	// refused: what refuses most of the time claims the control too.
 	Given *Step `json:"given,omitempty"`
 	// Setup is done once before the tries; if a step of it fails the probe is
 	// inconclusive. What it makes is removed after the tries.
 	Setup []Step `json:"setup,omitempty"`
 	Twin  Step   `json:"twin"`
 	Try   Step   `json:"try"`
+	// Admits turns the question round: the try is what the platform must accept, and
+	// a refusal by one of its refusers breaks the control.
+	Admits bool `json:"admits,omitempty"`
 	// Undo puts back what removing the made objects does not. It is done after
 	// the tries in every case, the failed and the interrupted included.
 	Undo []Step `json:"undo,omitempty"`

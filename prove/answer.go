@@ -85,7 +85,7 @@ func refuserOf(code int, status metav1.Status) bailey.Refuser {
 	case begins("use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed"),
 		begins("user not permitted to approve requests with signerName"), begins("user not permitted to sign requests with signerName"):
 		return bailey.RefuserSigning
-	case begins("is not allowed to "), begins("node \""), begins("node-restriction"):
+	case begins("is not allowed to "), begins("node \""), begins("node-restriction"), begins("pod does not have \"kubernetes.io/config.mirror\" annotation"):
 		return bailey.RefuserNodes
 	}
 	return ""

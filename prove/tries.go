@@ -24,6 +24,10 @@ const (
 	Unclaimed Outcome = "unclaimed"
 )
 
+// givenTries is how often a claim is asked for before it counts as not made. A
+// control that fails one time in four hides three times running in 1 probe of 64.
+const givenTries = 3
+
 // trial is one probe of a unit while it is tried.
 type trial struct {
 	index  int
@@ -114,7 +118,12 @@ func (r *run) prepare(ctx context.Context, record *Record, i int) *trial {
 			t.inconclusive(err.Error())
 			return nil
 		}
-		a := r.perform(ctx, record, i, "given", 0, &step)
+		var a answer
+		for k := range givenTries {
+			if a = r.perform(ctx, record, i, "given", k, &step); !a.accepted {
+				break
+			}
+		}
 		if a.accepted {
 			t.result.Unclaimed = true
 			return nil
@@ -167,8 +176,8 @@ func (t *trial) inconclusive(why string) {
 	t.result.note(why)
 }
 
-// judge does the try and sets it beside its twin. One acceptance of the forbidden
-// is an answer: the probe is over.
+// judge does the try and sets it beside its twin. One acceptance of the forbidden,
+// or one refusal of what must be admitted, is an answer: the probe is over.
 func (r *run) judge(ctx context.Context, record *Record, t *trial, round int, twin answer) {
 	if !twin.accepted {
 		if ctx.Err() == nil {
@@ -191,7 +200,12 @@ func (r *run) judge(ctx context.Context, record *Record, t *trial, round int, tw
 		}
 	}
 	switch {
-	case refusedAs(a, &step), mended(a, &step):
+	case t.probe.Admits && refusedAs(a, &step):
+		t.result.Tried++
+		t.result.Broken++
+		t.result.note(fmt.Sprintf("refused by %s: %s", a.refuser, a.message))
+		t.over = true
+	case t.probe.Admits && a.accepted, !t.probe.Admits && (refusedAs(a, &step) || mended(a, &step)):
 		t.result.Tried++
 		t.result.Held++
 	case ctx.Err() != nil:
@@ -201,6 +215,8 @@ func (r *run) judge(ctx context.Context, record *Record, t *trial, round int, tw
 		t.result.Broken++
 		t.result.note(brokenBecause(a, &step))
 		t.over = true
+	case t.probe.Admits:
+		t.inconclusive("neither accepted nor refused by " + string(step.Refusers[0]) + ": " + a.String())
 	default:
 		t.inconclusive(fmt.Sprintf("not refused by %s but: %s", step.Refusers[0], a))
 	}

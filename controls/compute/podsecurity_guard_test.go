@@ -13,12 +13,13 @@ import (
 	"k8s.io/pod-security-admission/api"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/pods"
 	"github.com/baileyhq/bailey/internal/controltest"
 )
 
 // labelledNamespace gives a snapshot with the namespace and its pods, in which every
 // kind but the missing ones was seen.
-func labelledNamespace(v bailey.Version, labels map[string]string, missing bailey.Kind, pods ...string) *bailey.Snapshot {
+func labelledNamespace(v bailey.Version, labels map[string]string, missing bailey.Kind, named ...string) *bailey.Snapshot {
 	b := bailey.NewBuilder(bailey.Meta{Version: v})
 	for _, k := range bailey.KnownKinds() {
 		if k != missing {
@@ -27,8 +28,8 @@ func labelledNamespace(v bailey.Version, labels map[string]string, missing baile
 	}
 	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindNamespace, Name: "ns"}, APIVersion: "v1", Labels: labels,
 		Object: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns", Labels: labels}}})
-	for _, name := range pods {
-		pod := probePod("ns")
+	for _, name := range named {
+		pod := pods.Restricted(pods.Model{Namespace: "ns", Image: "registry.example/app:1"})
 		switch name {
 		case "privileged":
 			yes := true
@@ -163,7 +164,7 @@ func TestExperimentTriesEachCheckAlone(t *testing.T) {
 					t.Errorf("%s v1.%d %q: upstream refuses the try %v and the twin %v", level, minor, p.Name,
 						upstreamRefuses(e, level, version, try), upstreamRefuses(e, level, version, twin))
 				}
-				if p.Try.Refuser != bailey.RefuserPodSecurity || p.Twin.Refuser != "" || p.Try.Namespace != "ns" {
+				if !slices.Equal(p.Try.Refusers, []bailey.Refuser{bailey.RefuserPodSecurity}) || p.Twin.Refusers != nil || p.Try.Request.Namespace != "ns" {
 					t.Errorf("%q: %+v", p.Name, p)
 				}
 				found := fired(version, podFact(try), levelRules[level]...)
@@ -226,11 +227,11 @@ func isHostProbe(name string) bool { return strings.HasPrefix(name, "host in a p
 
 func toPod(t *testing.T, s bailey.Step) *corev1.Pod {
 	t.Helper()
-	if _, err := json.Marshal(s.Object); err != nil {
+	if _, err := json.Marshal(s.Request.Object); err != nil {
 		t.Fatal(err)
 	}
 	pod := &corev1.Pod{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(s.Object, pod, true); err != nil {
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(s.Request.Object, pod, true); err != nil {
 		t.Fatal(err)
 	}
 	return pod

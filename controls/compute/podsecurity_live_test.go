@@ -63,37 +63,6 @@ func liveVersion(t *testing.T) bailey.Version {
 	return v
 }
 
-func TestLiveExperimentHolds(t *testing.T) {
-	version := liveVersion(t)
-	for _, level := range []api.Level{api.LevelBaseline, api.LevelRestricted} {
-		namespace := devclustertest.Namespace(t, map[string]string{api.EnforceLevelLabel: string(level)})
-		open := devclustertest.Namespace(t, nil)
-		b := bailey.NewBuilder(bailey.Meta{Version: version})
-		b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindNamespace, Name: namespace}, APIVersion: "v1", Labels: map[string]string{api.EnforceLevelLabel: string(level)}})
-		view := bailey.NewView(b.Snapshot())
-		view.Allow(nil, refusedByPodSecurity.Needs, nil)
-		probes := refusedByPodSecurity.Plan(view, bailey.Ref{Kind: bailey.KindNamespace, Name: namespace})
-		if len(probes) == 0 {
-			t.Fatal("nothing to try")
-		}
-		for _, p := range probes {
-			if s := dryRun(t, namespace, p.Try.Object); !refusedByLevel(s) {
-				t.Errorf("%s, %s: the try was not refused by PodSecurity: %v", level, p.Name, s)
-			}
-			if s := dryRun(t, namespace, p.Twin.Object); s != nil {
-				t.Errorf("%s, %s: the twin was refused: %v", level, p.Name, s)
-			}
-			// Where nothing is enforced the try would get in: it is a valid pod.
-			try := runtime.DeepCopyJSON(p.Try.Object)
-			try["metadata"].(map[string]any)["namespace"] = open
-			if s := dryRun(t, open, try); s != nil {
-				t.Errorf("%s, %s: the try is refused in a namespace without the label: %v", level, p.Name, s)
-			}
-		}
-		t.Logf("%s: %d probes", level, len(probes))
-	}
-}
-
 func TestLiveGuardsRefuseTheBad(t *testing.T) {
 	// What the API server refuses with or without the guard, as its doc says.
 	invalid := []*bailey.Rule{ruleOf[procMountCheck.ID]}
