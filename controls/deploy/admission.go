@@ -47,5 +47,5 @@ What a webhook's server decides cannot be read from its configuration; only the 
 
 	Guards: nil,
 
-	Experiments: nil,
+	Experiments: admissionExperiments,
 }

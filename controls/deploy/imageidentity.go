@@ -43,5 +43,5 @@ are judged by distribute/signatures.`,
 
 	Guards: nil,
 
-	Experiments: nil,
+	Experiments: imageIdentityExperiments,
 }

@@ -1,0 +1,43 @@
+package deploy
+
+import (
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/derive/rbac"
+)
+
+// imageIdentityExperiments try images that nobody vouches for.
+var imageIdentityExperiments = []*bailey.Experiment{unknownImagesRefused}
+
+var unknownImagesRefused = &bailey.Experiment{
+	Name:  "unknown-images-refused",
+	Title: "Images that nobody vouches for are refused every way",
+	Doc: `Where webhooks or policies look at pods, three images are tried: one of a registry that does not exist
+(registry.invalid), one of an ordinary image's name with a digest that nothing has, and an ordinary image by the tag
+latest alone. Which of the three the platform refuses as the container of a new pod is what it claims; that must be
+refused in every other way. The twin has the image of a pod that runs in the namespace.
+
+` + trialDoc + `
+
+An image that exists and bears no signature, or a stranger's, cannot be tried without a registry to push it to: that a
+gate verifies signatures, rather than names and digests, this does not show. Nor does it show what happens while the
+gate's server is down, nor what the container runtime verifies on the node.`,
+	Hypothesis: "An image that the platform refuses in a container it refuses in every kind of container, in volumes and in updates.",
+	Danger:     bailey.DangerDryRun,
+	Technique:  "T1204.003",
+	Scope:      bailey.ScopeCluster,
+	Needs:      trialNeeds,
+	Derives:    []*bailey.Derivation{rbac.Bindings},
+	Window:     7 * 24 * time.Hour,
+	Plan:       func(v *bailey.View, _ bailey.Ref) []bailey.Probe { return tryWays(v, unknownImages) },
+}
+
+// nothing is a digest that no image has: only something with this hash would.
+const nothing = "@sha256:ba11e70000000000000000000000000000000000000000000000000000000000"
+
+var unknownImages = []forbidden{
+	{name: "image of an unknown registry", image: func(string) string { return "registry.invalid/bailey/nobody:1" + nothing }},
+	{name: "unknown digest", image: func(ordinary string) string { return repository(ordinary) + nothing }},
+	{name: "image by a tag", image: func(ordinary string) string { return repository(ordinary) + ":latest" }},
+}
