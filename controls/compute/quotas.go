@@ -40,5 +40,5 @@ of devices.`,
 
 	Guards: quotaGuards,
 
-	Experiments: nil,
+	Experiments: quotaExperiments,
 }

@@ -139,7 +139,9 @@ func domainsOf(v *bailey.View) []domain {
 
 // varies reports whether some gate of the domain may treat its namespaces
 // differently by design.
-func (d *domain) varies() bool { return slices.ContainsFunc(d.claims, func(c claim) bool { return c.varies }) }
+func (d *domain) varies() bool {
+	return slices.ContainsFunc(d.claims, func(c claim) bool { return c.varies })
+}
 
 // terminating reports whether the namespace is going, so that nothing new gets in.
 func terminating(ns *bailey.Fact) bool {
