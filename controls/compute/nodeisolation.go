@@ -32,4 +32,6 @@ name, and by binding it; and by a node's identity that tries to change the label
 		ref.ATTACK("T1610"),
 		ref.ATTACK("T1611"),
 	},
+
+	Experiments: nodeIsolationExperiments,
 }

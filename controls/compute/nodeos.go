@@ -17,8 +17,9 @@ manager, which services listen, how the kernel is hardened, and which updates ar
 
 Enforced by kubelet and kernel settings, written out.
 
-Proved by the node agent: the root file system is mounted read-only, and the kernel refuses to load a module
-before it looks at it.`,
+No experiment of this version proves it: a pod sees the file system of its image, not that of the node, and Bailey's
+probe pods mount nothing of the node. The node agent, which comes later, will show that the root file system is mounted
+read-only, and that the kernel refuses to load a module before it looks at it.`,
 	Scope: bailey.ScopeNode,
 	Refs: []bailey.Reference{
 		ref.CNCF(220, "The operating system is made for containers"),

@@ -56,7 +56,7 @@ type boundary struct {
 	ranges []*bailey.Fact
 	// most is the least maximum of a container, and few the greatest minimum.
 	most, few corev1.ResourceList
-	probes []bailey.Probe
+	probes    []bailey.Probe
 }
 
 func boundsAt(v *bailey.View, namespace string) *boundary {

@@ -40,5 +40,5 @@ runtime configuration, which the Kubernetes API does not show.`,
 
 	Guards: nil,
 
-	Experiments: nil,
+	Experiments: sandboxExperiments,
 }

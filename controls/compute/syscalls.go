@@ -20,8 +20,8 @@ profiles, and that a profile of type Localhost is only as good as the file on th
 Enforced by RuntimeDefault patches, by the restricted Pod Security level, by the kubelet's seccompDefault,
 and by a least-privilege profile recorded from what the workload does.
 
-Proved by a probe that runs under the workload's profile, makes a forbidden system call and opens a path
-that AppArmor or SELinux denies; each must fail.`,
+Proved by a probe that runs under the runtime's default profile and makes system calls that the profile
+leaves out; each must fail. Profiles of a workload's own, AppArmor and SELinux are not tried in this version.`,
 	Scope: bailey.ScopeWorkload,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("reference/node/seccomp/", "Seccomp and Kubernetes"),
@@ -42,5 +42,5 @@ that AppArmor or SELinux denies; each must fail.`,
 
 	Guards: nil,
 
-	Experiments: nil,
+	Experiments: syscallsExperiments,
 }

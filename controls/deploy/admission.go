@@ -23,8 +23,8 @@ Enforced by ValidatingAdmissionPolicies with their bindings, in audit before the
 MutatingAdmissionPolicies for defaults. Webhook configurations and admission policies are themselves
 beyond both: RBAC, detection and, where served, manifest-based policies guard them.
 
-Proved by dry-run: every forbidden object, as each kind of identity, in each place, must be refused, and
-its allowed twin admitted.
+Proved by dry-run: what the gates refuse in one way they must refuse in every way, in each namespace that they look
+into and from each kind of identity, and the allowed twin must be admitted.
 
 What a webhook's server decides cannot be read from its configuration; only the proof shows it.`,
 	Scope: bailey.ScopeCluster,

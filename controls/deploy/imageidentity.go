@@ -19,8 +19,9 @@ what a node happens to hold.
 Enforced by the admission gate, and where possible by the container runtime: it verifies signature and
 provenance, pins tags to digests and refuses when it cannot decide.
 
-Proved by trying an unsigned image, one that a stranger signed and a tag that was moved; then by stopping
-the gate and trying again.
+Proved by trying images that nobody vouches for, in every kind of container, in volumes and in updates, where
+the platform claims to refuse them. An image that a stranger signed, a tag that was moved, and a gate that is
+down are not tried in this version.
 
 A pinned reference says that the content cannot change, not that anybody vouched for it. Signatures
 are judged by distribute/signatures.`,

@@ -15,9 +15,9 @@ import (
 	"github.com/baileyhq/bailey"
 )
 
-// pause is the image of pods that are only tried. It is pinned, so that policies
+// Pause is the image of pods that are only tried. It is pinned, so that policies
 // about tags have nothing to say of it, and is never pulled by a dry-run.
-const pause = "registry.k8s.io/pause:3.10@sha256:ee6521f290b2168b6e0935a181d4cff9be1ac3f505666ef0e3c98fae8199917a"
+const Pause = "registry.k8s.io/pause:3.10@sha256:ee6521f290b2168b6e0935a181d4cff9be1ac3f505666ef0e3c98fae8199917a"
 
 // Model is what a pod must look like to pass for an ordinary one of its
 // namespace. Policies that ask for labels or a registry then have nothing against
@@ -31,7 +31,7 @@ type Model struct {
 // ModelOf takes the model from a pod of the namespace, the first by name of those
 // with a pinned image. Where there is none it is the pause image, without labels.
 func ModelOf(v *bailey.View, namespace string) Model {
-	m := Model{Namespace: namespace, Image: pause}
+	m := Model{Namespace: namespace, Image: Pause}
 	for _, pinned := range []bool{true, false} {
 		for _, f := range v.Held(bailey.KindPod, namespace) {
 			pod, ok := f.Object.(*corev1.Pod)
