@@ -100,6 +100,10 @@ type Cluster struct {
 	client   *http.Client
 	network  *netns // of the components; nil for this process's
 	relays   []net.Listener
+
+	// Of a cluster that was started here: how the API server was.
+	apiServer []string // its arguments
+	detached  bool
 }
 
 func newCluster(dir string, j journal) *Cluster {

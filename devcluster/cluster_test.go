@@ -76,6 +76,7 @@ func TestCluster(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("restart", func(t *testing.T) { restart(t, c) })
 	t.Run("in use", func(t *testing.T) {
 		_, err := Start(t.Context(), Options{Binary: binary, State: c.Dir})
 		if err == nil || !strings.Contains(err.Error(), "hint: stop it first") {
@@ -103,6 +104,33 @@ func TestCluster(t *testing.T) {
 		}
 		stop() // again
 	})
+}
+
+// restart kills the API server and starts it again: a new process in the old one's
+// place, the same data.
+func restart(t *testing.T, c *Cluster) {
+	before := c.PIDs()
+	if err := c.Do(t.Context(), http.MethodPost, "/api/v1/namespaces", object{"metadata": object{"name": "stays"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RestartAPIServer(t.Context(), os.Kill); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Do(t.Context(), http.MethodGet, "/api/v1/namespaces/stays", nil, nil); err != nil {
+		t.Error(err)
+	}
+	for component, pid := range c.PIDs() {
+		if (pid != before[component]) != (component == APIServer) {
+			t.Errorf("%s was process %d and is %d", component, before[component], pid)
+		}
+	}
+	other, err := Open(c.Dir)
+	if err != nil {
+		t.Fatalf("the journal does not know the new process: %v", err)
+	}
+	if err := other.RestartAPIServer(t.Context(), os.Kill); err == nil {
+		t.Error("a cluster that was found can be restarted, with which arguments?")
+	}
 }
 
 // loopbackOnly looks at the sockets that the components listen on.

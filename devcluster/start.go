@@ -192,7 +192,8 @@ func (c *Cluster) launch(ctx context.Context, o Options, before string, say func
 		return err
 	}
 	step("etcd is healthy")
-	if err := c.run(APIServer, o.Detach, c.apiServerArgs(o, ports)); err != nil {
+	c.apiServer, c.detached = c.apiServerArgs(o, ports), o.Detach
+	if err := c.run(APIServer, o.Detach, c.apiServer); err != nil {
 		return err
 	}
 	if err := c.await(ctx, "the API server is ready", c.get("/readyz")); err != nil {
