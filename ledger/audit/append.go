@@ -2,13 +2,11 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
+
+	"github.com/baileyhq/bailey/ledger"
 )
 
-type Record struct {
-	ID   string
-	Data json.RawMessage
-}
-
-// Append adds records to a ledger and returns once they are durable.
-type Append func(ctx context.Context, records ...Record) ([]uint64, error)
+// Append adds records to a ledger, as [ledger.Log.Append] does: it returns their
+// indexes once they are durable, and a record whose ID is there already gets the index
+// that it has.
+type Append func(ctx context.Context, records ...ledger.Record) ([]uint64, error)

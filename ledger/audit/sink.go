@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/baileyhq/bailey/ledger"
 )
 
 // DefaultSettle is how long an event may be under way before it counts as missing.
@@ -93,9 +95,9 @@ func (s *Sink) take(ctx context.Context, from Source, events []Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	records := make([]Record, len(events))
+	records := make([]ledger.Record, len(events))
 	for i := range events {
-		records[i] = Record{ID: events[i].RecordID(), Data: events[i].Raw}
+		records[i] = ledger.Record{ID: events[i].RecordID(), Data: events[i].Raw}
 	}
 	indexes, err := s.append(ctx, records...)
 	if err != nil {
@@ -241,13 +243,13 @@ func (s *Sink) write(ctx context.Context, apiServer string) error {
 	if len(proofs) == 0 {
 		return nil
 	}
-	records := make([]Record, len(proofs))
+	records := make([]ledger.Record, len(proofs))
 	for i, p := range proofs {
 		data, err := json.Marshal(p)
 		if err != nil {
 			return err
 		}
-		records[i] = Record{ID: fmt.Sprintf("audit-proof/%s/%d/%d/%s", p.APIServer, p.From.UnixMicro(), p.To.UnixMicro(), p.Verdict), Data: data}
+		records[i] = ledger.Record{ID: fmt.Sprintf("audit-proof/%s/%d/%d/%s", p.APIServer, p.From.UnixMicro(), p.To.UnixMicro(), p.Verdict), Data: data}
 	}
 	indexes, err := s.append(ctx, records...)
 	if err != nil {
