@@ -37,7 +37,7 @@ docs/ledger.md says how it works and what it does not protect from.`,
 	c.AddCommand(
 		a.ledgerInitCommand(), a.ledgerAppendCommand(), a.ledgerReadCommand(), a.ledgerVerifyCommand(),
 		a.ledgerExportCommand(), a.ledgerWitnessCommand(), a.ledgerPeriodsCommand(), a.ledgerRotateCommand(),
-		a.ledgerConfigCommand(), a.ledgerShredCommand(),
+		a.ledgerConfigCommand(), a.ledgerShredCommand(), a.ledgerAuditCommand(),
 	)
 	return c
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 
 	"github.com/baileyhq/bailey/collect/kube"
@@ -79,6 +80,7 @@ NAME=KUBECONFIG leads to that one API server and no load balancer.`,
 	flags.StringVar(&f.tokenFile, "token-file", "", "file with a bearer token that the API servers send")
 	flags.BoolVar(&f.plain, "plain-http", false, "serve without TLS, on a loopback address only")
 	flags.StringArrayVar(&f.metrics, "metrics-from", nil, "[NAME=]KUBECONFIG: read this API server's counters and send it canaries")
+	flags.StringArrayVar(&f.logs, "log", nil, "[NAME=]FILE: read this API server's audit log, and go on as it grows")
 	flags.StringVar(&f.state, "state", "", "folder for the account of what came (default: DIR.audit)")
 	flags.DurationVar(&f.every, "every", audit.DefaultEvery, "how often counters are read and canaries sent")
 	flags.DurationVar(&f.settle, "settle", audit.DefaultSettle, "how long an event may be under way before it counts as missing")
@@ -161,8 +163,12 @@ func newProber(name string, config *rest.Config) (audit.Prober, error) {
 }
 
 func (a *app) ledgerAudit(ctx context.Context, dir string, f *auditFlags) (err error) {
-	if f.listen == "" {
-		return usageError("nothing to take events from\nhint: --listen ADDRESS serves the audit webhook")
+	logs, err := f.auditLogs()
+	if err != nil {
+		return err
+	}
+	if f.listen == "" && len(logs) == 0 {
+		return usageError("nothing to take events from\nhint: --listen ADDRESS serves the audit webhook, --log FILE reads an audit log")
 	}
 	probers, err := f.probers(a.offline)
 	if err != nil {
@@ -171,7 +177,8 @@ func (a *app) ledgerAudit(ctx context.Context, dir string, f *auditFlags) (err e
 	debug.SetGCPercent(100)
 	debug.SetMemoryLimit(sinkMemory)
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
-	book, err := ledger.Open(ctx, dir, ledger.Options{})
+	quietLog()
+	book, err := ledger.Open(ctx, dir, ledger.Options{Now: a.now})
 	if err != nil {
 		return err
 	}
@@ -197,39 +204,38 @@ func (a *app) ledgerAudit(ctx context.Context, dir string, f *auditFlags) (err e
 		err = errors.Join(err, sink.Close(ctx))
 		log.Info("stopped", "events", sink.Total())
 	}()
-	server, err := audit.NewServer(audit.ServerOptions{Sink: sink, Log: log, Certificate: f.cert, Key: f.key,
-		ClientCA: f.clientCA, TokenFile: f.tokenFile, PlainHTTP: f.plain, MaxBody: f.maxBody})
-	if err != nil {
-		return err
+	var server *audit.Server
+	var listener net.Listener
+	if f.listen != "" {
+		if server, err = audit.NewServer(audit.ServerOptions{Sink: sink, Log: log, Certificate: f.cert, Key: f.key,
+			ClientCA: f.clientCA, TokenFile: f.tokenFile, PlainHTTP: f.plain, MaxBody: f.maxBody}); err != nil {
+			return err
+		}
+		if listener, err = net.Listen("tcp", f.listen); err != nil {
+			return fmt.Errorf("%w\nhint: --listen wants an address of this machine and a free port", err)
+		}
+		log.Info("taking audit events", "listen", listener.Addr().String(), "ledger", dir)
 	}
-	listener, err := net.Listen("tcp", f.listen)
-	if err != nil {
-		return fmt.Errorf("%w\nhint: --listen wants an address of this machine and a free port", err)
-	}
-	log.Info("taking audit events", "listen", listener.Addr().String(), "ledger", dir, "counters", len(probers))
 	if len(probers) == 0 {
 		log.Warn("no counters are read, so whether events are missing will be unknown", "hint", "--metrics-from NAME=KUBECONFIG")
 	}
-	serving, stop := context.WithCancel(ctx)
-	defer stop()
-	proving := make(chan struct{})
-	go func() {
-		defer close(proving)
-		sink.Prove(serving, f.every, probers)
-	}()
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case err = <-served:
-	case <-ctx.Done():
-		ctx, cancel := ending()
-		defer cancel()
-		err = server.Shutdown(ctx)
-		err = errors.Join(err, <-served)
+	work, ctx := errgroup.WithContext(ctx)
+	sink.Probe(probers)
+	work.Go(func() error { sink.Prove(ctx, f.every, probers); return nil })
+	for _, l := range logs {
+		log.Info("reading an audit log", "apiServer", l.apiServer, "file", l.path)
+		work.Go(func() error { return l.follow(ctx, sink, log, f.state) })
 	}
-	stop()
-	<-proving
-	return err
+	if server != nil {
+		work.Go(func() error { return server.Serve(listener) })
+		work.Go(func() error {
+			<-ctx.Done()
+			ctx, cancel := ending()
+			defer cancel()
+			return server.Shutdown(ctx)
+		})
+	}
+	return work.Wait()
 }
 
 func (a *app) logLevel() slog.Level {

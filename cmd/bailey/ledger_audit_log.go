@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +25,7 @@ const (
 	maxPosition   = 64 << 10
 )
 
-// auditLogs are the files of --log, by API server.
+// auditLog is a file of --log.
 type auditLog struct{ apiServer, path string }
 
 func (f *auditFlags) auditLogs() ([]auditLog, error) {
@@ -58,14 +59,14 @@ type line struct {
 
 // follow reads an audit log from where it was left until ctx ends. Lines that may be
 // missing are a break, which the account names.
-func (l auditLog) follow(ctx context.Context, sink *audit.Sink, state string) error {
+func (l auditLog) follow(ctx context.Context, sink *audit.Sink, log *slog.Logger, state string) error {
 	saved := filepath.Join(state, "log-"+l.apiServer+".json")
 	from, err := readPosition(saved)
 	if err != nil {
 		return fmt.Errorf("%w\nhint: move %s away to read the log from its beginning", err, saved)
 	}
 	for {
-		err := l.read(ctx, sink, saved, from)
+		err := l.read(ctx, sink, log, saved, from)
 		var lost *auditlog.LostError
 		var long *auditlog.LongLineError
 		switch {
@@ -116,13 +117,13 @@ func (l auditLog) appears(ctx context.Context) bool {
 }
 
 // read takes lines in batches, and notes how far it came once they are durable.
-func (l auditLog) read(ctx context.Context, sink *audit.Sink, saved string, from auditlog.Position) error {
+func (l auditLog) read(ctx context.Context, sink *audit.Sink, log *slog.Logger, saved string, from auditlog.Position) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lines := make(chan line, logBatch)
 	taking := make(chan error, 1)
 	go func() {
-		err := l.take(ctx, sink, saved, lines)
+		err := l.take(ctx, sink, log, saved, lines)
 		cancel()
 		taking <- err
 	}()
@@ -141,7 +142,7 @@ func (l auditLog) read(ctx context.Context, sink *audit.Sink, saved string, from
 	return err
 }
 
-func (l auditLog) take(ctx context.Context, sink *audit.Sink, saved string, lines <-chan line) error {
+func (l auditLog) take(ctx context.Context, sink *audit.Sink, log *slog.Logger, saved string, lines <-chan line) error {
 	source := audit.Source{APIServer: l.apiServer, Log: true}
 	for {
 		first, open := <-lines
@@ -177,7 +178,7 @@ func (l auditLog) take(ctx context.Context, sink *audit.Sink, saved string, line
 				batch = append(batch[:bad.Position], batch[bad.Position+1:]...)
 				continue
 			}
-			sink.Log().Error("lines of the audit log were not taken; they are tried again", "apiServer", l.apiServer, "error", err)
+			log.Error("lines of the audit log were not taken; they are tried again", "apiServer", l.apiServer, "error", err)
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -185,7 +186,7 @@ func (l auditLog) take(ctx context.Context, sink *audit.Sink, saved string, line
 			}
 		}
 		if err := writePosition(saved, last); err != nil {
-			sink.Log().Warn("the place in the audit log could not be noted", "error", err)
+			log.Warn("the place in the audit log could not be noted", "error", err)
 		}
 	}
 }

@@ -36,18 +36,23 @@ type Prober struct {
 	UserAgent string
 }
 
+// Probe says which API servers will be probed. It comes before the first event is
+// taken: of the others no times are kept.
+func (s *Sink) Probe(probers []Prober) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range probers {
+		s.probed[p.APIServer] = true
+		findAccount(&s.accounts, p.APIServer)
+	}
+}
+
 // Prove probes each API server until ctx ends, at intervals of every, and appends
 // what can be proven. It also says what cannot, of API servers without a prober.
 func (s *Sink) Prove(ctx context.Context, every time.Duration, probers []Prober) {
 	if every <= 0 {
 		every = DefaultEvery
 	}
-	s.mu.Lock()
-	for _, p := range probers {
-		s.probed[p.APIServer] = true
-		findAccount(&s.accounts, p.APIServer)
-	}
-	s.mu.Unlock()
 	var group sync.WaitGroup
 	loop := func(step func()) {
 		group.Go(func() {

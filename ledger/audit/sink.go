@@ -77,6 +77,17 @@ func NewSink(o Options) (*Sink, error) {
 	return s, nil
 }
 
+// EventError says which of a batch is no event. Nothing of the batch was taken.
+type EventError struct {
+	Position int // in the batch, from 0
+	Err      error
+}
+
+func (e *EventError) Error() string {
+	return fmt.Sprintf("event %d of the batch: %v", e.Position, e.Err)
+}
+func (e *EventError) Unwrap() error { return e.Err }
+
 // Take appends audit events, each a JSON object, and returns once they are durable.
 // After an error some of them may be; taken again they are kept once.
 func (s *Sink) Take(ctx context.Context, from Source, events []json.RawMessage) error {
@@ -84,7 +95,7 @@ func (s *Sink) Take(ctx context.Context, from Source, events []json.RawMessage) 
 	for i, raw := range events {
 		var err error
 		if parsed[i], err = ParseEvent(raw); err != nil {
-			return fmt.Errorf("event %d of the batch: %w", i, err)
+			return &EventError{i, err}
 		}
 	}
 	return s.take(ctx, from, parsed)
