@@ -51,8 +51,8 @@ func (f *auditFlags) auditLogs() ([]auditLog, error) {
 	return logs, nil
 }
 
-// line is one event of a log and the position after it.
-type line struct {
+// logLine is one event of a log and the position after it.
+type logLine struct {
 	raw json.RawMessage
 	pos auditlog.Position
 }
@@ -120,7 +120,7 @@ func (l auditLog) appears(ctx context.Context) bool {
 func (l auditLog) read(ctx context.Context, sink *audit.Sink, log *slog.Logger, saved string, from auditlog.Position) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	lines := make(chan line, logBatch)
+	lines := make(chan logLine, logBatch)
 	taking := make(chan error, 1)
 	go func() {
 		err := l.take(ctx, sink, log, saved, lines)
@@ -129,7 +129,7 @@ func (l auditLog) read(ctx context.Context, sink *audit.Sink, log *slog.Logger, 
 	}()
 	err := auditlog.Tail(ctx, l.path, from, func(text []byte, pos auditlog.Position) error {
 		select {
-		case lines <- line{bytes.Clone(text), pos}:
+		case lines <- logLine{bytes.Clone(text), pos}:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -142,7 +142,7 @@ func (l auditLog) read(ctx context.Context, sink *audit.Sink, log *slog.Logger, 
 	return err
 }
 
-func (l auditLog) take(ctx context.Context, sink *audit.Sink, log *slog.Logger, saved string, lines <-chan line) error {
+func (l auditLog) take(ctx context.Context, sink *audit.Sink, log *slog.Logger, saved string, lines <-chan logLine) error {
 	source := audit.Source{APIServer: l.apiServer, Log: true}
 	for {
 		first, open := <-lines
