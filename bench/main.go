@@ -21,6 +21,7 @@ var parts = []struct {
 	{"small", benchSmall},
 	{"judge", benchJudge},
 	{"change", benchChange},
+	{"audit", benchAudit},
 }
 
 func main() {

@@ -22,6 +22,10 @@ type Proof struct {
 	APIServer string    `json:"apiServer"`
 	From      time.Time `json:"from,omitzero"` // not given where the account begins
 	To        time.Time `json:"to"`
+	// The counters were read between FromSince and From, and between ToSince and To: events
+	// of these times may be on either side.
+	FromSince time.Time `json:"fromSince,omitzero"`
+	ToSince   time.Time `json:"toSince,omitzero"`
 	Verdict   Verdict   `json:"verdict"`
 	Basis     string    `json:"basis,omitempty"` // counters, log or canaries: what the verdict rests on
 	Why       string    `json:"why,omitempty"`
@@ -266,7 +270,7 @@ func (a *account) given() uint64 {
 
 // between is what is known of the time from the judged reading to r.
 func (a *account) between(r *reading) Proof {
-	p := Proof{From: moment(a.Judged.To), To: moment(r.To), Received: r.Received - a.Judged.Received, Late: a.Late}
+	p := Proof{FromSince: moment(a.Judged.From), From: moment(a.Judged.To), ToSince: moment(r.From), To: moment(r.To), Received: r.Received - a.Judged.Received, Late: a.Late}
 	if r.Counters.Events >= a.Judged.Counters.Events {
 		p.Counted = r.Counters.Events - a.Judged.Counters.Events
 	}
