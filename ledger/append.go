@@ -43,7 +43,7 @@ func (l *Log) Append(ctx context.Context, records ...Record) ([]uint64, error) {
 	if len(records) == 0 {
 		return nil, ctx.Err()
 	}
-	places, indexes, err := l.admit(ctx, records, ids)
+	places, indexes, err := l.admit(records, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -67,13 +67,13 @@ func (l *Log) Append(ctx context.Context, records ...Record) ([]uint64, error) {
 }
 
 // admit looks the records up and starts those that are new.
-func (l *Log) admit(ctx context.Context, records []Record, ids []keyedID) ([]place, []uint64, error) {
+func (l *Log) admit(records []Record, ids []keyedID) ([]place, []uint64, error) {
 	places := make([]place, len(records))
 	indexes := make([]uint64, len(records))
 	b := &batch{done: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.ready(ctx); err != nil {
+	if err := l.ready(); err != nil {
 		return nil, nil, err
 	}
 	for i, id := range ids {
@@ -173,9 +173,14 @@ func (l *Log) sealRecord(p *period, id keyedID, r Record) ([]byte, error) {
 
 // addControl appends an entry that is no record and waits for its index.
 func (l *Log) addControl(ctx context.Context, data []byte) (uint64, error) {
+	l.mu.Lock()
+	l.running++
+	l.mu.Unlock()
 	index, err := l.tree.add(ctx, tessera.NewEntry(data))()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.running--
+	l.idle.Broadcast()
 	if err != nil {
 		l.broken = fmt.Errorf("the log could not be written: %w", err)
 		return 0, l.broken

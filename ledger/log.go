@@ -103,6 +103,9 @@ func (l *Log) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := sweep(filepath.Join(l.dir, logFolder), before.Size); err != nil {
+		return err
+	}
 	if l.tree, err = startSequencer(filepath.Join(l.dir, logFolder), l.signer, l.config, l.options); err != nil {
 		return err
 	}
@@ -208,8 +211,15 @@ func (l *Log) integrated() tree {
 	return tree{fsys, state.Size}
 }
 
+// await is ready for callers without the lock.
+func (l *Log) await() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ready()
+}
+
 // ready makes the log fit for appending, after a failed write too. l.mu is held.
-func (l *Log) ready(context.Context) error {
+func (l *Log) ready() error {
 	if l.broken != nil {
 		for l.running > 0 {
 			l.idle.Wait()
@@ -231,7 +241,11 @@ func (l *Log) heal() error {
 		return nil // another one did it
 	}
 	l.known.collect(true)
-	if err := l.known.scan(l.integrated()); err != nil {
+	t := l.integrated()
+	if err := l.known.scan(t); err != nil {
+		return err
+	}
+	if err := sweep(filepath.Join(l.dir, logFolder), t.size); err != nil {
 		return err
 	}
 	l.broken = nil

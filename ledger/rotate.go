@@ -11,6 +11,9 @@ import (
 
 // Rotate begins a new period with a new key at once, and gives its name.
 func (l *Log) Rotate(ctx context.Context) (string, error) {
+	if err := l.await(); err != nil {
+		return "", err
+	}
 	l.rotating.Lock()
 	defer l.rotating.Unlock()
 	p, err := l.startPeriod(ctx, l.configSum)
@@ -24,6 +27,9 @@ func (l *Log) Rotate(ctx context.Context) (string, error) {
 // Reconfigure changes recipients, witnesses and quorum. A new period begins, whose key
 // the new recipients hold; earlier periods stay with theirs. New witnesses are asked after the next Open.
 func (l *Log) Reconfigure(ctx context.Context, recipients []string, witnesses []Witness, quorum int) error {
+	if err := l.await(); err != nil {
+		return err
+	}
 	next := l.config
 	next.Recipients, next.Witnesses, next.Quorum = recipients, witnesses, quorum
 	if err := next.check(); err != nil {

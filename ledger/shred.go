@@ -59,6 +59,9 @@ func (l *Log) ShredBefore(ctx context.Context, t time.Time) (Shredded, error) {
 
 func (l *Log) shred(ctx context.Context, chosen func(Period) bool) (Shredded, error) {
 	var done Shredded
+	if err := l.await(); err != nil {
+		return done, err
+	}
 	periods, err := l.Periods(ctx)
 	if err != nil {
 		return done, err
