@@ -2,7 +2,7 @@
 // ratios and growth curves: how far a scan is from merely parsing its input,
 // and whether time and memory grow no faster than the objects.
 //
-//	go run ./bench -bailey bin/bailey [yaml|small|judge|change ...]
+//	go run ./bench -bailey bin/bailey [yaml|small|judge|change|audit|ledger ...]
 package main
 
 import (
@@ -22,6 +22,7 @@ var parts = []struct {
 	{"judge", benchJudge},
 	{"change", benchChange},
 	{"audit", benchAudit},
+	{"ledger", benchLedger},
 }
 
 func main() {
