@@ -116,7 +116,7 @@ func load(writers int, appendOne func(n uint64) error) (float64, error) {
 // record is a JSON value of the size that is measured.
 func record(n uint64) []byte {
 	data := make([]byte, 0, ledgerRecord)
-	data = fmt.Appendf(data, `{"n":%020d,"x":"`, n)
+	data = fmt.Appendf(data, `{"n":%d,"x":"`, n)
 	var noise [16]byte
 	binary.BigEndian.PutUint64(noise[:], n)
 	for len(data) < ledgerRecord-2-32 {

@@ -31,7 +31,8 @@ type place struct {
 // be called from many goroutines; the order of records of one call in the log is not promised.
 //
 // After an error some of the records may be in the log. Appending them again with
-// the same IDs is safe: what is there is found. If ctx ends first, the records may still arrive.
+// the same IDs is safe: what is there is found. ctx ends the wait for records that another
+// call is appending; those that were handed to the disk are waited for.
 func (l *Log) Append(ctx context.Context, records ...Record) ([]uint64, error) {
 	ids := make([]keyedID, len(records))
 	for i, r := range records {
@@ -43,9 +44,12 @@ func (l *Log) Append(ctx context.Context, records ...Record) ([]uint64, error) {
 	if len(records) == 0 {
 		return nil, ctx.Err()
 	}
-	places, indexes, err := l.admit(records, ids)
+	b, places, indexes, err := l.admit(records, ids)
 	if err != nil {
 		return nil, err
+	}
+	if len(b.ids) > 0 {
+		l.sequence(b)
 	}
 	var failed error
 	for i, p := range places {
@@ -66,21 +70,22 @@ func (l *Log) Append(ctx context.Context, records ...Record) ([]uint64, error) {
 	return indexes, nil
 }
 
-// admit looks the records up and starts those that are new.
-func (l *Log) admit(records []Record, ids []keyedID) ([]place, []uint64, error) {
+// admit looks the records up and gives those that are new as a batch, which
+// the caller must sequence.
+func (l *Log) admit(records []Record, ids []keyedID) (*batch, []place, []uint64, error) {
 	places := make([]place, len(records))
 	indexes := make([]uint64, len(records))
 	b := &batch{done: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.ready(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	for i, id := range ids {
 		index, found, err := l.known.find(id)
 		if err != nil {
 			l.abandon(b)
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if found {
 			indexes[i] = index
@@ -98,9 +103,8 @@ func (l *Log) admit(records []Record, ids []keyedID) ([]place, []uint64, error) 
 	if len(b.ids) > 0 {
 		b.indexes, b.errs = make([]uint64, len(b.ids)), make([]error, len(b.ids))
 		l.running++
-		go l.sequence(b)
 	}
-	return places, indexes, nil
+	return b, places, indexes, nil
 }
 
 // abandon takes back what admit announced. l.mu is held.
@@ -112,7 +116,7 @@ func (l *Log) abandon(b *batch) {
 
 // sequence seals a batch, hands it to Tessera and waits until it is on the disk.
 func (l *Log) sequence(b *batch) {
-	ctx := context.Background() // what was handed over is finished, whoever stops waiting
+	ctx := context.Background() // what was handed over is finished
 	futures := make([]tessera.IndexFuture, len(b.ids))
 	p, err := l.currentPeriod(ctx)
 	for i := range b.ids {

@@ -125,7 +125,7 @@ func beginLog(ctx context.Context, dir string, c Config) error {
 	if err != nil {
 		return err
 	}
-	o := Options{BatchSize: 1, BatchAge: 1, unwitnessed: true}
+	o := Options{BatchSize: 1, BatchAge: 1, Offline: true}
 	empty, err := startSequencer(filepath.Join(dir, logFolder), s, c, o)
 	if err != nil {
 		return err

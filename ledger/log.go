@@ -26,8 +26,8 @@ type Options struct {
 	BatchAge  time.Duration
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
-
-	unwitnessed bool // do not ask the witnesses: Init, before they know the log
+	// Offline asks no witness.
+	Offline bool
 }
 
 // Log is a ledger open for writing. Its methods may be called concurrently.

@@ -54,7 +54,7 @@ func startSequencer(dir string, signer note.Signer, c Config, o Options) (*seque
 		WithCheckpointRepublishInterval(0).
 		WithBatching(o.BatchSize, o.BatchAge).
 		WithGarbageCollectionInterval(collectEvery)
-	if len(c.Witnesses) > 0 && !o.unwitnessed {
+	if len(c.Witnesses) > 0 && !o.Offline {
 		group, err := witnessGroup(c)
 		if err != nil {
 			return nil, err

@@ -15,7 +15,9 @@ import (
 
 // checked is what verifying one bundle gave.
 type checked struct {
-	hashes   []tlog.Hash // of the entries; nil where they cannot be known
+	hashes   []tlog.Hash // of the entries, where the bundle is not full or its inside is asked for
+	root     tlog.Hash   // of a full bundle
+	known    bool        // hashes and root are: the entries or their tile are there
 	problems []Problem
 	records  uint64
 	bodies   []bodyRef
@@ -46,11 +48,15 @@ func (v *verifier) verifyTree() error {
 		bundle uint64
 		out    chan checked
 	}
+	keep := map[uint64]bool{} // bundles that a claim cuts
+	for at := range v.roots {
+		keep[at/tileWidth] = true
+	}
 	jobs := make(chan job)
 	order := make(chan chan checked, 4*workers)
 	for range workers {
 		go func() {
-			w := &bundleChecker{tree: v.tree, fsys: v.fsys}
+			w := &bundleChecker{tree: v.tree, fsys: v.fsys, keep: keep}
 			for j := range jobs {
 				j.out <- w.check(j.bundle)
 			}
@@ -78,7 +84,7 @@ func (v *verifier) verifyTree() error {
 	for out := range order {
 		c := <-out
 		v.take(bundle, &c)
-		edge.add(bundle, c.hashes)
+		edge.add(bundle, &c)
 		bundle++
 		if v.options.Progress != nil {
 			v.options.Progress(min(bundle*tileWidth, size), size)
@@ -103,26 +109,19 @@ type edge struct {
 	tiles []uint64 // full tiles so far, by level
 }
 
-// add takes a bundle's entry hashes.
-func (e *edge) add(bundle uint64, hashes []tlog.Hash) {
+// add takes what a bundle gave.
+func (e *edge) add(bundle uint64, c *checked) {
+	e.settle(bundle, c.hashes)
 	if width(e.v.tree.partial(0, bundle)) < tileWidth {
-		e.settle(bundle, hashes)
 		return
 	}
-	root, ok := e.bundleRoot(bundle, hashes)
-	e.settle(bundle, hashes)
-	e.known = e.known && ok
-	e.f.push(1, root, e.full)
-	e.settleAt((bundle+1)*tileWidth, nil)
-}
-
-// bundleRoot is the hash of a full bundle: computed, or, where the entries are
-// not there, what the tile above says.
-func (e *edge) bundleRoot(bundle uint64, hashes []tlog.Hash) (tlog.Hash, bool) {
-	if hashes != nil {
-		return perfectRoot(append([]tlog.Hash(nil), hashes...)), true
+	if !c.known {
+		// The entries are not there. The tile above knows their hash.
+		c.root, c.known = e.v.tree.above(bundle)
+		e.known = e.known && c.known
 	}
-	return e.v.tree.above(bundle)
+	e.f.push(1, c.root, e.full)
+	e.settleAt((bundle+1)*tileWidth, nil)
 }
 
 // above gives the hash that the tile of level 1 holds for a full bundle.
@@ -247,11 +246,13 @@ func (v *verifier) take(bundle uint64, c *checked) {
 	}
 }
 
-// bundleChecker verifies one bundle at a time, with one buffer for all.
+// bundleChecker verifies one bundle at a time, with the same buffers for all.
 type bundleChecker struct {
 	tree tree
 	fsys fs.FS
+	keep map[uint64]bool // bundles whose hashes are asked for
 	buf  []byte
+	hash [tileWidth]tlog.Hash
 }
 
 // check verifies a bundle: its framing, its entries against the tile, and the
@@ -263,31 +264,39 @@ func (w *bundleChecker) check(bundle uint64) checked {
 	name, err := w.read(bundle, p)
 	file := logFolder + "/" + name
 	if err == nil {
-		c.hashes, err = w.split(bundle, n, w.tree.held(bundle, name), &c)
+		err = w.split(bundle, n, w.tree.held(bundle, name), &c)
 	}
 	if err != nil {
 		c.problems = append(c.problems, Problem{File: file, Text: detail(err, name)})
-		c.hashes = nil
 	}
 	tile, tileName, tileErr := w.tree.tile(0, bundle)
 	tileFile := logFolder + "/" + tileName
 	switch {
 	case tileErr != nil:
 		c.problems = append(c.problems, Problem{File: tileFile, Text: detail(tileErr, tileName)})
-	case c.hashes == nil:
-		c.hashes = hashesOf(tile) // so that the rest can be judged
+	case err != nil:
+		copy(w.hash[:], hashesOf(tile)) // so that the rest can be judged
 	default:
-		w.compare(bundle, hashesOf(tile), file, tileFile, &c)
+		w.compare(bundle, tile, file, tileFile, &c)
+	}
+	if c.known = err == nil || tileErr == nil; !c.known {
+		return c
+	}
+	if n < tileWidth || w.keep[bundle] {
+		c.hashes = append(c.hashes, w.hash[:n]...)
+	}
+	if n == tileWidth {
+		c.root = perfectRoot(w.hash[:])
 	}
 	return c
 }
 
 // compare holds entries against their hashes in the tile and finds, by the
 // tile above, which of the two was changed.
-func (w *bundleChecker) compare(bundle uint64, tile []tlog.Hash, file, tileFile string, c *checked) {
+func (w *bundleChecker) compare(bundle uint64, tile []byte, file, tileFile string, c *checked) {
 	var differ []uint64
-	for i := range tile {
-		if tile[i] != c.hashes[i] {
+	for i := range len(tile) / hashSize {
+		if tlog.Hash(tile[i*hashSize:]) != w.hash[i] {
 			differ = append(differ, bundle*tileWidth+uint64(i))
 		}
 	}
@@ -295,15 +304,13 @@ func (w *bundleChecker) compare(bundle uint64, tile []tlog.Hash, file, tileFile 
 		return
 	}
 	guilty, text := file, "it is not the entry whose hash is in "+tileFile
-	if len(tile) == tileWidth {
-		if above, ok := w.tree.above(bundle); ok {
-			switch above {
-			case perfectRoot(append([]tlog.Hash(nil), tile...)):
-				text = "it was changed, replaced or moved: its hash is not the one in " + tileFile
-				defer func() { c.hashes = tile }()
-			case perfectRoot(append([]tlog.Hash(nil), c.hashes...)):
-				guilty, text = tileFile, "its hash in the tile is not that of the entry"
-			}
+	if above, ok := w.tree.above(bundle); ok && len(tile) == tileWidth*hashSize {
+		switch above {
+		case perfectRoot(hashesOf(tile)):
+			text = "it was changed, replaced or moved: its hash is not the one in " + tileFile
+			copy(w.hash[:], hashesOf(tile))
+		case perfectRoot(append([]tlog.Hash(nil), w.hash[:]...)):
+			guilty, text = tileFile, "its hash in the tile is not that of the entry"
 		}
 	}
 	for _, index := range differ {
@@ -348,28 +355,29 @@ func (w *bundleChecker) readFile(name string) error {
 // split takes the buffer apart and hashes the entries. The byte before an
 // entry, the end of its length, becomes RFC 6962's leaf prefix, so that nothing is copied.
 // Of the held entries, the tree has the first n.
-func (w *bundleChecker) split(bundle uint64, n, held int, c *checked) ([]tlog.Hash, error) {
-	hashes := make([]tlog.Hash, 0, held)
+func (w *bundleChecker) split(bundle uint64, n, held int, c *checked) error {
+	at := 0
 	data := w.buf
-	for len(data) > 0 && len(hashes) < held {
+	for len(data) > 0 && at < held {
 		if len(data) < 2 || len(data) < 2+int(binary.BigEndian.Uint16(data)) {
-			return nil, fmt.Errorf("it ends within entry %d", bundle*tileWidth+uint64(len(hashes)))
+			return fmt.Errorf("it ends within entry %d", bundle*tileWidth+uint64(at))
 		}
 		size := int(binary.BigEndian.Uint16(data))
-		if len(hashes) < n {
-			w.look(bundle*tileWidth+uint64(len(hashes)), data[2:2+size], c)
+		if at < n {
+			w.look(bundle*tileWidth+uint64(at), data[2:2+size], c)
 		}
 		data[1] = 0
-		hashes = append(hashes, sha256.Sum256(data[1:2+size]))
+		w.hash[at] = sha256.Sum256(data[1 : 2+size])
+		at++
 		data = data[2+size:]
 	}
 	switch {
-	case len(hashes) < held:
-		return nil, fmt.Errorf("it holds %d entries, not %d", len(hashes), held)
+	case at < held:
+		return fmt.Errorf("it holds %d entries, not %d", at, held)
 	case len(data) > 0:
-		return nil, fmt.Errorf("%d bytes follow its %d entries", len(data), held)
+		return fmt.Errorf("%d bytes follow its %d entries", len(data), held)
 	}
-	return hashes[:n], nil
+	return nil
 }
 
 // look notes what an entry says.

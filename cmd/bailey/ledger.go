@@ -57,7 +57,7 @@ func quietLog() { klog.SetLogger(logr.Discard()) }
 // withLedger opens a ledger for writing, and closes it once its checkpoint is signed.
 func (a *app) withLedger(ctx context.Context, dir string, do func(l *ledger.Log) error) error {
 	quietLog()
-	l, err := ledger.Open(ctx, dir, ledger.Options{Now: a.now})
+	l, err := ledger.Open(ctx, dir, ledger.Options{Now: a.now, Offline: a.offline})
 	if err != nil {
 		return err
 	}
