@@ -14,6 +14,7 @@ import (
 type batch struct {
 	records []Record
 	ids     []keyedID
+	sealed  [][]byte // entries; nil where sealing failed
 	indexes []uint64
 	errs    []error
 	done    chan struct{}
@@ -31,8 +32,7 @@ type place struct {
 // be called from many goroutines; the order of records of one call in the log is not promised.
 //
 // After an error some of the records may be in the log. Appending them again with
-// the same IDs is safe: what is there is found. ctx ends the wait for records that another
-// call is appending; those that were handed to the disk are waited for.
+// the same IDs is safe: what is there is found. If ctx ends first, the records may still arrive.
 func (l *Log) Append(ctx context.Context, records ...Record) ([]uint64, error) {
 	ids := make([]keyedID, len(records))
 	for i, r := range records {
@@ -49,7 +49,8 @@ func (l *Log) Append(ctx context.Context, records ...Record) ([]uint64, error) {
 		return nil, err
 	}
 	if len(b.ids) > 0 {
-		l.sequence(b)
+		l.sealBatch(b)
+		l.queue.put(b)
 	}
 	var failed error
 	for i, p := range places {
@@ -114,44 +115,56 @@ func (l *Log) abandon(b *batch) {
 	}
 }
 
-// sequence seals a batch, hands it to Tessera and waits until it is on the disk.
-func (l *Log) sequence(b *batch) {
-	ctx := context.Background() // what was handed over is finished
-	futures := make([]tessera.IndexFuture, len(b.ids))
-	p, err := l.currentPeriod(ctx)
+// sealBatch makes the entries of a batch, in the goroutine of the caller.
+func (l *Log) sealBatch(b *batch) {
+	b.sealed = make([][]byte, len(b.ids))
+	p, err := l.currentPeriod(context.Background()) // a period that begins is finished
 	for i := range b.ids {
-		if err != nil {
-			b.errs[i] = err
-			continue
-		}
-		var data []byte
-		if data, b.errs[i] = l.sealRecord(p, b.ids[i], b.records[i]); b.errs[i] == nil {
-			futures[i] = l.tree.add(ctx, tessera.NewEntry(data))
+		if b.errs[i] = err; err == nil {
+			b.sealed[i], b.errs[i] = l.sealRecord(p, b.ids[i], b.records[i])
 		}
 	}
 	b.records = nil
-	for i, future := range futures {
-		if future == nil {
-			continue
+}
+
+// sequence hands batches to Tessera together and waits until they are on the disk.
+func (l *Log) sequence(batches []*batch) {
+	ctx := context.Background() // what was handed over is finished, whoever stops waiting
+	futures := make([][]tessera.IndexFuture, len(batches))
+	for n, b := range batches {
+		futures[n] = make([]tessera.IndexFuture, len(b.ids))
+		for i, data := range b.sealed {
+			if b.errs[i] == nil {
+				futures[n][i] = l.tree.add(ctx, tessera.NewEntry(data))
+			}
 		}
-		index, err := future()
-		b.indexes[i], b.errs[i] = index.Index, err
+		b.sealed = nil
+	}
+	for n, b := range batches {
+		for i, future := range futures[n] {
+			if future != nil {
+				index, err := future()
+				b.indexes[i], b.errs[i] = index.Index, err
+			}
+		}
 	}
 	l.mu.Lock()
-	for i, id := range b.ids {
-		delete(l.pending, id)
-		switch {
-		case b.errs[i] == nil:
-			l.known.put(id, b.indexes[i])
-		case futures[i] != nil:
-			b.errs[i] = fmt.Errorf("the log could not be written: %w", b.errs[i])
-			l.broken = b.errs[i]
+	for n, b := range batches {
+		for i, id := range b.ids {
+			delete(l.pending, id)
+			switch {
+			case b.errs[i] == nil:
+				l.known.put(id, b.indexes[i])
+			case futures[n][i] != nil:
+				b.errs[i] = fmt.Errorf("the log could not be written: %w", b.errs[i])
+				l.broken = b.errs[i]
+			}
 		}
+		close(b.done)
 	}
-	l.running--
+	l.running -= len(batches)
 	l.idle.Broadcast()
 	l.mu.Unlock()
-	close(b.done)
 }
 
 // sealRecord makes a record's entry. One that does not fit into the log goes

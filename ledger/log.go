@@ -20,8 +20,9 @@ import (
 
 // Options are the settings of an open log. The zero value is good.
 type Options struct {
-	// BatchSize and BatchAge say when records that wait are written together: when there
-	// are that many, or when the first has waited that long. Default 256 and 5 ms.
+	// Records that wait while others are written go together. BatchAge is how long the
+	// writers of the last batch are awaited for more, BatchSize how many records are enough.
+	// Default 256 and 5 ms.
 	BatchSize uint
 	BatchAge  time.Duration
 	// Now is the clock. Default time.Now.
@@ -47,6 +48,7 @@ type Log struct {
 	mu      sync.Mutex
 	tree    *sequencer // replaced only when nothing runs
 	known   *known
+	queue   *queue
 	pending map[keyedID]place
 	running int        // batches between admit and their end
 	idle    *sync.Cond // running went down
@@ -79,6 +81,8 @@ func Open(ctx context.Context, dir string, o Options) (*Log, error) {
 		}
 		return nil, err
 	}
+	l.queue = newQueue(o)
+	go l.queue.run(l.sequence)
 	go l.remember()
 	return l, nil
 }
@@ -324,6 +328,7 @@ func (l *Log) Close(ctx context.Context) error {
 		l.idle.Wait()
 	}
 	l.mu.Unlock()
+	l.queue.close()
 	close(l.stop)
 	<-l.stopped
 	err := l.tree.shutdown(ctx)

@@ -25,6 +25,7 @@ const (
 	witnessEvery    = time.Second            // checkpoints while witnesses are asked
 	recosignEvery   = time.Minute            // a standing log asks its witnesses again, so that an absence heals
 	witnessTimeout  = 5 * time.Second
+	handOver        = time.Millisecond // Tessera waits so long for the rest of a batch that is handed over
 	collectEvery    = 10 * time.Second // partial tiles that full ones made useless
 )
 
@@ -52,7 +53,7 @@ func startSequencer(dir string, signer note.Signer, c Config, o Options) (*seque
 		WithCheckpointSigner(signer).
 		WithCheckpointInterval(checkpointEvery).
 		WithCheckpointRepublishInterval(0).
-		WithBatching(o.BatchSize, o.BatchAge).
+		WithBatching(o.BatchSize, handOver).
 		WithGarbageCollectionInterval(collectEvery)
 	if len(c.Witnesses) > 0 && !o.Offline {
 		group, err := witnessGroup(c)
