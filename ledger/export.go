@@ -99,7 +99,6 @@ func (x *exporter) choose(o ExportOptions) error {
 func (x *exporter) chooseBundles() error {
 	bodies := map[uint64][]string{} // by bundle
 	controls := map[uint64][]control{}
-	needs := map[uint64][]uint64{} // bundles with the keys of a bundle's records
 	wanted := map[uint64]bool{}
 	bundles := (x.tree.size + tileWidth - 1) / tileWidth
 	for bundle := range bundles {
@@ -128,19 +127,8 @@ func (x *exporter) chooseBundles() error {
 			case kindBody:
 				bodies[bundle] = append(bodies[bundle], bodyPath(e.bodySum))
 			}
-			if key := e.key / tileWidth; (e.kind == kindRecord || e.kind == kindBody) && !slices.Contains(needs[bundle], key) {
-				needs[bundle] = append(needs[bundle], key)
-			}
-		}
-	}
-	// A bundle that came in for its key entry has records with keys of their own.
-	for more := true; more; {
-		more = false
-		for bundle := range maps.Clone(wanted) {
-			for _, b := range needs[bundle] {
-				if !wanted[b] {
-					wanted[b], more = true, true
-				}
+			if x.wants(index) && (e.kind == kindRecord || e.kind == kindBody) {
+				wanted[e.key/tileWidth] = true
 			}
 		}
 	}
@@ -158,6 +146,11 @@ func (x *exporter) chooseBundles() error {
 		x.part.Bundles = slices.Sorted(maps.Keys(wanted))
 	}
 	return nil
+}
+
+// wants reports whether an entry is in the range.
+func (x *exporter) wants(index uint64) bool {
+	return x.part == nil || index >= x.part.From && index < x.part.To
 }
 
 // chooseTiles takes every tile above the entries: they are few, and the root needs them.

@@ -1,0 +1,157 @@
+package ledger_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/baileyhq/bailey/ledger"
+)
+
+// TestPeriods: a UTC day ends a period, and a restart within the day does not.
+func TestPeriods(t *testing.T) {
+	dir, id := newLedger(t, ledger.InitOptions{})
+	day := time.Now().UTC().AddDate(0, 0, 2)
+	clock := func() time.Time { return day }
+	l := open(t, dir, ledger.Options{Now: clock})
+	appendTo(t, l, numbered(0, 2)...)
+	day = day.AddDate(0, 0, 1)
+	appendTo(t, l, numbered(10, 2)...)
+	closeLog(t, l)
+	l = open(t, dir, ledger.Options{Now: clock})
+	appendTo(t, l, numbered(20, 2)...)
+	day = day.AddDate(0, 0, -10) // a clock that is set back begins nothing
+	appendTo(t, l, numbered(30, 2)...)
+	periods, err := l.Periods(t.Context())
+	if err != nil || len(periods) != 3 || !periods[2].Current {
+		t.Errorf("%+v %v", periods, err)
+	}
+	names := map[string]int{}
+	for _, e := range readAll(t, dir, id) {
+		names[e.Period]++
+	}
+	if len(names) != 2 || names[periods[1].Name] != 2 || names[periods[2].Name] != 6 {
+		t.Errorf("%v", names)
+	}
+	done, err := l.ShredBefore(t.Context(), day.AddDate(0, 0, 12))
+	if err != nil || len(done.Periods) != 2 {
+		t.Errorf("%+v %v", done, err)
+	}
+}
+
+// TestRecipients: new recipients read what comes, and the old ones what was.
+func TestRecipients(t *testing.T) {
+	old, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, id := newLedger(t, ledger.InitOptions{Recipients: []string{old.Recipient().String()}})
+	next := id.(*age.X25519Identity)
+	l := open(t, dir, ledger.Options{})
+	appendTo(t, l, numbered(0, 1)...)
+	mixed := []string{old.Recipient().String(), next.Recipient().String()}
+	if err := l.Reconfigure(t.Context(), mixed, nil, 0); err == nil || !strings.Contains(err.Error(), "cannot be mixed") {
+		t.Errorf("a mixture of recipients: %v", err)
+	}
+	if err := l.Reconfigure(t.Context(), mixed[1:], nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, l, numbered(1, 1)...)
+	closeLog(t, l)
+	if n := len(readAll(t, dir, old, next)); n != 2 {
+		t.Errorf("both read %d", n)
+	}
+	for _, r := range ledgerErrors(t, dir, next) {
+		if !strings.Contains(r.Error(), "none of the identities is a recipient") {
+			t.Error(r)
+		}
+	}
+	// A change that a crash cut off is finished by the next open.
+	data, err := os.ReadFile(filepath.Join(dir, "ledger.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(data), mixed[1], mixed[0], 1)
+	if err := os.WriteFile(filepath.Join(dir, "ledger.json.next"), []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, dir, ledger.Options{})
+	if l.Config().Recipients[0] != mixed[0] {
+		t.Error("the interrupted change was forgotten")
+	}
+	closeLog(t, l)
+	if r := verify(t, os.DirFS(dir), ledger.VerifyOptions{}); !r.Intact() || len(r.Notes) > 0 {
+		t.Errorf("%v %v", r.Problems, r.Notes)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ledger.json.next")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func ledgerErrors(t *testing.T, dir string, ids ...age.Identity) (list []error) {
+	for _, err := range ledger.Read(t.Context(), os.DirFS(dir), ledger.ReadOptions{Identities: ids}) {
+		if err != nil {
+			list = append(list, err)
+		}
+	}
+	if len(list) == 0 {
+		t.Error("it reads without an error")
+	}
+	return list
+}
+
+// TestExportRange: a range verifies alone, reads alone, and damage in it is found.
+func TestExportRange(t *testing.T) {
+	dir, id := newLedger(t, ledger.InitOptions{})
+	l := open(t, dir, ledger.Options{})
+	for i := range 5 {
+		appendTo(t, l, numbered(i*1000, 300)...)
+		if _, err := l.Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeLog(t, l)
+	out := filepath.Join(t.TempDir(), "part")
+	if err := ledger.Export(t.Context(), os.DirFS(dir), out, ledger.ExportOptions{From: 800, To: 900}); err != nil {
+		t.Fatal(err)
+	}
+	r := verify(t, os.DirFS(out), ledger.VerifyOptions{Key: l.Config().Key, Partial: true})
+	if !r.Intact() || len(r.Notes) > 0 || r.From != 800 || r.To != 900 {
+		t.Fatalf("%+v", r)
+	}
+	if _, err := os.Stat(filepath.Join(out, "log/tile/entries/001")); err == nil {
+		t.Error("a bundle was exported that the range does not need")
+	}
+	n := 0
+	for e, err := range ledger.Read(t.Context(), os.DirFS(out), ledger.ReadOptions{From: 800, To: 900, Identities: []age.Identity{id}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(e.Data) > 0 {
+			n++
+		}
+	}
+	if n < 99 {
+		t.Errorf("%d records are read", n)
+	}
+	files := load(t, out)
+	for name, file := range files {
+		if name == "export.json" || len(file.Data) == 0 {
+			continue
+		}
+		good := file.Data
+		bad := append([]byte(nil), good...)
+		bad[len(bad)/2] ^= 4
+		file.Data = bad
+		if name != "ledger.json" && verify(t, files, ledger.VerifyOptions{Key: l.Config().Key, Partial: true}).Intact() {
+			t.Errorf("a changed byte of %s is not found", name)
+		}
+		file.Data = good
+	}
+}
