@@ -7,8 +7,9 @@ import "time"
 //
 // Strings in a step may hold ${name}: what an earlier step of the probe bound,
 // or one of the runner's own: ${run} (the run's id), ${image} (the probe image),
-// ${apiserver} (host:port as seen from the prober), ${podapiserver} (as seen from
-// a pod) and ${apiserverca} (PEM). What is made for real has a name that begins
+// ${apiserver} (host:port as seen from the prober), ${apiserverhost} (its host),
+// ${apiservername} (the name its certificate is verified for), ${apiserverca} (PEM)
+// and ${podapiserver} (host:port as seen from a pod). What is made for real has a name that begins
 // with ProbePrefix + "${run}", or lies in a namespace of such a name.
 type Step struct {
 	Request *Request `json:"request,omitempty"`
@@ -28,7 +29,9 @@ type Step struct {
 	// the platform to have put right what was tried: as good as a refusal.
 	Mended string `json:"mended,omitempty"`
 	// Within, if set, lets a try be accepted for a while: it is asked again until
-	// it is refused or the time is over (caches expire: 70 s for a token).
+	// it is refused or the time is over (caches expire: 70 s for a token). A step
+	// of the setup may be refused for a while: it is asked until it is accepted
+	// (authorizers learn of a new binding a little later).
 	Within time.Duration `json:"within,omitempty"`
 }
 
@@ -77,9 +80,13 @@ type Identity struct {
 	// Certificate and Key are PEM, mostly "${name}".
 	Certificate string `json:"certificate,omitempty"`
 	Key         string `json:"key,omitempty"`
-	// User and Groups are impersonated by the prober, where its grants name them.
+	// User and Groups are impersonated: by the prober, where its grants name them, or
+	// by the Token's owner.
 	User   string   `json:"user,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	// Proxied sends User and Groups as a front proxy names its users, in
+	// X-Remote-User headers, without the proxy's certificate.
+	Proxied bool `json:"proxied,omitempty"`
 }
 
 // Review asks the API server's authorizer whether an identity may do something
@@ -160,15 +167,28 @@ type TLS struct {
 }
 
 // Forge makes a credential without the platform's help. It binds, by the names
-// given in Step.Bind: "certificate" and "key" (PEM), "request" (a PEM
-// CertificateSigningRequest in base64) or "token".
+// given in Step.Bind: "certificate" and "key" (PEM), "encoded" (the certificate in
+// base64), "request" (a PEM CertificateSigningRequest in base64) or "token".
 type Forge struct {
-	// What is self-signed, expired (self-signed and over), request or token (a
-	// ServiceAccount token signed by a key that nobody trusts).
+	// What is one of the Forge constants.
 	What          string   `json:"what"`
-	CommonName    string   `json:"commonName,omitempty"`
+	CommonName    string   `json:"commonName,omitempty"` // of a token, its subject
 	Organizations []string `json:"organizations,omitempty"`
+	// Issuer is that of a token, and its audience; empty means Kubernetes' default.
+	Issuer string `json:"issuer,omitempty"`
+	// Token is the real one that is altered.
+	Token string `json:"token,omitempty"`
 }
+
+// What can be forged.
+const (
+	ForgeSelfSigned    = "self-signed"    // a client certificate that signed itself
+	ForgeExpired       = "expired"        // the same, and over
+	ForgeRequest       = "request"        // a certificate request, which is no credential yet
+	ForgeToken         = "token"          // a ServiceAccount token signed by a key that nobody trusts
+	ForgeUnsignedToken = "unsigned token" // one that says it needs no signature (RFC 7519, section 6)
+	ForgeAlteredToken  = "altered token"  // a real one with another subject and the old signature
+)
 
 // Await reads an object until a field has one of the values, or until it has
 // gone if Gone is set.

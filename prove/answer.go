@@ -46,7 +46,7 @@ func (a answer) String() string {
 // API server gives its refusal; empty if that cannot be told. Throttling,
 // conflicts, schema errors and timeouts are no refusals. The form of the message
 // decides, not the words that a policy or a webhook puts into it.
-func refuserOf(code int, status metav1.Status) bailey.Refuser {
+func refuserOf(code int, status metav1.Status, who bailey.Identity) bailey.Refuser {
 	message := status.Message
 	switch {
 	case code == http.StatusUnauthorized:
@@ -68,7 +68,7 @@ func refuserOf(code int, status metav1.Status) bailey.Refuser {
 		return bailey.RefuserPolicy
 	case code != http.StatusForbidden:
 		return ""
-	case begins("User \"") && strings.Contains(cause, " cannot impersonate "):
+	case begins("User \"") && strings.Contains(cause, " cannot impersonate ") && who.Token == "":
 		return "" // it was the prober that was refused, not the one it wanted to be
 	case begins("User \"") && strings.Contains(cause, " cannot "):
 		return bailey.RefuserAuthorization
@@ -83,7 +83,8 @@ func refuserOf(code int, status metav1.Status) bailey.Refuser {
 	case begins("error looking up service account "), begins("no API token found"):
 		return bailey.RefuserServiceAccount
 	case begins("use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed"),
-		begins("user not permitted to approve requests with signerName"), begins("user not permitted to sign requests with signerName"):
+		begins("user not permitted to approve requests with signerName"), begins("user not permitted to sign requests with signerName"),
+		begins("user not permitted to attest for signerName"):
 		return bailey.RefuserSigning
 	case begins("is not allowed to "), begins("node \""), begins("node-restriction"), begins("pod does not have \"kubernetes.io/config.mirror\" annotation"):
 		return bailey.RefuserNodes

@@ -27,8 +27,11 @@ const (
 	requestLimit = 15 * time.Second
 )
 
-// metadataOnly asks for an object without its content.
-const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+// metadataOnly and metadataList ask for an object, and for a list, without content.
+const (
+	metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+	metadataList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+)
 
 // clients makes requests to one API server, each with the identity it names.
 type clients struct {
@@ -62,11 +65,18 @@ func (c *clients) as(who bailey.Identity) (*http.Client, error) {
 	}
 	config := rest.CopyConfig(c.config)
 	switch {
+	case who.Proxied:
+		config = rest.AnonymousClientConfig(c.config)
+		config.UserAgent, config.Timeout = c.config.UserAgent, c.config.Timeout
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return proxied{next, who} })
 	case who.Anonymous || who.Token != "" || who.Certificate != "":
 		config = rest.AnonymousClientConfig(c.config)
 		config.UserAgent, config.Timeout = c.config.UserAgent, c.config.Timeout
 		config.BearerToken = who.Token
 		config.CertData, config.KeyData = []byte(who.Certificate), []byte(who.Key)
+		if who.User != "" {
+			config.Impersonate = rest.ImpersonationConfig{UserName: who.User, Groups: who.Groups}
+		}
 	case who.User != "":
 		config.Impersonate = rest.ImpersonationConfig{UserName: who.User, Groups: who.Groups}
 	}
@@ -76,6 +86,22 @@ func (c *clients) as(who bailey.Identity) (*http.Client, error) {
 	}
 	c.known[string(key)] = client
 	return client, nil
+}
+
+// proxied names a user as a front proxy does, in the headers that kubeadm and the
+// documentation of the aggregation layer set.
+type proxied struct {
+	next http.RoundTripper
+	who  bailey.Identity
+}
+
+func (p proxied) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("X-Remote-User", p.who.User)
+	for _, group := range p.who.Groups {
+		r.Header.Add("X-Remote-Group", group)
+	}
+	return p.next.RoundTrip(r)
 }
 
 // forget drops clients of identities that will not be used again, so that a long
@@ -131,6 +157,9 @@ func (c *clients) do(ctx context.Context, r *bailey.Request) answer {
 	request.Header.Set("Accept", "application/json")
 	if method == http.MethodGet && !r.Content && r.Path == "" {
 		request.Header.Set("Accept", metadataOnly)
+		if r.Verb == "list" {
+			request.Header.Set("Accept", metadataList)
+		}
 	}
 	client, err := c.as(r.As)
 	if err != nil {
@@ -161,7 +190,7 @@ func (c *clients) do(ctx context.Context, r *bailey.Request) answer {
 	if json.Unmarshal(data, &status) != nil || status.Message == "" {
 		status.Message = "an answer that is not a Status"
 	}
-	a.reason, a.message, a.refuser = string(status.Reason), status.Message, refuserOf(a.code, status)
+	a.reason, a.message, a.refuser = string(status.Reason), status.Message, refuserOf(a.code, status, r.As)
 	return a
 }
 
@@ -170,6 +199,10 @@ func spoken(who bailey.Identity) string {
 	switch {
 	case who.Anonymous:
 		return " (anonymous)"
+	case who.Proxied:
+		return " (as a front proxy would, for " + who.User + ")"
+	case who.Token != "" && who.User != "":
+		return " (with a token, as " + who.User + ")"
 	case who.Token != "":
 		return " (with a token)"
 	case who.Certificate != "":

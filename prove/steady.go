@@ -46,7 +46,11 @@ func (r *run) baseBindings() (bindings, error) {
 	if pods == "" {
 		pods = "kubernetes.default.svc:443"
 	}
-	return bindings{"run": r.id, "image": r.o.Image, "apiserver": host, "apiserverca": strings.TrimSpace(ca), "podapiserver": pods}, nil
+	name := r.o.Config.ServerName
+	if name == "" {
+		name = server.Hostname()
+	}
+	return bindings{"apiserverhost": server.Hostname(), "apiservername": name, "run": r.id, "image": r.o.Image, "apiserver": host, "apiserverca": strings.TrimSpace(ca), "podapiserver": pods}, nil
 }
 
 // whoAmI asks the API server for whom it takes the prober; empty if it does not say.

@@ -146,6 +146,13 @@ func (r *run) prepare(ctx context.Context, record *Record, i int) *trial {
 			return nil
 		}
 		a := r.perform(ctx, record, i, "setup", k, &step)
+		for begin := r.now(); !a.accepted && r.now().Sub(begin) < step.Within && ctx.Err() == nil; {
+			select {
+			case <-ctx.Done():
+			case <-time.After(pollEvery):
+				a = r.perform(ctx, record, i, "setup", k, &step)
+			}
+		}
 		if !a.accepted {
 			t.inconclusive(fmt.Sprintf("the setup failed at %s: %s", a.said, a))
 			return nil

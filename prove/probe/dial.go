@@ -42,7 +42,7 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 	_ = plain.SetDeadline(deadline)
 	conn, said := plain, "connected to "+d.Address
 	if d.TLS != nil {
-		config, err := tlsConfig(d.TLS)
+		config, err := tlsConfig(d.TLS, d.Address)
 		if err != nil {
 			return failed("%v", err)
 		}
@@ -75,6 +75,12 @@ func unreached(err error) Report {
 		return refused(bailey.RefuserNetwork, "%v", err)
 	}
 	return failed("%v", err)
+}
+
+// cutOff tells that the other end closed the connection without an answer, as
+// some servers do that expect a handshake.
+func cutOff(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 func isTimeout(err error) bool {
@@ -112,7 +118,7 @@ func asked(c *tls.Conn, d *bailey.Dial) error {
 	return nil // silence or data: the server took the handshake
 }
 
-func tlsConfig(t *bailey.TLS) (*tls.Config, error) {
+func tlsConfig(t *bailey.TLS, address string) (*tls.Config, error) {
 	versions := map[string]uint16{"": tls.VersionTLS13, "1.3": tls.VersionTLS13, "1.2": tls.VersionTLS12, "1.1": tls.VersionTLS11, "1.0": tls.VersionTLS10}
 	most, known := versions[t.MaxVersion]
 	if !known {
@@ -121,6 +127,11 @@ func tlsConfig(t *bailey.TLS) (*tls.Config, error) {
 	// What is tried is how the server treats the client, so that without a CA its
 	// certificate is not looked at; nothing is sent that would be worth stealing.
 	c := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: most, ServerName: t.ServerName, InsecureSkipVerify: t.CA == ""}
+	if c.ServerName == "" {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			c.ServerName = host
+		}
+	}
 	if t.CA != "" {
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM([]byte(t.CA)) {
@@ -173,6 +184,9 @@ func get(conn net.Conn, d *bailey.Dial) Report {
 		var alert tls.AlertError
 		if errors.As(err, &alert) || strings.Contains(err.Error(), "remote error: tls:") {
 			return refused(bailey.RefuserTLS, "%v", err)
+		}
+		if d.TLS == nil && !isTimeout(err) && cutOff(err) {
+			return refused(bailey.RefuserTLS, "the connection was closed on plain text: %v", err)
 		}
 		return failed("no HTTP answer: %v", err)
 	}
