@@ -33,4 +33,6 @@ Proved by calling the API without a credential, from outside, and on every port 
 		ref.ATTACK("T1133"),
 		ref.ATTACK("T1613"),
 	},
+
+	Experiments: apiServerExperiments,
 }

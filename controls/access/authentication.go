@@ -33,4 +33,6 @@ Proved by expired, self-signed and wrong-audience credentials, all of which must
 		ref.NIST("IA-5"),
 		ref.ATTACK("T1078"),
 	},
+
+	Experiments: authenticationExperiments,
 }

@@ -36,4 +36,6 @@ an own namespace that try a sample of open and closed ones.`,
 		ref.NIST("AC-6"),
 		ref.ATTACK("T1098.006"),
 	},
+
+	Experiments: authorizationExperiments,
 }

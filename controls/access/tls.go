@@ -34,4 +34,6 @@ certificate. A client of ours must refuse a wrong authority, and the API server 
 		ref.NIST("SC-12"),
 		ref.NIST("SC-17"),
 	},
+
+	Experiments: tlsExperiments,
 }

@@ -1,0 +1,60 @@
+package access
+
+import (
+	"context"
+	"testing"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/devcluster"
+	"github.com/baileyhq/bailey/devcluster/devclustertest"
+	"github.com/baileyhq/bailey/internal/provetest"
+)
+
+func TestMain(m *testing.M) { devclustertest.Main(m) }
+
+// withoutNodes is the cluster as it is but for nodes that other tests may have
+// registered, behind which no kubelet stands.
+func withoutNodes(t *testing.T, cluster *devcluster.Cluster) *bailey.Snapshot {
+	t.Helper()
+	s := provetest.Collect(t, cluster)
+	var refs []bailey.Ref
+	for _, f := range s.List(bailey.KindNode, "") {
+		refs = append(refs, f.Ref)
+	}
+	return s.Without(refs...)
+}
+
+// ownCluster starts a control plane for this test alone.
+func ownCluster(t *testing.T, o devcluster.Options) *devcluster.Cluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a control plane, which -short leaves out")
+	}
+	cluster, err := devcluster.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return cluster
+}
+
+// TestHeld runs what only asks against a cluster that is set right.
+func TestHeld(t *testing.T) {
+	cluster := devclustertest.Shared(t)
+	s := withoutNodes(t, cluster)
+	for _, control := range []*bailey.Control{APIServer, Authentication, Authorization, TLS} {
+		t.Run(control.ID, func(t *testing.T) {
+			records := provetest.Run(t, cluster, control, provetest.Options{Snapshot: s, Worst: bailey.DangerNone})
+			provetest.AllHeld(t, records)
+		})
+	}
+}
+
+// TestMintedIdentity tries everything with a real ServiceAccount.
+func TestMintedIdentity(t *testing.T) {
+	provetest.AllHeld(t, provetest.Run(t, devclustertest.Shared(t), Authorization, provetest.Options{Only: []string{"minted-identity"}}))
+}
