@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -70,42 +71,89 @@ func (r *run) rounds(ctx context.Context, record *Record) {
 }
 
 // isolated tries one probe after the other, each as often as asked, and removes
-// after each what it made.
+// what it made. Neighbours that are set up alike share what the setup made.
 func (r *run) isolated(ctx context.Context, record *Record) {
-	for i := range record.Unit.Probes {
-		if ctx.Err() != nil {
-			return
+	probes := record.Unit.Probes
+	for from := 0; from < len(probes) && ctx.Err() == nil; {
+		to := from + 1
+		for to < len(probes) && sharesSetup(&probes[from], &probes[to]) {
+			to++
 		}
-		r.isolatedProbe(ctx, record, i)
+		r.isolatedProbes(ctx, record, from, to)
+		from = to
 	}
 }
 
-func (r *run) isolatedProbe(ctx context.Context, record *Record, i int) {
+// sharesSetup reports whether two probes can be tried on the same objects: they
+// are set up alike, and neither changes for good what was made.
+func sharesSetup(a, b *bailey.Probe) bool {
+	for _, p := range []*bailey.Probe{a, b} {
+		if len(p.Setup) == 0 || p.Given != nil || len(p.Undo) > 0 || changes(&p.Twin) || changes(&p.Try) {
+			return false
+		}
+	}
+	one, err := json.Marshal(a.Setup)
+	other, err2 := json.Marshal(b.Setup)
+	return err == nil && err2 == nil && string(one) == string(other)
+}
+
+// changes tells a step that alters what was there before it.
+func changes(step *bailey.Step) bool {
+	if step.Request == nil || !step.Request.Real {
+		return false
+	}
+	switch step.Request.Verb {
+	case "update", "patch", "delete":
+		return true
+	}
+	return false
+}
+
+// isolatedProbes tries the probes from one index up to another, which share
+// their setup.
+func (r *run) isolatedProbes(ctx context.Context, record *Record, from, to int) {
 	mark := r.objects.mark()
 	defer func() {
-		r.undo(ctx, record, i)
+		r.undo(ctx, record, from)
 		if err := r.objects.sweep(ctx, mark); err != nil {
 			record.LeftBehind = append(record.LeftBehind, err.Error())
 		}
 		r.clients.forget()
 	}()
-	t := r.prepare(ctx, record, i)
-	for round := range r.repeat(record.Unit) {
-		if ctx.Err() != nil {
-			return
+	first := r.prepare(ctx, record, from)
+	for i := from; i < to; i++ {
+		t := first
+		if i > from {
+			t = r.joined(record, i, from, first)
 		}
-		r.step(record.Unit)
-		if t == nil || t.over {
-			continue
-		}
-		between := r.objects.mark()
-		twin := r.perform(ctx, record, i, "twin", round, &t.twin)
-		r.judge(ctx, record, t, round, twin)
-		// What a try made by being accepted must not be there at the next.
-		if err := r.objects.sweep(ctx, between); err != nil {
-			record.LeftBehind = append(record.LeftBehind, err.Error())
+		for round := range r.repeat(record.Unit) {
+			if ctx.Err() != nil {
+				return
+			}
+			r.step(record.Unit)
+			if t == nil || t.over {
+				continue
+			}
+			between := r.objects.mark()
+			twin := r.perform(ctx, record, i, "twin", round, &t.twin)
+			r.judge(ctx, record, t, round, twin)
+			// What a try made by being accepted must not be there at the next.
+			if err := r.objects.sweep(ctx, between); err != nil {
+				record.LeftBehind = append(record.LeftBehind, err.Error())
+			}
 		}
 	}
+}
+
+// joined gives the trial of a probe that uses what an earlier one set up.
+func (r *run) joined(record *Record, i, from int, first *trial) *trial {
+	t := &trial{index: i, probe: &record.Unit.Probes[i], result: &record.Results[i]}
+	if first == nil {
+		t.inconclusive(strings.Join(record.Results[from].Why, "; "))
+		return nil
+	}
+	t.bound = maps.Clone(first.bound)
+	return t.ready()
 }
 
 // prepare asks whether the platform claims anything, and sets the probe up. It
@@ -162,6 +210,11 @@ func (r *run) prepare(ctx context.Context, record *Record, i int) *trial {
 			return nil
 		}
 	}
+	return t.ready()
+}
+
+// ready prepares the twin, once all that it names is bound.
+func (t *trial) ready() *trial {
 	twin, err := expand(t.probe.Twin, t.bound)
 	if err != nil {
 		t.inconclusive(err.Error())
