@@ -184,6 +184,7 @@ type Forge struct {
 const (
 	ForgeSelfSigned    = "self-signed"    // a client certificate that signed itself
 	ForgeExpired       = "expired"        // the same, and over
+	ForgeAuthority     = "authority"      // a certificate authority that signed itself
 	ForgeRequest       = "request"        // a certificate request, which is no credential yet
 	ForgeToken         = "token"          // a ServiceAccount token signed by a key that nobody trusts
 	ForgeUnsignedToken = "unsigned token" // one that says it needs no signature (RFC 7519, section 6)

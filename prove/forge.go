@@ -39,7 +39,7 @@ func forged(f *bailey.Forge, now time.Time) (map[string]any, error) {
 	keyPEM := string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 	subject := pkix.Name{CommonName: f.CommonName, Organization: f.Organizations}
 	switch f.What {
-	case bailey.ForgeSelfSigned, bailey.ForgeExpired:
+	case bailey.ForgeSelfSigned, bailey.ForgeExpired, bailey.ForgeAuthority:
 		from, to := now.Add(-time.Hour), now.Add(time.Hour)
 		if f.What == bailey.ForgeExpired {
 			from, to = now.Add(-48*time.Hour), now.Add(-24*time.Hour)
@@ -50,6 +50,9 @@ func forged(f *bailey.Forge, now time.Time) (map[string]any, error) {
 		}
 		template := &x509.Certificate{SerialNumber: serial, Subject: subject, NotBefore: from, NotAfter: to,
 			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+		if f.What == bailey.ForgeAuthority {
+			template.IsCA, template.BasicConstraintsValid, template.KeyUsage, template.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil
+		}
 		der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 		if err != nil {
 			return nil, err

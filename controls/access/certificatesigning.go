@@ -31,4 +31,6 @@ Proved by an ordinary identity that asks for a powerful certificate and tries to
 		ref.NIST("IA-5"),
 		ref.ATTACK("T1078"),
 	},
+
+	Experiments: certificateSigningExperiments,
 }

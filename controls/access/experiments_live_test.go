@@ -46,16 +46,26 @@ func ownCluster(t *testing.T, o devcluster.Options) *devcluster.Cluster {
 func TestHeld(t *testing.T) {
 	cluster := devclustertest.Shared(t)
 	s := withoutNodes(t, cluster)
-	for _, control := range []*bailey.Control{APIServer, Authentication, Authorization, TLS} {
+	for _, control := range []*bailey.Control{APIServer, Authentication, Authorization, TLS, CertificateSigning} {
 		t.Run(control.ID, func(t *testing.T) {
-			records := provetest.Run(t, cluster, control, provetest.Options{Snapshot: s, Worst: bailey.DangerNone, Skipped: "makes objects of its own"})
+			records := provetest.Run(t, cluster, control, provetest.Options{Snapshot: s, Worst: bailey.DangerDryRun, Skipped: "makes objects of its own"})
 			provetest.AllHeld(t, records)
 		})
 	}
 }
 
-// TestMintedIdentity tries everything with a real ServiceAccount.
-func TestMintedIdentity(t *testing.T) {
+// TestIsolatedHeld tries with real identities, tokens and requests.
+func TestIsolatedHeld(t *testing.T) {
 	cluster := devclustertest.Shared(t)
-	provetest.AllHeld(t, provetest.Run(t, cluster, Authorization, provetest.Options{Only: []string{"minted-identity"}}))
+	s := withoutNodes(t, cluster)
+	for _, c := range []struct {
+		control *bailey.Control
+		only    string
+	}{
+		{Authorization, "minted-identity"}, {ServiceAccounts, "tokens-end"}, {CertificateSigning, "signers-guarded"},
+	} {
+		t.Run(c.only, func(t *testing.T) {
+			provetest.AllHeld(t, provetest.Run(t, cluster, c.control, provetest.Options{Only: []string{c.only}, Snapshot: s}))
+		})
+	}
 }

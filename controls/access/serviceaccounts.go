@@ -44,5 +44,5 @@ Whether a service accepts a token without asking the API server cannot be read f
 
 	Guards: nil,
 
-	Experiments: nil,
+	Experiments: serviceAccountExperiments,
 }

@@ -29,7 +29,7 @@ Where a load balancer ends TLS, it is the load balancer that was tried. Ciphers 
 		const server, name = "${apiserver}", "${apiservername}"
 		return append(oldVersions("API server", server, name, nil), bailey.Probe{
 			Name: "certificate of another authority, API server", Path: "verification",
-			Setup: []bailey.Step{{Forge: &bailey.Forge{What: bailey.ForgeSelfSigned, CommonName: "bailey-probe-authority"}, Bind: map[string]string{"authority": "certificate"}}},
+			Setup: []bailey.Step{{Forge: &bailey.Forge{What: bailey.ForgeAuthority, CommonName: "bailey-probe-authority"}, Bind: map[string]string{"authority": "certificate"}}},
 			Twin:  dial(bailey.Dial{Address: server, TLS: &bailey.TLS{CA: "${apiserverca}", ServerName: name}}),
 			Try:   dial(bailey.Dial{Address: server, TLS: &bailey.TLS{CA: "${authority}", ServerName: name}}, bailey.RefuserTLS),
 		})
