@@ -264,7 +264,9 @@ func (r *run) watchStop(ctx context.Context) {
 
 // answered watches for a platform that no longer answers.
 func (r *run) answered(a answer) {
-	if a.failure == nil && a.code/100 != 5 && a.code != 429 {
+	// A prober that is turned down has been answered, even where that is no answer to
+	// what it asked.
+	if (a.failure == nil || a.code/100 == 4) && a.code/100 != 5 && a.code != 429 {
 		r.sick.Store(0)
 		return
 	}

@@ -5,10 +5,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/kube"
 	"github.com/baileyhq/bailey/devcluster"
+	"github.com/baileyhq/bailey/devcluster/devclustertest"
 	"github.com/baileyhq/bailey/internal/provetest"
 	"github.com/baileyhq/bailey/prove"
 )
@@ -25,8 +30,15 @@ func TestBroken(t *testing.T) {
 	if err := os.WriteFile(tokens, []byte("bailey-probe-no-token,intruder,1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// What no role gives, a file gives to everybody.
+	abac := filepath.Join(dir, "abac.jsonl")
+	if err := os.WriteFile(abac, []byte(`{"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":{"group":"system:authenticated","namespace":"kube-system","resource":"secrets","readonly":true}}`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cluster := ownCluster(t, devcluster.Options{Address: brokenAddress, ExtraAPIServerArgs: []string{
 		"--anonymous-auth=true", "--token-auth-file=" + tokens, "--tls-min-version=VersionTLS11",
+		"--authorization-mode=ABAC", "--authorization-policy-file=" + abac,
+		"--disable-admission-plugins=CertificateSubjectRestriction", "--service-account-lookup=false",
 	}})
 	for _, args := range [][]string{
 		{"create", "clusterrole", "strangers", "--verb=list", "--resource=pods"},
@@ -55,11 +67,87 @@ func TestBroken(t *testing.T) {
 			"kubelet's read-only port, node node-00000 (port 10255)": prove.Broken,
 		}},
 		{Authentication, nil, map[string]prove.Outcome{"bearer token that is none (bearer token)": prove.Broken}},
+		{Authorization, []string{"closed-edges"}, map[string]prove.Outcome{
+			"read Secrets in kube-system, a user of no group *": prove.Broken,
+			"read Secrets in kube-system, ServiceAccount *":     prove.Broken,
+		}},
+		{Authorization, []string{"minted-identity"}, map[string]prove.Outcome{"Secrets of kube-system *": prove.Broken}},
+		{impatient(ServiceAccounts), nil, map[string]prove.Outcome{
+			"token of a pod that has gone *":                        prove.Broken,
+			"token of a ServiceAccount that has gone *":             prove.Broken,
+			"token of an earlier ServiceAccount of the same name *": prove.Broken,
+		}},
+		{CertificateSigning, []string{"powerful-requests"}, map[string]prove.Outcome{"*": prove.Broken}},
+		{CertificateSigning, []string{"signers-guarded"}, map[string]prove.Outcome{"ask for system:masters *": prove.Broken}},
 		{TLS, []string{"kubelet-tls"}, map[string]prove.Outcome{"*": prove.Inconclusive}}, // no kubelet is there
 		{TLS, []string{"api-server-tls"}, map[string]prove.Outcome{"TLS 1.1, API server (TLS 1.1)": prove.Broken}},
 	} {
 		t.Run(c.control.ID, func(t *testing.T) {
-			provetest.Want(t, provetest.Run(t, cluster, c.control, provetest.Options{Only: c.only, Worst: bailey.DangerNone}), c.want)
+			provetest.Want(t, provetest.Run(t, cluster, c.control, provetest.Options{Only: c.only, Skipped: "no experiment is"}), c.want)
+		})
+	}
+}
+
+// impatient is the control with experiments that wait a second, no longer, for what
+// may be accepted for a while: what is accepted for ever is so after it too.
+func impatient(c *bailey.Control) *bailey.Control {
+	hasty := *c
+	hasty.Experiments = nil
+	for _, x := range c.Experiments {
+		quick := *x
+		quick.Plan = func(v *bailey.View, scope bailey.Ref) []bailey.Probe {
+			probes := x.Plan(v, scope)
+			for i := range probes {
+				if probes[i].Try.Within > 0 {
+					probes[i].Try.Within = time.Second
+				}
+			}
+			return probes
+		}
+		hasty.Experiments = append(hasty.Experiments, &quick)
+	}
+	return &hasty
+}
+
+// TestProberWithoutRights runs with a prober that may do nothing: who is turned down
+// before the control is asked has shown nothing.
+func TestProberWithoutRights(t *testing.T) {
+	cluster := devclustertest.Shared(t)
+	kubeconfig, err := cluster.KubeconfigFor("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := kube.RESTConfig(kubeconfig, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := withoutNodes(t, cluster)
+	for _, c := range []struct {
+		control *bailey.Control
+		only    string
+		held    []string // which everybody who is authenticated may ask for
+	}{
+		{APIServer, "strangers-refused", []string{"API groups ", "description of the API ", "debugging page "}},
+		{Authorization, "closed-edges", nil},
+		{Authorization, "minted-identity", nil},
+		{ServiceAccounts, "tokens-end", nil},
+		{CertificateSigning, "powerful-requests", nil},
+		{CertificateSigning, "signers-guarded", nil},
+	} {
+		t.Run(c.only, func(t *testing.T) {
+			outcomes := provetest.Outcomes(provetest.Run(t, cluster, c.control, provetest.Options{Only: []string{c.only}, Snapshot: s, Config: config}))
+			if len(outcomes) == 0 {
+				t.Fatal("no probe was run")
+			}
+			for name, outcome := range outcomes {
+				want := prove.Inconclusive
+				if slices.ContainsFunc(c.held, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+					want = prove.Held
+				}
+				if outcome != want {
+					t.Errorf("%s is %s, want %s", name, outcome, want)
+				}
+			}
 		})
 	}
 }

@@ -13,6 +13,8 @@ package provetest
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -20,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 
 	"github.com/baileyhq/bailey"
@@ -147,21 +150,52 @@ func holdsNoSecret(t testing.TB, r *prove.Record) {
 	}
 }
 
-// NothingLeft lists every kind of object that can be listed for the run's label.
+// NothingLeft wants no object to bear the run's label.
 func NothingLeft(t testing.TB, cluster *devcluster.Cluster, run string) {
 	t.Helper()
-	kinds, err := cluster.Kubectl(t.Context(), "api-resources", "--verbs=list", "-o", "name")
+	if left := Left(t, cluster, run); len(left) > 0 {
+		t.Errorf("run %s left behind: %s", run, strings.Join(left, ", "))
+	}
+}
+
+// Left gives the objects of every kind that bear the run's label.
+func Left(t testing.TB, cluster *devcluster.Cluster, run string) []string {
+	t.Helper()
+	config := Config(t, cluster)
+	config.QPS, config.Burst = 500, 1000
+	served, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, err := cluster.Kubectl(t.Context(), "get", strings.Join(strings.Fields(string(kinds)), ","), "-A",
-		"-l", bailey.RunLabel+"="+run, "-o", "name", "--ignore-not-found")
+	groups, err := served.ServerPreferredResources()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(strings.TrimSpace(string(left))) > 0 {
-		t.Errorf("run %s left behind:\n%s", run, left)
+	var left []string
+	for _, group := range groups {
+		root := "/apis/" + group.GroupVersion
+		if !strings.Contains(group.GroupVersion, "/") {
+			root = "/api/" + group.GroupVersion
+		}
+		for _, resource := range group.APIResources {
+			if !slices.Contains(resource.Verbs, "list") {
+				continue
+			}
+			var list struct {
+				Items []struct {
+					Metadata struct{ Namespace, Name string }
+				}
+			}
+			query := "?labelSelector=" + url.QueryEscape(bailey.RunLabel+"="+run)
+			if err := cluster.Do(t.Context(), http.MethodGet, root+"/"+resource.Name+query, nil, &list); err != nil {
+				t.Fatalf("list %s: %v", resource.Name, err)
+			}
+			for _, item := range list.Items {
+				left = append(left, resource.Name+" "+item.Metadata.Namespace+"/"+item.Metadata.Name)
+			}
+		}
 	}
+	return left
 }
 
 // Outcomes gives what each probe came to, by "<name> (<path>)", or "<name>"
