@@ -68,10 +68,11 @@ func (g grants) step(s *bailey.Step, isolated bool) {
 		g.add(Grant{Resource: "pods"}, "create", "get", "delete")
 	case s.Request != nil:
 		r := s.Request
-		if r.As.User != "" {
+		switch {
+		case r.As.Anonymous, r.As.Token != "", r.As.Certificate != "", r.As.Proxied:
+			return // somebody else's request, whomever it names
+		case r.As.User != "":
 			g.impersonate(r.As)
-		} else if r.As.Anonymous || r.As.Token != "" || r.As.Certificate != "" {
-			return
 		}
 		if r.Path != "" {
 			path, _, _ := strings.Cut(r.Path, "?")
@@ -90,8 +91,34 @@ func (g grants) step(s *bailey.Step, isolated bool) {
 			if r.Resource == "namespaces" {
 				g.add(Grant{Resource: "serviceaccounts"}, "get")
 			}
+			g.given(r.Object)
 		}
 	}
+}
+
+// given adds what a role gives that the prober makes: nobody may give what he does
+// not hold.
+func (g grants) given(role map[string]any) {
+	rules, _ := role["rules"].([]any)
+	for _, r := range rules {
+		rule, _ := r.(map[string]any)
+		for _, group := range texts(rule["apiGroups"]) {
+			for _, resource := range texts(rule["resources"]) {
+				g.add(Grant{Group: group, Resource: resource, Names: texts(rule["resourceNames"])}, texts(rule["verbs"])...)
+			}
+		}
+	}
+}
+
+func texts(list any) []string {
+	var all []string
+	values, _ := list.([]any)
+	for _, value := range values {
+		if text, ok := value.(string); ok {
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 func (g grants) impersonate(who bailey.Identity) {

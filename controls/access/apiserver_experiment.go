@@ -10,13 +10,14 @@ var apiServerExperiments = []*bailey.Experiment{strangersRefused, portsClosed}
 var strangersRefused = &bailey.Experiment{
 	Name:  "strangers-refused",
 	Title: "The API tells a stranger nothing",
-	Doc: `Requests without a credential: for the namespaces, the pods and the nodes of the cluster, for the Secrets of kube-system (their
-names only), for the list of API groups and the description of the API, and for the metrics and debugging pages. Each must be
-refused, as a request that names nobody or as one by system:anonymous. The twin is the same request by the prober; that for
-Secrets asks for ConfigMaps in their place, since the prober has no right to any Secret. Only reads are made.
+	Doc: `Requests without a credential: for the namespaces, the pods and the nodes of the cluster, for the Secrets of
+kube-system (their names only), for the list of API groups and the description of the API, and for the metrics
+and debugging pages. Each must be refused, as a request that names nobody or as one by system:anonymous. The
+twin is the same request by the prober; that for Secrets asks for ConfigMaps in their place, since the prober
+has no right to any Secret. Only reads are made.
 
-What every API server tells everybody is not tried: whether it is healthy, its version, and kubeadm's note for new
-nodes. A stranger is tried from where Bailey runs; a load balancer may treat others differently.`,
+What every API server tells everybody is not tried: whether it is healthy, its version, and kubeadm's note for
+new nodes. A stranger is tried from where Bailey runs; a load balancer may treat others differently.`,
 	Hypothesis: "A request without a credential is refused, whatever it asks for.",
 	Danger:     bailey.DangerNone,
 	Technique:  "T1613",
@@ -56,14 +57,15 @@ nodes. A stranger is tried from where Bailey runs; a load balancer may treat oth
 var portsClosed = &bailey.Experiment{
 	Name:  "ports-closed",
 	Title: "No other port answers a stranger",
-	Doc: `Connections without a credential: to the API server's host at 8080, where an API server without any protection or a forgotten
-"kubectl proxy" listens, and at the ports of etcd, controller-manager and scheduler; on nodes to the kubelet's
-read-only port and to the kubelet itself, and on nodes of the control plane to etcd. No connection, a failed handshake,
-401 and 403 are refusals; any answer to a request is not. The twin connects to the API server. Up to 2 nodes are
-sampled, one of the control plane where there is one.
+	Doc: `Connections without a credential: to the API server's host at 8080, where an API server without any protection
+or a forgotten "kubectl proxy" listens, and at the ports of etcd, controller-manager and scheduler; on nodes to
+the kubelet's read-only port and to the kubelet itself, and on nodes of the control plane to etcd. No
+connection, a failed handshake, 401 and 403 are refusals; any answer to a request is not. The twin connects to
+the API server. Up to 2 nodes are sampled, one of the control plane where there is one.
 
-A port that cannot be reached from where Bailey runs is closed to a stranger there, and counts as such: the result is
-of this place. Run it inside the network of the nodes to learn about that; access/api-bypass asks from a pod.`,
+A port that cannot be reached from where Bailey runs is closed to a stranger there, and counts as such: the
+result is of this place. Run it inside the network of the nodes to learn about that; access/api-bypass asks from
+a pod.`,
 	Hypothesis: "Besides the API server no part of the control plane and no kubelet answers a request without a credential.",
 	Danger:     bailey.DangerNone,
 	Technique:  "T1133",

@@ -12,14 +12,14 @@ var authenticationExperiments = []*bailey.Experiment{forgedCredentials}
 var forgedCredentials = &bailey.Experiment{
 	Name:  "forged-credentials",
 	Title: "Credentials that the platform did not give out are refused",
-	Doc: `Bailey makes credentials itself and reads the list of API groups with each: a client certificate that signed itself and
-names an administrator, the same but over since a day, a ServiceAccount token signed by a key of Bailey's own, one that
-says it needs no signature, a bearer token that is no token at all, and the headers by which a front proxy names its
-users, sent without the proxy's certificate. Each must be refused. The twin is the same request by the prober. Only
-reads are made, and nothing is stored.
+	Doc: `Bailey makes credentials itself and reads the list of API groups with each: a client certificate that signed
+itself and names an administrator, the same but over since a day, a ServiceAccount token signed by a key of
+Bailey's own, one that says it needs no signature, a bearer token that is no token at all, and the headers by
+which a front proxy names its users, sent without the proxy's certificate. Each must be refused. The twin is the
+same request by the prober. Only reads are made, and nothing is stored.
 
-The administrator that is claimed is in the group system:masters, which may do everything: where the claim is ignored,
-and the request refused as a stranger's, it was not believed either.
+The administrator that is claimed is in the group system:masters, which may do everything: where the claim is
+ignored, and the request refused as a stranger's, it was not believed either.
 
 It does not show that a credential which the cluster did give out ends when it should: a certificate lives for
 10 minutes at least, and Kubernetes cannot revoke one. Tokens outside their audience are tried by

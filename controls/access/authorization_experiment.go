@@ -10,16 +10,17 @@ var authorizationExperiments = []*bailey.Experiment{closedEdges, mintedIdentity}
 var mintedIdentity = &bailey.Experiment{
 	Name:  "minted-identity",
 	Title: "A ServiceAccount can do what its role gives, and nothing beside it",
-	Doc: `In a namespace of its own Bailey makes a ServiceAccount, a Role that lets it read and write ConfigMaps and write roles there, a
-binding and a token of 10 minutes. With the token it tries the neighbours of what it may do: Secrets in the place of
-ConfigMaps, another verb, another namespace, a pod, a webhook, the labels of its namespace, a volume, a certificate,
-a token, another user's name, a binding to cluster-admin. Authorization must refuse each. Then it tries to write roles and
-bindings that hold more than it holds itself, which the check against escalation must refuse. Writes are
-server-side dry-runs, and reads ask for names only. The twin is a request with the same token that the role
-allows. Everything that was made is removed.
+	Doc: `In a namespace of its own Bailey makes a ServiceAccount, a Role that lets it read and write ConfigMaps and write
+roles there, a binding and a token of 10 minutes. With the token it tries the neighbours of what it may do:
+Secrets in the place of ConfigMaps, another verb, another namespace, a pod, a webhook, the labels of its
+namespace, a volume, a certificate, a token, another user's name, a binding to cluster-admin. Authorization must
+refuse each. Then it tries to write roles and bindings that hold more than it holds itself, which the check
+against escalation must refuse. Writes are server-side dry-runs, and reads ask for names only. The twin is a
+request with the same token that the role allows. Everything that was made is removed.
 
-It shows how the API server treats one ordinary identity, not what the roles of the cluster give to others: that is
-access/authorization's other experiment. Entering pods and proxies to nodes have no dry-run, and are asked about there.`,
+It shows how the API server treats one ordinary identity, not what the roles of the cluster give to others: that
+is access/authorization's other experiment. Entering pods and proxies to nodes have no dry-run, and are asked
+about there.`,
 	Hypothesis: "A ServiceAccount with one role can do what the role gives, and nothing beside it.",
 	Danger:     bailey.DangerIsolated,
 	Technique:  "T1098.006",

@@ -21,16 +21,16 @@ const (
 var closedEdges = &bailey.Experiment{
 	Name:  "closed-edges",
 	Title: "What RBAC gives to nobody, the authorizer gives to nobody",
-	Doc: `Bailey reads all roles and bindings, and works out what they leave closed: reading Secrets, running and entering pods,
-minting tokens, becoming somebody else, giving oneself roles, signing certificates, changing webhooks, policies and
-namespaces, making volumes that reach a node, deleting events. It asks the API server by SubjectAccessReview
-whether these are closed: all of them for a stranger and for a user of no group, and 8 each for 12 ServiceAccounts
-spread over the cluster, every time the same. Nothing is done. The twin asks for the same identity about something
-that everybody may do.
+	Doc: `Bailey reads all roles and bindings, and works out what they leave closed: reading Secrets, running and entering
+pods, minting tokens, becoming somebody else, giving oneself roles, signing certificates, changing webhooks,
+policies and namespaces, making volumes that reach a node, deleting events. It asks the API server by
+SubjectAccessReview whether these are closed: all of them for a stranger and for a user of no group, and 8 each
+for 12 ServiceAccounts spread over the cluster, every time the same. Nothing is done. The twin asks for the same
+identity about something that everybody may do.
 
-An answer "yes" means that the roles have changed since they were read, or that something beside RBAC grants rights: a
-webhook, an ABAC file, an authorizer of the cloud. Users and groups that bindings name are not asked about: what else
-they are members of cannot be seen from inside.`,
+An answer "yes" means that the roles have changed since they were read, or that something beside RBAC grants
+rights: a webhook, an ABAC file, an authorizer of the cloud. Users and groups that bindings name are not asked
+about: what else they are members of cannot be seen from inside.`,
 	Hypothesis: "The API server's authorizer allows no identity what no role gives it.",
 	Danger:     bailey.DangerNone,
 	Technique:  "T1078",

@@ -18,13 +18,13 @@ const (
 var powerfulRequests = &bailey.Experiment{
 	Name:  "powerful-requests",
 	Title: "Nobody can ask for a client certificate in system:masters",
-	Doc: `By dry-run Bailey asks, as its prober, for a client certificate whose subject is in the group system:masters, which authorization
-lets do everything and which nothing can take back. The admission plug-in CertificateSubjectRestriction must refuse
-it, alone and beside other groups. The twin asks for the same certificate in an ordinary group. Nothing is stored, and the
-keys are thrown away.
+	Doc: `By dry-run Bailey asks, as its prober, for a client certificate whose subject is in the group system:masters,
+which authorization lets do everything and which nothing can take back. The admission plug-in
+CertificateSubjectRestriction must refuse it, alone and beside other groups. The twin asks for the same
+certificate in an ordinary group. Nothing is stored, and the keys are thrown away.
 
-Other powerful subjects, such as those of nodes and controllers, are not refused by Kubernetes: there all hangs on who may
-approve, which access/authorization asks about.`,
+Other powerful subjects, such as those of nodes and controllers, are not refused by Kubernetes: there all hangs
+on who may approve, which access/authorization asks about.`,
 	Hypothesis: "A request for a client certificate in system:masters is refused.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1098",
@@ -55,17 +55,18 @@ approve, which access/authorization asks about.`,
 var signersGuarded = &bailey.Experiment{
 	Name:  "signers-guarded",
 	Title: "Who may ask may not approve, and who may approve or sign may do so for its signers alone",
-	Doc: `Bailey makes three ServiceAccounts with tokens of 10 minutes and ClusterRoles of its own. The first may create certificate
-requests and read them: it asks for a certificate in system:masters, and it tries to approve its own request. The second may
-change approvals, for the signer ` + probeSigner + ` alone, which nobody runs: it tries to approve a request to the signer of
-client certificates. The third may change the status of requests, for that signer alone: it tries to put a certificate
-into one of the other's. Where the API server serves them, the first also tries to ask for a pod's certificate, and the
-third to publish a ClusterTrustBundle for a signer of Kubernetes. Writes are server-side dry-runs; the requests that
-are made for real are never approved. Everything is removed.
+	Doc: `Bailey makes three ServiceAccounts with tokens of 10 minutes and ClusterRoles of its own. The first may create
+certificate requests and read them: it asks for a certificate in system:masters, and it tries to approve its own
+request. The second may change approvals, for the signer ` + probeSigner + ` alone, which nobody runs: it tries to
+approve a request to the signer of client certificates. The third may change the status of requests, for that
+signer alone: it tries to put a certificate into one of the other's. Where the API server serves them, the first
+also tries to ask for a pod's certificate, and the third to publish a ClusterTrustBundle for a signer of
+Kubernetes. Writes are server-side dry-runs; the requests that are made for real are never approved. Everything
+is removed.
 
-To make these roles the prober itself needs the right to approve, sign and attest for ` + probeSigner + `. The twin is the same
-request for what the ServiceAccount may do. That the roles of the cluster give approval to few is asked by
-access/authorization.`,
+To make these roles the prober itself needs the right to approve, sign and attest for ` + probeSigner + `. The twin
+is the same request for what the ServiceAccount may do. That the roles of the cluster give approval to few is
+asked by access/authorization.`,
 	Hypothesis: "Neither asking for a certificate nor the right to change requests is enough to have one for another signer.",
 	Danger:     bailey.DangerIsolated,
 	Technique:  "T1098",

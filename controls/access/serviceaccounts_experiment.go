@@ -16,16 +16,16 @@ const cacheLag = 75 * time.Second
 var tokensEnd = &bailey.Experiment{
 	Name:  "tokens-end",
 	Title: "A token is good for its audience and as long as what it is bound to",
-	Doc: `In a namespace of its own Bailey makes ServiceAccounts and pods that are never scheduled (no node is needed), and has tokens
-of 10 minutes minted for them. With them it asks the API server for its API groups: with a token for another
-audience, with one bound to a pod that was deleted, with one whose ServiceAccount was deleted, with one whose ServiceAccount was
-deleted and made anew under the same name, and with one that was altered to name another ServiceAccount. Each must be
-refused by authentication; what was deleted may be believed for 75 seconds (caches). The twin is a token of the same
-kind that is still good. Everything that was made is removed.
+	Doc: `In a namespace of its own Bailey makes ServiceAccounts and pods that are never scheduled (no node is needed),
+and has tokens of 10 minutes minted for them. With them it asks the API server for its API groups: with a token
+for another audience, with one bound to a pod that was deleted, with one whose ServiceAccount was deleted, with
+one whose ServiceAccount was deleted and made anew under the same name, and with one that was altered to name
+another ServiceAccount. Each must be refused by authentication; what was deleted may be believed for 75 seconds
+(caches). The twin is a token of the same kind that is still good. Everything that was made is removed.
 
-A token that is stolen from a pod works from everywhere while the pod lives: Kubernetes does not bind it to a place, so
-that is not tried. Nor is the end of a token's life, which is 10 minutes off at least. Whether a service beside the
-API server heeds the audience and the end of tokens cannot be seen from here.`,
+A token that is stolen from a pod works from everywhere while the pod lives: Kubernetes does not bind it to a
+place, so that is not tried. Nor is the end of a token's life, which is 10 minutes off at least. Whether a
+service beside the API server heeds the audience and the end of tokens cannot be seen from here.`,
 	Hypothesis: "A token is refused outside its audience, and once its pod or its ServiceAccount has gone.",
 	Danger:     bailey.DangerIsolated,
 	Technique:  "T1528",

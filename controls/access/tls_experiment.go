@@ -14,13 +14,14 @@ var tlsExperiments = []*bailey.Experiment{apiServerTLS, kubeletTLS, etcdTLS}
 var apiServerTLS = &bailey.Experiment{
 	Name:  "api-server-tls",
 	Title: "The API server speaks TLS 1.2 or newer and nothing less",
-	Doc: `A request in plain text, and handshakes that offer no more than TLS 1.1 and TLS 1.0, to the API server as the kubeconfig names it.
-Each must be turned down; the twin is a handshake that offers TLS 1.3 as well. And a client that trusts only an authority
-made a moment ago must refuse the API server, where one that trusts the kubeconfig's accepts it: else nobody would
-notice another server in its place. No request with a credential is made.
+	Doc: `A request in plain text, and handshakes that offer no more than TLS 1.1 and TLS 1.0, to the API server as the
+kubeconfig names it. Each must be turned down; the twin is a handshake that offers TLS 1.3 as well. And a client
+that trusts only an authority made a moment ago must refuse the API server, where one that trusts the
+kubeconfig's accepts it: else nobody would notice another server in its place. No request with a credential is
+made.
 
 Where a load balancer ends TLS, it is the load balancer that was tried. Ciphers within TLS 1.2 are not tried.`,
-	Hypothesis: "The API server turns down plain text and TLS before 1.2, and shows a certificate of the authority that its clients trust.",
+	Hypothesis: "The API server turns down plain text and TLS before 1.2, and is known by the authority that its clients trust.",
 	Danger:     bailey.DangerNone,
 	Technique:  "T1040",
 	Scope:      bailey.ScopeCluster,
@@ -39,12 +40,12 @@ Where a load balancer ends TLS, it is the load balancer that was tried. Ciphers 
 var kubeletTLS = &bailey.Experiment{
 	Name:  "kubelet-tls",
 	Title: "Kubelets speak TLS 1.2 or newer and nothing less",
-	Doc: `A request in plain text, and handshakes that offer no more than TLS 1.1 and TLS 1.0, to the kubelets of up to 2 nodes (one of
-the control plane, where there is one). Each must be turned down; the twin is a handshake that offers TLS 1.3 as well.
-Where the kubelets cannot be reached from where Bailey runs, nothing is learned.
+	Doc: `A request in plain text, and handshakes that offer no more than TLS 1.1 and TLS 1.0, to the kubelets of up to 2
+nodes (one of the control plane, where there is one). Each must be turned down; the twin is a handshake that
+offers TLS 1.3 as well. Where the kubelets cannot be reached from where Bailey runs, nothing is learned.
 
-That the API server turns down a kubelet with a false certificate is not tried: it would take a false node, to which pods
-and their secrets could be sent. Whether it verifies kubelets is read from its settings.`,
+That the API server turns down a kubelet with a false certificate is not tried: it would take a false node, to
+which pods and their secrets could be sent. Whether it verifies kubelets is read from its settings.`,
 	Hypothesis: "Kubelets turn down plain text and TLS before 1.2.",
 	Danger:     bailey.DangerNone,
 	Technique:  "T1040",
@@ -63,10 +64,10 @@ and their secrets could be sent. Whether it verifies kubelets is read from its s
 var etcdTLS = &bailey.Experiment{
 	Name:  "etcd-tls",
 	Title: "etcd speaks TLS and wants a client certificate",
-	Doc: `A request in plain text, handshakes that offer no more than TLS 1.1 and TLS 1.0, and one without a client certificate, to etcd at
-the addresses that its settings name, its own host's loopback left out. Each must be turned down. For want of a
-credential to etcd the twin opens a connection and sends nothing. It runs where etcd's settings were seen, and learns
-nothing where etcd cannot be reached, which is as it should be for most.`,
+	Doc: `A request in plain text, handshakes that offer no more than TLS 1.1 and TLS 1.0, and one without a client
+certificate, to etcd at the addresses that its settings name, its own host's loopback left out. Each must be
+turned down. For want of a credential to etcd the twin opens a connection and sends nothing. It runs where
+etcd's settings were seen, and learns nothing where etcd cannot be reached, which is as it should be for most.`,
 	Hypothesis: "etcd turns down plain text, TLS before 1.2 and clients without a certificate.",
 	Danger:     bailey.DangerNone,
 	Technique:  "T1552.007",
