@@ -39,7 +39,7 @@ func TestRefuser(t *testing.T) {
 		"a webhook that is down": {500, `Internal error occurred: failed calling webhook "a"`, ""},
 		"schema":                 {422, `Pod "p" is invalid: spec.containers: violates PodSecurity `, ""},
 	} {
-		if got := refuserOf(c.code, metav1.Status{Message: c.message}); got != c.want {
+		if got := refuserOf(c.code, metav1.Status{Message: c.message}, bailey.Identity{}); got != c.want {
 			t.Errorf("%s: refused by %q, want %q", name, got, c.want)
 		}
 	}
