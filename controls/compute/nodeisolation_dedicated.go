@@ -15,13 +15,13 @@ var dedicatedNodesKept = &bailey.Experiment{
 	Title: "Untrusted pods are kept from dedicated nodes every way",
 	Doc: `Where a namespace is labelled bailey.dev/trust: untrusted, and there are nodes with a label of
 node-restriction.kubernetes.io/ and a taint, a pod of the namespace asks for such a node by dry-run: by the
-toleration of its taint together with the label as selector; by a toleration of everything; by the node's name; and, if a
-pod of the namespace waits for a node, by binding it. If an admission policy, a webhook or NodeRestriction refuses the
-first, the platform claims to keep the untrusted away, and must refuse every other way too. The twins ask for no node, or
-bind to one that is not dedicated.
+toleration of its taint together with the label as selector; by a toleration of everything; by the node's name;
+and, if a pod of the namespace waits for a node, by binding it. If an admission policy, a webhook or
+NodeRestriction refuses the first, the platform claims to keep the untrusted away, and must refuse every other
+way too. The twins ask for no node, or bind to one that is not dedicated.
 
-Where nothing refuses the first nothing is claimed, and the probes are left out: Kubernetes itself lets every pod tolerate
-every taint. One node of each namespace's choice is tried. Trust is declared, never guessed.`,
+Where nothing refuses the first nothing is claimed, and the probes are left out: Kubernetes itself lets every
+pod tolerate every taint. One node of each namespace's choice is tried. Trust is declared, never guessed.`,
 	Hypothesis: "A pod that is refused the toleration of a dedicated node's taint gets to that node in no other way.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1610",

@@ -21,15 +21,15 @@ var nodesAreBounded = &bailey.Experiment{
 	Name:  "nodes-are-bounded",
 	Title: "A node can change only itself, and not how it is chosen",
 	Doc: `Whoever breaks into a node has its kubelet's identity. As a node (system:node:NAME in system:nodes), by
-impersonation and dry-run, Bailey tries to give itself a label of node-restriction.kubernetes.io/, by which workloads are
-kept apart, to change its own taints, to label another node, and to create a pod that is no mirror of a static pod. The
-authorizer is asked whether it may read a Secret that none of its pods uses, and list Secrets. NodeRestriction or the Node
-authorizer must refuse each. The twins are what a kubelet does every day: a label of kubelet.kubernetes.io/, a mirror pod,
-its own Node, Services.
+impersonation and dry-run, Bailey tries to give itself a label of node-restriction.kubernetes.io/, by which
+workloads are kept apart, to change its own taints, to label another node, and to create a pod that is no mirror
+of a static pod. The authorizer is asked whether it may read a Secret that none of its pods uses, and list
+Secrets. NodeRestriction or the Node authorizer must refuse each. The twins are what a kubelet does every day: a
+label of kubelet.kubernetes.io/, a mirror pod, its own Node, Services.
 
 The first 3 nodes by name are tried. Nothing is changed. The prober must be allowed to impersonate these nodes. What a
 kubelet's credentials can be taken for elsewhere, as in a cloud, this does not show.`,
-	Hypothesis: "A node's identity cannot change the labels and taints that isolation rests on, another node, or pods that are not its own.",
+	Hypothesis: "A node's identity cannot change labels and taints that isolation rests on, another node, or pods not its own.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1098",
 	Scope:      bailey.ScopeCluster,

@@ -19,14 +19,16 @@ var boundsHold = &bailey.Experiment{
 	Name:  "bounds-hold",
 	Title: "Pods without requests, over the quota or over a maximum are refused",
 	Doc: `In each namespace with a ResourceQuota or a LimitRange, pods are created by dry-run: one whose container, init
-container or sidecar states nothing, where a quota or a default makes that matter; one that asks for more than a quota's
-whole, and one whose container asks for more than a LimitRange's maximum. The first must be refused by the quota or come
-back with requests set; the others must be refused. A pod that is there is resized by dry-run in the same way, and devices
-are claimed over the quota of their class. Each twin differs in the amounts alone. Nothing is created or resized.
+container or sidecar states nothing, where a quota or a default makes that matter; one that asks for more than a
+quota's whole, and one whose container asks for more than a LimitRange's maximum. The first must be refused by
+the quota or come back with requests set; the others must be refused. A pod that is there is resized by dry-run
+in the same way, and devices are claimed over the quota of their class. Each twin differs in the amounts alone.
+Nothing is created or resized.
 
-A quota that is so full that it refuses the small twin too gives no answer. Quotas with scopes hold for some pods only, and
-are left out, as are storage, counts of objects, minimums, ratios, and LimitRanges for pods as a whole. The bounds are those
-of the snapshot. That a quota is well sized, or that a node holds a container to its limits, this does not show.`,
+A quota that is so full that it refuses the small twin too gives no answer. Quotas with scopes hold for some
+pods only, and are left out, as are storage, counts of objects, minimums, ratios, and LimitRanges for pods as a
+whole. The bounds are those of the snapshot. That a quota is well sized, or that a node holds a container to its
+limits, this does not show.`,
 	Hypothesis: "A pod that states no needs is refused or given some, and one that asks for more than the namespace may have is refused.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1496",

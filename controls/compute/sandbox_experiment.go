@@ -16,13 +16,14 @@ var sandboxExperiments = []*bailey.Experiment{kernelOfItsOwn}
 var kernelOfItsOwn = &bailey.Experiment{
 	Name:  "kernel-of-its-own",
 	Title: "A sandbox shows its pods another kernel than the node's",
-	Doc: `For each RuntimeClass whose handler is no plain runtime (runc, crun, youki, nvidia), a pod of Bailey's own reads on
-a node which kernel it sees (uname), without the class and with it. With the class it must be another: that of the virtual
-machine, or the one that the sandbox plays. Two nodes of each class are tried, the first by name that are ready and that the
-class's own node selector allows. The pods run in a namespace of Bailey's own and are removed with it.
+	Doc: `For each RuntimeClass whose handler is no plain runtime (runc, crun, youki, nvidia), a pod of Bailey's own reads
+on a node which kernel it sees (uname), without the class and with it. With the class it must be another: that
+of the virtual machine, or the one that the sandbox plays. Two nodes of each class are tried, the first by name
+that are ready and that the class's own node selector allows. The pods run in a namespace of Bailey's own and
+are removed with it.
 
-A sandbox that shows the very text of the node's kernel is called broken, and a plain runtime that lies about its kernel is
-not found out. That workloads which need the class have it, the rules judge.`,
+A sandbox that shows the very text of the node's kernel is called broken, and a plain runtime that lies about
+its kernel is not found out. That workloads which need the class have it, the rules judge.`,
 	Hypothesis: "A pod under a RuntimeClass for sandboxes does not share the kernel of its node.",
 	Danger:     bailey.DangerIsolated,
 	Technique:  "T1611",

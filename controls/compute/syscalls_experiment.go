@@ -13,10 +13,11 @@ var profileConfines = &bailey.Experiment{
 	Name:  "profile-confines",
 	Title: "The runtime's default profile refuses what it lists",
 	Doc: `On two nodes, the first by name that are ready, pods of Bailey's own with the profile RuntimeDefault make system
-calls that need no privilege and that the default profiles of containerd and CRI-O refuse: keyctl, which reads the id of a
-keyring, and userfaultfd, whose descriptor is closed at once. The kernel must refuse them; getpid in the same kind of pod
-must work. Where a kubelet's configuration says seccompDefault: true, the same is tried without any profile. Each call
-changes nothing. The pods run in a namespace of Bailey's own and are removed with it.
+calls that need no privilege and that the default profiles of containerd and CRI-O refuse: keyctl, which reads
+the id of a keyring, and userfaultfd, whose descriptor is closed at once. The kernel must refuse them; getpid in
+the same kind of pod must work. Where a kubelet's configuration says seccompDefault: true, the same is tried
+without any profile. Each call changes nothing. The pods run in a namespace of Bailey's own and are removed with
+it.
 
 It shows that the nodes have seccomp and apply the profile. It does not show that a profile of type Localhost fits its
 workload, nor that a workload has a profile, which the rules judge; and it does not try AppArmor or SELinux, which many

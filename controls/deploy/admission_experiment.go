@@ -44,7 +44,7 @@ What the platform refuses as the container of a new pod must be refused in every
 
 Not tried: exec, attach and port-forward, which have no dry-run; bindings, which compute/node-isolation tries; evictions
 and other kinds than pods.`,
-	Hypothesis: "What webhooks and policies refuse in one way they refuse in every way, in every namespace they look into, from everybody.",
+	Hypothesis: "What webhooks and policies refuse in one way they refuse in every way, in every namespace they see, from everybody.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1610",
 	Scope:      bailey.ScopeCluster,

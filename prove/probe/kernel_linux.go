@@ -16,18 +16,23 @@ import (
 // probe whose call would fail for another reason shows nothing.
 var calls = map[string]func() error{
 	"getpid": func() error { unix.Getpid(); return nil },
-	// Needs no privilege. The default profiles of containerd and CRI-O refuse it,
-	// since keyrings are not namespaced.
+	// Asks what the kernel's keyrings can do: it needs no privilege and touches no
+	// key. The default profiles of containerd and CRI-O refuse keyctl whole, since
+	// keyrings are not namespaced. A kernel that does not know the question says
+	// EOPNOTSUPP, after it let the call through.
 	"keyctl": func() error {
-		_, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false)
-		return allowed(err, unix.ENOKEY)
+		const capabilities = 31 // KEYCTL_CAPABILITIES, Linux 5.8
+		var buffer [8]byte
+		_, _, e := unix.Syscall(unix.SYS_KEYCTL, capabilities, uintptr(unsafe.Pointer(&buffer[0])), uintptr(len(buffer)))
+		return allowed(errnoOf(e), unix.EOPNOTSUPP)
 	},
 	// Reading one's own personality changes nothing; the profiles let it pass.
 	"personality-read": func() error {
 		_, _, e := unix.RawSyscall(unix.SYS_PERSONALITY, 0xffffffff, 0, 0)
 		return errnoOf(e)
 	},
-	// A null pointer: the kernel answers EFAULT where the call is let through.
+	// For faults of user mode only, which needs no privilege; a kernel without
+	// userfaultfd says ENOSYS, which is no profile's answer.
 	"userfaultfd": func() error {
 		fd, _, e := unix.RawSyscall(unix.SYS_USERFAULTFD, 1, 0, 0)
 		if e == 0 {
@@ -79,8 +84,8 @@ func Syscalls() []string {
 	return names
 }
 
-// syscallNamed makes the call. EPERM, EACCES and ENOSYS are how seccomp and security
-// modules refuse.
+// syscallNamed makes the call. EPERM and EACCES are how seccomp and security modules
+// refuse. ENOSYS may be a profile's answer or an old kernel's: it shows nothing.
 func syscallNamed(name string) Report {
 	call, known := calls[name]
 	if !known {
@@ -90,7 +95,7 @@ func syscallNamed(name string) Report {
 	switch {
 	case err == nil:
 		return accepted("%s was let through", name)
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOSYS):
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return refused(bailey.RefuserKernel, "%s: %v", name, err)
 	}
 	return failed("%s: %v", name, err)
