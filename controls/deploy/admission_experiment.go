@@ -17,11 +17,12 @@ var trialNeeds = []bailey.Kind{
 	bailey.KindClusterRole, bailey.KindRole,
 }
 
-const trialDoc = `A way is an init container, a sidecar, an ephemeral container in a pod that is there, and for images a
-volume and the change of a running pod's image; another namespace that the same gates look into; and, where a policy reads
-who asks, the users that its text names and the controllers that make pods, as far as RBAC lets them create pods. The
-prober impersonates these and nobody else. Each has an allowed twin in the form of an ordinary pod of the namespace, with
-the image and labels of one that is there. All are dry-runs: nothing is created, and nothing runs.
+const trialDoc = `A way is an init container, a sidecar, an ephemeral container in a pod that is there, and for images a volume
+and the change of a running pod's image; another namespace that the same gates look into; and, where a policy
+reads who asks, the users that its text names and the controllers that make pods, as far as RBAC lets them
+create pods. The prober impersonates these and nobody else. Each has an allowed twin in the form of an ordinary
+pod of the namespace, with the image and labels of one that is there. All are dry-runs: nothing is created, and
+nothing runs.
 
 What no gate refuses is left out: it is not claimed. So is what Pod Security refuses by the namespace's labels, which
 compute/pod-security tries. It samples: of the namespaces that the same gates look into, one is tried in every way and 8
