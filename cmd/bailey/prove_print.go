@@ -161,6 +161,10 @@ const namedLimit = 6
 func (r *proving) printOne(p *proved) {
 	w := r.stdout
 	word := string(p.Outcome)
+	if p.Outcome == prove.Unclaimed {
+		fmt.Fprintf(w, "not claimed  %s %s, %s: %s\n", p.Control, p.Experiment, printable(p.Scope), p.Why)
+		return
+	}
 	if r.color(w) {
 		switch p.Outcome {
 		case prove.Broken:

@@ -81,8 +81,14 @@ func (w *auditWatcher) take(line []byte) {
 
 func (w *auditWatcher) Name() string { return "Bailey's detections" }
 
+// auditPatience is how long an audit record and its detection may take: the log
+// is written within a second.
+const auditPatience = 5 * time.Second
+
 // Await is of prove.Watcher.
 func (w *auditWatcher) Await(ctx context.Context, _ string, auditIDs, detections []string, _ time.Time) (time.Time, bool, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, auditPatience)
+	defer cancel()
 	for {
 		at, found, blind, err := w.look(auditIDs, detections)
 		if found || err != nil {
