@@ -211,6 +211,11 @@ type Await struct {
 // counts them by key and names the first objects, never a content.
 type Etcd struct {
 	Prefix string `json:"prefix"` // "/registry/secrets/"
+	// Holds, if set, asks in place of that whether the storage is this cluster's: the
+	// step is accepted if the value of the key Prefix holds this text (a UID), or
+	// where that value is encrypted, if it was changed last at Revision.
+	Holds    string `json:"holds,omitempty"`
+	Revision string `json:"revision,omitempty"`
 	// Write, for disruptive experiments, puts a ConfigMap of this namespace and
 	// name straight into etcd, past the API server.
 	Write *Ref `json:"write,omitempty"`

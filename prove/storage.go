@@ -13,6 +13,9 @@ import (
 type Store interface {
 	// Keys gives, for each key under the prefix, how its value is encrypted.
 	Keys(ctx context.Context, prefix string) ([]Stored, error)
+	// Look gives how the value of one key is encrypted (nil if the key is not
+	// stored), and whether the value as it is stored holds the text.
+	Look(ctx context.Context, key, text string) (*Stored, bool, error)
 	// Put writes past the API server; a snapshot refuses.
 	Put(ctx context.Context, key string, value []byte) error
 }
@@ -43,6 +46,12 @@ func (r *run) etcd(ctx context.Context, e *bailey.Etcd) answer {
 		a.accepted = a.failure == nil
 		return a
 	}
+	if e.Holds != "" {
+		a.said = "read whether " + e.Prefix + " is stored as this cluster's"
+		a.accepted, a.message, a.failure = r.sameCluster(ctx, e)
+		a.took = r.now().Sub(a.at)
+		return a
+	}
 	all, err := r.o.Etcd.Keys(ctx, e.Prefix)
 	if err != nil {
 		a.failure = err
@@ -58,6 +67,26 @@ func (r *run) etcd(ctx context.Context, e *bailey.Etcd) answer {
 		a.refuser = bailey.RefuserEncryption
 	}
 	return a
+}
+
+// sameCluster tells this cluster's storage from another's, by the object under
+// the key: by a text that only it holds, or where it is encrypted by the revision
+// of its last change, which is the object's resourceVersion.
+func (r *run) sameCluster(ctx context.Context, e *bailey.Etcd) (bool, string, error) {
+	stored, holds, err := r.o.Etcd.Look(ctx, e.Prefix, e.Holds)
+	switch {
+	case err != nil:
+		return false, "", err
+	case stored == nil:
+		return false, "", fmt.Errorf("%s is not stored there: it is another cluster's storage, or has another prefix", e.Prefix)
+	case stored.By == "" && holds:
+		return true, e.Prefix + " can be read, and is this cluster's", nil
+	case stored.By == "":
+		return false, "", fmt.Errorf("%s is another cluster's: it does not hold %s", e.Prefix, e.Holds)
+	case fmt.Sprint(stored.Revision) == e.Revision:
+		return true, fmt.Sprintf("%s is encrypted by %s, and was changed last at this cluster's revision", e.Prefix, stored.By), nil
+	}
+	return false, "", fmt.Errorf("%s is encrypted by %s, and was changed last at revision %d, not %s: it is another cluster's, or has changed since", e.Prefix, stored.By, stored.Revision, e.Revision)
 }
 
 // judgeStored says whether something is not under the current key, the one that
