@@ -18,9 +18,9 @@ Enforced by a KMS v2 provider with its keys in an HSM or a TPM (a file serves fo
 old objects with StorageVersionMigration, and by a provider that reports itself unhealthy once its key is
 revoked.
 
-Proved on the control-plane node or over a snapshot file: every stored Secret carries the prefix and the
-id of the current key. Only the names of keys leave it. On a trial cluster the key is revoked, and writes
-must stop.`,
+Proved at etcd or over a snapshot file of it: every stored Secret carries the prefix and the id of the
+current key. Only the names of keys leave it. That writes stop once the key is revoked is not tried: revoking
+a cluster's key is for a trial cluster that may be lost.`,
 	Scope: bailey.ScopeCluster,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("tasks/administer-cluster/encrypt-data/", "Encrypting Confidential Data at Rest"),
@@ -33,4 +33,6 @@ must stop.`,
 		ref.NIST("SC-28(1)"),
 		ref.NIST("SC-12"),
 	},
+
+	Experiments: []*bailey.Experiment{storedEncrypted},
 }

@@ -47,7 +47,7 @@ func TestEncryptedBy(t *testing.T) {
 		"k8s:enc:kms:v2:vault:\xff\xff":  "KMS envelope",
 		"k8s:enc:kms:v2:vault:\x12\x7fa": "KMS envelope",
 		"k8s:enc:aescbc:v1:" + strings.Repeat("k", 2*nameLimit) + ":": "no end",
-		kmsV2(t, strings.Repeat("k", 2*keyIDLimit)):                    "2048 bytes",
+		kmsV2(t, strings.Repeat("k", 2*keyIDLimit)):                   "2048 bytes",
 	} {
 		if got, err := encryptedBy([]byte(value)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60q: %q, %v; want an error with %q", value, got, err, want)
