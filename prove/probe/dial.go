@@ -33,7 +33,7 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	plain, err := (&net.Dialer{}).DialContext(ctx, "tcp", d.Address)
+	plain, err := (&net.Dialer{}).DialContext(ctx, "tcp", bracketed(d.Address))
 	if err != nil {
 		return unreached(err)
 	}
@@ -59,6 +59,15 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 		return accepted("%s", said)
 	}
 	return get(conn, d)
+}
+
+// bracketed puts an IPv6 address, as an object's status gives it, into brackets.
+func bracketed(address string) string {
+	i := strings.LastIndexByte(address, ':')
+	if i < 0 || address[0] == '[' || !strings.Contains(address[:i], ":") {
+		return address
+	}
+	return net.JoinHostPort(address[:i], address[i+1:])
 }
 
 // unreached tells who kept the connection from being made. A refused
