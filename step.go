@@ -142,16 +142,19 @@ type ProbePod struct {
 
 // Dial opens a connection and, if HTTP is set, sends one request. The answer's
 // status tells acceptance (2xx, 3xx) from refusal (401: authentication, 403:
-// authorization); a connection that is not made is refused by RefuserNetwork, one
+// authorization; a redirect from plain text to https: RefuserRedirect); a connection that is not made is refused by RefuserNetwork, one
 // that ends in the handshake by RefuserTLS.
 type Dial struct {
 	Address string `json:"address"` // host:port
 	TLS     *TLS   `json:"tls,omitempty"`
 	HTTP    string `json:"http,omitempty"` // path of a GET
+	Host    string `json:"host,omitempty"` // that the request is for; the address if empty
 	Token   string `json:"token,omitempty"`
 	// OwnToken sends the token that is mounted into the probe pod.
 	OwnToken bool          `json:"ownToken,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"` // 3 s if zero
+	// After is waited first: the network learns of a new pod a little after its start.
+	After time.Duration `json:"after,omitempty"`
 }
 
 // TLS says how a handshake is made.
@@ -161,7 +164,12 @@ type TLS struct {
 	ServerName string `json:"serverName,omitempty"`
 	// CA is the PEM that the server's certificate is verified against; empty means
 	// that it is not verified: what is asked is how the server treats the client.
-	CA          string `json:"ca,omitempty"`
+	CA string `json:"ca,omitempty"`
+	// Invalid turns the question round: the step is accepted only if the server's
+	// certificate is over or is not for ServerName, and refused by RefuserTLS if it is
+	// valid. It is verified against CA, or the system's roots if CA is empty; one of an
+	// authority that these do not know shows nothing.
+	Invalid     bool   `json:"invalid,omitempty"`
 	Certificate string `json:"certificate,omitempty"`
 	Key         string `json:"key,omitempty"`
 }
@@ -238,6 +246,7 @@ const (
 	RefuserServiceAccount Refuser = "ServiceAccount"
 	RefuserNetwork        Refuser = "network"
 	RefuserTLS            Refuser = "TLS"
+	RefuserRedirect       Refuser = "redirect to TLS"
 	RefuserKernel         Refuser = "kernel" // seccomp, a Linux security module, permissions
 	RefuserEncryption     Refuser = "encryption at rest"
 )

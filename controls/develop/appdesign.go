@@ -40,5 +40,5 @@ where a response may be read; personal data in logs only where logs may be read.
 
 	Guards: nil,
 
-	Experiments: nil,
+	Experiments: []*bailey.Experiment{routesProtected},
 }

@@ -10,10 +10,11 @@ const (
 	week = 7 * 24 * time.Hour
 	// programLimit is how long a plugin may take to put a policy into force.
 	programLimit = 30 * time.Second
-	// dialLimit lets a second and a third packet be sent: the network learns of a pod
-	// a little after the pod began.
-	dialLimit = 5 * time.Second
-	probePort = 8080
+	// settleLimit is what a client waits before it dials: plugins learn of a new pod a
+	// little after its start. Some let it talk until then; that race is not judged.
+	settleLimit = 3 * time.Second
+	dialLimit   = 5 * time.Second
+	probePort   = 8080
 )
 
 // enforced tries whether somebody grants the wish that a NetworkPolicy is.
@@ -27,7 +28,8 @@ Before the policies are there, every listener is dialled once and must answer. A
 force.
 
 It shows that policies are enforced for TCP between pods where the scheduler put these. It does not show other
-protocols, address blocks, IPv6, each node, nor what happens to connections that are open when a policy comes.`,
+protocols, address blocks, IPv6, each node, the first three seconds of a pod, nor what happens to connections that
+are open when a policy comes.`,
 	Hypothesis: "what a NetworkPolicy does not allow is not connected",
 	Danger:     bailey.DangerIsolated,
 	Technique:  "T1046",

@@ -26,8 +26,8 @@ is dialled and must answer.
 
 Left out, since a copy would not mean the same: policies with address blocks, that select a namespace by its name, or
 by labels of other systems; clusters with network policies of other kinds. Not shown: host
-network, a node to its own pods, connections that are open already, the moment at which a pod starts,
-other protocols than TCP, and the workloads outside of the sample.`,
+network, a node to its own pods, connections that are open already, the first three seconds of a
+pod, other protocols than TCP, and the workloads outside of the sample.`,
 	Hypothesis: "a connection that the policies of a workload close is refused",
 	Danger:     bailey.DangerIsolated,
 	Technique:  "T1046",
@@ -152,7 +152,7 @@ func (s *shadow) listener(e *end, bind, apart string) {
 func (s *shadow) dial(client, server *end, to, name, apart string) bailey.Step {
 	return bailey.Step{Task: &bailey.Task{
 		In:   &bailey.ProbePod{Namespace: s.names[client.namespace] + apart, Name: name, Labels: only(client.labels, s.podLabels)},
-		Dial: &bailey.Dial{Address: fmt.Sprintf("${%s}:%d", to, server.port.ContainerPort), Timeout: dialLimit},
+		Dial: &bailey.Dial{Address: fmt.Sprintf("${%s}:%d", to, server.port.ContainerPort), Timeout: dialLimit, After: settleLimit},
 	}}
 }
 

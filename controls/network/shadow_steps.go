@@ -39,7 +39,7 @@ func listener(namespace, name string, labels map[string]string) bailey.Step {
 func dial(namespace, name string, labels map[string]string, to string) bailey.Step {
 	return bailey.Step{Task: &bailey.Task{
 		In:   &bailey.ProbePod{Namespace: namespace, Name: name, Labels: labels},
-		Dial: &bailey.Dial{Address: "${" + to + "}:" + strconv.Itoa(probePort), Timeout: dialLimit},
+		Dial: &bailey.Dial{Address: "${" + to + "}:" + strconv.Itoa(probePort), Timeout: dialLimit, After: settleLimit},
 	}}
 }
 

@@ -21,12 +21,18 @@ import (
 
 const (
 	dialLimit   = 3 * time.Second
+	waitLimit   = 30 * time.Second
 	answerLimit = 64 << 10
 	tokenFile   = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 )
 
 // dial opens the connection, makes the handshake and, if asked, one request.
 func dial(ctx context.Context, d *bailey.Dial) Report {
+	select {
+	case <-time.After(min(d.After, waitLimit)):
+	case <-ctx.Done():
+		return failed("%v", ctx.Err())
+	}
 	limit := d.Timeout
 	if limit <= 0 {
 		limit = dialLimit
@@ -49,6 +55,9 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 		secure := tls.Client(plain, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			return unshaken(err)
+		}
+		if d.TLS.Invalid {
+			return validity(secure.ConnectionState().PeerCertificates, config)
 		}
 		if err := asked(secure, d); err != nil {
 			return unshaken(err)
@@ -110,6 +119,25 @@ func unshaken(err error) Report {
 	return refused(bailey.RefuserTLS, "%v", err)
 }
 
+// validity tells a certificate that is over, or that is another's, from a valid one.
+// Whether an authority is known depends on where the prober runs, and shows nothing.
+func validity(chain []*x509.Certificate, config *tls.Config) Report {
+	options := x509.VerifyOptions{Roots: config.RootCAs, DNSName: config.ServerName, Intermediates: x509.NewCertPool()}
+	for _, c := range chain[1:] {
+		options.Intermediates.AddCert(c)
+	}
+	_, err := chain[0].Verify(options)
+	var invalid x509.CertificateInvalidError
+	var name x509.HostnameError
+	switch {
+	case err == nil:
+		return refused(bailey.RefuserTLS, "the certificate is valid for %s until %s", config.ServerName, chain[0].NotAfter.UTC().Format(time.DateOnly))
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired, errors.As(err, &name):
+		return accepted("the certificate is not valid: %v", err)
+	}
+	return failed("whether the certificate is valid cannot be told here: %v", err)
+}
+
 // asked waits for the server's word where a client certificate may be
 // demanded: in TLS 1.3 the client's handshake is over before the server has seen
 // its certificate, so that the refusal comes with the first read.
@@ -135,7 +163,7 @@ func tlsConfig(t *bailey.TLS, address string) (*tls.Config, error) {
 	}
 	// What is tried is how the server treats the client, so that without a CA its
 	// certificate is not looked at; nothing is sent that would be worth stealing.
-	c := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: most, ServerName: t.ServerName, InsecureSkipVerify: t.CA == ""}
+	c := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: most, ServerName: t.ServerName, InsecureSkipVerify: t.CA == "" || t.Invalid}
 	if c.ServerName == "" {
 		if host, _, err := net.SplitHostPort(address); err == nil {
 			c.ServerName = host
@@ -171,7 +199,10 @@ func get(conn net.Conn, d *bailey.Dial) Report {
 	}
 	request := &http.Request{Method: http.MethodGet, URL: target, Host: d.Address, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"User-Agent": {"bailey-prober"}, "Connection": {"close"}}}
-	if d.TLS != nil && d.TLS.ServerName != "" {
+	switch {
+	case d.Host != "":
+		request.Host = d.Host
+	case d.TLS != nil && d.TLS.ServerName != "":
 		request.Host = d.TLS.ServerName
 	}
 	token := d.Token
@@ -205,6 +236,8 @@ func get(conn net.Conn, d *bailey.Dial) Report {
 	case response.StatusCode == http.StatusBadRequest && d.TLS == nil:
 		// "Client sent an HTTP request to an HTTPS server": plain text was refused.
 		return refused(bailey.RefuserTLS, "%s", said)
+	case d.TLS == nil && response.StatusCode/100 == 3 && strings.HasPrefix(strings.ToLower(response.Header.Get("Location")), "https://"):
+		return refused(bailey.RefuserRedirect, "%s", said)
 	case response.StatusCode == http.StatusUnauthorized:
 		return refused(bailey.RefuserAuthentication, "%s", said)
 	case response.StatusCode == http.StatusForbidden:
