@@ -27,6 +27,4 @@ Proved by putting a deny policy on a probe and dialling it.`,
 		ref.NIST("SC-7"),
 		ref.NIST("CM-8"),
 	},
-
-	Experiments: []*bailey.Experiment{enforced},
 }

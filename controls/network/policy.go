@@ -43,5 +43,5 @@ A policy object says what was asked for. Whether the network plugin enforces it 
 
 	Guards: policyGuards,
 
-	Experiments: []*bailey.Experiment{closedEdgesRefused},
+	Experiments: nil,
 }
