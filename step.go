@@ -142,8 +142,9 @@ type ProbePod struct {
 
 // Dial opens a connection and, if HTTP is set, sends one request. The answer's
 // status tells acceptance (2xx, 3xx) from refusal (401: authentication, 403:
-// authorization; a redirect from plain text to https: RefuserRedirect); a connection that is not made is refused by RefuserNetwork, one
-// that ends in the handshake by RefuserTLS.
+// authorization; a redirect from plain text to https: RefuserRedirect); a connection
+// that is not made is refused by RefuserNetwork, one that ends in the handshake by
+// RefuserTLS.
 type Dial struct {
 	Address string `json:"address"` // host:port
 	TLS     *TLS   `json:"tls,omitempty"`

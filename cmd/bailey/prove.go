@@ -16,6 +16,7 @@ import (
 	"github.com/baileyhq/bailey/collect/kube"
 	"github.com/baileyhq/bailey/ledger"
 	"github.com/baileyhq/bailey/prove"
+	"github.com/baileyhq/bailey/prove/etcd"
 )
 
 // proveFlags say what is tried, how often and from where.
@@ -39,6 +40,8 @@ type proveFlags struct {
 	auditLog, alertmanager, alertWebhook string
 	key                                  string
 	format                               string
+
+	etcd etcd.Options
 }
 
 func (a *app) proveCommand() *cobra.Command {
@@ -80,6 +83,12 @@ the cluster, only audit records stay. It says beforehand what it will do.`,
 	flags.BoolVar(&f.disruptive, "allow-disruptive", false, "also experiments that may disturb what runs (wants --context)")
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods: Bailey's own, of this version")
 	flags.StringVar(&f.podAPIServer, "pod-apiserver", "", "host:port of the API server as pods reach it (default: the kubernetes Service)")
+	flags.StringSliceVar(&f.etcd.Endpoints, "etcd", nil, "URLs of etcd, like https://10.0.0.1:2379: read how the API server's objects are stored (names and keys' ids, no content)")
+	flags.StringVar(&f.etcd.CA, "etcd-ca", "", "with --etcd: PEM file of the authority of etcd's certificate")
+	flags.StringVar(&f.etcd.Cert, "etcd-cert", "", "with --etcd: PEM file of the client certificate that etcd demands")
+	flags.StringVar(&f.etcd.Key, "etcd-key", "", "with --etcd: PEM file of its key")
+	flags.StringVar(&f.etcd.Snapshot, "etcd-snapshot", "", "in place of --etcd: a snapshot of it (etcdctl snapshot save)")
+	flags.StringVar(&f.etcd.Prefix, "etcd-prefix", etcd.DefaultPrefix, "the API server's --etcd-prefix")
 	flags.StringVar(&f.key, "key", "", "the key that signs evidence: PEM, PKCS #8, Ed25519 (default: one in the state folder, made at first use)")
 	flags.StringVar(&f.ledger, "ledger", "", "a ledger (see bailey ledger) that takes every piece of evidence")
 	flags.StringVar(&f.auditLog, "audit-log", "", "the API server's audit log: say whether Bailey's detections notice the tries")
@@ -117,6 +126,10 @@ func (f *proveFlags) check() error {
 		return usageError("--limit wants a second or more")
 	case f.every < 0 || f.every > 0 && f.every < time.Second:
 		return usageError("--every wants a second or more")
+	case len(f.etcd.Endpoints) > 0 && f.etcd.Snapshot != "":
+		return usageError("--etcd and --etcd-snapshot each name the storage\nhint: give one")
+	case len(f.etcd.Endpoints) == 0 && (f.etcd.CA != "" || f.etcd.Cert != "" || f.etcd.Key != ""):
+		return usageError("--etcd-ca, --etcd-cert and --etcd-key go with --etcd")
 	case f.times < 0 || f.times > 0 && f.every == 0:
 		return usageError("--times goes with --every")
 	case (f.isolated || f.disruptive || f.reap) && f.target.context == "" && f.target.kubeconfig == "":
@@ -198,6 +211,14 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 		return err
 	}
 	defer r.closeLedger(ctx)
+	if f.etcd.Given() {
+		storage, err := etcd.Open(ctx, f.etcd)
+		if err != nil {
+			return err
+		}
+		defer storage.Close()
+		r.storage = storage
+	}
 	if err := r.reap(ctx); err != nil || f.reap {
 		return err
 	}
@@ -211,6 +232,9 @@ func (f *proveFlags) places() []bailey.Place {
 	var places []bailey.Place
 	if f.image != "" {
 		places = append(places, bailey.PlaceNode)
+	}
+	if f.etcd.Given() {
+		places = append(places, bailey.PlaceEtcd)
 	}
 	return places
 }
@@ -270,6 +294,7 @@ type proving struct {
 	key      *prove.Key
 	config   *rest.Config
 	ledger   *ledger.Log // nil without one
+	storage  prove.Store // nil without one
 }
 
 func (r *proving) runs() string     { return filepath.Join(r.state, "runs") }
@@ -349,7 +374,7 @@ func (r *proving) run(ctx context.Context, planned prove.Planned) error {
 	defer progress.end()
 	ran, err := prove.Run(ctx, id, planned, prove.Options{
 		Config: r.config, Folder: r.runs(), Cluster: r.snapshot.Meta.ClusterUID, Version: version,
-		Repeat: r.flags.repeat, Rate: r.flags.rate, Limit: r.flags.limit, Image: r.flags.image, PodAPIServer: r.flags.podAPIServer,
+		Repeat: r.flags.repeat, Rate: r.flags.rate, Limit: r.flags.limit, Image: r.flags.image, PodAPIServer: r.flags.podAPIServer, Etcd: r.storage,
 		Stop: stopFile(r.state), Now: r.now, Watchers: watchers,
 		Progress: func(p prove.Progress) {
 			progress.step(p.Done, p.Total, "tries  "+p.Unit.Control.ID+" "+p.Unit.Scope.String())
