@@ -110,7 +110,8 @@ func (s *Sink) take(ctx context.Context, from Source, events []Event) error {
 	for i := range events {
 		records[i] = ledger.Record{ID: events[i].RecordID(), Data: events[i].Raw}
 	}
-	indexes, err := s.append(ctx, records...)
+	// Whoever stops waiting: what the ledger was handed it keeps, and so it must be counted.
+	indexes, err := s.append(context.WithoutCancel(ctx), records...)
 	if err != nil {
 		return err
 	}
