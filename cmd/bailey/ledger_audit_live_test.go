@@ -29,7 +29,7 @@ import (
 // missing.
 func TestAuditSinkNamesWhatIsMissing(t *testing.T) {
 	if os.Getenv("BAILEY_SOAK") == "" {
-		t.Skip("takes a minute on a machine that does nothing else: make soak, or BAILEY_SOAK=1")
+		t.Skip("takes two minutes: make soak, or BAILEY_SOAK=1")
 	}
 	dir := t.TempDir()
 	keys := makeSinkKeys(t, dir)

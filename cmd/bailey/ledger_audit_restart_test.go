@@ -18,6 +18,9 @@ import (
 // restarts that API server: each event of its log file is in the ledger once, or a proof
 // covers its time.
 func TestWebhookSinkOverRestarts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a control plane, which -short leaves out")
+	}
 	dir := t.TempDir()
 	keys := makeSinkKeys(t, dir)
 	way := newWay(t)
