@@ -134,7 +134,7 @@ func parseRecipients(list []string) ([]age.Recipient, error) {
 	hybrid := 0
 	for _, s := range list {
 		if strings.HasPrefix(s, "AGE-SECRET-KEY-") {
-			return nil, errors.New("a recipient is a secret key; give its public key, age1...")
+			return nil, errors.New("a recipient is a secret key; give its public key, which begins with age1")
 		}
 		if r, err := age.ParseHybridRecipient(s); err == nil {
 			out = append(out, r)

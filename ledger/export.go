@@ -38,7 +38,7 @@ func Export(ctx context.Context, fsys fs.FS, dir string, o ExportOptions) (err e
 	if x.to, err = os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".export*"); err != nil {
 		return err
 	}
-	if err := x.write(); err == nil {
+	if err = x.write(); err == nil {
 		err = os.Rename(x.to, dir)
 	}
 	if err != nil {

@@ -10,9 +10,6 @@ import (
 // evidenceWindow is how long evidence about access counts.
 const evidenceWindow = 7 * 24 * time.Hour
 
-// onCluster is the scope of every control of access that concerns no one object.
-var onCluster = bailey.Scope{Kind: bailey.ScopeCluster}
-
 // request is a step that makes the request as the identity. Refusers make it a try.
 func request(as bailey.Identity, r bailey.Request, refusers ...bailey.Refuser) bailey.Step {
 	r.As = as
