@@ -129,7 +129,9 @@ func TestRoutesProtected(t *testing.T) {
 	}{
 		{name: "good", plain: redirect, cert: authority.issue("good.example", soon)},
 		{name: "serves", plain: status(200), cert: authority.issue("serves.example", soon), path: "plain HTTP", then: prove.Broken},
-		{name: "elsewhere", plain: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://elsewhere.example/", http.StatusFound) },
+		{name: "elsewhere", plain: func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://elsewhere.example/", http.StatusFound)
+		},
 			cert: authority.issue("elsewhere.example", soon), path: "plain HTTP", then: prove.Broken},
 		{name: "missing", plain: status(404), cert: authority.issue("missing.example", soon), path: "plain HTTP", then: prove.Inconclusive},
 		{name: "private", plain: status(401), cert: authority.issue("private.example", soon), path: "plain HTTP", then: prove.Inconclusive},
