@@ -116,6 +116,8 @@ func TestEvidence(t *testing.T) {
 		"one path was tried too little":          {false, []bailey.Evidence{withPath("update", 15, evidence(hour, 16, 0, 0))}, bailey.RungSound},
 		"every path was tried":                   {false, []bailey.Evidence{withPath("update", 16, evidence(hour, 16, 0, 0))}, bailey.RungProven},
 		"inconclusive since":                     {false, []bailey.Evidence{evidence(hour, 0, 0, 16), evidence(earlier, 16, 0, 0)}, bailey.RungProven},
+		"broken long ago, and not tried since":   {false, []bailey.Evidence{evidence(week, 0, 1, 0)}, bailey.RungGap},
+		"a thorough run that could not settle":   {false, []bailey.Evidence{evidence(hour, 16, 0, 43)}, bailey.RungSound},
 		"interrupted":                            {false, []bailey.Evidence{interrupted(evidence(hour, 16, 0, 0))}, bailey.RungSound},
 		"interrupted after it was broken":        {false, []bailey.Evidence{interrupted(evidence(hour, 3, 1, 0))}, bailey.RungGap},
 		"held on what is not sound":              {true, []bailey.Evidence{evidence(hour, 16, 0, 0)}, bailey.RungGap},

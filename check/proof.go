@@ -60,9 +60,11 @@ func (s *stretch) add(e bailey.Evidence, tries int) {
 	}
 	s.needed = s.needed[:0]
 	for _, t := range e.Paths {
-		sum := s.paths[t.Path]
-		sum.Add(t)
-		s.paths[t.Path] = sum
+		if t.Inconclusive == 0 { // a path that a run could not settle gains nothing by that run
+			sum := s.paths[t.Path]
+			sum.Add(t)
+			s.paths[t.Path] = sum
+		}
 		if !slices.Contains(s.needed, t.Path) {
 			s.needed = append(s.needed, t.Path)
 		}
@@ -136,10 +138,12 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 }
 
 // isFresh reports whether evidence counts at a moment: taken before it, and no
-// longer ago than the window. The moment of a snapshot is in whole seconds, so that
+// longer ago than the window. What was broken does not mend by waiting: it stands
+// until it was tried again. The moment of a snapshot is in whole seconds, so that
 // what was proven within the same second came before.
 func isFresh(e bailey.Evidence, window time.Duration, at time.Time) bool {
-	return !e.At.Truncate(time.Second).After(at) && at.Sub(e.At) <= window
+	total := e.Total()
+	return !e.At.Truncate(time.Second).After(at) && (at.Sub(e.At) <= window || total.Broken > 0)
 }
 
 func sortEvidence(all []bailey.Evidence) {

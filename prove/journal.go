@@ -84,11 +84,11 @@ func createJournal(dir, run, cluster, version string, now func() time.Time) (*jo
 		return nil, err
 	}
 	path := filepath.Join(dir, run+".jsonl")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{file: f, path: path, now: now}
+	j := &journal{file: f, path: path + ".new", now: now}
 	if err := j.lock(); err != nil {
 		_ = f.Close()
 		return nil, err
@@ -96,6 +96,12 @@ func createJournal(dir, run, cluster, version string, now func() time.Time) (*jo
 	if err := j.write(entry{Begin: &journalBegin{Run: run, Cluster: cluster, Version: version}}); err != nil {
 		return nil, errors.Join(err, j.close())
 	}
+	// It bears its name only now that it is locked: a reaper that finds it cannot
+	// take it for one that nobody holds.
+	if err := os.Rename(j.path, path); err != nil {
+		return nil, errors.Join(err, j.close())
+	}
+	j.path = path
 	return j, syncFolder(dir)
 }
 
@@ -147,7 +153,10 @@ func openJournal(path string, now func() time.Time) (*journal, []entry, error) {
 		_ = f.Close()
 		return nil, nil, err
 	}
-	entries, err := readJournal(f)
+	entries, whole, err := readJournal(f)
+	if err == nil {
+		err = f.Truncate(whole) // what is written next must not join half a line
+	}
 	if err != nil {
 		_ = f.Close()
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
@@ -155,27 +164,27 @@ func openJournal(path string, now func() time.Time) (*journal, []entry, error) {
 	return j, entries, nil
 }
 
-// readJournal reads the lines of a journal. A last line that is not whole was
+// readJournal reads the lines of a journal, and says how many bytes they have. A last line that is not whole was
 // being written when the run was killed: what it was to announce was not done.
-func readJournal(r io.Reader) ([]entry, error) {
-	var entries []entry
+func readJournal(r io.Reader) (entries []entry, whole int64, err error) {
 	lines := bufio.NewReaderSize(io.LimitReader(r, 64<<20), 64<<10)
 	for number := 1; ; number++ {
 		line, err := lines.ReadString('\n')
 		if errors.Is(err, io.EOF) {
-			return entries, nil
+			return entries, whole, nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, whole, err
 		}
 		if len(line) > journalLineLimit {
-			return nil, fmt.Errorf("line %d is longer than %d bytes", number, journalLineLimit)
+			return nil, whole, fmt.Errorf("line %d is longer than %d bytes", number, journalLineLimit)
 		}
 		var e entry
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			return nil, fmt.Errorf("line %d is damaged: %w\nhint: look for objects with the label %s and the file's name, then remove the file", number, err, bailey.RunLabel)
+			return nil, whole, fmt.Errorf("line %d is damaged: %w\nhint: look for objects with the label %s and the file's name, then remove the file", number, err, bailey.RunLabel)
 		}
 		entries = append(entries, e)
+		whole += int64(len(line))
 	}
 }
 

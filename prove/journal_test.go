@@ -3,6 +3,7 @@ package prove
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -41,19 +42,37 @@ func TestJournalIsLocked(t *testing.T) {
 // error that says where.
 func TestHalfALine(t *testing.T) {
 	const whole = `{"at":"2026-01-01T00:00:00Z","begin":{"run":"r","cluster":"c","version":"v"}}` + "\n"
-	entries, err := readJournal(strings.NewReader(whole + `{"at":"2026-01-01T00:00:00Z","intend":{"resou`))
-	if err != nil || len(entries) != 1 {
+	entries, size, err := readJournal(strings.NewReader(whole + `{"at":"2026-01-01T00:00:00Z","intend":{"resou`))
+	if err != nil || len(entries) != 1 || size != int64(len(whole)) {
 		t.Errorf("%+v %v", entries, err)
 	}
-	if _, err := readJournal(strings.NewReader(whole + "nonsense\n")); err == nil || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "hint:") {
+	if _, _, err := readJournal(strings.NewReader(whole + "nonsense\n")); err == nil || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "hint:") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestHalfALineIsCutOff: what the reaper writes after half a line can be read.
+func TestHalfALineIsCutOff(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run1.jsonl")
+	const torn = `{"at":"2026-01-01T00:00:00Z","begin":{"run":"r","cluster":"c","version":"v"}}` + "\n" + `{"at":"2026-`
+	if err := os.WriteFile(path, []byte(torn), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want := 1; want < 4; want++ {
+		j, entries, err := openJournal(path, time.Now)
+		if err != nil || len(entries) != want {
+			t.Fatalf("%d entries, want %d: %v", len(entries), want, err)
+		}
+		if err := errors.Join(j.write(entry{Gone: &made{Name: "p"}}), j.close()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
 func FuzzJournal(f *testing.F) {
 	f.Add(`{"at":"2026-01-01T00:00:00Z","intend":{"resource":"pods","name":"p"}}` + "\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		entries, err := readJournal(strings.NewReader(text))
+		entries, _, err := readJournal(strings.NewReader(text))
 		if err == nil && len(entries) > strings.Count(text, "\n") {
 			t.Errorf("%d entries of %d lines", len(entries), strings.Count(text, "\n"))
 		}

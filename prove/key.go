@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -94,7 +95,8 @@ func StateKey(dir string) (*Key, error) {
 	path := filepath.Join(dir, "evidence.key")
 	key, err := LoadKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeKey(dir, path); err != nil {
+		// Of several provers that make a key at once, the first one's stays.
+		if err := makeKey(dir, path); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("the signing key could not be made: %w", err)
 		}
 		key, err = LoadKey(path)
@@ -103,11 +105,11 @@ func StateKey(dir string) (*Key, error) {
 		return nil, err
 	}
 	key.Custody = "state folder, made at first use"
-	return key, nil
+	return key, key.publish(filepath.Join(dir, "evidence.pub"))
 }
 
 func makeKey(dir, path string) error {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return err
 	}
@@ -115,21 +117,31 @@ func makeKey(dir, path string) error {
 	if err != nil {
 		return err
 	}
-	pkix, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if err := writeNew(filepath.Join(dir, "evidence.pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pkix})); err != nil {
+	return writeWith(os.Link, path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// publish writes the public half beside the key, where it is not there already.
+func (k *Key) publish(path string) error {
+	pkix, err := x509.MarshalPKIXPublicKey(k.public)
+	if err != nil {
 		return err
 	}
-	return writeNew(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pkix})
+	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, text) {
+		return nil
+	}
+	return writeNew(path, text)
 }
 
 // writeNew puts a file in place whole and durable, or not at all.
-func writeNew(path string, data []byte) error {
+func writeNew(path string, data []byte) error { return writeWith(os.Rename, path, data) }
+
+// writeWith is writeNew with the step that gives the file its name: os.Link fails
+// where there is one already.
+func writeWith(name func(from, to string) error, path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
 		return err
@@ -139,7 +151,7 @@ func writeNew(path string, data []byte) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := name(f.Name(), path); err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))

@@ -15,7 +15,7 @@ import (
 const (
 	// goneLimit bounds the wait until a namespace has gone with what is in it.
 	goneLimit = 90 * time.Second
-	// objectLimit bounds how many objects one run makes: its blast radius.
+	// objectLimit bounds how many objects of one run are there at a time: its blast radius.
 	objectLimit = 500
 )
 
@@ -26,7 +26,6 @@ type objects struct {
 	run     string
 	mu      sync.Mutex
 	held    []made
-	count   int
 }
 
 // create makes an object for real: journal first, then the request, then its UID.
@@ -48,11 +47,10 @@ func (o *objects) create(ctx context.Context, r *bailey.Request) answer {
 		m.Namespace = ""
 	}
 	o.mu.Lock()
-	o.count++
-	over := o.count > objectLimit
+	over := len(o.held) >= objectLimit
 	o.mu.Unlock()
 	if over {
-		return answer{failure: fmt.Errorf("the run made %d objects, and makes no more", objectLimit)}
+		return answer{failure: fmt.Errorf("%d objects of the run are there, and it makes no more", objectLimit)}
 	}
 	if err := o.journal.write(entry{Intend: &m}); err != nil {
 		return answer{failure: err}

@@ -23,8 +23,9 @@ type Reaped struct {
 
 // Reap removes what runs left that were killed: only what their journals list,
 // each with its UID as precondition. Runs that live are left alone.
-// A journal stays where something of it could not be removed.
-func Reap(ctx context.Context, config *rest.Config, dir, cluster string, now func() time.Time) ([]Reaped, error) {
+// Keep, unless nil, is told of each before its journal goes. A journal stays where
+// something of it could not be removed, or not be kept.
+func Reap(ctx context.Context, config *rest.Config, dir, cluster string, now func() time.Time, keep func(Reaped) error) ([]Reaped, error) {
 	paths, err := journals(dir)
 	if err != nil {
 		return nil, err
@@ -32,7 +33,7 @@ func Reap(ctx context.Context, config *rest.Config, dir, cluster string, now fun
 	var all []Reaped
 	var failures []error
 	for _, path := range paths {
-		r, err := reap(ctx, config, path, cluster, now)
+		r, err := reap(ctx, config, path, cluster, now, keep)
 		if err != nil && !errors.Is(err, errBusy) {
 			failures = append(failures, err)
 		}
@@ -43,7 +44,7 @@ func Reap(ctx context.Context, config *rest.Config, dir, cluster string, now fun
 	return all, errors.Join(failures...)
 }
 
-func reap(ctx context.Context, config *rest.Config, path, cluster string, now func() time.Time) (*Reaped, error) {
+func reap(ctx context.Context, config *rest.Config, path, cluster string, now func() time.Time, keep func(Reaped) error) (*Reaped, error) {
 	j, entries, err := openJournal(path, now)
 	if err != nil {
 		return nil, err
@@ -85,9 +86,7 @@ func reap(ctx context.Context, config *rest.Config, path, cluster string, now fu
 			owed = owed[:max(0, len(owed)-e.Paid)]
 		}
 	}
-	for _, m := range o.held {
-		r.Removed = append(r.Removed, m.String())
-	}
+	before := slices.Clone(o.held)
 	slices.Reverse(owed)
 	for _, step := range owed {
 		if step.Request == nil {
@@ -97,12 +96,23 @@ func reap(ctx context.Context, config *rest.Config, path, cluster string, now fu
 			return r, fmt.Errorf("run %s changed something that could not be put back: %s: %s", begin.Run, a.said, a)
 		}
 	}
-	if err := o.sweep(ctx, 0); err != nil {
+	err = o.sweep(ctx, 0)
+	for _, m := range before {
+		if !slices.ContainsFunc(o.held, m.same) {
+			r.Removed = append(r.Removed, m.String())
+		}
+	}
+	if err != nil {
 		return r, fmt.Errorf("run %s was cut off, and not all of it could be removed: %w\nhint: the journal %s lists it; give the prober the right to delete, and run `bailey prove --reap`", begin.Run, err, path)
 	}
 	if unit != nil {
 		r.Interrupted = append(r.Interrupted, bailey.Evidence{Run: begin.Run, Control: unit.Control, Experiment: unit.Experiment,
 			Danger: unit.Danger, Scope: unit.Scope, At: now().UTC(), Interrupted: true, Paths: []bailey.Tally{}})
+	}
+	if keep != nil {
+		if err := keep(*r); err != nil {
+			return r, err
+		}
 	}
 	return r, j.finish()
 }

@@ -56,6 +56,10 @@ type Options struct {
 	Stop string
 	// Watchers are asked whether the tries were noticed.
 	Watchers []Watcher
+	// Keep, unless nil, is handed each record as soon as it is complete, before the
+	// journal forgets that it began: what was seen must survive a kill. It is called
+	// by one goroutine at a time.
+	Keep func(r *Record, clock Clock, identity string) error
 	// Progress, if set, is told of each step. It is called by several goroutines.
 	Progress func(Progress)
 	Now      func() time.Time
@@ -80,6 +84,8 @@ type run struct {
 	total   int
 	// sick counts the steps in a row that came to no answer.
 	sick   atomic.Int64
+	keep   sync.Mutex
+	ran    Ran
 	cancel context.CancelCauseFunc
 	base   bindings
 }
@@ -141,6 +147,7 @@ func Run(ctx context.Context, id string, p Planned, o Options) (Ran, error) {
 		return ran, err
 	}
 	ran.Clock, ran.Identity = readClock(ctx, clients), r.whoAmI(ctx)
+	r.ran = ran
 	if r.base, err = r.baseBindings(); err != nil {
 		return ran, err
 	}
@@ -171,16 +178,6 @@ func Run(ctx context.Context, id string, p Planned, o Options) (Ran, error) {
 		r.begin(ctx, record, r.isolated)
 	}
 	left := r.objects.sweep(ctx, 0)
-	after, err := r.steady(context.WithoutCancel(ctx))
-	if err != nil {
-		after = []string{err.Error()}
-	}
-	for _, record := range records {
-		record.After = after
-		if left != nil {
-			record.LeftBehind = append(record.LeftBehind, left.Error())
-		}
-	}
 	ran.Records = records
 	if left != nil {
 		return ran, errors.Join(fmt.Errorf("something was left behind: %w\nhint: `bailey prove --reap` tries again", left), r.journal.close())
@@ -223,15 +220,37 @@ func (r *run) begin(ctx context.Context, record *Record, work func(context.Conte
 		}
 		work(ctx, record)
 		r.notice(ctx, record)
+		r.end(ctx, record)
 		if isolated {
 			if err := r.journal.write(entry{Done: true}); err != nil {
 				r.cancel(err)
 			}
 		}
+		return
 	}
+	r.end(ctx, record)
+}
+
+// end completes a record, and has it kept.
+func (r *run) end(ctx context.Context, record *Record) {
 	record.End = r.o.Now().UTC()
 	if ctx.Err() != nil {
 		record.Interrupted = context.Cause(ctx).Error()
+	}
+	var err error
+	if record.After, err = r.steady(context.WithoutCancel(ctx)); err != nil {
+		record.After = []string{err.Error()}
+		if record.Interrupted == "" {
+			record.Interrupted = "the platform was not well afterwards: " + err.Error()
+		}
+	}
+	if r.o.Keep == nil {
+		return
+	}
+	r.keep.Lock()
+	defer r.keep.Unlock()
+	if err := r.o.Keep(record, r.ran.Clock, r.ran.Identity); err != nil {
+		r.cancel(err)
 	}
 }
 

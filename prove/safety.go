@@ -36,7 +36,13 @@ func harmless(danger bailey.Danger, step *bailey.Step, run string) error {
 }
 
 func harmlessRequest(danger bailey.Danger, r *bailey.Request, run string) error {
+	if r.Resource == "namespaces" && r.Namespace != "" {
+		return fmt.Errorf("a namespace lies in no namespace: it is named by its name")
+	}
 	if r.Verb == "get" || r.Verb == "list" {
+		if r.Path != "" && !isDiscovery(r.Path) {
+			return fmt.Errorf("get %s asks for objects by their path: name the resource, so that only metadata is asked for", r.Path)
+		}
 		if forbiddenDry[r.Subresource] {
 			return fmt.Errorf("get %s/%s opens a stream: ask by SubjectAccessReview", r.Resource, r.Subresource)
 		}
@@ -52,10 +58,10 @@ func harmlessRequest(danger bailey.Danger, r *bailey.Request, run string) error 
 		return fmt.Errorf("%s %s is more than asking", r.Verb, r.Resource)
 	}
 	minted := r.Resource == "serviceaccounts" && r.Subresource == "token"
+	if forbiddenDry[r.Subresource] && !minted {
+		return fmt.Errorf("%s/%s has no dry-run, and opens a stream", r.Resource, r.Subresource)
+	}
 	if !r.Real && !minted {
-		if forbiddenDry[r.Subresource] {
-			return fmt.Errorf("%s/%s has no dry-run", r.Resource, r.Subresource)
-		}
 		return nil
 	}
 	if danger == bailey.DangerDryRun {
@@ -65,7 +71,7 @@ func harmlessRequest(danger bailey.Danger, r *bailey.Request, run string) error 
 		return own(run, r.Namespace)
 	}
 	name := r.Name
-	if r.Verb == "create" {
+	if r.Verb == "create" && r.Subresource == "" {
 		metadata, _ := r.Object["metadata"].(map[string]any)
 		name, _ = metadata["name"].(string)
 		if r.Resource == "clusterrolebindings" && !strings.HasPrefix(roleOf(r.Object), bailey.ProbePrefix) {
@@ -73,6 +79,20 @@ func harmlessRequest(danger bailey.Danger, r *bailey.Request, run string) error 
 		}
 	}
 	return own(run, name)
+}
+
+// isDiscovery reports whether a path is none of an object: what lies under /api and
+// /apis is objects from the version on.
+func isDiscovery(path string) bool {
+	path, _, _ = strings.Cut(path, "?")
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	switch parts[0] {
+	case "api":
+		return len(parts) <= 2
+	case "apis":
+		return len(parts) <= 3
+	}
+	return true
 }
 
 func roleOf(binding map[string]any) string {

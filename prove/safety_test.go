@@ -36,6 +36,18 @@ func TestHarmless(t *testing.T) {
 		"a proxy to a node":      {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource, r.Subresource, r.Name = "get", "nodes", "proxy", "n" }), false},
 		"the content of Secrets": {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource, r.Content = "list", "secrets", true }), false},
 		"the names of Secrets":   {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource = "list", "secrets" }), true},
+		"Secrets by their path":  {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/api/v1/secrets"}}, false},
+		"a proxy by its path":    {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/api/v1/nodes/n/proxy/pods"}}, false},
+		"the API's groups":       {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/apis/apps/v1"}}, true},
+		"metrics":                {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/metrics"}}, true},
+		"exec for real":          {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "exec", "p", ns, true }), false},
+		"somebody's namespace under a false flag": {bailey.DangerDisruptive, pod(func(r *bailey.Request) {
+			r.Verb, r.Resource, r.Namespace, r.Name, r.Real = "delete", "namespaces", ns, "kube-system", true
+		}), false},
+		"somebody's node by a subresource": {bailey.DangerIsolated, pod(func(r *bailey.Request) {
+			r.Resource, r.Subresource, r.Namespace, r.Name, r.Real = "nodes", "status", "", "n1", true
+			r.Object = map[string]any{"metadata": map[string]any{"name": ns}}
+		}), false},
 		"deleting somebody's namespace": {bailey.DangerDisruptive, pod(func(r *bailey.Request) {
 			r.Verb, r.Resource, r.Namespace, r.Name, r.Real = "delete", "namespaces", "", "shop", true
 		}), false},

@@ -268,13 +268,13 @@ func (r *run) judge(ctx context.Context, record *Record, t *trial, round int, tw
 	case t.probe.Admits && a.accepted, !t.probe.Admits && (refusedAs(a, &step) || mended(a, &step)):
 		t.result.Tried++
 		t.result.Held++
-	case ctx.Err() != nil:
-		return // cut off, not answered
-	case a.accepted:
+	case a.accepted && (ctx.Err() == nil || r.now().Sub(begin) >= step.Within):
 		t.result.Tried++
 		t.result.Broken++
 		t.result.note(brokenBecause(a, &step))
 		t.over = true
+	case ctx.Err() != nil:
+		return // cut off, not answered
 	case t.probe.Admits:
 		t.inconclusive("neither accepted nor refused by " + string(step.Refusers[0]) + ": " + a.String())
 	default:

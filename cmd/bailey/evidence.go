@@ -106,12 +106,17 @@ func (a *app) evidenceShowCommand() *cobra.Command {
 }
 
 func (a *app) evidenceListCommand() *cobra.Command {
-	return &cobra.Command{
+	var path string
+	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the evidence of every cluster in the state folder",
 		Args:  exactArgs(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			home, err := stateHome()
+			if err != nil {
+				return err
+			}
+			conf, err := loadConfig(path)
 			if err != nil {
 				return err
 			}
@@ -122,7 +127,6 @@ func (a *app) evidenceListCommand() *cobra.Command {
 			w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
 			count := 0
 			for _, folder := range folders {
-				conf := &config{}
 				trusted, err := conf.trusted(filepath.Dir(folder))
 				if err != nil {
 					return err
@@ -150,4 +154,6 @@ func (a *app) evidenceListCommand() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().StringVar(&path, "config", "", "the configuration (default: bailey.yaml, looked for upwards)")
+	return c
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/kube"
@@ -65,6 +66,9 @@ the cluster, only audit records stay. It says beforehand what it will do.`,
 			chosen, err := chooseControls(names)
 			if err != nil {
 				return err
+			}
+			if f.stop || f.resume {
+				return a.throwSwitches(f.stop)
 			}
 			if f.list {
 				return a.listExperiments(chosen, f.format)
@@ -144,6 +148,22 @@ func (f *proveFlags) check() error {
 	return nil
 }
 
+// oneCluster wants what goes beyond dry-runs to name its cluster: a context, or a
+// kubeconfig that holds one only.
+func (f *proveFlags) oneCluster() error {
+	if f.worst() == bailey.DangerDryRun && !f.reap || f.target.context != "" {
+		return nil
+	}
+	known, err := clientcmd.LoadFromFile(f.target.kubeconfig)
+	if err != nil {
+		return usageError("the kubeconfig could not be read: %w", err)
+	}
+	if len(known.Contexts) > 1 {
+		return usageError("%s holds %d contexts, and what goes beyond dry-runs wants its cluster's name\nhint: --context NAME", f.target.kubeconfig, len(known.Contexts))
+	}
+	return nil
+}
+
 func (f *proveFlags) worst() bailey.Danger {
 	switch {
 	case f.disruptive:
@@ -160,15 +180,18 @@ func (a *app) proveAgain(ctx context.Context, f *proveFlags, chosen []*bailey.Co
 	var worst error
 	for i := 1; ; i++ {
 		err := a.prove(ctx, f, chosen)
-		if f.every == 0 || ctx.Err() != nil || i == f.times {
-			return errors.Join(worst, err)
+		if f.every == 0 {
+			return err
 		}
 		var coded *exitError
 		if err != nil && (!errors.As(err, &coded) || coded.code == exitUsage) {
 			return err
 		}
-		if worst == nil {
+		if worse(err, worst) {
 			worst = err
+		}
+		if ctx.Err() != nil || i == f.times {
+			return worst
 		}
 		select {
 		case <-ctx.Done():
@@ -178,9 +201,30 @@ func (a *app) proveAgain(ctx context.Context, f *proveFlags, chosen []*bailey.Co
 	}
 }
 
+// worse reports whether an error of a run weighs more than that of an earlier one:
+// something broken more than a failure, a failure more than nothing to try.
+func worse(err, before error) bool {
+	weight := func(err error) int {
+		var coded *exitError
+		switch {
+		case err == nil:
+			return 0
+		case errors.As(err, &coded) && coded.code == exitNothing:
+			return 1
+		case errors.As(err, &coded) && coded.code == exitFindings:
+			return 3
+		}
+		return 2
+	}
+	return weight(err) > weight(before)
+}
+
 func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control) error {
 	conf, err := f.target.load()
 	if err != nil {
+		return err
+	}
+	if err := f.oneCluster(); err != nil {
 		return err
 	}
 	s, err := a.snapshot(ctx, &f.target, nil)
@@ -190,9 +234,6 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	state, err := clusterState(s.Meta.ClusterUID)
 	if err != nil {
 		return err
-	}
-	if f.stop || f.resume {
-		return a.throwSwitch(state, f.stop)
 	}
 	config, err := kube.RESTConfig(f.target.kubeconfig, f.target.context)
 	if err != nil {
@@ -261,22 +302,37 @@ func nothingToTry(p prove.Planned) error {
 	return &exitError{exitNothing, errors.New(text)}
 }
 
-// throwSwitch stops experiments on the cluster from this state folder, or lets
-// them go on.
-func (a *app) throwSwitch(state string, stop bool) error {
-	path := stopFile(state)
-	if !stop {
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		fmt.Fprintln(a.stdout, "Experiments may run again.")
-		return nil
-	}
-	if err := os.MkdirAll(state, 0o700); err != nil {
+// throwSwitches stops the experiments on every cluster that was proven from this
+// state folder, or lets them go on. It asks no cluster: the one to be spared may
+// no longer answer.
+func (a *app) throwSwitches(stop bool) error {
+	home, err := stateHome()
+	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, []byte(a.now().UTC().Format(time.RFC3339)+"\n"), 0o600); err != nil {
-		return fmt.Errorf("the stop switch could not be thrown: %w\nhint: interrupt the prover itself", err)
+	keys, err := filepath.Glob(filepath.Join(home, "*", "evidence.key"))
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		fmt.Fprintln(a.stdout, "Nothing was ever proven from here: there is nothing to stop.")
+		return nil
+	}
+	for _, key := range keys {
+		path := stopFile(filepath.Dir(key))
+		if !stop {
+			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			continue
+		}
+		if err := os.WriteFile(path, []byte(a.now().UTC().Format(time.RFC3339)+"\n"), 0o600); err != nil {
+			return fmt.Errorf("the stop switch could not be thrown: %w\nhint: interrupt the prover itself", err)
+		}
+	}
+	if !stop {
+		fmt.Fprintln(a.stdout, "Experiments may run again.")
+		return nil
 	}
 	fmt.Fprintln(a.stdout, "Stopped: running experiments end within seconds and clean up; none begins until `bailey prove --resume`.")
 	return nil
@@ -310,8 +366,7 @@ func (r *proving) reap(ctx context.Context) error {
 	if r.flags.worst() == bailey.DangerDryRun && !r.flags.reap {
 		return nil
 	}
-	reaped, err := prove.Reap(ctx, r.config, r.runs(), r.snapshot.Meta.ClusterUID, r.now)
-	for _, was := range reaped {
+	reaped, err := prove.Reap(ctx, r.config, r.runs(), r.snapshot.Meta.ClusterUID, r.now, func(was prove.Reaped) error {
 		fmt.Fprintf(r.stderr, "Cleaned up after run %s, which was cut off: %s removed.\n", printable(was.Run), plural(len(was.Removed), "object"))
 		for _, e := range was.Interrupted {
 			statement := prove.InterruptedStatement(e, was.Removed, r.cluster(), prove.ProberID{Version: version}, prove.Clock{}, r.key.Custody)
@@ -319,7 +374,8 @@ func (r *proving) reap(ctx context.Context) error {
 				return err
 			}
 		}
-	}
+		return nil
+	})
 	if err == nil && r.flags.reap && len(reaped) == 0 {
 		fmt.Fprintln(r.stdout, "There is nothing to clean up.")
 	}
@@ -372,27 +428,24 @@ func (r *proving) run(ctx context.Context, planned prove.Planned) error {
 	defer stopWatching()
 	progress := r.newProgress()
 	defer progress.end()
-	ran, err := prove.Run(ctx, id, planned, prove.Options{
+	results := []proved{}
+	_, err = prove.Run(ctx, id, planned, prove.Options{
 		Config: r.config, Folder: r.runs(), Cluster: r.snapshot.Meta.ClusterUID, Version: version,
 		Repeat: r.flags.repeat, Rate: r.flags.rate, Limit: r.flags.limit, Image: r.flags.image, PodAPIServer: r.flags.podAPIServer, Etcd: r.storage,
 		Stop: stopFile(r.state), Now: r.now, Watchers: watchers,
+		Keep: func(record *prove.Record, clock prove.Clock, identity string) error {
+			statement := record.Statement(r.cluster(), prove.ProberID{Version: version, Identity: identity}, clock, r.key.Custody)
+			path, evidence, err := r.keep(context.WithoutCancel(ctx), statement)
+			if err == nil {
+				results = append(results, newProved(record, evidence, path))
+			}
+			return err
+		},
 		Progress: func(p prove.Progress) {
 			progress.step(p.Done, p.Total, "tries  "+p.Unit.Control.ID+" "+p.Unit.Scope.String())
 		},
 	})
 	progress.end()
-	results := make([]proved, 0, len(ran.Records))
-	for _, record := range ran.Records {
-		if record.Start.IsZero() {
-			continue
-		}
-		statement := record.Statement(r.cluster(), prove.ProberID{Version: version, Identity: ran.Identity}, ran.Clock, r.key.Custody)
-		path, evidence, keepErr := r.keep(context.WithoutCancel(ctx), statement)
-		if keepErr != nil {
-			return errors.Join(err, keepErr)
-		}
-		results = append(results, newProved(record, evidence, path))
-	}
 	if err != nil {
 		_ = r.print(id, planned, results)
 		return err

@@ -121,11 +121,11 @@ func (w *auditWatcher) look(auditIDs, detections []string) (at time.Time, found 
 			blind = "the audit policy records too little of these requests"
 		}
 	}
+	if recorded < len(auditIDs) && w.failure != nil {
+		return at, false, "", fmt.Errorf("the audit log is no longer read: %w", w.failure)
+	}
 	if recorded == 0 {
 		blind = "the audit log has no record of these requests"
-		if w.failure != nil {
-			return at, false, blind, fmt.Errorf("the audit log is no longer read: %w", w.failure)
-		}
 	}
 	return at, false, blind, nil
 }
