@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"os/exec"
@@ -38,7 +39,7 @@ func onRealNode(s *bailey.Snapshot) provetest.Options {
 }
 
 // TestProveOnNode runs the experiments with pods on a real node, whose runtime
-// knows runc under a second name, and whose kubelet sets no seccomp profile.
+// knows runc under a second name, and whose kubelet sets the default profile.
 func TestProveOnNode(t *testing.T) {
 	cluster, node := devclustertest.SharedNode(t)
 	importProbe(t, node)
@@ -48,18 +49,6 @@ func TestProveOnNode(t *testing.T) {
 		if got := len(provetest.Outcomes(records)); got != 2 {
 			t.Errorf("%d probes:\n%s", got, provetest.Text(records))
 		}
-	})
-	t.Run("the kubelet's default is not in force", func(t *testing.T) {
-		b := bailey.NewBuilder(bailey.Meta{Version: bailey.LatestVersion})
-		for _, k := range bailey.KnownKinds() {
-			b.Saw(k, "")
-		}
-		b.Add(provetest.Collect(t, cluster).List(bailey.KindNode, "")...)
-		// What the kubelet's file says, though it was never started with it.
-		b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindComponent, Name: "kubelet/" + node.Name},
-			Object: &bailey.Component{Name: "kubelet", Node: node.Name, Config: map[string]any{"seccompDefault": true}}})
-		records := provetest.Run(t, cluster, Syscalls, onRealNode(b.Snapshot()))
-		provetest.Want(t, records, map[string]prove.Outcome{"keyctl under the kubelet's default*": prove.Broken})
 	})
 	t.Run("a sandbox that is none", func(t *testing.T) {
 		var class map[string]any
@@ -79,5 +68,29 @@ func TestProveOnNode(t *testing.T) {
 		o := onRealNode(provetest.Collect(t, cluster))
 		o.Image = "" // the pods cannot be made
 		provetest.Want(t, provetest.Run(t, cluster, Syscalls, o), map[string]prove.Outcome{"*": prove.Inconclusive})
+	})
+	t.Run("the kubelet's default is not in force", func(t *testing.T) {
+		second, err := cluster.StartNode(t.Context(), devcluster.NodeOptions{Name: "node2", ExtraKubeletConfig: map[string]any{"seccompDefault": false}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := second.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		importProbe(t, second)
+		b := bailey.NewBuilder(bailey.Meta{Version: bailey.LatestVersion})
+		for _, k := range bailey.KnownKinds() {
+			b.Saw(k, "")
+		}
+		b.Add(provetest.Collect(t, cluster).List(bailey.KindNode, "")...)
+		// What both kubelets' files say, though the second was never started with it.
+		for _, name := range []string{node.Name, second.Name} {
+			b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindComponent, Name: "kubelet/" + name},
+				Object: &bailey.Component{Name: "kubelet", Node: name, Config: map[string]any{"seccompDefault": true}}})
+		}
+		records := provetest.Run(t, cluster, Syscalls, onRealNode(b.Snapshot()))
+		provetest.Want(t, records, map[string]prove.Outcome{"keyctl under the kubelet's default (pod on node " + second.Name + ")": prove.Broken})
 	})
 }
