@@ -122,11 +122,13 @@ func traces(t *testing.T, j journal) []string {
 	for _, p := range j.live() {
 		found = append(found, fmt.Sprintf("process %d %s", p.PID, p.Component))
 	}
-	// The shims' and the pods' environments say nothing of the cluster: their folders do.
-	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, path := range commands {
-		if b, err := os.ReadFile(path); err == nil && (strings.Contains(string(b), "containerd-shim") || strings.Contains(string(b), "/bin/probe") || string(b) == "/pause\x00") {
-			found = append(found, "process "+strings.ReplaceAll(string(b), "\x00", " "))
+	// The shims' and the pods' environments say nothing of the cluster: their cgroups
+	// do. Other tests may have nodes of their own meanwhile.
+	groups, _ := filepath.Glob("/proc/[0-9]*/cgroup")
+	for _, path := range groups {
+		if b, err := os.ReadFile(path); err == nil && strings.Contains(string(b), cgroupOf(j.ID)) {
+			command, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			found = append(found, "process "+strings.ReplaceAll(string(command), "\x00", " "))
 		}
 	}
 	links, err := net.Interfaces()
