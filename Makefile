@@ -27,8 +27,8 @@ up: build ## start a control plane, load the sample platform, scan it (10 second
 down: build ## stop what make up started
 	@bin/bailey down
 
-test: packages ## run the tests against a real control plane (5 minutes, once built)
-	@echo "testing (5 minutes; 10 more the first time, to build the control plane) ..."
+test: packages ## run the tests against a real control plane (10 minutes, once built)
+	@echo "testing (10 minutes; 10 more the first time, to build the control plane) ..."
 	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -timeout 20m ./...
 
 # What a node of the tests consists of, on Debian. Nothing of it is started as a service.
@@ -44,7 +44,7 @@ packages:
 	{ timeout 120 apt-get update -qq && timeout 300 apt-get install -y -qq --no-install-recommends $(NODE_PACKAGES); } >/dev/null 2>&1 \
 	|| echo "  they could not be installed: the tests that run pods will skip"
 
-check: lint generated test race vuln ## everything that CI runs (15 minutes, once built)
+check: lint generated test race vuln ## everything that CI runs (20 minutes, once built)
 	@echo "make check: all passed"
 
 lint:
