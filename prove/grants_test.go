@@ -33,3 +33,27 @@ func TestGrantsOfOthers(t *testing.T) {
 		t.Errorf("the prober gives the right to approve and is not to hold it: %v", grants)
 	}
 }
+
+// TestGrantsToCleanUp: what a minted identity makes, where it should have been
+// refused, the prober may remove; what is only asked needs nothing.
+func TestGrantsToCleanUp(t *testing.T) {
+	minted := bailey.Identity{Token: "${token}"}
+	create := func(apiVersion, resource string) bailey.Step {
+		return bailey.Step{Request: &bailey.Request{As: minted, Verb: "create", APIVersion: apiVersion, Resource: resource, Namespace: "bailey-probe-${run}-a", Real: true}}
+	}
+	probe := bailey.Probe{Try: create("v1", "pods"), Twin: create("authentication.k8s.io/v1", "selfsubjectreviews")}
+	for _, g := range Grants([]Unit{{Experiment: &bailey.Experiment{Danger: bailey.DangerIsolated}, Probes: []bailey.Probe{probe}}}) {
+		switch g.Resource {
+		case "pods":
+			if !slices.Equal(g.Verbs, []string{"delete", "get"}) {
+				t.Errorf("the prober is to %v pods", g.Verbs)
+			}
+		case "selfsubjectreviews":
+			t.Errorf("the prober is to %v reviews", g.Verbs)
+		}
+		probe.Path += g.Resource
+	}
+	if probe.Path != "pods" {
+		t.Errorf("rights on %q", probe.Path)
+	}
+}
