@@ -22,12 +22,11 @@ type Watcher interface {
 
 // Detected is whether one watcher noticed the tries of a probe.
 type Detected struct {
-	By       string  `json:"by"`
-	Found    bool    `json:"found"`
-	AfterMS  float64 `json:"afterMilliseconds,omitempty"` // from the first try
-	Blind    string  `json:"blind,omitempty"`
-	Failure  string  `json:"failure,omitempty"`
-	Expected bool    `json:"expected"` // the experiment says that it should be noticed
+	By      string  `json:"by"`
+	Found   bool    `json:"found"`
+	AfterMS float64 `json:"afterMilliseconds,omitempty"` // from the first try
+	Blind   string  `json:"blind,omitempty"`
+	Failure string  `json:"failure,omitempty"`
 }
 
 // notice awaits the detections of what a unit tried.
@@ -53,7 +52,7 @@ func (r *run) notice(ctx context.Context, record *Record) {
 			continue
 		}
 		for _, w := range r.o.Watchers {
-			d := Detected{By: w.Name(), Expected: true}
+			d := Detected{By: w.Name()}
 			at, found, blind, err := w.Await(ctx, r.id, ids, names, since)
 			switch {
 			case err != nil:
