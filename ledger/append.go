@@ -71,6 +71,41 @@ func (l *Log) Append(ctx context.Context, records ...Record) ([]uint64, error) {
 	return indexes, nil
 }
 
+// Find gives the indexes of those of these records that are in the log and on the disk,
+// by their IDs. It waits for what is under way, and after a failed write looks at what
+// that left: what is not in the answer is not in the log.
+func (l *Log) Find(ids ...string) (map[string]uint64, error) {
+	found := make(map[string]uint64, len(ids))
+	for _, id := range ids {
+		index, ok, err := l.find(keyID(l.idKey, id))
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			found[id] = index
+		}
+	}
+	return found, nil
+}
+
+func (l *Log) find(id keyedID) (uint64, bool, error) {
+	for {
+		l.mu.Lock()
+		if err := l.ready(); err != nil {
+			l.mu.Unlock()
+			return 0, false, err
+		}
+		p, underway := l.pending[id]
+		if !underway {
+			index, ok, err := l.known.find(id)
+			l.mu.Unlock()
+			return index, ok, err
+		}
+		l.mu.Unlock()
+		<-p.done
+	}
+}
+
 // admit looks the records up and gives those that are new as a batch, which
 // the caller must sequence.
 func (l *Log) admit(records []Record, ids []keyedID) (*batch, []place, []uint64, error) {

@@ -144,7 +144,13 @@ func (d *detection) read(ctx context.Context, name string) error {
 	for {
 		err := audit.Tail(ctx, name, from, func(line []byte, _ audit.Position) error { return d.take(line) })
 		var long *audit.LongLineError
+		var lost *audit.LostError
 		switch {
+		case errors.As(err, &lost):
+			fmt.Fprintf(d.stderr, "bailey: %v\n", lost)
+			if from, err = audit.Oldest(name); err != nil {
+				return err
+			}
 		case errors.As(err, &long):
 			from = long.Next
 			if err := d.take(nil); err != nil {

@@ -194,7 +194,7 @@ func (a *app) ledgerAudit(ctx context.Context, dir string, f *auditFlags) (err e
 	if f.state == "" {
 		f.state = filepath.Clean(dir) + ".audit"
 	}
-	sink, err := audit.NewSink(audit.Options{Append: book.Append, State: f.state, Settle: f.settle, Log: log, Now: a.now})
+	sink, err := audit.NewSink(audit.Options{Append: book.Append, Find: book.Find, State: f.state, Settle: f.settle, Log: log, Now: a.now})
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (l auditLog) follow(ctx context.Context, sink *audit.Sink, log *slog.Logger
 			if err := sink.Break(ctx, l.apiServer, "lines of the API server's log were not read: "+err.Error()); err != nil {
 				return err
 			}
-			if from, err = l.resume(long != nil); err != nil {
+			if from, err = l.resume(long); err != nil {
 				return err
 			}
 		case errors.Is(err, fs.ErrNotExist):
@@ -93,13 +93,13 @@ func (l auditLog) follow(ctx context.Context, sink *audit.Sink, log *slog.Logger
 	}
 }
 
-// resume is where to go on after a break: at the beginning of the file, or behind a
-// line that cannot be read.
-func (l auditLog) resume(behind bool) (auditlog.Position, error) {
-	if behind {
-		return auditlog.End(l.path)
+// resume is where to go on after a break: behind a line that cannot be read, or at the
+// beginning of the oldest file that is left. What was taken from it before is kept once.
+func (l auditLog) resume(behind *auditlog.LongLineError) (auditlog.Position, error) {
+	if behind != nil {
+		return behind.Next, nil
 	}
-	return auditlog.Position{}, nil
+	return auditlog.Oldest(l.path)
 }
 
 // appears waits for the file.

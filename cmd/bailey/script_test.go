@@ -4,8 +4,11 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -45,6 +48,21 @@ func TestScripts(t *testing.T) {
 			return os.Symlink(self, bin+"/bailey")
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			// awaits LEDGER TEXT... waits until the records of a ledger hold each text.
+			"awaits": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) < 2 {
+					ts.Fatalf("usage: awaits LEDGER TEXT...")
+				}
+				lacks := func(text string) bool { return !strings.Contains(ts.ReadFile("stdout"), text) }
+				for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+					if err := ts.Exec("bailey", "ledger", "read", args[0]); err == nil && !slices.ContainsFunc(args[1:], lacks) {
+						return
+					}
+					if time.Now().After(end) {
+						ts.Fatalf("%s does not hold %q after 30 s:\n%s", args[0], args[1:], ts.ReadFile("stdout"))
+					}
+				}
+			},
 			// exits CODE COMMAND... runs a command and wants this exit code.
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 2 {

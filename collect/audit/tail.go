@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// compressed are what names of files end in that are not read.
+var compressed = []string{".gz", ".bz2", ".xz", ".zst"}
+
 // Position is a place in an audit log. It can be kept as JSON, and found again
 // after a restart, also when the file was rotated in the meantime. The zero
 // Position is the beginning of the file that is written now.
@@ -81,6 +84,35 @@ func Tail(ctx context.Context, path string, from Position, fn func(line []byte, 
 		case <-time.After(pollEvery):
 		}
 	}
+}
+
+// Oldest is the beginning of the oldest file that is left of an audit log, from where
+// to go on after a *LostError: of what comes once more there are whole lines.
+func Oldest(path string) (Position, error) {
+	t := &tail{path: path}
+	rotated, err := t.rotated()
+	if err != nil {
+		return Position{}, err
+	}
+	for _, name := range append(rotated, path) {
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed by now
+		}
+		if err != nil {
+			return Position{}, fmt.Errorf("the audit log: %w", err)
+		}
+		defer f.Close()
+		// By its first bytes too: the number of a file that is removed is given to another.
+		info, err := f.Stat()
+		if err != nil {
+			return Position{}, fmt.Errorf("the audit log: %w", err)
+		}
+		p, err := positionIn(f, min(printed, info.Size()))
+		p.Offset = 0
+		return p, err
+	}
+	return Position{}, nil
 }
 
 // End is the position after the last whole line that is in the file now.
@@ -232,7 +264,7 @@ func (t *tail) rotated() ([]string, error) {
 	var files []file
 	for _, e := range entries {
 		name := e.Name()
-		if !e.Type().IsRegular() || name == base || !(strings.HasPrefix(name, stem) && strings.HasSuffix(name, extension) || strings.HasPrefix(name, base+".")) {
+		if !e.Type().IsRegular() || name == base || slices.Contains(compressed, filepath.Ext(name)) || !(strings.HasPrefix(name, stem) && strings.HasSuffix(name, extension) || strings.HasPrefix(name, base+".")) {
 			continue
 		}
 		if info, err := e.Info(); err == nil {
@@ -339,11 +371,6 @@ func (t *tail) after(mine os.FileInfo) (string, error) {
 			return t.path, nil
 		}
 	}
-	// It was removed already. What is older than its end was read with it.
-	for _, name := range rotated {
-		if info, err := os.Stat(name); err == nil && info.ModTime().After(mine.ModTime()) {
-			return name, nil
-		}
-	}
-	return t.path, nil
+	// It was removed already, and so may be others that came after it.
+	return "", &LostError{Path: t.path, From: t.at}
 }

@@ -202,6 +202,65 @@ func TestTailLost(t *testing.T) {
 	}
 }
 
+// After a place is lost, reading goes on with the oldest line that is left.
+func TestOldest(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.log")
+	appendTo(t, path, line(0)+"\n")
+	f := follow(t, path, audit.Position{})
+	f.wants(t, 0, 1)
+	pos := f.stop(t)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, filepath.Join(dir, "audit.log.3.gz"), "compressed")
+	appendTo(t, filepath.Join(dir, "audit-2026-03-01T12-00-01.000.log"), line(1)+"\n"+line(2)+"\n")
+	appendTo(t, filepath.Join(dir, "audit-2026-03-01T12-00-02.000.log"), line(3)+"\n")
+	appendTo(t, path, line(4)+"\n")
+	var lost *audit.LostError
+	if err := audit.Tail(t.Context(), path, pos, nil); !errors.As(err, &lost) {
+		t.Fatalf("%v, want a LostError", err)
+	}
+	oldest, err := audit.Oldest(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f = follow(t, path, oldest)
+	f.wants(t, 1, 5)
+	f.stop(t)
+	if oldest, err := audit.Oldest(filepath.Join(dir, "other.log")); err != nil || oldest != (audit.Position{}) {
+		t.Errorf("of no file: %+v, %v", oldest, err)
+	}
+}
+
+// A file that was removed before the reader came to its end may not have been the only one.
+func TestTailRemovedAfterRotation(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.log")
+	appendTo(t, path, line(0)+"\n")
+	reached, rotated := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		done <- audit.Tail(t.Context(), path, audit.Position{}, func([]byte, audit.Position) error {
+			close(reached)
+			<-rotated
+			return nil
+		})
+	}()
+	<-reached
+	// Two rotations while the reader waits, of which only the newest file is kept.
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, filepath.Join(dir, "audit-2026-03-01T12-00-02.000.log"), line(2)+"\n")
+	appendTo(t, path, line(3)+"\n")
+	close(rotated)
+	var lost *audit.LostError
+	if err := <-done; !errors.As(err, &lost) {
+		t.Errorf("%v, want a LostError: line 1 was never there", err)
+	}
+}
+
 func TestLongLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	appendTo(t, path, line(0)+"\n"+strings.Repeat("x", audit.MaxLine+10)+"\n"+line(1)+"\n")

@@ -41,9 +41,16 @@ type Prober struct {
 func (s *Sink) Probe(probers []Prober) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.probed = map[string]bool{}
 	for _, p := range probers {
 		s.probed[p.APIServer] = true
 		findAccount(&s.accounts, p.APIServer)
+	}
+	for _, a := range s.accounts {
+		if !s.probed[a.Name] {
+			a.Base += uint64(len(a.Recent))
+			a.Recent = nil
+		}
 	}
 }
 

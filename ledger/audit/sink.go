@@ -27,6 +27,7 @@ type Source struct {
 // Options are a sink's.
 type Options struct {
 	Append Append
+	Find   Find
 	State  string        // folder for the account; made if absent
 	Settle time.Duration // DefaultSettle if zero
 	Log    *slog.Logger
@@ -37,6 +38,7 @@ type Options struct {
 // be called from several goroutines.
 type Sink struct {
 	append Append
+	find   Find
 	settle time.Duration
 	log    *slog.Logger
 	now    func() time.Time
@@ -47,7 +49,9 @@ type Sink struct {
 	state    *state
 	counted  ranges
 	accounts []*account
-	probed   map[string]bool
+	pending  map[uint64]*intent // handed to the ledger
+	begun    uint64             // the last one's number
+	probed   map[string]bool    // nil until Probe says which
 	closed   bool
 	verdicts map[string]Verdict // the last one, by API server
 	total    uint64
@@ -60,8 +64,8 @@ func NewSink(o Options) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{append: o.Append, settle: o.Settle, log: o.Log, now: o.Now, state: st,
-		counted: saved.Counted, accounts: saved.Accounts, probed: map[string]bool{}, verdicts: map[string]Verdict{}}
+	s := &Sink{append: o.Append, find: o.Find, settle: o.Settle, log: o.Log, now: o.Now, state: st, counted: saved.Counted,
+		accounts: saved.Accounts, pending: saved.Pending, verdicts: map[string]Verdict{}}
 	if s.settle <= 0 {
 		s.settle = DefaultSettle
 	}
@@ -70,6 +74,13 @@ func NewSink(o Options) (*Sink, error) {
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	for number, in := range s.pending {
+		s.begun = max(s.begun, number)
+		in.failed = true // whoever waited for it is gone
+	}
+	if err := s.resolve(); err != nil {
+		return nil, fmt.Errorf("what the sink had stored when it ended: %w", err)
 	}
 	if err := s.save(false); err != nil {
 		return nil, fmt.Errorf("the sink's state: %w", err)
@@ -110,43 +121,100 @@ func (s *Sink) take(ctx context.Context, from Source, events []Event) error {
 	for i := range events {
 		records[i] = ledger.Record{ID: events[i].RecordID(), Data: events[i].Raw}
 	}
-	// Whoever stops waiting: what the ledger was handed it keeps, and so it must be counted.
-	indexes, err := s.append(context.WithoutCancel(ctx), records...)
+	in, err := s.begin(from, events, records)
 	if err != nil {
 		return err
 	}
-	if len(indexes) != len(events) {
-		return fmt.Errorf("the ledger gave %d indexes for %d records", len(indexes), len(events))
+	// Whoever stops waiting: what the ledger was handed it keeps, and so it must be counted.
+	indexes, err := s.append(context.WithoutCancel(ctx), records...)
+	if err == nil && len(indexes) != len(events) {
+		err = fmt.Errorf("the ledger gave %d indexes for %d records", len(indexes), len(events))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err != nil {
+		in.failed = true
+		return errors.Join(err, s.resolve())
+	}
+	places := make([]int64, len(indexes))
+	for i, index := range indexes {
+		places[i] = int64(index)
+	}
+	s.finish(in, places)
+	return nil
+}
+
+// begin notes what the ledger is about to be handed.
+func (s *Sink) begin(from Source, events []Event, records []ledger.Record) (*intent, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("the sink is closed")
+	}
+	if err := s.resolve(); err != nil { // or what failed would grow without bound
+		return nil, err
+	}
 	a := findAccount(&s.accounts, from.APIServer)
 	if a == nil {
-		return fmt.Errorf("events come from more than %d API servers, or from one without a name", maxAccounts)
+		return nil, fmt.Errorf("events come from more than %d API servers, or from one without a name", maxAccounts)
 	}
-	n := note{Account: a.Name, FromLog: from.Log}
+	s.begun++
+	in := &intent{Number: s.begun, Account: a.Name, FromLog: from.Log, IDs: make([]string, len(records)), Times: make([]int64, len(records))}
 	for i := range events {
 		e := &events[i]
-		if !s.counted.add(indexes[i]) {
+		in.IDs[i], in.Times[i] = records[i].ID, pack(e.At, e.Stage == stageReceived)
+		if a.knows(e.AuditID) {
+			in.Own = append(in.Own, own{i, e.AuditID, e.Stage, e.Received})
+		}
+	}
+	s.pending[in.Number] = in
+	text, err := in.append(nil)
+	if err == nil {
+		err = s.note(text)
+	}
+	if err != nil {
+		delete(s.pending, in.Number)
+		return nil, err
+	}
+	return in, nil
+}
+
+// finish counts what was stored of an intent. That the journal cannot take it is no
+// failure: the intent stands there, or the next line makes the state be written anew.
+func (s *Sink) finish(in *intent, indexes []int64) {
+	delete(s.pending, in.Number)
+	a := findAccount(&s.accounts, in.Account)
+	s.total += in.count(&s.counted, indexes, func(e *Event) { s.enter(a, e, in.FromLog) })
+	if err := s.note(appendDone(nil, in.Number, indexes)); err != nil {
+		s.log.Warn("the journal does not take what was stored; the ledger is asked should the sink end now", "error", err)
+	}
+}
+
+// resolve asks the ledger what it has stored of the intents for which it gave an error.
+func (s *Sink) resolve() error {
+	for _, in := range s.pending {
+		if !in.failed {
 			continue
 		}
-		s.total++
-		if a.knows(e.AuditID) {
-			n.Own = append(n.Own, ownEvent{indexes[i], e.AuditID, e.Stage, e.Received, e.At})
-		} else {
-			n.Events = append(n.Events, [2]int64{int64(indexes[i]), pack(e.At, e.Stage == stageReceived)})
+		found, err := s.find(in.IDs...)
+		if err != nil {
+			return err
 		}
-		s.enter(a, e, from.Log)
+		indexes := make([]int64, len(in.IDs))
+		for i, id := range in.IDs {
+			indexes[i] = absent
+			if index, ok := found[id]; ok {
+				indexes[i] = int64(index)
+			}
+		}
+		s.finish(in, indexes)
 	}
-	if len(n.Events)+len(n.Own) == 0 {
-		return s.settled()
-	}
-	return s.note(&n)
+	return nil
 }
 
 // enter counts an event. Of an API server whose counters are not read no times are kept.
 func (s *Sink) enter(a *account, e *Event, fromLog bool) {
-	if !s.probed[a.Name] {
+	if s.probed != nil && !s.probed[a.Name] {
 		a.Received++
 		a.Base++
 		return
@@ -167,34 +235,32 @@ func (s *Sink) Break(ctx context.Context, apiServer, why string) error {
 	now := s.now()
 	a.Unwritten = append(a.Unwritten, Proof{Kind: ProofKind, APIServer: a.Name, From: a.judgedTo(), To: now.UTC(), Written: now.UTC(),
 		Verdict: Unknown, Basis: byLog, Why: why})
-	err := s.note(&note{Account: a.Name, Broken: true})
+	text, err := json.Marshal(struct {
+		Account string `json:"a"`
+		Broken  bool   `json:"b"`
+	}{a.Name, true})
+	if err == nil {
+		err = s.note(append(text, '\n'))
+	}
 	s.mu.Unlock()
 	return errors.Join(err, s.write(ctx, apiServer))
 }
 
-// note writes to the journal, or the state anew where the journal cannot be used.
-func (s *Sink) note(n *note) error {
+// note writes a line to the journal, or the state anew where the journal cannot be used.
+func (s *Sink) note(line []byte) error {
 	if s.closed {
 		return errors.New("the sink is closed")
 	}
 	if !s.state.dirty {
-		if err := s.state.append(n); err == nil {
+		if err := s.state.append(line); err == nil {
 			return nil
 		}
 	}
 	return s.save(false)
 }
 
-// settled makes sure that what was counted is noted: an earlier note may have failed.
-func (s *Sink) settled() error {
-	if s.state.dirty {
-		return s.save(false)
-	}
-	return nil
-}
-
 func (s *Sink) save(clean bool) error {
-	return s.state.save(savedState{Clean: clean, Counted: s.counted, Accounts: s.accounts})
+	return s.state.save(savedState{Clean: clean, Counted: s.counted, Accounts: s.accounts, Pending: s.pending})
 }
 
 // judge gives the proofs that can be given about an API server and appends them.
@@ -204,6 +270,10 @@ func (s *Sink) judge(ctx context.Context, apiServer string) error {
 	if a == nil || s.closed {
 		s.mu.Unlock()
 		return nil
+	}
+	if err := s.resolve(); err != nil { // events that are stored would be named as missing
+		s.mu.Unlock()
+		return err
 	}
 	if !s.probed[apiServer] && a.Trouble == "" {
 		a.Trouble = "its counters are not read"
@@ -216,7 +286,8 @@ func (s *Sink) judge(ctx context.Context, apiServer string) error {
 	err := s.save(false)
 	s.mu.Unlock()
 	if err != nil {
-		s.log.Warn("the account could not be saved; the journal goes on", "error", err)
+		// A proof that the ledger had and the account had not would be given twice.
+		return fmt.Errorf("the account could not be saved, so no proof is given yet: %w", err)
 	}
 	return s.write(ctx, apiServer)
 }

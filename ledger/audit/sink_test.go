@@ -25,7 +25,7 @@ func TestABatchWhoseSenderWentAwayIsCounted(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s, err := NewSink(Options{Append: book.Append, State: dir + ".audit"})
+	s, err := NewSink(Options{Append: book.Append, Find: book.Find, State: dir + ".audit"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,6 @@
 package audit
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,13 +15,13 @@ import (
 
 // The state folder holds the account, so that a sink that was killed goes on
 // counting where it was: state.json, written at each reading, and a journal of
-// what came since, written before a batch is acknowledged.
+// what came since, which has a batch before the ledger has it.
 const (
 	stateFile     = "state.json"
 	journalPrefix = "journal-"
 	maxState      = 256 << 20
-	maxJournal    = 1 << 30
-	stateVersion  = 1
+	maxJournal    = 64 << 20 // then state.json is written, and the journal begun anew
+	stateVersion  = 2
 )
 
 // savedState is what state.json holds.
@@ -34,6 +32,17 @@ type savedState struct {
 	Journal  uint64     `json:"journal"`
 	Counted  ranges     `json:"counted"`
 	Accounts []*account `json:"accounts"`
+	// Pending is what the ledger was handed, or was to be, of which it is not noted
+	// whether it was stored; by number.
+	Pending map[uint64]*intent `json:"pending,omitempty"`
+}
+
+// begin begins every account anew, and says why.
+func (saved *savedState) begin(why string) {
+	for _, a := range saved.Accounts {
+		a.reset(why)
+	}
+	clear(saved.Pending)
 }
 
 // state is the folder while it is in use.
@@ -41,7 +50,8 @@ type state struct {
 	dir     string
 	number  uint64
 	journal *os.File
-	dirty   bool // the journal lacks something, so that only a new state.json will do
+	size    int64 // of the journal
+	dirty   bool  // the journal lacks something, so that only a new state.json will do
 }
 
 // bootID names the boot of this machine; "" where it cannot be told.
@@ -63,15 +73,13 @@ func openState(dir string) (*state, savedState, error) {
 	saved, err := readState(filepath.Join(dir, stateFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return s, savedState{Version: stateVersion}, nil
+		return s, savedState{Version: stateVersion, Pending: map[uint64]*intent{}}, nil
 	case err != nil:
 		return nil, savedState{}, fmt.Errorf("the sink's state: %w\nhint: move the folder %s away to begin anew; the ledger keeps what it has", err, dir)
 	}
 	s.number = saved.Journal
 	if boot := bootID(); !saved.Clean && (boot == "" || boot != saved.Boot) {
-		for _, a := range saved.Accounts {
-			a.reset("the sink's machine restarted, and what it had noted at last may be lost")
-		}
+		saved.begin("the sink's machine restarted, and what it had noted at last may be lost")
 		return s, saved, nil
 	}
 	if err := s.replay(&saved); err != nil {
@@ -112,6 +120,14 @@ func parseState(data []byte) (savedState, error) {
 	if !saved.Counted.valid() {
 		return saved, fmt.Errorf("%s: the ranges are out of order", stateFile)
 	}
+	if saved.Pending == nil {
+		saved.Pending = map[uint64]*intent{}
+	}
+	for number, in := range saved.Pending {
+		if in == nil || in.Number != number || !in.whole() || findAccount(&saved.Accounts, in.Account) == nil {
+			return saved, fmt.Errorf("%s: what is pending is not whole", stateFile)
+		}
+	}
 	return saved, nil
 }
 
@@ -145,7 +161,7 @@ func (s *state) save(saved savedState) (err error) {
 		_ = s.journal.Close()
 	}
 	_ = os.Remove(s.journalPath(s.number))
-	s.number, s.journal, s.dirty = number, journal, false
+	s.number, s.journal, s.size, s.dirty = number, journal, 0, false
 	return nil
 }
 
@@ -175,118 +191,6 @@ func (s *state) close() {
 	}
 }
 
-// note is a line of the journal: what one batch brought that was new.
-type note struct {
-	Account string     `json:"a"`
-	FromLog bool       `json:"l,omitempty"`
-	Events  [][2]int64 `json:"e,omitempty"` // index in the ledger, packed time
-	Own     []ownEvent `json:"o,omitempty"` // the events of our own requests
-	Broken  bool       `json:"b,omitempty"` // the log was interrupted
-}
-
-type ownEvent struct {
-	Index    uint64 `json:"i"`
-	AuditID  string `json:"id"`
-	Stage    string `json:"s"`
-	Received int64  `json:"r"`
-	At       int64  `json:"t"`
-}
-
-// append writes a note. Whatever fails makes the journal useless until the next save.
-func (s *state) append(n *note) error {
-	b := []byte(`{"a":`)
-	name, err := json.Marshal(n.Account)
-	if err != nil {
-		return err
-	}
-	b = append(b, name...)
-	if n.FromLog {
-		b = append(b, `,"l":true`...)
-	}
-	if n.Broken {
-		b = append(b, `,"b":true`...)
-	}
-	for i, e := range n.Events {
-		if i == 0 {
-			b = append(b, `,"e":[[`...)
-		} else {
-			b = append(b, `],[`...)
-		}
-		b = strconv.AppendInt(b, e[0], 10)
-		b = append(b, ',')
-		b = strconv.AppendInt(b, e[1], 10)
-	}
-	if len(n.Events) > 0 {
-		b = append(b, `]]`...)
-	}
-	if len(n.Own) > 0 {
-		own, err := json.Marshal(n.Own)
-		if err != nil {
-			return err
-		}
-		b = append(append(b, `,"o":`...), own...)
-	}
-	if _, err := s.journal.Write(append(b, "}\n"...)); err != nil {
-		s.dirty = true
-		return fmt.Errorf("the sink's journal: %w", err)
-	}
-	return nil
-}
-
-// replay enters what the journal holds into the accounts.
-func (s *state) replay(saved *savedState) error {
-	f, err := os.Open(s.journalPath(saved.Journal))
-	if errors.Is(err, fs.ErrNotExist) {
-		if saved.Clean {
-			return nil
-		}
-		for _, a := range saved.Accounts {
-			a.reset("the sink's journal is gone")
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return replayNotes(io.LimitReader(f, maxJournal), saved)
-}
-
-func replayNotes(r io.Reader, saved *savedState) error {
-	lines := bufio.NewReaderSize(r, 64<<10)
-	for number := 1; ; number++ {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			return nil // the last line was cut off, so its batch was not acknowledged
-		}
-		var n note
-		if err := json.Unmarshal(bytes.TrimSpace(line), &n); err != nil {
-			return fmt.Errorf("line %d: %w", number, err)
-		}
-		a := findAccount(&saved.Accounts, n.Account)
-		if a == nil {
-			return fmt.Errorf("line %d: no account", number)
-		}
-		if n.Broken {
-			a.Breaks++
-		}
-		for _, e := range n.Events {
-			if e[0] >= 0 && saved.Counted.add(uint64(e[0])) {
-				stage := ""
-				if e[1]&1 == 1 {
-					stage = stageReceived
-				}
-				a.event(&Event{Stage: stage, At: e[1] >> 1}, n.FromLog)
-			}
-		}
-		for _, e := range n.Own {
-			if saved.Counted.add(e.Index) {
-				a.event(&Event{AuditID: e.AuditID, Stage: e.Stage, Received: e.Received, At: e.At}, n.FromLog)
-			}
-		}
-	}
-}
-
 // maxAccounts bounds how many API servers are kept account of.
 const maxAccounts = 256
 
@@ -304,54 +208,4 @@ func findAccount(accounts *[]*account, name string) *account {
 	a := &account{Name: name}
 	*accounts = append(*accounts, a)
 	return a
-}
-
-// ranges is a set of indexes: ordered, from and up to but not including.
-type ranges [][2]uint64
-
-// maxRanges bounds it; the oldest hole is then taken for filled.
-const maxRanges = 1 << 16
-
-// add adds an index and reports whether it was new.
-func (r *ranges) add(index uint64) bool {
-	s := *r
-	if n := len(s); n > 0 && s[n-1][1] == index {
-		s[n-1][1]++
-		return true
-	}
-	i, found := slices.BinarySearchFunc(s, index, func(one [2]uint64, x uint64) int {
-		switch {
-		case one[1] <= x:
-			return -1
-		case one[0] > x:
-			return 1
-		}
-		return 0
-	})
-	if found {
-		return false
-	}
-	after := i < len(s) && s[i][0] == index+1
-	if before := i > 0 && s[i-1][1] == index; before && after {
-		s[i-1][1] = s[i][1]
-		s = slices.Delete(s, i, i+1)
-	} else if before {
-		s[i-1][1]++
-	} else if after {
-		s[i][0]--
-	} else if s = slices.Insert(s, i, [2]uint64{index, index + 1}); len(s) > maxRanges {
-		s[1][0] = s[0][0]
-		s = s[1:]
-	}
-	*r = s
-	return true
-}
-
-func (r ranges) valid() bool {
-	for i, one := range r {
-		if one[0] >= one[1] || i > 0 && r[i-1][1] >= one[0] {
-			return false
-		}
-	}
-	return true
 }
