@@ -73,6 +73,11 @@ func (c *Cluster) Do(ctx context.Context, method, path string, in, out any) erro
 }
 
 func (c *Cluster) do(ctx context.Context, client *http.Client, method, path string, in, out any) error {
+	return c.doAt(ctx, client, c.RESTHost, method, path, in, out)
+}
+
+// doAt is do for an API server by its address.
+func (c *Cluster) doAt(ctx context.Context, client *http.Client, host, method, path string, in, out any) error {
 	const limit = 64 << 20
 	var body io.Reader
 	if in != nil {
@@ -82,7 +87,7 @@ func (c *Cluster) do(ctx context.Context, client *http.Client, method, path stri
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.RESTHost+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, host+path, body)
 	if err != nil {
 		return err
 	}

@@ -233,12 +233,17 @@ func (c *Cluster) Ready(ctx context.Context) error {
 // run starts one component, with its output in its log file, and enters it in the
 // journal.
 func (c *Cluster) run(component string, detach bool, args []string) error {
+	return c.runAs(component, component, detach, args)
+}
+
+// runAs is run for a second component of a program.
+func (c *Cluster) runAs(program, component string, detach bool, args []string) error {
 	log, err := os.OpenFile(c.logPath(component), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("devcluster: %w", err)
 	}
 	defer log.Close() // the component has its own handle
-	cmd := exec.Command(c.Binary, append([]string{component}, args...)...)
+	cmd := exec.Command(c.Binary, append([]string{program}, args...)...)
 	cmd.Dir = c.Dir
 	cmd.Env = append(environment(c.Dir), idVariable+"="+c.journal.ID)
 	cmd.Stdout, cmd.Stderr = log, log
