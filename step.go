@@ -112,9 +112,13 @@ type Task struct {
 
 	Dial *Dial `json:"dial,omitempty"`
 	// Listen makes the pod a server: it answers every TCP connection on the port
-	// with a line, and lives until the probe ends. The step is done once the pod is
-	// Ready, and returns the Pod.
+	// with a line, says at its end how many bytes came, and lives until the probe
+	// ends. The step is done once the pod is Ready, and returns the Pod.
 	Listen int `json:"listen,omitempty"`
+	// Send makes the pod a sender, which lives like a listener.
+	Send *Send `json:"send,omitempty"`
+	// Wire looks for a marker in what leaves the node.
+	Wire *Wire `json:"wire,omitempty"`
 	// Syscall names a system call that is made with harmless arguments; see the
 	// list of prove/probe.
 	Syscall string `json:"syscall,omitempty"`
@@ -138,6 +142,37 @@ type ProbePod struct {
 	// Spec is merged into the pod's spec (JSON merge patch); Container into its container.
 	Spec      map[string]any `json:"spec,omitempty"`
 	Container map[string]any `json:"container,omitempty"`
+}
+
+// Lives reports whether the task goes on until the probe ends.
+func (t *Task) Lives() bool { return t.Listen > 0 || t.Send != nil }
+
+// Send sends a marker and random bytes to a listener, again and again, each time by
+// a new connection. On Port it tells everybody who connects how often all of it arrived.
+type Send struct {
+	To     string `json:"to"` // host:port of a pod that listens
+	Marker string `json:"marker"`
+	Port   int    `json:"port"`
+}
+
+// Wire looks for a marker in the packets that leave the node by its own network
+// devices, below what encrypts between pods and nodes. It needs a pod on the host's
+// network with CAP_NET_RAW. Nothing of the packets is kept: it reports whether the
+// marker was among them. The step is accepted where it was, and refused by
+// RefuserTransit where it was not, although it arrived at its destination meanwhile and
+// as many bytes left by these devices. What is sent is not the marker's text but a
+// digest of it, so that the pod's own arguments cannot be taken for it.
+type Wire struct {
+	Marker string `json:"marker"`
+	// Sender is the host:port at which the sender tells how often its marker arrived.
+	Sender string `json:"sender,omitempty"`
+	// To are the IP addresses to which what carries the marker may go: that of the
+	// listener and that of its node.
+	To []string `json:"to"`
+	// Datagram, in the place of a sender, sends the marker from here, by UDP, to this
+	// host:port. Then it has to be seen.
+	Datagram string        `json:"datagram,omitempty"`
+	Timeout  time.Duration `json:"timeout,omitempty"` // 20 s if zero
 }
 
 // Dial opens a connection and, if HTTP is set, sends one request. The answer's
@@ -250,4 +285,5 @@ const (
 	RefuserRedirect       Refuser = "redirect to TLS"
 	RefuserKernel         Refuser = "kernel" // seccomp, a Linux security module, permissions
 	RefuserEncryption     Refuser = "encryption at rest"
+	RefuserTransit        Refuser = "encryption in transit"
 )

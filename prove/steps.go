@@ -143,6 +143,10 @@ func describeTask(t *bailey.Task) string {
 		return "connect to " + t.Dial.Address + where
 	case t.Listen > 0:
 		return fmt.Sprintf("listen on port %d%s", t.Listen, where)
+	case t.Send != nil:
+		return "send a marker to " + t.Send.To + where
+	case t.Wire != nil:
+		return "look for a marker in what leaves the node" + where
 	case t.Syscall != "":
 		return "system call " + t.Syscall + where
 	case t.Open != "":
@@ -182,7 +186,7 @@ func (r *run) await(ctx context.Context, w *bailey.Await) answer {
 	}
 }
 
-// pod runs a task in a pod of its own, and removes it again unless it listens.
+// pod runs a task in a pod of its own, and removes it again unless it lives on.
 func (r *run) pod(ctx context.Context, t *bailey.Task) answer {
 	if r.o.Image == "" {
 		return answer{at: r.now().UTC(), failure: fmt.Errorf("no probe image: name it by --probe-image")}
@@ -195,7 +199,7 @@ func (r *run) pod(ctx context.Context, t *bailey.Task) answer {
 	}
 	mark := r.objects.mark()
 	in := *t.In
-	if t.Listen == 0 { // one that listens is known by its name; the others are made anew for each try
+	if !t.Lives() { // one that lives on is known by its name; the others are made anew for each try
 		in.Name = fmt.Sprintf("%s-%d", in.Name, r.pods.Add(1))
 	}
 	made := r.objects.create(ctx, &bailey.Request{Verb: "create", APIVersion: "v1", Resource: "pods", Namespace: in.Namespace, Real: true,
@@ -209,7 +213,7 @@ func (r *run) pod(ctx context.Context, t *bailey.Task) answer {
 		return made
 	}
 	name := &bailey.Await{APIVersion: "v1", Resource: "pods", Namespace: in.Namespace, Name: in.Name, Timeout: podLimit}
-	if t.Listen > 0 {
+	if t.Lives() {
 		name.Field, name.Values = "status.containerStatuses.0.ready", []string{"true"}
 		a := r.await(ctx, name)
 		a.said = made.said

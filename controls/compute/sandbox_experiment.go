@@ -1,13 +1,13 @@
 package compute
 
 import (
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/pods"
 )
 
 // sandboxExperiments look at the walls from inside.
@@ -43,7 +43,7 @@ its kernel is not found out. That workloads which need the class have it, the ru
 			if s := class.Scheduling; s != nil {
 				selector, tolerations = s.NodeSelector, s.Tolerations
 			}
-			for _, node := range readyNodes(v, selector, tolerations, 2) {
+			for _, node := range pods.ReadyNodes(v, selector, tolerations, 2) {
 				probes = append(probes, sandboxProbe(class.Name, node, tolerations))
 			}
 		}
@@ -52,82 +52,16 @@ its kernel is not found out. That workloads which need the class have it, the ru
 }
 
 func sandboxProbe(class, node string, tolerations []corev1.Toleration) bailey.Probe {
-	namespace := probeNamespace("sandbox")
+	namespace := pods.ProbeNamespace("sandbox")
 	look := func(name, expected string, spec map[string]any) bailey.Step {
 		return bailey.Step{Task: &bailey.Task{Kernel: &expected, In: &bailey.ProbePod{Namespace: namespace, Name: name, Spec: spec}}}
 	}
-	plain, classed := onNode(node, tolerations), onNode(node, tolerations)
+	plain, classed := pods.OnNode(node, tolerations), pods.OnNode(node, tolerations)
 	classed["runtimeClassName"] = class
 	first := look("node", "", plain)
 	first.Bind = map[string]string{"kernel": "kernel"}
 	try := look("sandbox", "${kernel}", classed)
 	try.Refusers = []bailey.Refuser{bailey.RefuserKernel}
 	return bailey.Probe{Name: "the node's kernel under RuntimeClass " + class, Path: "pod on node " + node,
-		Setup: []bailey.Step{makeNamespace(namespace), first}, Twin: look("plain", "${kernel}", plain), Try: try}
-}
-
-// probeNamespace names a namespace of the run's own.
-func probeNamespace(purpose string) string { return bailey.ProbePrefix + "${run}-" + purpose }
-
-// makeNamespace is the step that makes it. It admits restricted pods only.
-func makeNamespace(name string) bailey.Step {
-	labels := map[string]any{"pod-security.kubernetes.io/enforce": "restricted"}
-	return bailey.Step{Request: &bailey.Request{Verb: "create", APIVersion: "v1", Resource: "namespaces", Real: true,
-		Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name, "labels": labels}}}}
-}
-
-// onNode is the part of a pod's spec that brings it to the node.
-func onNode(node string, tolerations []corev1.Toleration) map[string]any {
-	spec := map[string]any{"nodeSelector": map[string]any{corev1.LabelHostname: node}}
-	var list []any
-	for i := range tolerations {
-		t := &tolerations[i]
-		one := map[string]any{"key": t.Key, "operator": string(t.Operator), "value": t.Value, "effect": string(t.Effect)}
-		for key, value := range one {
-			if value == "" {
-				delete(one, key)
-			}
-		}
-		list = append(list, one)
-	}
-	if list != nil {
-		spec["tolerations"] = list
-	}
-	return spec
-}
-
-// readyNodes gives the host names of nodes on which pods with these tolerations
-// start: Linux, ready, not cordoned, chosen by the selector; the first by name.
-func readyNodes(v *bailey.View, selector map[string]string, tolerations []corev1.Toleration, most int) []string {
-	var names []string
-	for _, f := range v.List(bailey.KindNode, "") {
-		node, ok := f.Object.(*corev1.Node)
-		host := f.Labels[corev1.LabelHostname]
-		if !ok || host == "" || node.Spec.Unschedulable || f.Labels[corev1.LabelOSStable] == "windows" || len(names) == most {
-			continue
-		}
-		fits := slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
-			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-		})
-		for key, value := range selector {
-			fits = fits && f.Labels[key] == value
-		}
-		for i := range node.Spec.Taints {
-			fits = fits && tolerated(&node.Spec.Taints[i], tolerations)
-		}
-		if fits {
-			names = append(names, host)
-		}
-	}
-	return names
-}
-
-func tolerated(t *corev1.Taint, tolerations []corev1.Toleration) bool {
-	if t.Effect == corev1.TaintEffectPreferNoSchedule {
-		return true
-	}
-	return slices.ContainsFunc(tolerations, func(by corev1.Toleration) bool {
-		return (by.Effect == "" || by.Effect == t.Effect) && (by.Key == "" && by.Operator == corev1.TolerationOpExists ||
-			by.Key == t.Key && (by.Operator == corev1.TolerationOpExists || by.Value == t.Value))
-	})
+		Setup: []bailey.Step{pods.MakeNamespace(namespace, "restricted"), first}, Twin: look("plain", "${kernel}", plain), Try: try}
 }

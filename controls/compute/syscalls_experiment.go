@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/pods"
 )
 
 // syscallsExperiments make system calls that the profile in force refuses.
@@ -37,7 +38,7 @@ nodes lack: no field of the API tells which have them.`,
 			}
 		}
 		var probes []bailey.Probe
-		for _, node := range readyNodes(v, nil, nil, 2) {
+		for _, node := range pods.ReadyNodes(v, nil, nil, 2) {
 			for _, call := range []string{"keyctl", "userfaultfd"} {
 				probes = append(probes, callProbe(call, "RuntimeDefault", node))
 			}
@@ -51,15 +52,13 @@ nodes lack: no field of the API tells which have them.`,
 
 // callProbe tries a system call under the profile type; under none if it is empty.
 func callProbe(call, profile, node string) bailey.Probe {
-	namespace := probeNamespace("syscalls")
-	setup, name := makeNamespace(namespace), call+" under "+profile
-	spec := onNode(node, nil)
+	namespace := pods.ProbeNamespace("syscalls")
+	setup, name := pods.MakeNamespace(namespace, "restricted"), call+" under "+profile
+	spec := pods.OnNode(node, nil)
 	if profile == "" {
 		name = call + " under the kubelet's default"
 		spec["securityContext"] = map[string]any{"seccompProfile": nil}
-		setup = makeNamespace(namespace)
-		// The restricted level wants the profile to be written down.
-		setup.Request.Object["metadata"].(map[string]any)["labels"] = map[string]any{"pod-security.kubernetes.io/enforce": "baseline"}
+		setup = pods.MakeNamespace(namespace, "baseline") // restricted wants the profile to be written down
 	}
 	do := func(name, call string) bailey.Step {
 		return bailey.Step{Task: &bailey.Task{Syscall: call, In: &bailey.ProbePod{Namespace: namespace, Name: name, Spec: spec}}}

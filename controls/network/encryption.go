@@ -16,7 +16,7 @@ it covers all nodes.
 
 Enforced by settings, written out.
 
-Proved by sending a marker between pods on two nodes and looking for it on the wire.`,
+Proved by sending a marker between pods on two nodes and looking for it in what leaves the first.`,
 	Scope: bailey.ScopeNode,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/cluster-administration/networking/", "Cluster Networking"),
@@ -26,4 +26,6 @@ Proved by sending a marker between pods on two nodes and looking for it on the w
 		ref.NIST("SC-8(1)"),
 		ref.NIST("SC-13"),
 	},
+
+	Experiments: []*bailey.Experiment{unreadableOnTheWire},
 }

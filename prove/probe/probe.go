@@ -8,12 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/baileyhq/bailey"
 )
@@ -45,13 +41,17 @@ func failed(format string, args ...any) Report {
 }
 
 // Do does a task here, whatever its In says. It returns when the task is done or
-// ctx ends; Listen lasts until ctx ends.
+// ctx ends; Listen and Send last until ctx ends.
 func Do(ctx context.Context, t *bailey.Task) Report {
 	switch {
 	case t.Dial != nil:
 		return dial(ctx, t.Dial)
 	case t.Listen > 0:
 		return listen(ctx, t.Listen)
+	case t.Send != nil:
+		return send(ctx, t.Send)
+	case t.Wire != nil:
+		return wire(ctx, t.Wire)
 	case t.Syscall != "":
 		return syscallNamed(t.Syscall)
 	case t.Open != "":
@@ -123,23 +123,4 @@ func kernel(expected string) Report {
 		r.Accepted, r.Refuser = false, bailey.RefuserKernel
 	}
 	return r
-}
-
-// listen answers each connection with a line.
-func listen(ctx context.Context, port int) Report {
-	l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
-	if err != nil {
-		return failed("%v", err)
-	}
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	defer stop()
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return accepted("listened on port %d", port)
-		}
-		_ = c.SetDeadline(time.Now().Add(time.Second))
-		_, _ = io.WriteString(c, "bailey probe\n")
-		_ = c.Close()
-	}
 }
