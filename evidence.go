@@ -18,6 +18,9 @@ type Evidence struct {
 	Conditions string `json:"conditions,omitempty"`
 	// Paths has an entry per path that was tried.
 	Paths []Tally `json:"paths"`
+	// Unclaimed are the paths of which nobody claimed to refuse what would have been
+	// tried: no proof and no failure, unless the claim was made before.
+	Unclaimed []string `json:"unclaimed,omitempty"`
 	// Interrupted tells that the run did not end by itself.
 	Interrupted bool `json:"interrupted,omitempty"`
 	// Signer is the id of the key that signed it.
@@ -34,6 +37,15 @@ type Tally struct {
 	Inconclusive int `json:"inconclusive"`
 	// Why names the first tries that did not hold, with their probe.
 	Why []string `json:"why,omitempty"`
+}
+
+// PathName is the name under which the tries of one probe are counted: it tells
+// the tries of one thing by one way from those of another.
+func PathName(probe, path string) string {
+	if path == "" || path == probe {
+		return probe
+	}
+	return probe + " (" + path + ")"
 }
 
 // Add adds the tries of another tally of the same path.

@@ -45,23 +45,17 @@ type ladder struct {
 	plan     *plan
 	snap     *bailey.Snapshot
 	control  *bailey.Control
-	evidence []bailey.Evidence
 	view     *bailey.View
 	scopes   map[bailey.Scope]*standing
+	proofs   map[bailey.Scope][]counted
+	counting []bailey.Evidence // what proofs rest on
 	present  map[*bailey.Guard]map[bailey.Ref]bool
 }
 
 func newLadder(p *plan, s *bailey.Snapshot, c *bailey.Control, evidence []bailey.Evidence) *ladder {
-	l := &ladder{plan: p, snap: s, control: c, view: bailey.NewView(s), scopes: map[bailey.Scope]*standing{}, present: map[*bailey.Guard]map[bailey.Ref]bool{}}
-	for _, e := range evidence {
-		if e.Control == c.ID {
-			l.evidence = append(l.evidence, e)
-			if e.Total().Broken > 0 {
-				l.at(e.Scope) // it counts even where the rules have nothing to judge
-			}
-		}
-	}
-	sortEvidence(l.evidence)
+	l := &ladder{plan: p, snap: s, control: c, view: bailey.NewView(s), scopes: map[bailey.Scope]*standing{}, proofs: map[bailey.Scope][]counted{},
+		present: map[*bailey.Guard]map[bailey.Ref]bool{}}
+	l.takeEvidence(evidence)
 	l.at(bailey.Scope{Kind: bailey.ScopeCluster})
 	return l
 }
@@ -208,16 +202,6 @@ func (l *ladder) experiment(name string) *bailey.Experiment {
 		}
 	}
 	return nil
-}
-
-// covers reports whether what holds for the larger scope holds for the smaller.
-func covers(larger, smaller bailey.Scope) bool {
-	for more := true; more; smaller, more = parentOf(smaller) {
-		if larger == smaller {
-			return true
-		}
-	}
-	return false
 }
 
 // guarded reports whether guards that are in place for the scope, or for a

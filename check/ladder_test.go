@@ -122,7 +122,7 @@ func TestEvidence(t *testing.T) {
 		"interrupted after it was broken":        {false, []bailey.Evidence{interrupted(evidence(hour, 3, 1, 0))}, bailey.RungGap},
 		"held on what is not sound":              {true, []bailey.Evidence{evidence(hour, 16, 0, 0)}, bailey.RungGap},
 	} {
-		r := judge(t, snapshot(nil, podFact("a", "web", c.bad)), []*bailey.Control{control}, check.Options{Evidence: c.evidence})
+		r := judge(t, snapshot(nil, podFact("a", "web", c.bad), namespaceFact("a", true)), []*bailey.Control{control}, check.Options{Evidence: c.evidence})
 		for _, scope := range []bailey.Scope{inNamespace("a"), workloadScope(bailey.Ref{Kind: bailey.KindPod, Namespace: "a", Name: "web"})} {
 			if v := verdict(t, r, "test/tried", scope); v.Rung != c.want {
 				t.Errorf("%s: %s stands at %s, want %s", name, scope, v.Rung, c.want)
@@ -135,7 +135,7 @@ func TestEvidence(t *testing.T) {
 		both := &bailey.Control{ID: "test/tried", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{badPod}, Experiments: []*bailey.Experiment{x, other}}
 		late := interrupted(evidence(hour, 3, 0, 0))
 		late.Experiment = "other"
-		r := judge(t, snapshot(nil, podFact("a", "web", false)), []*bailey.Control{both}, check.Options{Evidence: []bailey.Evidence{evidence(hour, 16, 0, 0), late}})
+		r := judge(t, snapshot(nil, podFact("a", "web", false), namespaceFact("a", true)), []*bailey.Control{both}, check.Options{Evidence: []bailey.Evidence{evidence(hour, 16, 0, 0), late}})
 		if p := verdict(t, r, "test/tried", inNamespace("a")).Proof; p.Least != 0 || p.Experiments != 1 || p.Needed != 2 {
 			t.Fatalf("one of two experiments held: %+v", p)
 		}
@@ -143,13 +143,13 @@ func TestEvidence(t *testing.T) {
 	// The report carries what counts, oldest first, and nothing else.
 	other := evidence(hour, 16, 0, 0)
 	other.Control = "test/other"
-	carried := judge(t, snapshot(nil, podFact("a", "web", false)), []*bailey.Control{control},
+	carried := judge(t, snapshot(nil, podFact("a", "web", false), namespaceFact("a", true)), []*bailey.Control{control},
 		check.Options{Evidence: []bailey.Evidence{evidence(hour, 16, 0, 0), evidence(week, 16, 0, 0), evidence(now.Add(time.Hour), 16, 0, 0), evidence(earlier, 1, 0, 0), other}}).Evidence
 	if len(carried) != 2 || !carried[0].At.Equal(earlier) || !carried[1].At.Equal(hour) {
 		t.Errorf("the report carries %+v", carried)
 	}
 	// Evidence for one namespace says nothing of another.
-	r := judge(t, snapshot(nil, podFact("a", "web", false), podFact("b", "web", false)), []*bailey.Control{control},
+	r := judge(t, snapshot(nil, podFact("a", "web", false), podFact("b", "web", false), namespaceFact("a", true)), []*bailey.Control{control},
 		check.Options{Evidence: []bailey.Evidence{evidence(hour, 16, 0, 0)}})
 	if v := verdict(t, r, "test/tried", cluster); v.Rung != bailey.RungSound {
 		t.Errorf("half the namespaces proven gives %s for the cluster", v.Rung)

@@ -8,121 +8,119 @@ import (
 	"github.com/baileyhq/bailey"
 )
 
-// brokenLimit bounds how many broken paths a proof names.
+// brokenLimit bounds how many broken paths of one experiment a proof names.
 const brokenLimit = 5
 
-// stretch is what the evidence of one experiment for one scope adds up to.
-type stretch struct {
-	paths      map[string]bailey.Tally
-	needed     []string // the paths of the newest run
-	conditions string
-	broken     []string
-	newest     bailey.Evidence
+// counted is a history that counts for verdicts, with the paths whose break stands.
+type counted struct {
+	*history
+	standing []string
 }
 
-// held reports whether every path was tried often enough, and held.
-func (s *stretch) held(tries int) bool {
-	return len(s.needed) > 0 && s.least() >= tries
-}
-
-func (s *stretch) least() int {
-	least := -1
-	for _, path := range s.needed {
-		if held := s.paths[path].Held; least < 0 || held < least {
-			least = held
-		}
-	}
-	return max(least, 0)
-}
-
-// add takes the next run in. Tries add up while guards, plan and versions stay;
-// a broken one ends the stretch, and stands until as many tries as a proof asks for
-// have held since: one run that holds is no answer to a control that fails one
-// time in four.
-func (s *stretch) add(e bailey.Evidence, tries int) {
-	s.newest = e
-	total := e.Total()
-	if total.Broken > 0 {
-		s.paths, s.broken = nil, nil
-		for _, t := range e.Paths {
-			if t.Broken > 0 && len(s.broken) < brokenLimit {
-				s.broken = append(s.broken, e.Experiment+": "+describe(t))
-			}
-		}
-		return
-	}
-	if e.Interrupted {
-		return
-	}
-	if s.paths == nil || e.Conditions != s.conditions {
-		s.paths = map[string]bailey.Tally{}
-		s.conditions = e.Conditions
-	}
-	s.needed = s.needed[:0]
-	for _, t := range e.Paths {
-		if t.Inconclusive == 0 { // a path that a run could not settle gains nothing by that run
-			sum := s.paths[t.Path]
-			sum.Add(t)
-			s.paths[t.Path] = sum
-		}
-		if !slices.Contains(s.needed, t.Path) {
-			s.needed = append(s.needed, t.Path)
-		}
-	}
-	if s.held(tries) {
-		s.broken = nil
-	}
-}
-
-func describe(t bailey.Tally) string {
-	if len(t.Why) == 0 {
-		return t.Path
-	}
-	return t.Path + ": " + t.Why[0]
-}
-
-// proof adds up what the control's experiments showed for the scope or a
-// larger one, each within its window. It is nil where there is no evidence.
-// Disruptive experiments can break a control, and are not needed to prove
-// it: a platform must be provable without being disturbed.
-func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
+// takeEvidence replays what the control's experiments showed, and keeps what
+// counts at the snapshot's moment: what is within its window, and what was broken
+// and not put right. What has gone since does not count: it cannot be tried again.
+func (l *ladder) takeEvidence(evidence []bailey.Evidence) {
 	type key struct {
 		experiment string
 		scope      bailey.Scope
 	}
-	groups := map[key]*stretch{}
-	for _, e := range l.evidence { // sorted by time
-		x := l.experiment(e.Experiment)
-		if x == nil || !covers(e.Scope, scope) || !isFresh(e, x.Window, l.snap.Meta.At) {
+	at := l.snap.Meta.At
+	var own []bailey.Evidence
+	for _, e := range evidence {
+		// The moment of a snapshot is in whole seconds: what was proven within the same
+		// second came before.
+		if e.Control == l.control.ID && !e.At.Truncate(time.Second).After(at) {
+			own = append(own, e)
+		}
+	}
+	sortEvidence(own)
+	histories := map[key]*history{}
+	var order []*history
+	for _, e := range own {
+		k := key{e.Experiment, e.Scope}
+		h, known := histories[k]
+		if !known {
+			if x := l.experiment(e.Experiment); x != nil && !l.gone(e.Scope) {
+				h = &history{experiment: x, scope: e.Scope, paths: map[string]*path{}}
+				order = append(order, h)
+			}
+			histories[k] = h
+		}
+		if h != nil {
+			h.add(e, at.Sub(e.At) <= h.experiment.Window)
+		}
+	}
+	for _, h := range order {
+		standing := h.standing(at, l.leftToTry)
+		if h.fresh == 0 && len(standing) == 0 {
 			continue
 		}
-		k := key{e.Experiment, e.Scope}
-		if groups[k] == nil {
-			groups[k] = &stretch{}
+		l.proofs[h.scope] = append(l.proofs[h.scope], counted{h, standing})
+		l.counting = append(l.counting, h.counting(standing)...)
+		if len(standing) > 0 {
+			l.at(h.scope) // it counts even where the rules have nothing to judge
 		}
-		groups[k].add(e, x.Danger.Tries())
 	}
-	if len(groups) == 0 {
-		return nil, false
+}
+
+// gone reports whether the scope's object is seen not to be there.
+func (l *ladder) gone(s bailey.Scope) bool {
+	ref := s.Object
+	return ref.Name != "" && l.snap.Get(ref) == nil && l.snap.Unseen(ref.Kind, ref.Namespace, ref.Name) == nil
+}
+
+// leftToTry reports whether the experiment, planned for what is there now, has the
+// path still. Where that cannot be told, it has.
+func (l *ladder) leftToTry(h *history, name string) (left bool) {
+	x := h.experiment
+	if x.Plan == nil {
+		return true
 	}
+	for _, k := range x.Needs { // a plan may take what is known for all that there is
+		if l.snap.Unseen(k, "", "") != nil {
+			return true
+		}
+	}
+	defer func() {
+		if recover() != nil {
+			left = true
+		}
+	}()
+	l.view.Allow(nil, x.Needs, x.Derives)
+	probes := x.Plan(l.view, h.scope.Object)
+	return len(l.view.Missing()) > 0 || slices.ContainsFunc(probes, func(p bailey.Probe) bool { return bailey.PathName(p.Name, p.Path) == name })
+}
+
+// proof adds up what the control's experiments showed for the scope or a
+// larger one. It is nil where there is no evidence. Disruptive experiments can
+// break a control, and are not needed to prove it: a platform must be provable
+// without being disturbed.
+func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 	p = &bailey.Proof{}
 	held := map[string]bool{}
 	bounded := false // whether Least is of any experiment yet
-	for k, s := range groups {
-		x := l.experiment(k.experiment)
-		for _, path := range s.needed {
-			t := s.paths[path]
-			p.Held += t.Held
-			p.Tried += t.Held + t.Broken
+	for at, more := scope, true; more; at, more = parentOf(at) {
+		for _, h := range l.proofs[at] {
+			for _, name := range h.needed {
+				t := h.path(name).counted
+				p.Held += t.Held
+				p.Tried += t.Held
+			}
+			if least := h.least(); h.experiment.Danger != bailey.DangerDisruptive && (!bounded || least < p.Least) {
+				p.Least, bounded = least, true
+			}
+			if newest := h.evidence[len(h.evidence)-1].At; newest.After(p.At) {
+				p.At = newest
+			}
+			for _, name := range h.standing[:min(len(h.standing), brokenLimit)] {
+				p.Broken = append(p.Broken, h.experiment.Name+": "+h.path(name).broken)
+			}
+			held[h.experiment.Name] = held[h.experiment.Name] || h.held()
 		}
-		if least := s.least(); x.Danger != bailey.DangerDisruptive && (!bounded || least < p.Least) {
-			p.Least, bounded = least, true
-		}
-		if s.newest.At.After(p.At) {
-			p.At = s.newest.At
-		}
-		p.Broken = append(p.Broken, s.broken...)
-		held[k.experiment] = held[k.experiment] || s.held(x.Danger.Tries())
+	}
+	if p.At.IsZero() {
+		return nil, false
 	}
 	slices.Sort(p.Broken)
 	for _, x := range l.control.Experiments {
@@ -135,15 +133,6 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 		}
 	}
 	return p, len(p.Broken) == 0 && p.Needed > 0 && p.Experiments == p.Needed
-}
-
-// isFresh reports whether evidence counts at a moment: taken before it, and no
-// longer ago than the window. What was broken does not mend by waiting: it stands
-// until it was tried again. The moment of a snapshot is in whole seconds, so that
-// what was proven within the same second came before.
-func isFresh(e bailey.Evidence, window time.Duration, at time.Time) bool {
-	total := e.Total()
-	return !e.At.Truncate(time.Second).After(at) && (at.Sub(e.At) <= window || total.Broken > 0)
 }
 
 func sortEvidence(all []bailey.Evidence) {

@@ -4,14 +4,13 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/baileyhq/bailey"
 )
 
 // report joins what was judged into findings and verdicts.
 func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.Report {
-	r := &bailey.Report{Meta: s.Meta, Controls: p.controls, Evidence: p.counting(o.Evidence, s.Meta.At), Facts: s.Len(), Remedy: p.remedy(s)}
+	r := &bailey.Report{Meta: s.Meta, Controls: p.controls, Facts: s.Len(), Remedy: p.remedy(s)}
 	// What was found, and what was seen, are gathered side by side.
 	var g *gathered
 	var all []bailey.Finding
@@ -33,8 +32,10 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 	wg.Go(func() { r.Findings = sortFindings(all) })
 	verdicts := make([][]bailey.Verdict, len(ladders))
 	for i, l := range ladders {
+		r.Evidence = append(r.Evidence, l.counting...)
 		wg.Go(func() { verdicts[i] = l.close() })
 	}
+	sortEvidence(r.Evidence)
 	wg.Wait()
 	for i, c := range p.controls {
 		r.Verdicts = append(r.Verdicts, verdicts[i]...)
@@ -48,27 +49,6 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 		}
 	}
 	return r
-}
-
-// counting gives the evidence that a proof may rest on: of a control that was
-// judged, and within the window of its experiment. Of a year's scheduled runs
-// that is a few.
-func (p *plan) counting(all []bailey.Evidence, at time.Time) []bailey.Evidence {
-	windows := map[[2]string]time.Duration{}
-	for _, c := range p.controls {
-		for _, x := range c.Experiments {
-			windows[[2]string{c.ID, x.Name}] = x.Window
-		}
-	}
-	var out []bailey.Evidence
-	for _, e := range all {
-		window, known := windows[[2]string{e.Control, e.Experiment}]
-		if known && isFresh(e, window, at) {
-			out = append(out, e)
-		}
-	}
-	sortEvidence(out)
-	return out
 }
 
 // ladders counts for every control and scope what was seen.

@@ -90,7 +90,7 @@ func TestBrokenExperimentOfAnotherScope(t *testing.T) {
 	x := &bailey.Experiment{Name: "try", Window: time.Hour}
 	control := &bailey.Control{ID: "test/tried", Scope: bailey.ScopeCluster, Rules: []*bailey.Rule{badPod}, Experiments: []*bailey.Experiment{x}}
 	broken := bailey.Evidence{Control: "test/tried", Experiment: "try", Scope: inNamespace("b"), At: now, Paths: []bailey.Tally{{Path: "create", Broken: 1, Tried: 1}}}
-	r := judge(t, snapshot(nil, podFact("a", "web", false)), []*bailey.Control{control}, check.Options{Evidence: []bailey.Evidence{broken}})
+	r := judge(t, snapshot(nil, podFact("a", "web", false), namespaceFact("b", true)), []*bailey.Control{control}, check.Options{Evidence: []bailey.Evidence{broken}})
 	for _, scope := range []bailey.Scope{inNamespace("b"), cluster} {
 		if v := verdict(t, r, "test/tried", scope); v.Rung != bailey.RungGap || !strings.Contains(v.Next, "an experiment was broken") {
 			t.Errorf("%s: %+v", scope, v)
@@ -105,7 +105,7 @@ func TestBrokenExperimentIsNotWaived(t *testing.T) {
 	control := &bailey.Control{ID: "test/tried", Scope: bailey.ScopeWorkload, Rules: []*bailey.Rule{badPod}, Experiments: []*bailey.Experiment{x}}
 	broken := bailey.Evidence{Control: "test/tried", Experiment: "try", Scope: inNamespace("a"), At: now, Paths: []bailey.Tally{{Path: "create", Broken: 1, Tried: 1}}}
 	waiver := bailey.Waiver{Rule: "test/tried", Reason: "r", Owner: "o", Expires: now.Add(time.Hour)}
-	r := judge(t, snapshot(nil, podFact("a", "web", true)), []*bailey.Control{control},
+	r := judge(t, snapshot(nil, podFact("a", "web", true), namespaceFact("a", true)), []*bailey.Control{control},
 		check.Options{Evidence: []bailey.Evidence{broken}, Waivers: []bailey.Waiver{waiver}})
 	for _, scope := range []bailey.Scope{inNamespace("a"), cluster} {
 		if v := verdict(t, r, "test/tried", scope); !v.WaivedUntil.IsZero() || !strings.Contains(v.Next, "an experiment was broken") {

@@ -107,10 +107,11 @@ func (r *Record) Evidence() bailey.Evidence {
 		At: r.End, Conditions: u.Conditions, Interrupted: r.Interrupted != "", Paths: []bailey.Tally{}}
 	index := map[string]int{}
 	for _, result := range r.Results {
+		path := bailey.PathName(result.Name, result.Path)
 		if result.Unclaimed {
+			e.Unclaimed = append(e.Unclaimed, path)
 			continue
 		}
-		path := pathName(result)
 		i, known := index[path]
 		if !known {
 			i = len(e.Paths)
@@ -120,14 +121,6 @@ func (r *Record) Evidence() bailey.Evidence {
 		e.Paths[i].Add(bailey.Tally{Tried: result.Tried, Held: result.Held, Broken: result.Broken, Inconclusive: result.Inconclusive, Why: result.Why})
 	}
 	return e
-}
-
-// pathName tells the tries of one thing by one way from those of another.
-func pathName(r Result) string {
-	if r.Path == "" || r.Path == r.Name {
-		return r.Name
-	}
-	return r.Name + " (" + r.Path + ")"
 }
 
 // Verdict says in one word and a sentence what the record shows.
@@ -141,14 +134,14 @@ func (r *Record) Verdict() (Outcome, string) {
 			held++
 		case Broken:
 			if broken == 0 {
-				why = pathName(*result) + ": " + strings.Join(result.Why, "; ")
+				why = bailey.PathName(result.Name, result.Path) + ": " + strings.Join(result.Why, "; ")
 			}
 			broken++
 		case Unclaimed:
 			unclaimed++
 		default:
 			if inconclusive == 0 && broken == 0 && len(result.Why) > 0 {
-				why = pathName(*result) + ": " + result.Why[0]
+				why = bailey.PathName(result.Name, result.Path) + ": " + result.Why[0]
 			}
 			inconclusive++
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +172,9 @@ func TestGiven(t *testing.T) {
 		}
 		if paths := record.Evidence().Paths; (want == Unclaimed) != (len(paths) == 0) {
 			t.Errorf("given %d: %+v", claimed, paths)
+		}
+		if unclaimed := record.Evidence().Unclaimed; (want == Unclaimed) != slices.Equal(unclaimed, []string{"n"}) {
+			t.Errorf("given %d: not claimed is %q", claimed, unclaimed)
 		}
 	}
 }

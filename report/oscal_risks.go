@@ -258,7 +258,7 @@ func (w *oscal) brokenRisks(g *gatheredOSCAL, experiments map[string]*bailey.Exp
 			risk.Threats = threat(x.Technique)
 		}
 		for i := range w.r.Evidence {
-			if e := &w.r.Evidence[i]; e.Control == k.control && e.Experiment == k.experiment && e.Total().Broken > 0 {
+			if e := &w.r.Evidence[i]; e.Control == k.control && e.Experiment == k.experiment && (e.Total().Broken > 0 || len(e.Unclaimed) > 0) {
 				risk.Observations = append(risk.Observations, oscalRelatedObservation{w.evidenceID(e, "observation")})
 			}
 		}

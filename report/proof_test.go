@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,22 @@ func TestProofIsShown(t *testing.T) {
 	}
 	if n := Broken(r); n != 1 {
 		t.Errorf("%d broken experiments, want the one of both paths", n)
+	}
+}
+
+// TestUnclaimedInJSON: what nobody claims comes back as it was.
+func TestUnclaimedInJSON(t *testing.T) {
+	r := provenReport()
+	r.Evidence[1].Unclaimed = []string{"privileged (create pods)"}
+	read, err := ReadJSON(strings.NewReader(render(t, "json", r, Options{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(read.Evidence[1].Unclaimed, r.Evidence[1].Unclaimed) || read.Evidence[0].Unclaimed != nil {
+		t.Errorf("%q and %q", read.Evidence[1].Unclaimed, read.Evidence[0].Unclaimed)
+	}
+	if text := render(t, "oscal", r, Options{}); !strings.Contains(text, "privileged (create pods): not claimed") {
+		t.Error("OSCAL does not say what was not claimed")
 	}
 }
 

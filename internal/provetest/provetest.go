@@ -215,12 +215,7 @@ func Outcomes(records []*prove.Record) map[string]prove.Outcome {
 	return all
 }
 
-func nameOf(r *prove.Result) string {
-	if r.Path == "" || r.Path == r.Name {
-		return r.Name
-	}
-	return r.Name + " (" + r.Path + ")"
-}
+func nameOf(r *prove.Result) string { return bailey.PathName(r.Name, r.Path) }
 
 // AllHeld wants every probe held in each of its tries, and at least one probe.
 func AllHeld(t testing.TB, records []*prove.Record) {
