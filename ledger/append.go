@@ -17,6 +17,7 @@ type batch struct {
 	sealed  [][]byte // entries; nil where sealing failed
 	indexes []uint64
 	errs    []error
+	entered bool // it holds l.sealing
 	done    chan struct{}
 }
 
@@ -153,7 +154,8 @@ func (l *Log) abandon(b *batch) {
 // sealBatch makes the entries of a batch, in the goroutine of the caller.
 func (l *Log) sealBatch(b *batch) {
 	b.sealed = make([][]byte, len(b.ids))
-	p, err := l.currentPeriod(context.Background()) // a period that begins is finished
+	p, err := l.enterPeriod(context.Background()) // a period that begins is finished
+	b.entered = err == nil
 	for i := range b.ids {
 		if b.errs[i] = err; err == nil {
 			b.sealed[i], b.errs[i] = l.sealRecord(p, b.ids[i], b.records[i])
@@ -185,6 +187,9 @@ func (l *Log) sequence(batches []*batch) {
 	}
 	l.mu.Lock()
 	for n, b := range batches {
+		if b.entered {
+			l.sealing.RUnlock()
+		}
 		for i, id := range b.ids {
 			delete(l.pending, id)
 			switch {
@@ -228,7 +233,12 @@ func (l *Log) addControl(ctx context.Context, data []byte) (uint64, error) {
 	l.mu.Lock()
 	l.running++
 	l.mu.Unlock()
-	index, err := l.tree.add(ctx, tessera.NewEntry(data))()
+	sum := hexSum(data)
+	err := l.own.announce(sum)
+	index := tessera.Index{}
+	if err == nil {
+		index, err = l.tree.add(ctx, tessera.NewEntry(data))()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.running--
@@ -237,24 +247,40 @@ func (l *Log) addControl(ctx context.Context, data []byte) (uint64, error) {
 		l.broken = fmt.Errorf("the log could not be written: %w", err)
 		return 0, l.broken
 	}
+	l.own.land(sum, index.Index)
 	l.known.pass(index.Index)
 	return index.Index, nil
 }
 
-// currentPeriod gives the period to seal with; the first record of a UTC day begins a new one.
-func (l *Log) currentPeriod(ctx context.Context) (*period, error) {
-	if p := l.period.Load(); p != nil && !p.due(l.now()) {
-		return p, nil
+// confirm waits until the checkpoint covers the control entry of an index.
+func (l *Log) confirm(ctx context.Context, index uint64) error {
+	if err := l.awaitCheckpoint(ctx, index+1); err != nil {
+		return err
 	}
+	return l.own.forget(index + 1)
+}
+
+// enterPeriod gives the period to seal with, which lasts until the caller's batch is in the log and
+// it unlocks l.sealing. After an error nothing is locked.
+func (l *Log) enterPeriod(ctx context.Context) (*period, error) {
+	for {
+		l.sealing.RLock()
+		if p := l.period.Load(); p != nil && !p.due(l.now()) {
+			return p, nil
+		}
+		l.sealing.RUnlock()
+		if err := l.renewPeriod(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// renewPeriod begins a new period if the current one is over: the first record of a UTC day does.
+func (l *Log) renewPeriod(ctx context.Context) error {
 	l.rotating.Lock()
 	defer l.rotating.Unlock()
 	if p := l.period.Load(); p != nil && !p.due(l.now()) {
-		return p, nil
+		return nil
 	}
-	p, err := l.startPeriod(ctx, l.configSum)
-	if err != nil {
-		return nil, err
-	}
-	l.period.Store(p)
-	return p, nil
+	return l.startPeriod(ctx, l.config, l.configSum)
 }

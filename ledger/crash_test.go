@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 
 const crashWriters = 8
 
-// write appends from several goroutines and prints the number and index of each record that was
-// acknowledged. Writer w has the numbers w, w+8, w+16, ...; it begins with the number it is told.
+// write appends from several goroutines, begins one period after the other, and prints the number
+// and index of each record that was acknowledged. Writer w has the numbers w, w+8, w+16, ...; it begins with the number it is told.
 func write(dir string) {
 	l, err := ledger.Open(context.Background(), dir, ledger.Options{})
 	if err != nil {
@@ -62,7 +62,11 @@ func write(dir string) {
 			}
 		})
 	}
-	wait.Wait()
+	for {
+		if _, err := l.Rotate(context.Background()); err != nil {
+			time.Sleep(time.Millisecond) // it is tried again, as an append is
+		}
+	}
 }
 
 // crashRecord is the record of a number; a few go beside the log.

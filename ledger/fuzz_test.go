@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
@@ -38,6 +39,23 @@ func FuzzEntry(f *testing.F) {
 		}
 		if !bytes.Equal(again, data) {
 			t.Fatalf("%x was read as %x", data, again)
+		}
+	})
+}
+
+func FuzzOwnState(f *testing.F) {
+	f.Add([]byte(`{"controls":["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := parseOwnState(data)
+		if err != nil {
+			return
+		}
+		again, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseOwnState(again); err != nil {
+			t.Fatalf("what was accepted is refused when written again: %v", err)
 		}
 	})
 }

@@ -135,6 +135,5 @@ func beginLog(ctx context.Context, dir string, c Config) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.currentPeriod(ctx)
-	return errors.Join(err, l.Close(ctx))
+	return errors.Join(l.renewPeriod(ctx), l.Close(ctx))
 }

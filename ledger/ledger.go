@@ -87,5 +87,6 @@ const (
 	signingKey  = "private/log.key"   // note signing key
 	idKey       = "private/ids.key"   // key of the keyed IDs
 	periodFile  = "private/period"    // the current period's key
+	ownFile     = "private/state"     // ownState
 	identity    = "private/identity"  // age identity that Init made, where it was given no recipient
 )

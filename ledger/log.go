@@ -41,9 +41,11 @@ type Log struct {
 	signer    note.Signer
 	idKey     []byte
 	lock      *os.File
+	own       *own
 
 	period   atomic.Pointer[period]
 	rotating sync.Mutex
+	sealing  sync.RWMutex // held to read while a batch is sealed and until it is in the log
 
 	mu      sync.Mutex
 	tree    *sequencer // replaced only when nothing runs
@@ -103,6 +105,14 @@ func (l *Log) open(ctx context.Context) (err error) {
 	if err := l.readKeys(); err != nil {
 		return err
 	}
+	if l.own, err = readOwn(l.dir); err != nil {
+		return err
+	}
+	p, err := l.loadPeriod()
+	if err != nil {
+		return err
+	}
+	l.period.Store(p)
 	before, err := l.checkState()
 	if err != nil {
 		return err
@@ -119,15 +129,13 @@ func (l *Log) open(ctx context.Context) (err error) {
 	if err := l.known.scan(l.integrated()); err != nil {
 		return err
 	}
-	p, err := l.loadPeriod()
-	if err != nil {
+	if err := l.awaitCheckpoint(ctx, before.Size); err != nil {
 		return err
 	}
-	l.period.Store(p)
-	if err := l.finishReconfigure(ctx); err != nil {
+	if err := l.own.settle(); err != nil {
 		return err
 	}
-	return l.awaitCheckpoint(ctx, before.Size)
+	return l.finishReconfigure(ctx)
 }
 
 // lockFolder takes the writer's lock. The system gives it back when the process ends, however it ends.
@@ -174,38 +182,49 @@ func (l *Log) readKeys() error {
 // checkState refuses a log that is not what this writer left. Tessera would begin
 // anew where its state is missing, and sign a second history.
 func (l *Log) checkState() (treeState, error) {
-	fsys := os.DirFS(filepath.Join(l.dir, logFolder))
-	state, err := readTreeState(fsys)
+	state, err := readTreeState(os.DirFS(filepath.Join(l.dir, logFolder)))
 	if err != nil {
 		return state, fmt.Errorf("the log's state cannot be read: %w\nhint: `bailey ledger verify` says what is damaged", err)
-	}
-	signed, err := os.ReadFile(filepath.Join(l.dir, signedFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return state, nil
-	}
-	if err != nil {
-		return state, err
 	}
 	v, err := note.NewVerifier(l.config.Key)
 	if err != nil {
 		return state, err
 	}
-	last, err := OpenCheckpoint(signed, v)
+	signed := uint64(0)
+	for _, name := range []string{logFolder + "/" + checkpointFile, signedFile} {
+		size, err := l.checkSigned(name, v, state)
+		if err != nil {
+			return state, err
+		}
+		signed = max(signed, size)
+	}
+	return state, l.checkTail(state, signed)
+}
+
+// checkSigned holds the log against a checkpoint in a file, and gives its size. There may be none.
+func (l *Log) checkSigned(name string, v note.Verifier, state treeState) (uint64, error) {
+	data, err := readBounded(os.DirFS(l.dir), name, maxCheckpoint)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
 	if err != nil {
-		return state, fmt.Errorf("%s: %w", signedFile, err)
+		return 0, err
+	}
+	last, err := OpenCheckpoint(data, v)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
 	}
 	if last.Size > state.Size {
-		return state, fmt.Errorf("the log has %d entries, but a checkpoint over %d was signed: an older copy was put back\nhint: restore the newest log; a shorter one must not be signed again", state.Size, last.Size)
+		return 0, fmt.Errorf("the log has %d entries, but a checkpoint over %d was signed: an older copy was put back\nhint: restore the newest log; a shorter one must not be signed again", state.Size, last.Size)
 	}
-	t := tree{fsys, state.Size}
-	root, err := tlog.TreeHash(int64(last.Size), t.hashes(state.root()))
+	root, err := tlog.TreeHash(int64(last.Size), l.integrated().hashes(state.root()))
 	if err != nil {
-		return state, fmt.Errorf("the log is damaged: %w\nhint: `bailey ledger verify` says what is damaged", err)
+		return 0, fmt.Errorf("the log is damaged: %w\nhint: `bailey ledger verify` says what is damaged", err)
 	}
 	if root != last.Root {
-		return state, fmt.Errorf("the log differs from the checkpoint over %d entries in %s\nhint: restore the log that was signed; another one must not be", last.Size, signedFile)
+		return 0, fmt.Errorf("the log differs from the checkpoint over %d entries in %s\nhint: restore the log that was signed; another one must not be", last.Size, name)
 	}
-	return state, nil
+	return last.Size, nil
 }
 
 // integrated is the tree as Tessera left it on the disk.

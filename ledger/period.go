@@ -54,36 +54,46 @@ func (p *period) due(now time.Time) bool {
 // startPeriod makes a new key, wraps it for the recipients, records it in the
 // log and seals with it from then on. The order makes every crash harmless: a
 // wrapped key that no entry names is an unused file, and a key entry whose key
-// the writer did not keep has no records.
-func (l *Log) startPeriod(ctx context.Context, configSum string) (*period, error) {
+// the writer did not keep has no records. The old key goes when all that it sealed is
+// in the log and signed, so that an open can tell its own records. l.rotating is held.
+func (l *Log) startPeriod(ctx context.Context, config Config, configSum string) error {
 	now := l.now().UTC()
 	if p := l.period.Load(); p != nil && !now.Truncate(time.Millisecond).After(p.start) {
 		now = p.start.Add(time.Millisecond) // names are unique and ascend, whatever the clock does
 	}
 	p := &period{Name: now.Format(periodLayout), Key: make([]byte, periodKeySize)}
 	rand.Read(p.Key)
-	wrapped, err := wrapKey(periodKey{p.Name, p.Key, l.idKey}, l.config.Recipients)
+	if err := p.prepare(l.config.Origin); err != nil {
+		return err
+	}
+	wrapped, err := wrapKey(periodKey{p.Name, p.Key, l.idKey}, config.Recipients)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := writeDurable(filepath.Join(l.dir, wrappedPath(p.Name)), wrapped); err != nil {
-		return nil, err
+		return err
 	}
-	data, err := jsonEntry(kindKey, keyEntry{p.Name, hexSum(wrapped), configSum, l.config.Recipients})
+	data, err := jsonEntry(kindKey, keyEntry{p.Name, hexSum(wrapped), configSum, config.Recipients})
 	if err != nil {
-		return nil, err
+		return err
 	}
+	l.sealing.Lock()
+	defer l.sealing.Unlock()
 	if p.Index, err = l.addControl(ctx, data); err != nil {
-		return nil, err
+		return err
+	}
+	if err := l.confirm(ctx, p.Index); err != nil {
+		return err
 	}
 	state, err := json.Marshal(p)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := writeDurable(filepath.Join(l.dir, periodFile), state); err != nil {
-		return nil, err
+		return err
 	}
-	return p, p.prepare(l.config.Origin)
+	l.period.Store(p)
+	return nil
 }
 
 func (p *period) prepare(origin string) (err error) {

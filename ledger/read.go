@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,7 +44,7 @@ func Read(ctx context.Context, fsys fs.FS, o ReadOptions) iter.Seq2[Entry, error
 				yield(Entry{}, err)
 				return
 			}
-			entries, err := r.authenticated(bundle)
+			entries, err := authenticated(r.tree, r.hashes, bundle)
 			if err != nil {
 				yield(Entry{}, err)
 				return
@@ -131,28 +132,6 @@ func newReader(fsys fs.FS, o ReadOptions) (*reader, error) {
 	return r, nil
 }
 
-// authenticated gives the entries of a bundle, whose hashes are those of the tree.
-func (r *reader) authenticated(bundle uint64) ([][]byte, error) {
-	entries, name, err := r.tree.entries(bundle)
-	if err != nil {
-		return nil, fmt.Errorf("%w\nhint: `bailey ledger verify` says what else is damaged", err)
-	}
-	places := make([]int64, len(entries))
-	for i := range entries {
-		places[i] = tlog.StoredHashIndex(0, int64(bundle*tileWidth)+int64(i))
-	}
-	hashes, err := r.hashes.ReadHashes(places)
-	if err != nil {
-		return nil, fmt.Errorf("the log is damaged: %w\nhint: `bailey ledger verify` says what is damaged", err)
-	}
-	for i, data := range entries {
-		if tlog.RecordHash(data) != hashes[i] {
-			return nil, fmt.Errorf("%s: entry %d was changed: its hash is not the tree's", name, bundle*tileWidth+uint64(i))
-		}
-	}
-	return entries, nil
-}
-
 // record opens an entry. Key and shred entries are no records.
 func (r *reader) record(index uint64, data []byte) (Entry, bool, error) {
 	e, err := parseEntry(data)
@@ -172,12 +151,8 @@ func (r *reader) record(index uint64, data []byte) (Entry, bool, error) {
 	}
 	sealed := e.sealed
 	if e.kind == kindBody {
-		path := bodyPath(e.bodySum)
-		if sealed, err = readBounded(r.fsys, path, int64(e.bodySize)); err != nil {
+		if sealed, err = readBody(r.fsys, e); err != nil {
 			return out, false, err
-		}
-		if hexSum(sealed) != fmt.Sprintf("%x", e.bodySum) {
-			return out, false, fmt.Errorf("%s was changed", path)
 		}
 	}
 	record, at, err := p.sealer.open(e.header, sealed)
@@ -185,10 +160,25 @@ func (r *reader) record(index uint64, data []byte) (Entry, bool, error) {
 		return out, false, err
 	}
 	if keyID(p.ids, record.ID) != e.id {
-		return out, false, errors.New("its keyed ID is not that of the record in it")
+		return out, false, errKeyedID
 	}
 	out.ID, out.Time, out.Data = record.ID, at, record.Data
 	return out, true, nil
+}
+
+var errKeyedID = errors.New("its keyed ID is not that of the record in it")
+
+// readBody reads a sealed record that lies beside the log.
+func readBody(fsys fs.FS, e entry) ([]byte, error) {
+	path := bodyPath(e.bodySum)
+	sealed, err := readBounded(fsys, path, int64(e.bodySize))
+	if err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(sealed) != e.bodySum {
+		return nil, fmt.Errorf("%s was changed", path)
+	}
+	return sealed, nil
 }
 
 // period gives the key that the key entry of an index announces.
@@ -199,7 +189,7 @@ func (r *reader) period(index uint64) (*readPeriod, error) {
 	if index >= r.tree.size {
 		return nil, fmt.Errorf("it names entry %d as its key, which is not there", index)
 	}
-	entries, err := r.authenticated(index / tileWidth)
+	entries, err := authenticated(r.tree, r.hashes, index/tileWidth)
 	if err != nil {
 		return nil, err
 	}

@@ -16,12 +16,10 @@ func (l *Log) Rotate(ctx context.Context) (string, error) {
 	}
 	l.rotating.Lock()
 	defer l.rotating.Unlock()
-	p, err := l.startPeriod(ctx, l.configSum)
-	if err != nil {
+	if err := l.startPeriod(ctx, l.config, l.configSum); err != nil {
 		return "", err
 	}
-	l.period.Store(p)
-	return p.Name, nil
+	return l.period.Load().Name, nil
 }
 
 // Reconfigure changes recipients, witnesses and quorum. A new period begins, whose key
@@ -66,12 +64,11 @@ func (l *Log) finishReconfigure(ctx context.Context) error {
 	}
 	l.rotating.Lock()
 	defer l.rotating.Unlock()
-	l.config, l.configSum = next, hexSum(data)
-	p, err := l.startPeriod(ctx, l.configSum)
-	if err != nil {
+	sum := hexSum(data)
+	if err := l.startPeriod(ctx, next, sum); err != nil {
 		return err
 	}
-	l.period.Store(p)
+	l.config, l.configSum = next, sum
 	if err := os.Rename(path, filepath.Join(l.dir, configFile)); err != nil {
 		return err
 	}

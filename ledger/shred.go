@@ -66,11 +66,12 @@ func (l *Log) shred(ctx context.Context, chosen func(Period) bool) (Shredded, er
 	if err != nil {
 		return done, err
 	}
-	doomed := map[uint64]bool{}
+	var keys []Period
 	for _, p := range periods {
 		if !chosen(p) {
 			continue
 		}
+		keys = append(keys, p)
 		if p.Current {
 			if _, err := l.Rotate(ctx); err != nil {
 				return done, err
@@ -86,14 +87,21 @@ func (l *Log) shred(ctx context.Context, chosen func(Period) bool) (Shredded, er
 				return done, err
 			}
 		}
+	}
+	if len(keys) == 0 {
+		return done, errors.New("no period has such a name\nhint: `bailey ledger periods` lists them")
+	}
+	// Verification believes signed announcements only.
+	if err := l.confirm(ctx, l.Size()-1); err != nil {
+		return done, err
+	}
+	doomed := map[uint64]bool{}
+	for _, p := range keys {
 		if err := remove(filepath.Join(l.dir, wrappedPath(p.Name))); err != nil {
 			return done, err
 		}
 		doomed[p.Index] = true
 		done.Periods = append(done.Periods, p.Name)
-	}
-	if len(doomed) == 0 {
-		return done, errors.New("no period has such a name\nhint: `bailey ledger periods` lists them")
 	}
 	_, done.Bodies, err = l.survey(ctx, doomed)
 	return done, err

@@ -34,7 +34,7 @@ func (v *verifier) verifyKeys() {
 			}
 		case missing && v.part != nil && !v.part.has[index/tileWidth]:
 		case missing:
-			v.report.problem(name, "the key of period %s is missing, and the log does not say that it was destroyed: its records cannot be read", k.Period)
+			v.report.problem(name, "the key of period %s is missing, and no signed entry of the log says that it was destroyed: its records cannot be read", k.Period)
 		case err != nil:
 			v.report.problem(name, "%s", detail(err, name))
 		case hexSum(data) != k.Wrapped:

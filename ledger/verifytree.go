@@ -222,9 +222,14 @@ func (v *verifier) take(bundle uint64, c *checked) {
 		switch k.entry.kind {
 		case kindKey:
 			v.keys[k.index] = k.entry.newKey
-			v.lastKey = max(v.lastKey, k.index)
+			if k.index < v.signed.Size {
+				v.lastKey = max(v.lastKey, k.index)
+			}
 		case kindShred:
-			v.shredded[k.entry.shred.Key] = true
+			// Whoever can write the folder can put an entry after the signed ones.
+			if k.index < v.signed.Size {
+				v.shredded[k.entry.shred.Key] = true
+			}
 		}
 	}
 	for _, use := range c.uses {
