@@ -44,7 +44,7 @@ func FuzzEntry(f *testing.F) {
 }
 
 func FuzzOwnState(f *testing.F) {
-	f.Add([]byte(`{"controls":["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]}`))
+	f.Add([]byte(`{"config":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","next":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","controls":["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := parseOwnState(data)
 		if err != nil {

@@ -72,20 +72,6 @@ func TestRecipients(t *testing.T) {
 			t.Error(r)
 		}
 	}
-	// A change that a crash cut off is finished by the next open.
-	data, err := os.ReadFile(filepath.Join(dir, "ledger.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed := strings.Replace(string(data), mixed[1], mixed[0], 1)
-	if err := os.WriteFile(filepath.Join(dir, "ledger.json.next"), []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l = open(t, dir, ledger.Options{})
-	if l.Config().Recipients[0] != mixed[0] {
-		t.Error("the interrupted change was forgotten")
-	}
-	closeLog(t, l)
 	if r := verify(t, os.DirFS(dir), ledger.VerifyOptions{}); !r.Intact() || len(r.Notes) > 0 {
 		t.Errorf("%v %v", r.Problems, r.Notes)
 	}

@@ -117,6 +117,9 @@ func (l *Log) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := l.checkConfig(l.integrated()); err != nil {
+		return err
+	}
 	if err := sweep(filepath.Join(l.dir, logFolder), before.Size); err != nil {
 		return err
 	}
@@ -132,7 +135,7 @@ func (l *Log) open(ctx context.Context) (err error) {
 	if err := l.awaitCheckpoint(ctx, before.Size); err != nil {
 		return err
 	}
-	if err := l.own.settle(); err != nil {
+	if err := l.own.settle(l.configSum); err != nil {
 		return err
 	}
 	return l.finishReconfigure(ctx)

@@ -19,8 +19,11 @@ const (
 // ownState is what the writer keeps in its private folder about its own doings, so
 // that an open takes nothing for its own that somebody else put beside it.
 type ownState struct {
+	// Config is the SHA-256 of ledger.json, in hex. Next is that of a change that was begun.
+	Config string `json:"config"`
+	Next   string `json:"next,omitempty"`
 	// Controls are the SHA-256, in hex, of the key and shred entries that may not be signed yet.
-	Controls []string `json:"controls"`
+	Controls []string `json:"controls,omitempty"`
 }
 
 // own is the file of it.
@@ -54,7 +57,11 @@ func parseOwnState(data []byte) (ownState, error) {
 	if err := strictJSON(data, &s); err != nil {
 		return s, err
 	}
-	for _, sum := range s.Controls {
+	sums := append([]string{s.Config}, s.Controls...)
+	if s.Next != "" {
+		sums = append(sums, s.Next)
+	}
+	for _, sum := range sums {
 		if !validSum(sum) {
 			return s, fmt.Errorf("%.80q is no SHA-256", sum)
 		}
@@ -114,16 +121,31 @@ func (o *own) forget(size uint64) error {
 	return nil
 }
 
-// settle drops them all, once the log that was found is signed.
-func (o *own) settle() error {
+// settle drops them all, once the log that was found is signed, and keeps the configuration that was found.
+func (o *own) settle(config string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.legacy && len(o.state.Controls) == 0 {
+	if !o.legacy && len(o.state.Controls) == 0 && o.state.Config == config {
 		return nil
 	}
-	next := o.state
-	next.Controls = []string{}
 	o.legacy = false
+	return o.change(ownState{Config: config, Next: o.state.Next})
+}
+
+// begin notes a change of configuration before it is made, end after.
+func (o *own) begin(sum string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := o.state
+	next.Next = sum
+	return o.change(next)
+}
+
+func (o *own) end(sum string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := o.state
+	next.Config, next.Next = sum, ""
 	return o.change(next)
 }
 
