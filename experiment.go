@@ -94,7 +94,8 @@ type Probe struct {
 	// Admits turns the question round: the try is what the platform must accept, and
 	// a refusal by one of its refusers breaks the control.
 	Admits bool `json:"admits,omitempty"`
-	// Undo puts back what removing the made objects does not. It is done after
-	// the tries in every case, the failed and the interrupted included.
+	// Undo puts back what removing the made objects does not, by requests for the run's
+	// own objects. It is done after the tries in every case, the failed and the
+	// interrupted included, and after an interruption perhaps twice.
 	Undo []Step `json:"undo,omitempty"`
 }

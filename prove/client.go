@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
@@ -36,12 +37,14 @@ const (
 // clients makes requests to one API server, each with the identity it names.
 type clients struct {
 	config *rest.Config
-	server string // URL without a slash at its end
+	limit  *rate.Limiter // of all requests together
+	server string        // URL without a slash at its end
 	mu     sync.Mutex
 	known  map[string]*http.Client
 }
 
-func newClients(config *rest.Config, agent string) (*clients, error) {
+// newClients makes at most so many requests a second.
+func newClients(config *rest.Config, agent string, perSecond int) (*clients, error) {
 	config = rest.CopyConfig(config)
 	config.UserAgent = agent
 	config.Timeout = requestLimit
@@ -49,7 +52,7 @@ func newClients(config *rest.Config, agent string) (*clients, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &clients{config: config, server: strings.TrimRight(server.String(), "/"), known: map[string]*http.Client{}}, nil
+	return &clients{config: config, limit: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/4)), server: strings.TrimRight(server.String(), "/"), known: map[string]*http.Client{}}, nil
 }
 
 // as gives the client of an identity. Clients are kept: their connections too.
@@ -166,7 +169,12 @@ func (c *clients) do(ctx context.Context, r *bailey.Request) answer {
 		a.failure = err
 		return a
 	}
+	if err := c.limit.Wait(ctx); err != nil {
+		a.failure = err
+		return a
+	}
 	begin := time.Now()
+	a.at = begin.UTC()
 	response, err := client.Do(request)
 	a.took = time.Since(begin)
 	if err != nil {

@@ -27,7 +27,6 @@ func Grants(units []Unit) []Grant {
 	g.add(Grant{Path: "/version"}, "get")
 	for i := range units {
 		u := &units[i]
-		isolated := u.Experiment.Danger == bailey.DangerIsolated || u.Experiment.Danger == bailey.DangerDisruptive
 		for k := range u.Probes {
 			p := &u.Probes[k]
 			steps := append(append(slices.Clone(p.Setup), p.Twin, p.Try), p.Undo...)
@@ -35,7 +34,7 @@ func Grants(units []Unit) []Grant {
 				steps = append(steps, *p.Given)
 			}
 			for s := range steps {
-				g.step(&steps[s], isolated)
+				g.step(&steps[s], acts(u.Experiment.Danger))
 			}
 		}
 	}

@@ -49,8 +49,8 @@ type entry struct {
 	Made    *made         `json:"made,omitempty"`   // after it, with the UID
 	Refused *made         `json:"refused,omitempty"`
 	Gone    *made         `json:"gone,omitempty"`
-	Owe     []bailey.Step `json:"owe,omitempty"`  // what must be undone
-	Paid    int           `json:"paid,omitempty"` // that many were
+	Owe     *debt         `json:"owe,omitempty"`  // what must be put back, before it is changed
+	Paid    int           `json:"paid,omitempty"` // the number of the debt that was
 	Done    bool          `json:"done,omitempty"` // the experiment ended, and its evidence is kept
 	End     bool          `json:"end,omitempty"`  // the run ended and left nothing
 }

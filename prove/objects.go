@@ -161,20 +161,15 @@ func (o *objects) remove(ctx context.Context, m made) error {
 }
 
 func (o *objects) awaitGone(ctx context.Context, m made) error {
-	for {
-		a := o.clients.do(ctx, &bailey.Request{Verb: "get", APIVersion: m.APIVersion, Resource: m.Resource, Namespace: m.Namespace, Name: m.Name})
-		if a.code == http.StatusNotFound {
-			return nil
-		}
-		if uid, _ := lookup(a.output, "metadata.uid"); a.accepted && m.UID != "" && uid != m.UID {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s is still there after %s: %s", m, goneLimit, a)
-		case <-time.After(200 * time.Millisecond):
-		}
+	get := &bailey.Request{Verb: "get", APIVersion: m.APIVersion, Resource: m.Resource, Namespace: m.Namespace, Name: m.Name}
+	a, gone := poll(ctx, goneLimit, pollEvery, func() answer { return o.clients.do(ctx, get) }, func(a answer) bool {
+		uid, _ := lookup(a.output, "metadata.uid")
+		return a.code == http.StatusNotFound || a.accepted && m.UID != "" && uid != m.UID
+	})
+	if !gone {
+		return fmt.Errorf("%s is still there after %s: %s", m, goneLimit, a)
 	}
+	return nil
 }
 
 func deepCopy(object map[string]any) map[string]any {

@@ -23,9 +23,9 @@ type Reaped struct {
 
 // Reap removes what runs left that were killed: only what their journals list,
 // each with its UID as precondition. Runs that live are left alone.
-// Keep, unless nil, is told of each before its journal goes. A journal stays where
+// At most so many requests a second are made. Keep, unless nil, is told of each before its journal goes. A journal stays where
 // something of it could not be removed, or not be kept.
-func Reap(ctx context.Context, config *rest.Config, dir, cluster string, now func() time.Time, keep func(Reaped) error) ([]Reaped, error) {
+func Reap(ctx context.Context, config *rest.Config, dir, cluster string, perSecond int, now func() time.Time, keep func(Reaped) error) ([]Reaped, error) {
 	paths, err := journals(dir)
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func Reap(ctx context.Context, config *rest.Config, dir, cluster string, now fun
 	var all []Reaped
 	var failures []error
 	for _, path := range paths {
-		r, err := reap(ctx, config, path, cluster, now, keep)
+		r, err := reap(ctx, config, path, cluster, perSecond, now, keep)
 		if err != nil && !errors.Is(err, errBusy) {
 			failures = append(failures, err)
 		}
@@ -44,7 +44,7 @@ func Reap(ctx context.Context, config *rest.Config, dir, cluster string, now fun
 	return all, errors.Join(failures...)
 }
 
-func reap(ctx context.Context, config *rest.Config, path, cluster string, now func() time.Time, keep func(Reaped) error) (*Reaped, error) {
+func reap(ctx context.Context, config *rest.Config, path, cluster string, perSecond int, now func() time.Time, keep func(Reaped) error) (*Reaped, error) {
 	j, entries, err := openJournal(path, now)
 	if err != nil {
 		return nil, err
@@ -57,14 +57,14 @@ func reap(ctx context.Context, config *rest.Config, path, cluster string, now fu
 	if begin.Cluster != cluster {
 		return nil, fmt.Errorf("%s is of another cluster (%s)\nhint: run `bailey prove --reap` against that one", path, begin.Cluster)
 	}
-	clients, err := newClients(config, userAgent(begin.Version, begin.Run))
+	clients, err := newClients(config, userAgent(begin.Version, begin.Run), perSecond)
 	if err != nil {
 		return nil, err
 	}
 	o := &objects{clients: clients, journal: j, run: begin.Run}
 	r := &Reaped{Run: begin.Run}
 	var unit *journalUnit
-	var owed []bailey.Step
+	var owed []*debt
 	for _, e := range entries {
 		switch {
 		case e.Unit != nil:
@@ -80,20 +80,20 @@ func reap(ctx context.Context, config *rest.Config, path, cluster string, now fu
 			o.release(*e.Refused)
 		case e.Gone != nil:
 			o.release(*e.Gone)
-		case len(e.Owe) > 0:
-			owed = append(owed, e.Owe...)
+		case e.Owe != nil:
+			owed = append(owed, e.Owe)
 		case e.Paid > 0:
-			owed = owed[:max(0, len(owed)-e.Paid)]
+			owed = slices.DeleteFunc(owed, func(d *debt) bool { return d.Number == e.Paid })
 		}
 	}
 	before := slices.Clone(o.held)
 	slices.Reverse(owed)
-	for _, step := range owed {
-		if step.Request == nil {
-			continue
+	for _, d := range owed {
+		if err := d.pay(ctx, clients, begin.Run); err != nil {
+			return r, fmt.Errorf("run %s changed something that could not be put back: %w\nhint: the journal %s says what; put it back by hand, then remove the file", begin.Run, err, path)
 		}
-		if a := clients.do(ctx, step.Request); !a.accepted && a.code != 404 {
-			return r, fmt.Errorf("run %s changed something that could not be put back: %s: %s", begin.Run, a.said, a)
+		if err := j.write(entry{Paid: d.Number}); err != nil {
+			return r, err
 		}
 	}
 	err = o.sweep(ctx, 0)

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
 	"k8s.io/client-go/rest"
 
 	"github.com/baileyhq/bailey"
@@ -78,7 +77,6 @@ type run struct {
 	clients *clients
 	journal *journal
 	objects *objects
-	limit   *rate.Limiter
 	pods    atomic.Int64
 	done    atomic.Int64
 	total   int
@@ -88,6 +86,10 @@ type run struct {
 	ran    Ran
 	cancel context.CancelCauseFunc
 	base   bindings
+	// Of probes that change what is there, one after the other: how many began, and what
+	// could not be put back.
+	debts  int
+	unpaid []error
 }
 
 // ErrStopped is the cause of a run's end when the stop switch was thrown.
@@ -132,7 +134,7 @@ func Run(ctx context.Context, id string, p Planned, o Options) (Ran, error) {
 			return ran, fmt.Errorf("%w: %s is there\nhint: `bailey prove --resume` takes it away", ErrStopped, o.Stop)
 		}
 	}
-	clients, err := newClients(o.Config, userAgent(o.Version, id))
+	clients, err := newClients(o.Config, userAgent(o.Version, id), o.Rate)
 	if err != nil {
 		return ran, err
 	}
@@ -140,7 +142,7 @@ func Run(ctx context.Context, id string, p Planned, o Options) (Ran, error) {
 	defer cancelTime()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &run{o: o, id: id, clients: clients, limit: rate.NewLimiter(rate.Limit(o.Rate), max(1, o.Rate/4)), cancel: cancel}
+	r := &run{o: o, id: id, clients: clients, cancel: cancel}
 	defer clients.forget()
 	before, err := r.steady(ctx)
 	if err != nil {
@@ -167,17 +169,17 @@ func Run(ctx context.Context, id string, p Planned, o Options) (Ran, error) {
 		record := &Record{Unit: u, Run: id, Before: before}
 		records = append(records, record)
 		r.total += len(u.Probes) * r.repeat(u)
-		if u.Experiment.Danger == bailey.DangerNone || u.Experiment.Danger == bailey.DangerDryRun {
-			mild = append(mild, record)
-		} else {
+		if acts(u.Experiment.Danger) {
 			strong = append(strong, record)
+		} else {
+			mild = append(mild, record)
 		}
 	}
 	r.each(ctx, mild, r.rounds)
 	for _, record := range strong { // one at a time: what they make must not meet
 		r.begin(ctx, record, r.isolated)
 	}
-	left := r.objects.sweep(ctx, 0)
+	left := errors.Join(append(r.unpaid, r.objects.sweep(ctx, 0))...)
 	ran.Records = records
 	if left != nil {
 		return ran, errors.Join(fmt.Errorf("something was left behind: %w\nhint: `bailey prove --reap` tries again", left), r.journal.close())
@@ -212,8 +214,7 @@ func (r *run) begin(ctx context.Context, record *Record, work func(context.Conte
 	record.Start = r.o.Now().UTC()
 	record.start(u.Probes)
 	if ctx.Err() == nil {
-		isolated := u.Experiment.Danger == bailey.DangerIsolated || u.Experiment.Danger == bailey.DangerDisruptive
-		if isolated {
+		if acts(u.Experiment.Danger) {
 			if err := r.journal.write(entry{Unit: &journalUnit{u.Control.ID, u.Experiment.Name, u.Experiment.Danger, u.Scope}}); err != nil {
 				r.cancel(err)
 			}
@@ -221,7 +222,7 @@ func (r *run) begin(ctx context.Context, record *Record, work func(context.Conte
 		work(ctx, record)
 		r.notice(ctx, record)
 		r.end(ctx, record)
-		if isolated {
+		if acts(u.Experiment.Danger) {
 			if err := r.journal.write(entry{Done: true}); err != nil {
 				r.cancel(err)
 			}

@@ -11,16 +11,20 @@ import (
 // minted all the same, and a stream is opened.
 var forbiddenDry = map[string]bool{"token": true, "exec": true, "attach": true, "portforward": true, "proxy": true}
 
+// acts reports whether experiments of this danger do more than ask and try.
+func acts(danger bailey.Danger) bool {
+	return danger == bailey.DangerIsolated || danger == bailey.DangerDisruptive
+}
+
 // harmless checks, before a step is done, that it does no more than the
 // experiment's danger allows. The plan's author may err; what this lets pass
 // must be harmless whatever the plan says.
 func harmless(danger bailey.Danger, step *bailey.Step, run string) error {
-	isolated := danger == bailey.DangerIsolated || danger == bailey.DangerDisruptive
 	switch {
 	case step.Request != nil:
 		return harmlessRequest(danger, step.Request, run)
 	case step.Task != nil && step.Task.In != nil:
-		if !isolated {
+		if !acts(danger) {
 			return fmt.Errorf("a probe pod is made by isolated experiments only, not by %s ones", danger)
 		}
 		return own(run, step.Task.In.Namespace)

@@ -26,8 +26,10 @@ func (r *run) do(ctx context.Context, danger bailey.Danger, step *bailey.Step) a
 	if err := harmless(danger, step, r.id); err != nil {
 		return answer{at: r.now().UTC(), failure: fmt.Errorf("not done: %w", err)}
 	}
-	if err := r.limit.Wait(ctx); err != nil {
-		return answer{at: r.now().UTC(), failure: err}
+	if step.Task != nil || step.Etcd != nil { // what asks the API server waits there
+		if err := r.clients.limit.Wait(ctx); err != nil {
+			return answer{at: r.now().UTC(), failure: err}
+		}
 	}
 	switch {
 	case step.Request != nil:
@@ -166,24 +168,26 @@ func (r *run) await(ctx context.Context, w *bailey.Await) answer {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	request := &bailey.Request{Verb: "get", APIVersion: w.APIVersion, Resource: w.Resource, Namespace: w.Namespace, Name: w.Name, Content: w.Resource != "secrets"}
-	for {
+	var value any
+	a, done := poll(ctx, limit, pollEvery, func() answer {
 		a := r.clients.do(ctx, request)
 		a.said = "await " + w.Resource + " " + w.Name
-		value, found := lookup(a.output, w.Field)
-		switch {
-		case w.Gone && a.code == http.StatusNotFound:
-			a.accepted, a.message = true, "gone"
-			return a
-		case !w.Gone && a.accepted && found && slices.Contains(w.Values, fmt.Sprint(value)):
-			return a
+		return a
+	}, func(a answer) bool {
+		if w.Gone {
+			return a.code == http.StatusNotFound
 		}
-		select {
-		case <-ctx.Done():
-			a.accepted, a.failure = false, fmt.Errorf("%s %s: %s was not %s within %s; it is %v", w.Resource, w.Name, w.Field, strings.Join(w.Values, " or "), limit, value)
-			return a
-		case <-time.After(pollEvery):
-		}
+		var found bool
+		value, found = lookup(a.output, w.Field)
+		return a.accepted && found && slices.Contains(w.Values, fmt.Sprint(value))
+	})
+	switch {
+	case !done:
+		a.accepted, a.failure = false, fmt.Errorf("%s %s: %s was not %s within %s; it is %v", w.Resource, w.Name, w.Field, strings.Join(w.Values, " or "), limit, value)
+	case w.Gone:
+		a.accepted, a.message = true, "gone"
 	}
+	return a
 }
 
 // pod runs a task in a pod of its own, and removes it again unless it lives on.

@@ -29,6 +29,9 @@ const (
 // control that fails one time in four hides three times running in 1 probe of 64.
 const givenTries = 3
 
+// tryAgainEvery is how often a try is made for which the platform has time to refuse it.
+const tryAgainEvery = time.Second
+
 // trial is one probe of a unit while it is tried.
 type trial struct {
 	index  int
@@ -37,6 +40,7 @@ type trial struct {
 	twin   bailey.Step
 	twinID string // equal for trials whose twins are the same
 	result *Result
+	owed   *debt // nil where nothing must be put back
 	over   bool
 }
 
@@ -46,7 +50,8 @@ type trial struct {
 func (r *run) rounds(ctx context.Context, record *Record) {
 	var trials []*trial
 	for i := range record.Unit.Probes {
-		if t := r.prepare(ctx, record, i); t != nil {
+		t := &trial{index: i, probe: &record.Unit.Probes[i], bound: maps.Clone(r.base), result: &record.Results[i]}
+		if t = r.prepare(ctx, record, t); t != nil {
 			trials = append(trials, t)
 		}
 	}
@@ -113,18 +118,19 @@ func changes(step *bailey.Step) bool {
 // their setup.
 func (r *run) isolatedProbes(ctx context.Context, record *Record, from, to int) {
 	mark := r.objects.mark()
+	first := &trial{index: from, probe: &record.Unit.Probes[from], bound: maps.Clone(r.base), result: &record.Results[from]}
 	defer func() {
-		r.undo(ctx, record, from)
+		r.undo(ctx, record, first)
 		if err := r.objects.sweep(ctx, mark); err != nil {
 			record.LeftBehind = append(record.LeftBehind, err.Error())
 		}
 		r.clients.forget()
 	}()
-	first := r.prepare(ctx, record, from)
+	prepared := r.prepare(ctx, record, first)
 	for i := from; i < to; i++ {
-		t := first
+		t := prepared
 		if i > from {
-			t = r.joined(record, i, from, first)
+			t = r.joined(record, i, from, prepared)
 		}
 		for round := range r.repeat(record.Unit) {
 			if ctx.Err() != nil {
@@ -158,8 +164,7 @@ func (r *run) joined(record *Record, i, from int, first *trial) *trial {
 
 // prepare asks whether the platform claims anything, and sets the probe up. It
 // gives nil where there is nothing to try.
-func (r *run) prepare(ctx context.Context, record *Record, i int) *trial {
-	t := &trial{index: i, probe: &record.Unit.Probes[i], bound: maps.Clone(r.base), result: &record.Results[i]}
+func (r *run) prepare(ctx context.Context, record *Record, t *trial) *trial {
 	if given := t.probe.Given; given != nil {
 		step, err := expand(*given, t.bound)
 		if err != nil {
@@ -168,7 +173,7 @@ func (r *run) prepare(ctx context.Context, record *Record, i int) *trial {
 		}
 		var a answer
 		for k := range givenTries {
-			if a = r.perform(ctx, record, i, "given", k, &step); !a.accepted {
+			if a = r.perform(ctx, record, t.index, "given", k, &step); !a.accepted {
 				break
 			}
 		}
@@ -181,7 +186,7 @@ func (r *run) prepare(ctx context.Context, record *Record, i int) *trial {
 			return nil
 		}
 	}
-	if undo := t.probe.Undo; len(undo) > 0 {
+	if len(t.probe.Undo) > 0 {
 		if err := r.owe(record, t); err != nil {
 			t.inconclusive(err.Error())
 			return nil
@@ -193,15 +198,10 @@ func (r *run) prepare(ctx context.Context, record *Record, i int) *trial {
 			t.inconclusive(err.Error())
 			return nil
 		}
-		a := r.perform(ctx, record, i, "setup", k, &step)
-		for begin := r.now(); !a.accepted && r.now().Sub(begin) < step.Within && ctx.Err() == nil; {
-			select {
-			case <-ctx.Done():
-			case <-time.After(pollEvery):
-				a = r.perform(ctx, record, i, "setup", k, &step)
-			}
-		}
-		if !a.accepted {
+		a, done := poll(ctx, step.Within, pollEvery,
+			func() answer { return r.perform(ctx, record, t.index, "setup", k, &step) },
+			func(a answer) bool { return a.accepted })
+		if !done {
 			t.inconclusive(fmt.Sprintf("the setup failed at %s: %s", a.said, a))
 			return nil
 		}
@@ -250,15 +250,10 @@ func (r *run) judge(ctx context.Context, record *Record, t *trial, round int, tw
 		t.inconclusive(err.Error())
 		return
 	}
-	begin := r.now()
-	a := r.perform(ctx, record, t.index, "try", round, &step)
-	for a.accepted && !mended(a, &step) && r.now().Sub(begin) < step.Within && ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-			a = r.perform(ctx, record, t.index, "try", round, &step)
-		}
-	}
+	begin := time.Now()
+	a, _ := poll(ctx, step.Within, tryAgainEvery,
+		func() answer { return r.perform(ctx, record, t.index, "try", round, &step) },
+		func(a answer) bool { return !a.accepted || mended(a, &step) })
 	switch {
 	case t.probe.Admits && refusedAs(a, &step):
 		t.result.Tried++
@@ -268,7 +263,7 @@ func (r *run) judge(ctx context.Context, record *Record, t *trial, round int, tw
 	case t.probe.Admits && a.accepted, !t.probe.Admits && (refusedAs(a, &step) || mended(a, &step)):
 		t.result.Tried++
 		t.result.Held++
-	case a.accepted && (ctx.Err() == nil || r.now().Sub(begin) >= step.Within):
+	case a.accepted && (ctx.Err() == nil || time.Since(begin) >= step.Within):
 		t.result.Tried++
 		t.result.Broken++
 		t.result.note(brokenBecause(a, &step))
@@ -304,41 +299,4 @@ func (r *run) perform(ctx context.Context, record *Record, i int, role string, r
 	}
 	record.exchange(i, role, round, a)
 	return a
-}
-
-// owe notes what must be undone, before anything is done.
-func (r *run) owe(record *Record, t *trial) error {
-	steps := make([]bailey.Step, len(t.probe.Undo))
-	for k, step := range t.probe.Undo {
-		expanded, err := expand(step, t.bound)
-		if err != nil {
-			return fmt.Errorf("what is to be undone cannot be told beforehand: %w", err)
-		}
-		steps[k] = expanded
-	}
-	return r.journal.write(entry{Owe: steps})
-}
-
-// undo puts back what removing the made objects does not.
-func (r *run) undo(ctx context.Context, record *Record, i int) {
-	undo := record.Unit.Probes[i].Undo
-	if len(undo) == 0 {
-		return
-	}
-	ctx = context.WithoutCancel(ctx)
-	for k := range undo {
-		step, err := expand(undo[k], r.base)
-		if err == nil {
-			if a := r.perform(ctx, record, i, "undo", k, &step); a.accepted || a.code == 404 {
-				continue
-			} else {
-				err = fmt.Errorf("%s: %s", a.said, a)
-			}
-		}
-		record.LeftBehind = append(record.LeftBehind, "not undone: "+err.Error())
-		return
-	}
-	if err := r.journal.write(entry{Paid: len(undo)}); err != nil {
-		r.cancel(err)
-	}
 }

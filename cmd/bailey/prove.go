@@ -366,7 +366,7 @@ func (r *proving) reap(ctx context.Context) error {
 	if r.flags.worst() == bailey.DangerDryRun && !r.flags.reap {
 		return nil
 	}
-	reaped, err := prove.Reap(ctx, r.config, r.runs(), r.snapshot.Meta.ClusterUID, r.now, func(was prove.Reaped) error {
+	reaped, err := prove.Reap(ctx, r.config, r.runs(), r.snapshot.Meta.ClusterUID, r.flags.rate, r.now, func(was prove.Reaped) error {
 		fmt.Fprintf(r.stderr, "Cleaned up after run %s, which was cut off: %s removed.\n", printable(was.Run), plural(len(was.Removed), "object"))
 		for _, e := range was.Interrupted {
 			statement := prove.InterruptedStatement(e, was.Removed, r.cluster(), prove.ProberID{Version: version}, prove.Clock{}, r.key.Custody)
