@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
-
-	"github.com/baileyhq/bailey"
 )
 
 // The defaults of a run.

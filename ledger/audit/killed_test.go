@@ -82,27 +82,29 @@ func runSink(dir, ends string) error {
 		return err
 	}
 	s.Probe([]Prober{{APIServer: "one"}})
-	var first int
-	if _, err := fmt.Sscan(os.Getenv(sinkFrom), &first); err != nil {
+	var from int
+	if _, err := fmt.Sscan(os.Getenv(sinkFrom), &from); err != nil {
 		return err
 	}
 	if ends != underLoad {
-		err := s.Take(context.Background(), Source{APIServer: "one"}, numbered(first, batchSize(ends)))
+		err := s.Take(context.Background(), Source{APIServer: "one"}, numbered(from, batchSize(ends)))
 		end()
 		return err
 	}
 	const writers = 4
 	var group sync.WaitGroup
+	var first sync.Once
 	for w := range writers {
 		group.Go(func() {
-			for n := first + w*batchOf; ; n += writers * batchOf {
+			for n := from + w*batchOf; ; n += writers * batchOf {
 				if err := s.Take(context.Background(), Source{APIServer: "one"}, numbered(n, batchOf)); err != nil {
 					fmt.Println("error:", err)
+				} else {
+					first.Do(func() { fmt.Println("taken") })
 				}
 			}
 		})
 	}
-	fmt.Println("taking")
 	group.Wait()
 	return nil
 }
@@ -246,12 +248,12 @@ func TestKilledUnderLoad(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		said := make([]byte, 6)
-		if _, err := out.Read(said); err != nil || string(said) != "taking" {
+		said := make([]byte, 5)
+		if _, err := out.Read(said); err != nil || string(said) != "taken" {
 			_ = cmd.Process.Kill()
 			t.Fatalf("the sink said %q, %v", said, err)
 		}
-		time.Sleep(time.Duration(20+rand.IntN(120)) * time.Millisecond) // this is the moment
+		time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond) // this is the moment
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		account, stored := counted(t, dir, (round+1)*most)
