@@ -43,8 +43,8 @@ const ProbePrefix = "bailey-probe-"
 const (
 	RunLabel   = "bailey.dev/run"   // the run's id
 	ProbeLabel = "bailey.dev/probe" // "true"
-	// OptInLabel on a namespace lets scheduled isolated and disruptive
-	// experiments act upon it: "allowed".
+	// OptInLabel on a namespace lets scheduled isolated and disruptive experiments act
+	// upon it, if its value is "allowed".
 	OptInLabel = "bailey.dev/experiments"
 )
 

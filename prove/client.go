@@ -91,6 +91,16 @@ func (c *clients) as(who bailey.Identity) (*http.Client, error) {
 	return client, nil
 }
 
+// wait waits until one more request is within the rate. A context that ends before is
+// waited for too: who asks must not take it for an answer that did not come.
+func (c *clients) wait(ctx context.Context) error {
+	if c.limit.Wait(ctx) == nil {
+		return nil
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
 // proxied names a user as a front proxy does, in the headers that kubeadm and the
 // documentation of the aggregation layer set.
 type proxied struct {
@@ -169,7 +179,7 @@ func (c *clients) do(ctx context.Context, r *bailey.Request) answer {
 		a.failure = err
 		return a
 	}
-	if err := c.limit.Wait(ctx); err != nil {
+	if err := c.wait(ctx); err != nil {
 		a.failure = err
 		return a
 	}

@@ -2,6 +2,7 @@ package prove
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 
@@ -27,18 +28,31 @@ func Grants(units []Unit) []Grant {
 	g.add(Grant{Path: "/version"}, "get")
 	for i := range units {
 		u := &units[i]
+		if u.Skipped != "" {
+			continue
+		}
 		for k := range u.Probes {
-			p := &u.Probes[k]
-			steps := append(append(slices.Clone(p.Setup), p.Twin, p.Try), p.Undo...)
-			if p.Given != nil {
-				steps = append(steps, *p.Given)
-			}
-			for s := range steps {
-				g.step(&steps[s], acts(u.Experiment.Danger))
+			for step := range stepsOf(&u.Probes[k]) {
+				g.step(step, acts(u.Experiment.Danger))
 			}
 		}
 	}
 	return g.sorted()
+}
+
+// stepsOf goes over the steps of a probe.
+func stepsOf(p *bailey.Probe) iter.Seq[*bailey.Step] {
+	return func(yield func(*bailey.Step) bool) {
+		steps := append(append(slices.Clone(p.Setup), p.Twin, p.Try), p.Undo...)
+		if p.Given != nil {
+			steps = append(steps, *p.Given)
+		}
+		for i := range steps {
+			if !yield(&steps[i]) {
+				return
+			}
+		}
+	}
 }
 
 type grants map[string]*Grant

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/baileyhq/bailey"
 )
@@ -26,6 +27,8 @@ type Unit struct {
 // Planned is what a run would do.
 type Planned struct {
 	Units []Unit
+	// Until is when isolated and disruptive experiments must have ended; zero for no end.
+	Until time.Time
 }
 
 // Options of Plan choose what is planned.
@@ -36,6 +39,8 @@ type Choice struct {
 	Places []bailey.Place
 	// Only, if set, are the names of the experiments to plan.
 	Only []string
+	// Schedule is nil for a run that somebody began by hand.
+	Schedule *Schedule
 }
 
 // Plan plans the controls' experiments on what the snapshot shows. It asks
@@ -43,6 +48,9 @@ type Choice struct {
 // too, with the reason; one that has nothing to try in a scope is not.
 func Plan(s *bailey.Snapshot, controls []*bailey.Control, c Choice) Planned {
 	var p Planned
+	if c.Schedule != nil {
+		p.Until = c.Schedule.until()
+	}
 	guards := guardsDigest(s)
 	for _, control := range controls {
 		for _, x := range control.Experiments {
@@ -54,6 +62,9 @@ func Plan(s *bailey.Snapshot, controls []*bailey.Control, c Choice) Planned {
 				u := Unit{Control: control, Experiment: x, Scope: scope, Skipped: skipped}
 				if skipped == "" || x.Danger != bailey.DangerDisruptive {
 					u.plan(s, guards)
+				}
+				if u.Skipped == "" && c.Schedule != nil && acts(x.Danger) {
+					u.Skipped = c.Schedule.refuses(s, &u)
 				}
 				if len(u.Probes) > 0 || u.Skipped != "" {
 					p.Units = append(p.Units, u)
@@ -87,6 +98,9 @@ func (c Choice) skips(x *bailey.Experiment) string {
 			}
 			return "needs " + string(place)
 		}
+	}
+	if c.Schedule != nil && acts(x.Danger) {
+		return c.Schedule.closed()
 	}
 	return ""
 }

@@ -104,6 +104,9 @@ func userAgent(version, run string) string {
 // NewRunID gives the correlation ID of a run: 10 lower-case letters and digits.
 func NewRunID() string { return strings.ToLower(rand.Text()[:10]) }
 
+// ErrClosed is the cause of an experiment's end when the schedule's window closed.
+var ErrClosed = errors.New("the schedule's window closed")
+
 // Ran is what a run showed.
 type Ran struct {
 	// Records has one of every unit that was not skipped, in order.
@@ -174,8 +177,13 @@ func Run(ctx context.Context, id string, p Planned, o Options) (Ran, error) {
 		}
 	}
 	r.each(ctx, mild, r.rounds)
+	within, closeWindow := ctx, func() {}
+	if !p.Until.IsZero() {
+		within, closeWindow = context.WithDeadlineCause(ctx, p.Until, ErrClosed)
+	}
+	defer closeWindow()
 	for _, record := range strong { // one at a time: what they make must not meet
-		r.begin(ctx, record, r.isolated)
+		r.begin(within, record, r.isolated)
 	}
 	left := errors.Join(append(r.unpaid, r.objects.sweep(ctx, 0))...)
 	ran.Records = records

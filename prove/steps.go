@@ -27,7 +27,7 @@ func (r *run) do(ctx context.Context, danger bailey.Danger, step *bailey.Step) a
 		return answer{at: r.now().UTC(), failure: fmt.Errorf("not done: %w", err)}
 	}
 	if step.Task != nil || step.Etcd != nil { // what asks the API server waits there
-		if err := r.clients.limit.Wait(ctx); err != nil {
+		if err := r.clients.wait(ctx); err != nil {
 			return answer{at: r.now().UTC(), failure: err}
 		}
 	}

@@ -42,6 +42,8 @@ type config struct {
 	Ledger string `json:"ledger,omitempty"`
 	// Detection says where it shows that experiments were noticed.
 	Detection configDetection `json:"detection,omitzero"`
+	// Schedule says when `bailey prove --every` may do more than dry-runs.
+	Schedule configSchedule `json:"schedule,omitzero"`
 
 	path string
 }
@@ -51,6 +53,13 @@ type configDetection struct {
 	AuditLog     string `json:"auditLog,omitempty"`     // a file of audit events
 	Alertmanager string `json:"alertmanager,omitempty"` // a URL
 	Webhook      string `json:"webhook,omitempty"`      // an address to listen at
+}
+
+// configSchedule is a window in which experiments may act.
+type configSchedule struct {
+	Window   string   `json:"window,omitempty"`   // from one time of day to another
+	Days     []string `json:"days,omitempty"`     // of the week, on which it begins
+	TimeZone string   `json:"timeZone,omitempty"` // IANA name
 }
 
 // configWaiver is a waiver as people write it: the expiry may be a plain date.

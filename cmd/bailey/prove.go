@@ -35,6 +35,7 @@ type proveFlags struct {
 	limit           time.Duration
 	every           time.Duration
 	times           int
+	schedule        configSchedule
 
 	image, podAPIServer                  string
 	ledger                               string
@@ -102,6 +103,9 @@ the cluster, only audit records stay. It says beforehand what it will do.`,
 	flags.DurationVar(&f.limit, "limit", prove.DefaultLimit, "how long a run may last")
 	flags.DurationVar(&f.every, "every", 0, "run again at this interval, until interrupted")
 	flags.IntVar(&f.times, "times", 0, "with --every: this many runs")
+	flags.StringVar(&f.schedule.Window, "window", "", "with --every: when what goes beyond dry-runs may be done, like 22:00-06:00; it also wants the label "+bailey.OptInLabel+"="+prove.OptedIn+" on each namespace that it acts upon")
+	flags.StringSliceVar(&f.schedule.Days, "window-days", nil, "with --window: the days on which it begins, like mon,tue (default: every day)")
+	flags.StringVar(&f.schedule.TimeZone, "time-zone", "", "with --window: its time zone, like Europe/Zurich (default: UTC)")
 	flags.BoolVar(&f.reap, "reap", false, "only remove what killed runs left")
 	flags.BoolVar(&f.stop, "stop", false, "throw the stop switch: running experiments end within seconds, and none begins")
 	flags.BoolVar(&f.resume, "resume", false, "take the stop switch back")
@@ -134,6 +138,10 @@ func (f *proveFlags) check() error {
 		return usageError("--etcd and --etcd-snapshot each name the storage\nhint: give one")
 	case len(f.etcd.Endpoints) == 0 && (f.etcd.CA != "" || f.etcd.Cert != "" || f.etcd.Key != ""):
 		return usageError("--etcd-ca, --etcd-cert and --etcd-key go with --etcd")
+	case f.schedule.Window == "" && (len(f.schedule.Days) > 0 || f.schedule.TimeZone != ""):
+		return usageError("--window-days and --time-zone go with --window")
+	case f.schedule.Window != "" && f.every == 0:
+		return usageError("--window goes with --every\nhint: --every 1h --times 1 is a single run that heeds it, as for a CronJob")
 	case f.times < 0 || f.times > 0 && f.every == 0:
 		return usageError("--times goes with --every")
 	case (f.isolated || f.disruptive || f.reap) && f.target.context == "" && f.target.kubeconfig == "":
@@ -224,6 +232,9 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	if err != nil {
 		return err
 	}
+	if _, err := f.scheduled(conf, a.now()); err != nil {
+		return err
+	}
 	if err := f.oneCluster(); err != nil {
 		return err
 	}
@@ -239,7 +250,11 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	if err != nil {
 		return err
 	}
-	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Places: f.places()})
+	schedule, err := f.scheduled(conf, a.now())
+	if err != nil {
+		return err
+	}
+	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Places: f.places(), Schedule: schedule})
 	if f.explain {
 		return a.explainPlan(s, planned, f)
 	}
@@ -267,6 +282,30 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 		return nothingToTry(planned)
 	}
 	return r.run(ctx, planned)
+}
+
+// scheduled gives the schedule of a run under --every, with the window of the flags or
+// else of the configuration; nil for a run that somebody began by hand.
+func (f *proveFlags) scheduled(conf *config, now time.Time) (*prove.Schedule, error) {
+	if f.every == 0 {
+		return nil, nil
+	}
+	from, source := f.schedule, ""
+	if from.Window == "" {
+		from, source = conf.Schedule, conf.path+": schedule: "
+	}
+	s := &prove.Schedule{At: now}
+	if from.Window == "" {
+		if f.worst() == bailey.DangerDryRun {
+			return s, nil
+		}
+		return nil, usageError("on a schedule, what goes beyond dry-runs wants a window\nhint: --window 22:00-06:00, or schedule: in bailey.yaml")
+	}
+	var err error
+	if s.Window, err = prove.ParseWindow(from.Window, from.Days, from.TimeZone); err != nil {
+		return nil, usageError("%s%w", source, err)
+	}
+	return s, nil
 }
 
 func (f *proveFlags) places() []bailey.Place {

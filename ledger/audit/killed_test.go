@@ -237,7 +237,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	}
 	dir := t.TempDir()
 	initLedger(t, dir)
-	const most = 4_000 // events a round, by far
+	const most = 1_000 // events a round, by far
 	var before uint64
 	for round := range rounds {
 		cmd := sinkCommand(t, dir, underLoad, round*most)
