@@ -24,6 +24,7 @@ const (
 	idSize     = 16
 	headerSize = 1 + 8 + idSize
 	bodySize   = headerSize + sha256.Size + 8
+	maxBody    = MaxData + sealOverhead + innerSize + MaxID // the file that a body entry names
 )
 
 // keyedID is a keyed hash of a record's ID, which entries carry in clear.
@@ -96,7 +97,7 @@ func parseEntry(b []byte) (entry, error) {
 		}
 		e.bodySum = [sha256.Size]byte(rest)
 		e.bodySize = binary.BigEndian.Uint64(rest[sha256.Size:])
-		if e.bodySize > MaxData+sealOverhead+innerSize+MaxID {
+		if e.bodySize > maxBody {
 			return e, errEntry
 		}
 		return e, nil

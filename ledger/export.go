@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -30,7 +29,7 @@ func Export(ctx context.Context, fsys fs.FS, dir string, o ExportOptions) (err e
 	if _, err := os.Stat(dir); err == nil {
 		return fmt.Errorf("%s is there already\nhint: name a folder that does not exist", dir)
 	}
-	x := &exporter{ctx: ctx, from: fsys, files: map[string]bool{configFile: true}}
+	x := &exporter{ctx: ctx, from: noLinks{fsys}, files: map[string]bool{configFile: true}}
 	if err := x.choose(o); err != nil {
 		return err
 	}
@@ -67,10 +66,7 @@ func (x *exporter) choose(o ExportOptions) error {
 	if err != nil {
 		return err
 	}
-	log, err := fs.Sub(x.from, logFolder)
-	if err != nil {
-		return err
-	}
+	log := logFS{x.from}
 	if x.checkpoint, err = readBounded(log, checkpointFile, maxCheckpoint); err != nil {
 		return err
 	}
@@ -127,7 +123,7 @@ func (x *exporter) chooseBundles() error {
 			case kindBody:
 				bodies[bundle] = append(bodies[bundle], bodyPath(e.bodySum))
 			}
-			if x.wants(index) && (e.kind == kindRecord || e.kind == kindBody) {
+			if x.part.wants(index) && (e.kind == kindRecord || e.kind == kindBody) {
 				wanted[e.key/tileWidth] = true
 			}
 		}
@@ -146,11 +142,6 @@ func (x *exporter) chooseBundles() error {
 		x.part.Bundles = slices.Sorted(maps.Keys(wanted))
 	}
 	return nil
-}
-
-// wants reports whether an entry is in the range.
-func (x *exporter) wants(index uint64) bool {
-	return x.part == nil || index >= x.part.From && index < x.part.To
 }
 
 // chooseTiles takes every tile above the entries: they are few, and the root needs them.
@@ -206,12 +197,14 @@ func (x *exporter) copy(name string) error {
 		}
 		return x.create(name, data)
 	}
-	in, err := x.from.Open(name)
-	if err != nil {
-		return err
+	limit := int64(maxWrapped)
+	switch {
+	case name == configFile:
+		limit = maxConfig
+	case strings.HasPrefix(name, bodyFolder+"/"):
+		limit = maxBody
 	}
-	defer in.Close()
-	data, err := io.ReadAll(in)
+	data, err := readBounded(x.from, name, limit)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,4 +35,68 @@ func TestExportThatFails(t *testing.T) {
 	if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {
 		t.Errorf("it left %v (%v)", left, err)
 	}
+}
+
+// TestExportFollowsNoLink: what an export reads goes to somebody else, so a link in the
+// ledger's folder must not take the writer's keys or a file of the machine along.
+func TestExportFollowsNoLink(t *testing.T) {
+	dir, _ := newLedger(t, ledger.InitOptions{})
+	l := open(t, dir, ledger.Options{})
+	appendTo(t, l, append(numbered(0, 300), ledger.Record{ID: "large", Data: []byte(`"` + strings.Repeat("x", 70_000) + `"`)})...)
+	closeLog(t, l)
+	for name := range load(t, dir) {
+		if name == "signed-checkpoint" || strings.HasPrefix(name, "log/.state") && !strings.HasSuffix(name, "treeState") || name == "log/tile/entries/000.p/1" {
+			continue
+		}
+		for _, target := range []string{filepath.Join(dir, "private/log.key"), "/dev/zero"} {
+			linked := filepath.Join(t.TempDir(), "linked")
+			if err := os.CopyFS(linked, os.DirFS(dir)); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(linked, name)
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(target, path); err != nil {
+				t.Fatal(err)
+			}
+			out := filepath.Join(t.TempDir(), "copy")
+			soon(t, "export with a link at "+name, func(ctx context.Context) {
+				err := ledger.Export(ctx, os.DirFS(linked), out, ledger.ExportOptions{})
+				if err == nil && verify(t, os.DirFS(out), ledger.VerifyOptions{}).Intact() {
+					return // the file was not needed
+				}
+				if err == nil || !strings.Contains(err.Error(), "symbolic link") {
+					t.Errorf("a link at %s to %s: %v", name, target, err)
+				}
+			})
+		}
+	}
+	// A link to a folder is one too.
+	if err := os.Rename(filepath.Join(dir, "keys"), filepath.Join(dir, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("elsewhere", filepath.Join(dir, "keys")); err != nil {
+		t.Fatal(err)
+	}
+	if err := ledger.Export(t.Context(), os.DirFS(dir), filepath.Join(t.TempDir(), "copy"), ledger.ExportOptions{}); err == nil || !strings.Contains(err.Error(), "keys is a symbolic link") {
+		t.Error(err)
+	}
+}
+
+// TestExportBounded: a file that is longer than what may be there is not read whole.
+func TestExportBounded(t *testing.T) {
+	dir, _ := newLedger(t, ledger.InitOptions{})
+	keys, err := filepath.Glob(filepath.Join(dir, "keys/*.age"))
+	if err != nil || len(keys) != 1 {
+		t.Fatal(keys, err)
+	}
+	if err := os.Truncate(keys[0], 1<<40); err != nil { // a hole
+		t.Skip(err)
+	}
+	soon(t, "export", func(ctx context.Context) {
+		if err := ledger.Export(ctx, os.DirFS(dir), filepath.Join(t.TempDir(), "copy"), ledger.ExportOptions{}); err == nil || !strings.Contains(err.Error(), "has more than") {
+			t.Error(err)
+		}
+	})
 }

@@ -3,8 +3,10 @@ package ledger_test
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -139,5 +141,47 @@ func TestExportRange(t *testing.T) {
 			t.Errorf("a changed byte of %s is not found", name)
 		}
 		file.Data = good
+	}
+}
+
+// TestExportWithoutBundle: a range from which a bundle was taken, in its list too, is damaged.
+func TestExportWithoutBundle(t *testing.T) {
+	dir, _ := newLedger(t, ledger.InitOptions{})
+	l := open(t, dir, ledger.Options{})
+	if _, err := l.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, l, numbered(0, 1500)...)
+	closeLog(t, l)
+	out := filepath.Join(t.TempDir(), "part")
+	if err := ledger.Export(t.Context(), os.DirFS(dir), out, ledger.ExportOptions{From: 300, To: 1024}); err != nil {
+		t.Fatal(err)
+	}
+	whole := load(t, out)
+	o := ledger.VerifyOptions{Key: l.Config().Key, Partial: true}
+	if r := verify(t, whole, o); !r.Intact() || len(r.Notes) > 0 {
+		t.Fatalf("%v %v", r.Problems, r.Notes)
+	}
+	for bundle, want := range map[string]string{
+		"0": "it names entry 1 as its key, which is not here", // of the key entry
+		"1": "bundle 1 is of the range and is not listed",
+		"2": "bundle 2 is of the range and is not listed",
+		"3": "bundle 3 is of the range and is not listed",
+	} {
+		files := maps.Clone(whole)
+		list := string(files["export.json"].Data)
+		without := regexp.MustCompile(`(,\s*)?\b`+bundle+`\b(,\s*)?`).ReplaceAllStringFunc(list[strings.Index(list, "["):], func(s string) string {
+			if strings.HasPrefix(s, ",") && strings.HasSuffix(strings.TrimSpace(s), ",") {
+				return ","
+			}
+			return ""
+		})
+		replace(files, "export.json", []byte(list[:strings.Index(list, "[")]+without))
+		delete(files, "log/tile/entries/00"+bundle)
+		delete(files, "log/tile/0/00"+bundle)
+		r := verify(t, files, o)
+		if r.Intact() || !strings.Contains(r.Problems[0].Text, want) {
+			t.Errorf("without bundle %s: %v, export.json %s", bundle, r.Problems, files["export.json"].Data)
+		}
 	}
 }

@@ -102,10 +102,7 @@ func newReader(fsys fs.FS, o ReadOptions) (*reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log key: %w", err)
 	}
-	log, err := fs.Sub(fsys, logFolder)
-	if err != nil {
-		return nil, err
-	}
+	log := logFS{fsys}
 	data, err := readBounded(log, checkpointFile, maxCheckpoint)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,15 @@ const (
 	maxCheckpoint  = 64 << 10
 )
 
+// logFS is the log's folder in a ledger. fs.Sub's opens a file to tell what it is.
+type logFS struct{ ledger fs.FS }
+
+func (l logFS) Open(name string) (fs.File, error) { return l.ledger.Open(logFolder + "/" + name) }
+
+func (l logFS) Stat(name string) (fs.FileInfo, error) {
+	return fs.Stat(l.ledger, logFolder+"/"+name)
+}
+
 // tree reads the tiles and entry bundles of a log of a given size.
 type tree struct {
 	fsys fs.FS // the log's folder

@@ -112,6 +112,7 @@ type verifier struct {
 	tree      tree       // all entries that are there, signed or not
 	roots     map[uint64][]claim
 	part      *exported // of a partial export
+	cut       bool      // too much is missing: the rest of the entries was not looked at
 
 	keys     map[uint64]keyEntry // by index
 	lastKey  uint64
@@ -139,15 +140,11 @@ type absent struct {
 // memory does not grow with the number of records but for 32 bytes for each large one. The error says
 // that it could not be done; damage is in the report.
 func Verify(ctx context.Context, fsys fs.FS, o VerifyOptions) (Report, error) {
-	log, err := fs.Sub(fsys, logFolder)
-	if err != nil {
-		return Report{}, err
-	}
 	if _, err := fs.Stat(fsys, "."); err != nil {
 		return Report{}, err
 	}
 	v := &verifier{
-		ctx: ctx, fsys: fsys, log: log, options: o,
+		ctx: ctx, fsys: fsys, log: logFS{fsys}, options: o,
 		report: Report{Problems: []Problem{}},
 		roots:  map[uint64][]claim{}, keys: map[uint64]keyEntry{}, shredded: map[uint64]bool{},
 		missing: map[uint64]*absent{}, bodies: map[[hashSize]byte]struct{}{},
@@ -407,7 +404,18 @@ func (v *verifier) readExported() error {
 		return nil
 	}
 	v.part = x
+	for b := x.From / tileWidth; b <= (x.To-1)/tileWidth; b++ {
+		if !x.has[b] {
+			v.report.problem(exportFile, "bundle %d is of the range and is not listed", b)
+			break
+		}
+	}
 	return nil
+}
+
+// wants reports whether an entry is one that a part was asked for; of a whole log all are.
+func (x *exported) wants(index uint64) bool {
+	return x == nil || index >= x.From && index < x.To
 }
 
 func parseExported(data []byte) (*exported, error) {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -31,13 +32,20 @@ type bodyRef struct {
 	missing    bool
 }
 
-// keyUse is the first entry of a bundle that a key seals.
-type keyUse struct{ key, index uint64 }
+// keyUse is the first entry of a bundle, within the range of an export or outside it, that a key seals.
+type keyUse struct {
+	key, index uint64
+	wanted     bool
+}
 
 type control struct {
 	index uint64
 	entry entry
 }
+
+// maxMissing is how many bundles may be missing, entries and hashes, before verification
+// stops: a folder can claim more of them than a lifetime suffices to miss.
+const maxMissing = 1000
 
 // verifyTree verifies bundles in parallel and joins them in order.
 func (v *verifier) verifyTree() error {
@@ -52,11 +60,13 @@ func (v *verifier) verifyTree() error {
 	for at := range v.roots {
 		keep[at/tileWidth] = true
 	}
+	going, stop := context.WithCancel(v.ctx)
+	defer stop()
 	jobs := make(chan job)
 	order := make(chan chan checked, 4*workers)
 	for range workers {
 		go func() {
-			w := &bundleChecker{tree: v.tree, fsys: v.fsys, keep: keep}
+			w := &bundleChecker{tree: v.tree, fsys: v.fsys, keep: keep, part: v.part}
 			for j := range jobs {
 				j.out <- w.check(j.bundle)
 			}
@@ -66,7 +76,7 @@ func (v *verifier) verifyTree() error {
 		defer close(jobs)
 		defer close(order)
 		for b := range bundles {
-			if v.ctx.Err() != nil {
+			if going.Err() != nil {
 				return
 			}
 			out := make(chan checked, 1)
@@ -80,12 +90,23 @@ func (v *verifier) verifyTree() error {
 	}()
 	edge := &edge{v: v, known: true}
 	edge.settleAt(0, nil)
-	bundle := uint64(0)
+	bundle, missing := uint64(0), 0
 	for out := range order {
 		c := <-out
+		if v.cut {
+			continue
+		}
 		v.take(bundle, &c)
 		edge.add(bundle, &c)
 		bundle++
+		if !c.known {
+			missing++
+		}
+		if missing > maxMissing {
+			stop()
+			v.cut = true
+			v.report.problem(logFolder, "more than %d bundles are missing; what follows entry %d was not looked at", maxMissing, bundle*tileWidth-1)
+		}
 		if v.options.Progress != nil {
 			v.options.Progress(min(bundle*tileWidth, size), size)
 		}
@@ -94,8 +115,11 @@ func (v *verifier) verifyTree() error {
 		return err
 	}
 	edge.finish()
-	v.report.To = size
+	v.report.To = min(size, bundle*tileWidth)
 	if v.part != nil {
+		if v.part.To > size {
+			v.report.problem(exportFile, "its range ends at %d, after the %d entries of the log", v.part.To, size)
+		}
 		v.report.From, v.report.To = v.part.From, min(v.part.To, size)
 	}
 	return nil
@@ -234,7 +258,10 @@ func (v *verifier) take(bundle uint64, c *checked) {
 	}
 	for _, use := range c.uses {
 		if v.part != nil && !v.part.has[use.key/tileWidth] {
-			continue // of a record outside the range, whose bundle came with it
+			if use.wanted {
+				v.report.add(Problem{Index: &use.index, Text: fmt.Sprintf("it names entry %d as its key, which is not here", use.key)})
+			}
+			continue // a record outside the range came with its bundle
 		}
 		if _, ok := v.keys[use.key]; !ok || use.key >= use.index {
 			v.report.add(Problem{Index: &use.index, Text: fmt.Sprintf("it names entry %d as its key, which is no key entry before it", use.key)})
@@ -259,6 +286,7 @@ type bundleChecker struct {
 	tree tree
 	fsys fs.FS
 	keep map[uint64]bool // bundles whose hashes are asked for
+	part *exported
 	buf  []byte
 	hash [tileWidth]tlog.Hash
 }
@@ -340,16 +368,12 @@ func (w *bundleChecker) read(bundle uint64, p uint8) (name string, err error) {
 }
 
 func (w *bundleChecker) readFile(name string) error {
-	f, err := w.tree.fsys.Open(name)
+	f, info, err := openRegular(w.tree.fsys, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Size() > maxBundle || !info.Mode().IsRegular() {
+	if info.Size() > maxBundle {
 		return fmt.Errorf("it has %d bytes, more than %d", info.Size(), maxBundle)
 	}
 	if n := int(info.Size()); cap(w.buf) < n {
@@ -401,12 +425,12 @@ func (w *bundleChecker) look(index uint64, data []byte, c *checked) {
 		return
 	}
 	c.records++
-	known := false
+	known, wanted := false, w.part.wants(index)
 	for _, use := range c.uses {
-		known = known || use.key == e.key
+		known = known || use.key == e.key && use.wanted == wanted
 	}
 	if !known {
-		c.uses = append(c.uses, keyUse{e.key, index})
+		c.uses = append(c.uses, keyUse{e.key, index, wanted})
 	}
 	if e.kind == kindBody {
 		c.bodies = append(c.bodies, w.body(index, e, c))
@@ -417,7 +441,7 @@ func (w *bundleChecker) look(index uint64, data []byte, c *checked) {
 func (w *bundleChecker) body(index uint64, e entry, c *checked) bodyRef {
 	ref := bodyRef{index: index, key: e.key, sum: e.bodySum}
 	name := bodyPath(e.bodySum)
-	f, err := w.fsys.Open(name)
+	f, _, err := openRegular(w.fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		ref.missing = true
 		return ref
