@@ -185,3 +185,48 @@ func TestExportWithoutBundle(t *testing.T) {
 		}
 	}
 }
+
+// TestStolenKeyIsNotShredded: a key file that is gone makes its records shredded only if the log says so.
+func TestStolenKeyIsNotShredded(t *testing.T) {
+	dir, id := newLedger(t, ledger.InitOptions{})
+	l := open(t, dir, ledger.Options{})
+	appendTo(t, l, numbered(0, 300)...)
+	if _, err := l.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, l, numbered(300, 300)...)
+	periods, err := l.Periods(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Shred(t.Context(), periods[0].Name); err != nil {
+		t.Fatal(err)
+	}
+	closeLog(t, l)
+	part := filepath.Join(t.TempDir(), "part")
+	if err := ledger.Export(t.Context(), os.DirFS(dir), part, ledger.ExportOptions{From: 10, To: 200}); err != nil {
+		t.Fatal(err)
+	}
+	for folder, to := range map[string]uint64{dir: 0, part: 200} {
+		shredded := 0
+		for e, err := range ledger.Read(t.Context(), os.DirFS(folder), ledger.ReadOptions{From: 10, To: to, Identities: []age.Identity{id}}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Shredded {
+				shredded++
+			}
+		}
+		if shredded < 190 || shredded > 300 {
+			t.Errorf("%d records are shredded", shredded)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "keys", periods[1].Name+".age")); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range ledgerErrors(t, dir, id) {
+		if !strings.Contains(err.Error(), "no signed entry of the log says that it was destroyed") {
+			t.Error(err)
+		}
+	}
+}

@@ -80,6 +80,8 @@ type reader struct {
 	hashes     tlog.HashReader
 	identities []age.Identity
 	periods    map[uint64]*readPeriod // by the index of the key entry
+	signed     uint64                 // entries below this index are signed
+	shredded   map[uint64]bool        // key entries, by index; nil before it was asked for
 }
 
 type readPeriod struct {
@@ -111,7 +113,7 @@ func newReader(fsys fs.FS, o ReadOptions) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{fsys: fsys, config: config, identities: o.Identities, periods: map[uint64]*readPeriod{}}
+	r := &reader{fsys: fsys, config: config, identities: o.Identities, periods: map[uint64]*readPeriod{}, signed: signed.Size}
 	r.tree, r.hashes = tree{log, signed.Size}, tree{log, signed.Size}.hashes(signed.Root)
 	state, err := readTreeState(log)
 	if err == nil && state.Size > signed.Size {
@@ -201,6 +203,13 @@ func (r *reader) period(index uint64) (*readPeriod, error) {
 	key, err := unwrapKey(r.fsys, e.newKey, r.identities)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		shredded, err := r.wasShredded(index)
+		if err != nil {
+			return nil, err
+		}
+		if !shredded {
+			return nil, fmt.Errorf("%s is missing, and no signed entry of the log says that it was destroyed\nhint: restore it from a copy of the ledger", wrappedPath(p.name))
+		}
 		p.gone = true
 	case err != nil:
 		return nil, err
@@ -212,4 +221,29 @@ func (r *reader) period(index uint64) (*readPeriod, error) {
 	}
 	r.periods[index] = p
 	return p, nil
+}
+
+// wasShredded reports whether the log announces that the key of a key entry was destroyed. It
+// reads the signed part of the log, once.
+func (r *reader) wasShredded(key uint64) (bool, error) {
+	if r.shredded != nil {
+		return r.shredded[key], nil
+	}
+	found := map[uint64]bool{}
+	for bundle := uint64(0); bundle*tileWidth < r.signed; bundle++ {
+		entries, err := authenticated(r.tree, r.hashes, bundle)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // an export of a part has those with such entries
+		}
+		if err != nil {
+			return false, err
+		}
+		for i, data := range entries {
+			if e, err := parseEntry(data); err == nil && e.kind == kindShred && bundle*tileWidth+uint64(i) < r.signed {
+				found[e.shred.Key] = true
+			}
+		}
+	}
+	r.shredded = found
+	return found[key], nil
 }
