@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestPeriods(t *testing.T) {
 	closeLog(t, l)
 	l = open(t, dir, ledger.Options{Now: clock})
 	appendTo(t, l, numbered(20, 2)...)
-	day = day.AddDate(0, 0, -10) // a clock that is set back begins nothing
+	day = day.Add(-20 * time.Hour) // a clock that is set back a little begins nothing
 	appendTo(t, l, numbered(30, 2)...)
 	periods, err := l.Periods(t.Context())
 	if err != nil || len(periods) != 3 || !periods[2].Current {
@@ -228,5 +229,101 @@ func TestStolenKeyIsNotShredded(t *testing.T) {
 		if !strings.Contains(err.Error(), "no signed entry of the log says that it was destroyed") {
 			t.Error(err)
 		}
+	}
+}
+
+// TestClockAhead: a clock that was a year ahead for one record ends no rotation.
+func TestClockAhead(t *testing.T) {
+	dir, id := newLedger(t, ledger.InitOptions{})
+	day := time.Now().UTC().AddDate(0, 0, 2)
+	l := open(t, dir, ledger.Options{Now: func() time.Time { return day }})
+	appendTo(t, l, numbered(0, 1)...)
+	right := day
+	day = day.AddDate(1, 0, 0)
+	appendTo(t, l, numbered(1, 1)...)
+	for n := range 5 {
+		day = right.AddDate(0, 0, n)
+		appendTo(t, l, numbered(10+n, 1)...)
+	}
+	if periods := namesOf(readAll(t, dir, id)); len(periods) != 7 {
+		t.Errorf("seven days share %d periods: %v", len(periods), periods)
+	}
+	// Days are UTC days: at 00:00 of the third all before it have ended but the one of the day before.
+	done, err := l.ShredBefore(t.Context(), right.AddDate(0, 0, 4).Truncate(24*time.Hour))
+	if err != nil || len(done.Periods) != 6 { // the first, which init made, and that of the year ahead too
+		t.Errorf("%v %v", done, err)
+	}
+	closeLog(t, l)
+	if r := verify(t, os.DirFS(dir), ledger.VerifyOptions{}); !r.Intact() || r.Shredded != 6 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func namesOf(all map[uint64]ledger.Entry) map[string]int {
+	names := map[string]int{}
+	for _, e := range all {
+		names[e.Period]++
+	}
+	return names
+}
+
+// TestNothingDue: a retention that finds nothing to do is no failure, so that a daily job can run it.
+func TestNothingDue(t *testing.T) {
+	dir, _ := newLedger(t, ledger.InitOptions{})
+	l := open(t, dir, ledger.Options{})
+	appendTo(t, l, numbered(0, 1)...)
+	if done, err := l.ShredBefore(t.Context(), time.Now().AddDate(-1, 0, 0)); err != nil || len(done.Periods) != 0 {
+		t.Errorf("%v %v", done, err)
+	}
+	if _, err := l.Shred(t.Context(), "2001"); err == nil {
+		t.Error("a period that is not there was shredded")
+	}
+}
+
+// TestPeriodEndsWhole: no record lands after the key entry of the next period, by which time its
+// key may be destroyed.
+func TestPeriodEndsWhole(t *testing.T) {
+	dir, id := newLedger(t, ledger.InitOptions{})
+	l := open(t, dir, ledger.Options{})
+	done := make(chan struct{})
+	var wait sync.WaitGroup
+	for w := range 16 {
+		wait.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if _, err := l.Append(t.Context(), numbered(w*100_000+n, 1)...); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		if _, err := l.Rotate(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	wait.Wait()
+	periods, err := l.Periods(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := map[string]uint64{}
+	for i := range len(periods) - 1 {
+		end[periods[i].Name] = periods[i+1].Index
+	}
+	late := 0
+	for index, e := range readAll(t, dir, id) {
+		if next, ok := end[e.Period]; ok && index > next {
+			late++
+		}
+	}
+	if late > 0 {
+		t.Errorf("%d records are behind the key entry that ends their period", late)
 	}
 }

@@ -46,10 +46,15 @@ func validPeriod(name string) bool {
 
 func wrappedPath(period string) string { return keyFolder + "/" + period + ".age" }
 
-// due reports whether the period is over: it began on an earlier UTC day.
+// due reports whether the period is over: it began on an earlier UTC day, or the clock was
+// ahead when it did.
 func (p *period) due(now time.Time) bool {
-	return now.UTC().Format(time.DateOnly) > p.start.Format(time.DateOnly)
+	return now.UTC().Format(time.DateOnly) > p.start.Format(time.DateOnly) || p.ahead(now)
 }
+
+// ahead reports whether the period began more than a day after now. Less may be a clock that is
+// set back, and ends nothing.
+func (p *period) ahead(now time.Time) bool { return p.start.Sub(now) > 24*time.Hour }
 
 // startPeriod makes a new key, wraps it for the recipients, records it in the
 // log and seals with it from then on. The order makes every crash harmless: a
@@ -57,11 +62,11 @@ func (p *period) due(now time.Time) bool {
 // the writer did not keep has no records. The old key goes when all that it sealed is
 // in the log and signed, so that an open can tell its own records. l.rotating is held.
 func (l *Log) startPeriod(ctx context.Context, config Config, configSum string) error {
-	now := l.now().UTC()
-	if p := l.period.Load(); p != nil && !now.Truncate(time.Millisecond).After(p.start) {
-		now = p.start.Add(time.Millisecond) // names are unique and ascend, whatever the clock does
+	name, err := l.periodName()
+	if err != nil {
+		return err
 	}
-	p := &period{Name: now.Format(periodLayout), Key: make([]byte, periodKeySize)}
+	p := &period{Name: name, Key: make([]byte, periodKeySize)}
 	rand.Read(p.Key)
 	if err := p.prepare(l.config.Origin); err != nil {
 		return err
@@ -94,6 +99,26 @@ func (l *Log) startPeriod(ctx context.Context, config Config, configSum string) 
 	}
 	l.period.Store(p)
 	return nil
+}
+
+// periodName gives the name of a period that begins now. Names are unique whatever the clock does, and
+// ascend but where it was ahead.
+func (l *Log) periodName() (string, error) {
+	now := l.now().UTC()
+	if p := l.period.Load(); p != nil && !now.Truncate(time.Millisecond).After(p.start) && !p.ahead(now) {
+		now = p.start.Add(time.Millisecond)
+	}
+	for {
+		name := now.Format(periodLayout)
+		_, err := os.Stat(filepath.Join(l.dir, wrappedPath(name)))
+		if errors.Is(err, fs.ErrNotExist) {
+			return name, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		now = now.Add(time.Millisecond)
+	}
 }
 
 func (p *period) prepare(origin string) (err error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,23 +39,27 @@ func (l *Log) Shred(ctx context.Context, prefix string) (Shredded, error) {
 	if prefix == "" {
 		return Shredded{}, errors.New("name a period, or how its name begins")
 	}
-	return l.shred(ctx, func(p Period) bool { return strings.HasPrefix(p.Name, prefix) })
+	done, err := l.shred(ctx, func(p Period) bool { return strings.HasPrefix(p.Name, prefix) })
+	if err == nil && len(done.Periods) == 0 {
+		err = errors.New("no period has such a name\nhint: `bailey ledger periods` lists them")
+	}
+	return done, err
 }
 
-// ShredBefore destroys the keys of the periods that ended before a time.
+// ShredBefore destroys the keys of the periods that ended before a time. There may be none.
 func (l *Log) ShredBefore(ctx context.Context, t time.Time) (Shredded, error) {
 	periods, err := l.Periods(ctx)
 	if err != nil {
 		return Shredded{}, err
 	}
-	ended := map[string]bool{}
-	for i, p := range periods {
-		if i+1 < len(periods) {
-			next, err := time.Parse(periodLayout, periods[i+1].Name)
-			ended[p.Name] = err == nil && !next.After(t)
-		}
+	ended := map[uint64]bool{}
+	later := false // some period after this one began before t, though the next may have begun with the clock ahead
+	for _, p := range slices.Backward(periods) {
+		ended[p.Index] = later && !p.Shredded
+		start, err := time.Parse(periodLayout, p.Name)
+		later = later || err == nil && !start.After(t)
 	}
-	return l.shred(ctx, func(p Period) bool { return ended[p.Name] && !p.Shredded })
+	return l.shred(ctx, func(p Period) bool { return ended[p.Index] })
 }
 
 func (l *Log) shred(ctx context.Context, chosen func(Period) bool) (Shredded, error) {
@@ -89,7 +94,7 @@ func (l *Log) shred(ctx context.Context, chosen func(Period) bool) (Shredded, er
 		}
 	}
 	if len(keys) == 0 {
-		return done, errors.New("no period has such a name\nhint: `bailey ledger periods` lists them")
+		return done, nil
 	}
 	// Verification believes signed announcements only.
 	if err := l.confirm(ctx, l.Size()-1); err != nil {

@@ -263,6 +263,9 @@ cut allows.`,
 				} else {
 					done, err = l.Shred(c.Context(), args[1])
 				}
+				if err == nil && len(done.Periods) == 0 && !a.quiet {
+					fmt.Fprintln(a.stderr, "Nothing is due.")
+				}
 				for _, p := range done.Periods {
 					fmt.Fprintf(a.stdout, "shredded %s\n", p)
 				}
