@@ -184,8 +184,13 @@ type Dial struct {
 	Address string `json:"address"` // host:port
 	TLS     *TLS   `json:"tls,omitempty"`
 	HTTP    string `json:"http,omitempty"` // path of a GET
-	Host    string `json:"host,omitempty"` // that the request is for; the address if empty
-	Token   string `json:"token,omitempty"`
+	// Plain sends `OPTIONS *` in plain text, which asks a server for nothing, and judges
+	// by what comes back: an answer is acceptance; a connection that is closed without
+	// one, or by a TLS alert, is refused by RefuserTLS; one that the mesh's proxy signs as its
+	// own is refused by RefuserAuthorization.
+	Plain bool   `json:"plain,omitempty"`
+	Host  string `json:"host,omitempty"` // that the request is for; the address if empty
+	Token string `json:"token,omitempty"`
 	// OwnToken sends the token that is mounted into the probe pod.
 	OwnToken bool          `json:"ownToken,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"` // 3 s if zero
@@ -205,9 +210,14 @@ type TLS struct {
 	// certificate is over or is not for ServerName, and refused by RefuserTLS if it is
 	// valid. It is verified against CA, or the system's roots if CA is empty; one of an
 	// authority that these do not know shows nothing.
-	Invalid     bool   `json:"invalid,omitempty"`
-	Certificate string `json:"certificate,omitempty"`
-	Key         string `json:"key,omitempty"`
+	Invalid bool `json:"invalid,omitempty"`
+	// Met accepts as soon as the server has shown a certificate, whatever it then says
+	// to a client that has none.
+	Met bool `json:"met,omitempty"`
+	// Protocols are offered for what follows the handshake (ALPN).
+	Protocols   []string `json:"protocols,omitempty"`
+	Certificate string   `json:"certificate,omitempty"`
+	Key         string   `json:"key,omitempty"`
 }
 
 // Forge makes a credential without the platform's help. It binds, by the names

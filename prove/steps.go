@@ -141,6 +141,8 @@ func describeTask(t *bailey.Task) string {
 	switch {
 	case t.Dial != nil && t.Dial.HTTP != "":
 		return "GET " + t.Dial.HTTP + " at " + t.Dial.Address + where
+	case t.Dial != nil && t.Dial.Plain:
+		return "OPTIONS * in plain text at " + t.Dial.Address + where
 	case t.Dial != nil:
 		return "connect to " + t.Dial.Address + where
 	case t.Listen > 0:

@@ -28,4 +28,6 @@ Proved by dialling a meshed port in plain text; it must be refused.`,
 		ref.NIST("IA-9"),
 		ref.NIST("AC-4"),
 	},
+
+	Experiments: []*bailey.Experiment{plainTextRefused},
 }

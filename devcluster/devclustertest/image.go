@@ -53,3 +53,16 @@ func build(t testing.TB, pkg, program string) {
 		t.Fatalf("build %s: %v\n%s", pkg, err, out)
 	}
 }
+
+// SidecarImage is the image that ImportSidecar makes: the program in the folder sidecar.
+const SidecarImage = "localhost/sidecar:dev"
+
+// ImportSidecar gives the node an image of what stands in for a service mesh's proxy.
+func ImportSidecar(t testing.TB, cluster *devcluster.Cluster, node *devcluster.Node) {
+	t.Helper()
+	program := filepath.Join(cluster.Dir, "tmp", "sidecar")
+	build(t, "github.com/baileyhq/bailey/devcluster/devclustertest/sidecar", program)
+	if err := node.Import(t.Context(), SidecarImage, map[string]string{"/sidecar": program}, []string{"/sidecar"}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -52,8 +52,16 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 		if err != nil {
 			return failed("%v", err)
 		}
+		met := false
+		if d.TLS.Met {
+			config.VerifyPeerCertificate = func(chain [][]byte, _ [][]*x509.Certificate) error { met = len(chain) > 0; return nil }
+		}
 		secure := tls.Client(plain, config)
-		if err := secure.HandshakeContext(ctx); err != nil {
+		err = secure.HandshakeContext(ctx)
+		if met {
+			return accepted("%s, which showed a certificate", said)
+		}
+		if err != nil {
 			return unshaken(err)
 		}
 		if d.TLS.Invalid {
@@ -63,6 +71,9 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 			return unshaken(err)
 		}
 		conn, said = secure, said+" by "+tls.VersionName(secure.ConnectionState().Version)
+	}
+	if d.Plain {
+		return options(conn, d)
 	}
 	if d.HTTP == "" {
 		return accepted("%s", said)
@@ -163,7 +174,8 @@ func tlsConfig(t *bailey.TLS, address string) (*tls.Config, error) {
 	}
 	// What is tried is how the server treats the client, so that without a CA its
 	// certificate is not looked at; nothing is sent that would be worth stealing.
-	c := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: most, ServerName: t.ServerName, InsecureSkipVerify: t.CA == "" || t.Invalid}
+	c := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: most, ServerName: t.ServerName, InsecureSkipVerify: t.CA == "" || t.Invalid,
+		NextProtos: t.Protocols}
 	if c.ServerName == "" {
 		if host, _, err := net.SplitHostPort(address); err == nil {
 			c.ServerName = host
