@@ -119,6 +119,8 @@ type Task struct {
 	Send *Send `json:"send,omitempty"`
 	// Wire looks for a marker in what leaves the node.
 	Wire *Wire `json:"wire,omitempty"`
+	// Export tries to list what a storage server exports.
+	Export *Export `json:"export,omitempty"`
 	// Syscall names a system call that is made with harmless arguments; see the
 	// list of prove/probe.
 	Syscall string `json:"syscall,omitempty"`
@@ -173,6 +175,22 @@ type Wire struct {
 	// host:port. Then it has to be seen.
 	Datagram string        `json:"datagram,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"` // 20 s if zero
+}
+
+// Export reaches for an NFS export by a client in user space, as root and without any
+// credential that says so, and lists its uppermost folder: by version 4.0, and by
+// version 3 with the mount service. Nothing of the list is kept. It is accepted where one
+// of them lists, and refused by RefuserAuthorization (the address or the user is not
+// let in) or RefuserAuthentication (a credential is asked for) where none does.
+type Export struct {
+	Server string `json:"server"` // host name or address
+	Path   string `json:"path"`
+	// Port is that of NFS, and MountPort that of the mount service; zero means 2049, and
+	// what the portmapper says.
+	Port      int `json:"port,omitempty"`
+	MountPort int `json:"mountPort,omitempty"`
+	// Null only calls the procedure that does nothing: does the server live?
+	Null bool `json:"null,omitempty"`
 }
 
 // Dial opens a connection and, if HTTP is set, sends one request. The answer's

@@ -151,6 +151,10 @@ func describeTask(t *bailey.Task) string {
 		return "send a marker to " + t.Send.To + where
 	case t.Wire != nil:
 		return "look for a marker in what leaves the node" + where
+	case t.Export != nil && t.Export.Null:
+		return "call NFS at " + t.Export.Server + where
+	case t.Export != nil:
+		return "list the export " + t.Export.Server + ":" + t.Export.Path + where
 	case t.Syscall != "":
 		return "system call " + t.Syscall + where
 	case t.Open != "":

@@ -29,4 +29,6 @@ to reach and to list the export.`,
 		ref.NIST("SC-8"),
 		ref.NIST("AC-3"),
 	},
+
+	Experiments: []*bailey.Experiment{exportsAskWho},
 }

@@ -52,6 +52,8 @@ func Do(ctx context.Context, t *bailey.Task) Report {
 		return send(ctx, t.Send)
 	case t.Wire != nil:
 		return wire(ctx, t.Wire)
+	case t.Export != nil:
+		return export(ctx, t.Export)
 	case t.Syscall != "":
 		return syscallNamed(t.Syscall)
 	case t.Open != "":
