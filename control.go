@@ -24,8 +24,8 @@ type Control struct {
 	Guards      []*Guard
 	Experiments []*Experiment
 
-	// Unprovable says why no experiment can show that the control holds;
-	// empty where one can.
+	// Unprovable says why no experiment shows that the control holds: none can, or
+	// none does in this version. It is empty where one does.
 	Unprovable string
 }
 

@@ -27,6 +27,9 @@ func (l *ladder) next(st *standing) string {
 	case bailey.RungUnknown:
 		switch {
 		case len(l.control.Rules) == 0:
+			if len(l.control.Experiments) > 0 {
+				return "this version has no rules for it; `bailey prove " + id + l.danger() + "` may find it broken"
+			}
 			return "this version does not check it"
 		case len(st.missing) > 0:
 			m := st.missing[0]

@@ -149,6 +149,9 @@ func (a *app) printControls(all []*bailey.Control, rungs map[string]bailey.Rung)
 			area = c.Area()
 		}
 		state := "unknown: this version does not check it"
+		if len(c.Experiments) > 0 {
+			state = "unknown: no rules in this version, " + plural(len(c.Experiments), "experiment")
+		}
 		if len(c.Rules) > 0 {
 			checked++
 			state = plural(len(c.Rules), "rule")

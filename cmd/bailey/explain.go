@@ -65,7 +65,11 @@ func explainControl(w *wrapper, c *bailey.Control) {
 	w.markdown(c.Doc)
 	if len(c.Rules) == 0 {
 		w.line("")
-		w.line("Rules: none. This version does not check it, so it stands at unknown.")
+		if len(c.Experiments) == 0 {
+			w.line("Rules: none. This version does not check it, so it stands at unknown.")
+		} else {
+			w.text("", "Rules: none. A broken experiment makes a gap; while its experiments hold it stays unknown.")
+		}
 	} else {
 		w.line("")
 		w.line("Rules")
@@ -89,7 +93,7 @@ func explainControl(w *wrapper, c *bailey.Control) {
 	}
 	if c.Unprovable != "" {
 		w.line("")
-		w.text("", "Not provable: "+c.Unprovable)
+		w.text("", "No experiment: "+c.Unprovable)
 	}
 	explainRefs(w, c.Refs)
 }

@@ -20,7 +20,7 @@ class ("looks like a private key") as they read it, so no value is kept.
 Enforced by envelope encryption in the application (a Go package, and seal and open on the command
 line) with keys from the cluster's KMS, with rotation, and with deletion by destroying the key.
 
-Proved by reading the store as an operator would: no plain text of a planted marker may be found.
+To be proved by reading the store as an operator would: no plain text of a planted marker may be found.
 
 The classes are precise and not complete: a secret that looks like ordinary text is not recognised.`,
 	Scope: bailey.ScopeNamespace,
@@ -42,5 +42,7 @@ The classes are precise and not complete: a secret that looks like ordinary text
 
 	Guards: nil,
 
-	Experiments: nil,
+	Unprovable: "None in this version. Only its owner knows which data an application is to encrypt and where it keeps them, and this " +
+		"version has no way to be told. The marker has to go in through the application itself, and the store has to be read with an " +
+		"operator's credential for it, which Bailey does not ask for.",
 }

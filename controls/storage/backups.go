@@ -18,7 +18,7 @@ last restored and compared.
 Enforced by bailey backup: a snapshot of etcd and of the API objects, encrypted and signed, to disk or
 object storage, with retention.
 
-Proved by restoring into a scratch control plane and comparing every object; recovery point and time are
+To be proved by restoring into a scratch control plane and comparing every object; recovery point and time are
 reported.`,
 	Scope: bailey.ScopeCluster,
 	Refs: []bailey.Reference{
@@ -31,4 +31,7 @@ reported.`,
 		ref.ATTACK("T1485"),
 		ref.ATTACK("T1490"),
 	},
+	Unprovable: "None in this version. A restore needs a backup, and this version makes none and cannot be told where others lie. " +
+		"A snapshot of etcd alone could be started in a scratch control plane, but that it starts says nothing of volumes, of what " +
+		"databases hold, of the age of the last backup, or of whether it can be read once the cluster is lost.",
 }

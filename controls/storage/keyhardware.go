@@ -16,7 +16,7 @@ Bailey judges where each key of the platform lives, and whether it can be export
 
 Enforced by generating keys through PKCS#11 or in a TPM.
 
-Proved by trying to export the key, and by an attestation that it was generated inside.`,
+To be proved by trying to export the key, and by an attestation that it was generated inside.`,
 	Scope: bailey.ScopeCluster,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("tasks/administer-cluster/kms-provider/", "Using a KMS provider for data encryption"),
@@ -26,4 +26,7 @@ Proved by trying to export the key, and by an attestation that it was generated 
 		ref.NIST("SC-12"),
 		ref.NIST("SC-13"),
 	},
+	Unprovable: "None in this version. To try to export a key, and to have it attested, takes a session with the device that " +
+		"holds it (PKCS#11, a TPM, a cloud's KMS), and this version opens none. A refusal alone would not do: a key that was made " +
+		"outside and imported refuses to be exported just the same, so that the attestation is needed too.",
 }

@@ -46,8 +46,10 @@ or later only, without version 3, is not spoken to: inconclusive. iSCSI, Ceph, S
 		}
 		exports := exportsOf(v)
 		var probes []bailey.Probe
-		for i := range exports[:min(len(exports), exportsTried)] {
-			probes = append(probes, exportProbe(exports[i], nodes[0], false), exportProbe(exports[i], nodes[0], true))
+		for _, host := range []bool{false, true} {
+			for _, e := range exports[:min(len(exports), exportsTried)] {
+				probes = append(probes, exportProbe(e, nodes[0], host))
+			}
 		}
 		return probes
 	},

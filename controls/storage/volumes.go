@@ -16,8 +16,8 @@ encrypts.
 
 Enforced by a policy that lets only encrypting classes be used, and by an encrypting default class.
 
-Proved by writing a marker through a volume and looking for it on the backing device. Encryption by a cloud
-provider lies below what can be seen from the cluster: there the provider's API is the evidence, and the
+To be proved by writing a marker through a volume and looking for it on the backing device. Encryption by a
+cloud provider lies below what can be seen from the cluster: there the provider's API is the evidence, and the
 control stays guarded.`,
 	Scope: bailey.ScopeCluster,
 	Refs: []bailey.Reference{
@@ -30,4 +30,7 @@ control stays guarded.`,
 		ref.NIST("SC-28(1)"),
 		ref.NIST("SC-12"),
 	},
+	Unprovable: "None in this version. The marker would have to be written through a volume of each class and then be looked for by a " +
+		"pod that may read any block device of the node, other people's volumes among them. Where the provider encrypts below " +
+		"the device nothing is to be seen at all: the provider's API is the evidence, and the control stays guarded at most.",
 }

@@ -62,8 +62,13 @@ func page(c *bailey.Control) string {
 	fmt.Fprintf(&b, "%s\n\n# %s\n\n", header, c.ID)
 	fmt.Fprintf(&b, "Asks that %s.\n\nHolds or fails per %s.\n\n", c.Asks, c.Scope)
 	if len(c.Rules) == 0 {
-		b.WriteString("**Declared, and unknown everywhere: this version does not check it.** What follows is what the\n" +
-			"control takes.\n\n")
+		if len(c.Experiments) == 0 {
+			b.WriteString("**Declared, and unknown everywhere: this version does not check it.** What follows is what the\n" +
+				"control takes.\n\n")
+		} else {
+			b.WriteString("**This version has no rules for it, and tries it.** A broken experiment makes a gap; while its experiments\n" +
+				"hold the control stays unknown, since nothing judged the rest of what it takes.\n\n")
+		}
 	}
 	b.WriteString(strings.TrimSpace(c.Doc) + "\n")
 
@@ -91,7 +96,7 @@ func page(c *bailey.Control) string {
 	b.WriteString("\n## Experiments\n")
 	switch {
 	case c.Unprovable != "":
-		fmt.Fprintf(&b, "\nNone can show that the control holds. %s\n", c.Unprovable)
+		fmt.Fprintf(&b, "\nNone. %s\n", c.Unprovable)
 	case len(c.Experiments) == 0:
 		b.WriteString("\nNone in this version.\n")
 	}
