@@ -27,6 +27,9 @@ func harmless(danger bailey.Danger, step *bailey.Step, run string) error {
 		if !acts(danger) {
 			return fmt.Errorf("a probe pod is made by isolated experiments only, not by %s ones", danger)
 		}
+		if w := step.Task.Wire; w != nil && (run == "" || !strings.Contains(w.Marker, run)) {
+			return fmt.Errorf("what leaves a node is read for a marker of the run's own only: it holds the run's id")
+		}
 		return own(run, step.Task.In.Namespace)
 	case step.Task != nil && step.Task.Dial == nil:
 		return fmt.Errorf("where the prober itself runs, a task may only dial")

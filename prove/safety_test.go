@@ -57,6 +57,8 @@ func TestHarmless(t *testing.T) {
 		"a probe pod in its own":            {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: ns}}}, true},
 		"a probe pod among others":          {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: "shop"}}}, false},
 		"a system call where the prober is": {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid"}}, false},
+		"the wire, for its own marker":      {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Wire: &bailey.Wire{Marker: run + " x"}, In: &bailey.ProbePod{Namespace: ns}}}, true},
+		"the wire, for somebody's words":    {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Wire: &bailey.Wire{Marker: "password"}, In: &bailey.ProbePod{Namespace: ns}}}, false},
 		"a connection":                      {bailey.DangerNone, bailey.Step{Task: &bailey.Task{Dial: &bailey.Dial{Address: "127.0.0.1:1"}}}, true},
 		"a write to etcd, isolated":         {bailey.DangerIsolated, bailey.Step{Etcd: &bailey.Etcd{Write: &bailey.Ref{Namespace: ns, Name: "a"}}}, false},
 		"a write to etcd, disruptive":       {bailey.DangerDisruptive, bailey.Step{Etcd: &bailey.Etcd{Write: &bailey.Ref{Namespace: ns, Name: "a"}}}, true},

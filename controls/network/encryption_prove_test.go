@@ -69,9 +69,7 @@ func TestEncryptionSoak(t *testing.T) {
 	})
 	devclustertest.Encrypt(t, cluster, nodes...)
 	t.Run("WireGuard", func(t *testing.T) {
-		o := inPods()
-		o.Repeat = 3
-		provetest.AllHeld(t, provetest.Run(t, cluster, Encryption, o))
+		provetest.AllHeld(t, provetest.Run(t, cluster, Encryption, inPods()))
 	})
 	t.Run("one pair in plain text", func(t *testing.T) {
 		devclustertest.Decrypt(t, nodes[0], nodes[2])

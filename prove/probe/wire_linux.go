@@ -140,6 +140,9 @@ func (s *sight) sender(ctx context.Context, sender string) Report {
 		}
 		now, err := arrivals(ctx, sender)
 		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
 			return failed("the sender does not answer: %v", err)
 		}
 		if n := now - first; n >= wireArrivals {
