@@ -21,7 +21,7 @@ import (
 )
 
 // programLimit bounds one run of the program in tests.
-const programLimit = 2 * time.Minute
+const programLimit = 5 * time.Minute
 
 // program runs bailey as a process of its own and gives its exit code.
 func program(t *testing.T, args ...string) (stdout, stderr string, code int) {
