@@ -163,3 +163,14 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParsePublic: what is no Ed25519 key is refused, and what is one can be named.
+func FuzzParsePublic(f *testing.F) {
+	f.Add([]byte("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"))
+	f.Add([]byte("-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if public, err := ParsePublic(data); err == nil && (len(public) != ed25519.PublicKeySize || KeyID(public) == "") {
+			t.Errorf("a key of %d bytes", len(public))
+		}
+	})
+}

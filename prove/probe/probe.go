@@ -94,7 +94,16 @@ func Write(path string, r Report) error {
 func Read(message string) (Report, error) {
 	var r Report
 	if err := json.Unmarshal([]byte(message), &r); err != nil {
-		return r, fmt.Errorf("the probe pod left no report: %w", err)
+		return Report{}, fmt.Errorf("the probe pod left no report: %w", err)
+	}
+	said := 0
+	for _, is := range []bool{r.Accepted, r.Refuser != "", r.Failed} {
+		if is {
+			said++
+		}
+	}
+	if said != 1 {
+		return Report{}, fmt.Errorf("the probe pod's report says %d of accepted, refused and failed, where one is expected", said)
 	}
 	return r, nil
 }
