@@ -75,18 +75,19 @@ func (r Record) check(position int) error {
 
 // The files of a ledger, below its folder.
 const (
-	configFile  = "ledger.json"       // Config
-	configNext  = "ledger.json.next"  // a change of configuration under way
-	logFolder   = "log"               // C2SP tlog-tiles; may be served as it is
-	keyFolder   = "keys"              // PERIOD.age: period keys, wrapped for the recipients
-	bodyFolder  = "records"           // sealed records too large for a log entry
-	signedFile  = "signed-checkpoint" // the newest checkpoint that the writer remembers
-	lockFile    = "lock"              // held by the writer
-	indexFolder = "index"             // sorted keyed IDs, made from the log
-	secrets     = "private"           // the writer's keys
-	signingKey  = "private/log.key"   // note signing key
-	idKey       = "private/ids.key"   // key of the keyed IDs
-	periodFile  = "private/period"    // the current period's key
-	ownFile     = "private/state"     // ownState
-	identity    = "private/identity"  // age identity that Init made, where it was given no recipient
+	configFile  = "ledger.json"         // Config
+	configNext  = "ledger.json.next"    // a change of configuration under way
+	logFolder   = "log"                 // C2SP tlog-tiles; may be served as it is
+	keyFolder   = "keys"                // PERIOD.age: period keys, wrapped for the recipients
+	bodyFolder  = "records"             // sealed records too large for a log entry
+	signedFile  = "signed-checkpoint"   // the newest checkpoint that the writer remembers
+	lockFile    = "lock"                // held by the writer
+	indexFolder = "index"               // sorted keyed IDs, made from the log
+	secrets     = "private"             // the writer's keys
+	signingKey  = "private/log.key"     // note signing key
+	idKey       = "private/ids.key"     // key of the keyed IDs
+	contentKey  = "private/content.key" // key of ContentID
+	periodFile  = "private/period"      // the current period's key
+	ownFile     = "private/state"       // ownState
+	identity    = "private/identity"    // age identity that Init made, where it was given no recipient
 )

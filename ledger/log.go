@@ -33,15 +33,16 @@ type Options struct {
 
 // Log is a ledger open for writing. Its methods may be called concurrently.
 type Log struct {
-	dir       string
-	config    Config
-	configSum string // SHA-256 of ledger.json, hex
-	options   Options
-	now       func() time.Time
-	signer    note.Signer
-	idKey     []byte
-	lock      *os.File
-	own       *own
+	dir        string
+	config     Config
+	configSum  string // SHA-256 of ledger.json, hex
+	options    Options
+	now        func() time.Time
+	signer     note.Signer
+	idKey      []byte
+	contentKey []byte
+	lock       *os.File
+	own        *own
 
 	period   atomic.Pointer[period]
 	rotating sync.Mutex
@@ -179,7 +180,7 @@ func (l *Log) readKeys() error {
 	if l.idKey, err = hex.DecodeString(strings.TrimSpace(string(data))); err != nil || len(l.idKey) != idKeySize {
 		return fmt.Errorf("%s holds no key", idKey)
 	}
-	return nil
+	return l.readContentKey()
 }
 
 // checkState refuses a log that is not what this writer left. Tessera would begin

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +30,7 @@ the record is on the disk.
 
 A record with an ID that the ledger has is taken for a retry: it is not stored
 again, and its index is printed. --id names the field that holds the ID. Without
-it the ID is the line's hash and number, so that the same input sent again adds
+it the ID is a keyed hash of the line and its number, so that the same input sent again adds
 nothing.`,
 		Args: oneFolder,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -56,7 +55,7 @@ func (a *app) appendLines(ctx context.Context, l *ledger.Log, field string) erro
 	lines := make(chan line, appendBatch)
 	stop := make(chan struct{})
 	defer close(stop)
-	go readLines(a.stdin, field, lines, stop)
+	go readLines(a.stdin, field, l.ContentID, lines, stop)
 	out := bufio.NewWriter(a.stdout)
 	for {
 		batch, err := nextBatch(ctx, lines)
@@ -115,8 +114,11 @@ func nextBatch(ctx context.Context, lines <-chan line) (batch []ledger.Record, e
 	return batch, nil
 }
 
+// identify gives an ID to a line that names none.
+type identify func(text []byte, number int) (string, error)
+
 // readLines reads records until the input ends or a line is bad.
-func readLines(in io.Reader, field string, to chan<- line, stop <-chan struct{}) {
+func readLines(in io.Reader, field string, id identify, to chan<- line, stop <-chan struct{}) {
 	r := bufio.NewReaderSize(in, 64<<10)
 	for number := 1; ; number++ {
 		text, err := readLine(r)
@@ -125,7 +127,7 @@ func readLines(in io.Reader, field string, to chan<- line, stop <-chan struct{})
 			continue // an empty line is no record
 		}
 		if err == nil {
-			next.record, next.err = parseRecord(text, number, field)
+			next.record, next.err = parseRecord(text, number, field, id)
 		}
 		if next.err != nil && !errors.Is(next.err, io.EOF) {
 			next.err = fmt.Errorf("standard input, line %d: %w\nhint: the lines before it are in the ledger; correct this one and send the input again", number, next.err)
@@ -163,14 +165,15 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 }
 
 // parseRecord makes a record of a line.
-func parseRecord(text []byte, number int, field string) (ledger.Record, error) {
+func parseRecord(text []byte, number int, field string, id identify) (ledger.Record, error) {
 	if !json.Valid(text) {
 		var v any
 		err := json.Unmarshal(text, &v) // for its reason
 		return ledger.Record{}, fmt.Errorf("it is no JSON value: %w", err)
 	}
 	if field == "" {
-		return ledger.Record{ID: fmt.Sprintf("%x:%d", sha256.Sum256(text), number), Data: text}, nil
+		name, err := id(text, number)
+		return ledger.Record{ID: name, Data: text}, err
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(text, &object); err != nil {
@@ -180,16 +183,16 @@ func parseRecord(text []byte, number int, field string) (ledger.Record, error) {
 	if !ok {
 		return ledger.Record{}, fmt.Errorf("it has no field %q", field)
 	}
-	var id string
-	if err := json.Unmarshal(raw, &id); err != nil {
+	var name string
+	if err := json.Unmarshal(raw, &name); err != nil {
 		var n json.Number
 		if err := json.Unmarshal(raw, &n); err != nil {
 			return ledger.Record{}, fmt.Errorf("its field %q is neither a string nor a number", field)
 		}
-		id = n.String()
+		name = n.String()
 	}
-	if id == "" || len(id) > ledger.MaxID {
-		return ledger.Record{}, fmt.Errorf("its field %q has %d bytes; an ID has 1 to %d", field, len(id), ledger.MaxID)
+	if name == "" || len(name) > ledger.MaxID {
+		return ledger.Record{}, fmt.Errorf("its field %q has %d bytes; an ID has 1 to %d", field, len(name), ledger.MaxID)
 	}
-	return ledger.Record{ID: id, Data: text}, nil
+	return ledger.Record{ID: name, Data: text}, nil
 }

@@ -16,7 +16,7 @@ func FuzzAppendInput(f *testing.F) {
 		lines := make(chan line)
 		stop := make(chan struct{})
 		go func() {
-			readLines(bytes.NewReader(in), field, lines, stop)
+			readLines(bytes.NewReader(in), field, func([]byte, int) (string, error) { return "x", nil }, lines, stop)
 			close(lines)
 		}()
 		ended := false
