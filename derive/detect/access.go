@@ -23,7 +23,7 @@ Charts of some operators bring such a role: that is told too, and true.`,
 		Technique: "T1098.006", Matrix: "Cluster-admin binding", Severity: bailey.SeverityHigh,
 		On: []Requests{{groupRBAC, roles, changes}}, Level: LevelRequest,
 		Expr: `!component && object.rules.exists(r,
-  r.verbs.exists(v, v in ["escalate", "bind", "impersonate"])
+  r.verbs.exists(v, v in ["escalate", "bind", "impersonate", "?"]) || "?" in r.resources
   || r.groups.exists(g, g in ["*", ""]) && "*" in r.verbs && "*" in r.resources
   || !object.whole && ("*" in r.verbs && (size(r.resources) == 0 || "*" in r.resources) || "*" in r.resources && size(r.verbs) == 0))`,
 		Bad: []string{
@@ -31,8 +31,10 @@ Charts of some operators bring such a role: that is told too, and true.`,
 			`{"verb":"patch","user":{"username":"jane"},"objectRef":{"resource":"clusterroles","apiGroup":"rbac.authorization.k8s.io","name":"helper"},"requestObject":[{"op":"add","path":"/rules/0/verbs/-","value":"escalate"}]}`,
 			`{"verb":"update","user":{"username":"jane"},"objectRef":{"resource":"roles","apiGroup":"rbac.authorization.k8s.io","namespace":"shop","name":"helper"},"requestObject":{"kind":"Role","rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]},{"verbs":["impersonate"],"apiGroups":[""],"resources":["users"]}]}}`,
 			`{"verb":"patch","user":{"username":"jane"},"objectRef":{"resource":"clusterroles","apiGroup":"rbac.authorization.k8s.io","name":"helper"},"requestObject":[{"op":"replace","path":"/rules/0/verbs/0","value":"*"}]}`,
+			`{"verb":"patch","user":{"username":"jane"},"objectRef":{"resource":"clusterroles","apiGroup":"rbac.authorization.k8s.io","name":"helper"},"requestObject":[{"op":"copy","from":"/rules/0/resources/0","path":"/rules/0/verbs/0"}]}`,
 		},
 		Good: []string{
+			`{"verb":"patch","user":{"username":"jane"},"objectRef":{"resource":"clusterroles","apiGroup":"rbac.authorization.k8s.io","name":"reader"},"requestObject":[{"op":"move","from":"/rules/0/verbs/1","path":"/metadata/annotations/x"}]}`,
 			`{"verb":"create","user":{"username":"jane"},"objectRef":{"resource":"clusterroles","apiGroup":"rbac.authorization.k8s.io","name":"reader"},"requestObject":{"kind":"ClusterRole","rules":[{"verbs":["get","list","watch"],"apiGroups":["*"],"resources":["*"]},{"verbs":["*"],"apiGroups":["apps"],"resources":["*"]}]}}`,
 			`{"verb":"create","user":{"username":"system:apiserver","groups":["system:masters"]},"objectRef":{"resource":"clusterroles","apiGroup":"rbac.authorization.k8s.io","name":"cluster-admin"},"requestObject":{"kind":"ClusterRole","rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}]}}`,
 			`{"verb":"delete","user":{"username":"jane"},"objectRef":{"resource":"clusterroles","apiGroup":"rbac.authorization.k8s.io","name":"helper"}}`,
@@ -62,7 +64,7 @@ Quiet: the binding by which kubeadm publishes the cluster's CA.`,
 		Unseen:    "A binding to system:authenticated, which on some providers is everybody with an account there.",
 		Technique: "T1098.006", Matrix: "Exposed sensitive interfaces", Severity: bailey.SeverityHigh,
 		On: []Requests{{groupRBAC, bindings, changes}}, Level: LevelRequest,
-		Expr: `!component && object.subjects.exists(s, s in ["User/system:anonymous", "Group/system:unauthenticated"])
+		Expr: `!component && object.subjects.exists(s, s in ["User/system:anonymous", "Group/system:unauthenticated"] || s.endsWith("/?"))
   && !(ns == "kube-public" && object.role == "Role/kubeadm:bootstrap-signer-clusterinfo")`,
 		Bad: []string{
 			`{"verb":"create","user":{"username":"jane"},"objectRef":{"resource":"clusterrolebindings","apiGroup":"rbac.authorization.k8s.io","name":"x"},"requestObject":{"kind":"ClusterRoleBinding","roleRef":{"kind":"ClusterRole","name":"view"},"subjects":[{"kind":"User","name":"joe"},{"kind":"Group","name":"system:unauthenticated"}]}}`,
@@ -71,6 +73,26 @@ Quiet: the binding by which kubeadm publishes the cluster's CA.`,
 		Good: []string{
 			`{"verb":"create","user":{"username":"kubernetes-admin"},"objectRef":{"resource":"rolebindings","apiGroup":"rbac.authorization.k8s.io","namespace":"kube-public","name":"kubeadm:bootstrap-signer-clusterinfo"},"requestObject":{"kind":"RoleBinding","roleRef":{"kind":"Role","name":"kubeadm:bootstrap-signer-clusterinfo"},"subjects":[{"kind":"User","name":"system:anonymous"}]}}`,
 			`{"verb":"create","user":{"username":"jane"},"objectRef":{"resource":"rolebindings","apiGroup":"rbac.authorization.k8s.io","namespace":"shop","name":"x"},"requestObject":{"kind":"RoleBinding","roleRef":{"kind":"ClusterRole","name":"view"},"subjects":[{"kind":"Group","name":"system:authenticated"}]}}`,
+		},
+	},
+	{
+		Name: "controller-account", Title: "A ServiceAccount was made under the name of a controller",
+		Doc: `What the control plane's controllers do raises few alerts, and they are known by their names in kube-system. Somebody made an account of such a name: in a cluster that does not run that controller it is free to take.
+
+Quiet: the controller manager, and a cloud's, which make these accounts themselves.`,
+		Unseen:    "Who uses an account that is there already, with a token that the audit log does not show being made: a Secret of type kubernetes.io/service-account-token.",
+		Technique: "T1036.010", Severity: bailey.SeverityHigh,
+		On: []Requests{{"", []string{"serviceaccounts"}, []string{"create"}}}, Level: LevelMetadata,
+		Expr: `ns == "kube-system" && controllerName && !component && user != "system:serviceaccount:kube-system:cloud-controller-manager" && user != "system:cloud-controller-manager"`,
+		Bad: []string{
+			`{"verb":"create","user":{"username":"jane"},"requestURI":"/api/v1/namespaces/kube-system/serviceaccounts","objectRef":{"resource":"serviceaccounts","namespace":"kube-system","name":"route-controller"}}`,
+			`{"verb":"create","user":{"username":"system:serviceaccount:kube-system:job-controller","extra":{"authentication.kubernetes.io/credential-id":["JTI=1"],"authentication.kubernetes.io/pod-name":["x"]}},"requestURI":"/api/v1/namespaces/kube-system/serviceaccounts","objectRef":{"resource":"serviceaccounts","namespace":"kube-system","name":"service-controller"}}`,
+		},
+		Good: []string{
+			`{"verb":"create","user":{"username":"system:kube-controller-manager"},"requestURI":"/api/v1/namespaces/kube-system/serviceaccounts","objectRef":{"resource":"serviceaccounts","namespace":"kube-system","name":"route-controller"}}`,
+			`{"verb":"create","user":{"username":"system:serviceaccount:kube-system:cloud-controller-manager"},"requestURI":"/api/v1/namespaces/kube-system/serviceaccounts","objectRef":{"resource":"serviceaccounts","namespace":"kube-system","name":"service-controller"}}`,
+			`{"verb":"create","user":{"username":"jane"},"requestURI":"/api/v1/namespaces/shop/serviceaccounts","objectRef":{"resource":"serviceaccounts","namespace":"shop","name":"route-controller"}}`,
+			`{"verb":"create","user":{"username":"jane"},"requestURI":"/api/v1/namespaces/kube-system/serviceaccounts","objectRef":{"resource":"serviceaccounts","namespace":"kube-system","name":"coredns"}}`,
 		},
 	},
 	{

@@ -63,7 +63,7 @@ Quiet: namespaces that are created privileged, and the same label applied again.
 		Technique: "T1562.001", Severity: bailey.SeverityHigh,
 		On: []Requests{{"", []string{"namespaces"}, []string{"update", "patch"}}}, Level: LevelRequest,
 		Expr: `!component && (
-  !object.whole && enforced != "privileged" && (object.labels[?"` + LabelEnforce + `"].orValue("") == "privileged" || "` + LabelEnforce + `" in object.removedLabels)
+  !object.whole && enforced != "privileged" && (object.labels[?"` + LabelEnforce + `"].orValue("") in ["privileged", "?"] || "` + LabelEnforce + `" in object.removedLabels)
   || verb == "update" && object.whole && enforced in ["baseline", "restricted"] && !("` + LabelEnforce + `" in object.labels)
   || enforced == "baseline" && object.labels[?"` + LabelEnforce + `"].orValue("") == "privileged"
   || enforced == "restricted" && object.labels[?"` + LabelEnforce + `"].orValue("") in ["privileged", "baseline"])`,

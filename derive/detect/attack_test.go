@@ -119,6 +119,12 @@ func (a *attacker) credentials() []attack {
 				a.send(t, request{user: "jane", path: fmt.Sprintf("/api/v1/namespaces/a/secrets/s%d", n)})
 			}
 		}, []string{"secrets-read-many"}},
+		{"delete secrets for their content: dry run", func(t *testing.T) {
+			a.send(t, request{user: "root", groups: "system:masters", method: http.MethodDelete, path: "/api/v1/namespaces/" + target + "/secrets?dryRun=All"})
+		}, []string{"secrets-collection-deleted"}},
+		{"delete secrets for their content: refused", func(t *testing.T) {
+			a.send(t, request{user: "jane", method: http.MethodDelete, path: "/api/v1/namespaces/" + target + "/secrets"})
+		}, []string{"secrets-collection-deleted"}},
 		{"read a pod's token", a.run("exec", "-n", target, "bound", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"), []string{"token-theft"}},
 		{"mint a token", a.run("create", "token", "default", "-n", target), []string{"token-mint"}},
 		{"mint a token: refused", a.as("jane", "create", "token", "default", "-n", target), []string{"token-mint"}},
@@ -150,6 +156,18 @@ func (a *attacker) access() []attack {
 		{"bind to cluster-admin", a.run("create", "clusterrolebinding", "x", "--clusterrole=cluster-admin", "--user=joe"), []string{"cluster-admin-binding"}},
 		{"bind to cluster-admin in a namespace", a.run("create", "rolebinding", "x", "-n", target, "--clusterrole=cluster-admin", "--user=joe"), []string{"cluster-admin-binding"}},
 		{"bind strangers", a.run("create", "clusterrolebinding", "open", "--clusterrole=view", "--group=system:unauthenticated"), []string{"anonymous-binding"}},
+		{"an account with the name of a controller", a.run("create", "serviceaccount", "route-controller", "-n", "kube-system"), []string{"controller-account"}},
+		{"dump secrets under its name, in a pod", func(t *testing.T) {
+			const account = "system:serviceaccount:kube-system:route-controller"
+			a.kube(t, "create", "clusterrolebinding", "route", "--clusterrole=view", "--user="+account)
+			pod := fmt.Sprintf(`{"metadata":{"name":"route"},"spec":{"serviceAccountName":"route-controller","nodeName":%q,"containers":[{"name":"a","image":"example.com/a:1"}]}}`, a.node)
+			if code := a.send(t, request{user: "root", groups: "system:masters", method: http.MethodPost, path: "/api/v1/namespaces/kube-system/pods", body: pod}); code != 201 {
+				t.Fatalf("the pod gave %d", code)
+			}
+			token, err := a.Kubectl(t.Context(), "create", "token", "route-controller", "-n", "kube-system", "--bound-object-kind=Pod", "--bound-object-name=route")
+			must(t, err)
+			a.send(t, request{token: strings.TrimSpace(string(token)), path: "/api/v1/secrets"})
+		}, []string{"secrets-dump", "token-mint-kube-system"}},
 		{"certificate of a controller", csr("root", client, "system:kube-controller-manager"), []string{"client-certificate"}},
 		{"certificate of a master: refused by admission", csr("root", client, "joe", "system:masters"), []string{"client-certificate"}},
 		{"certificate of another node", csr("root", kubelet, "system:node:elsewhere", "system:nodes"), []string{"client-certificate"}},

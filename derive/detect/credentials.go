@@ -89,6 +89,24 @@ Quiet: kubelets, which read what their pods mount, and controllers. One Secret r
 		},
 	},
 	{
+		Name: "secrets-collection-deleted", Title: "The Secrets of a namespace were deleted in one request",
+		Doc: `The API server answers such a request with everything that it deleted, and with everything that it would have deleted if it is a dry run: a way to read Secrets without the right to list them. kubectl and Helm delete by name.
+
+Quiet: the control plane, which deletes those of a namespace with it.`,
+		Unseen:    "Whether the answer was read, or only the Secrets were to go.",
+		Technique: "T1552.007", Matrix: "List Kubernetes secrets", Severity: bailey.SeverityHigh,
+		On: []Requests{{"", secrets, []string{"deletecollection"}}}, Level: LevelMetadata,
+		Expr: `!component`,
+		Bad: []string{
+			`{"verb":"deletecollection","user":{"username":"system:serviceaccount:ci:runner"},"requestURI":"/api/v1/namespaces/shop/secrets?dryRun=All","objectRef":{"resource":"secrets","namespace":"shop"}}`,
+			`{"verb":"deletecollection","user":{"username":"jane"},"responseStatus":{"code":403},"requestURI":"/api/v1/namespaces/shop/secrets","objectRef":{"resource":"secrets","namespace":"shop"}}`,
+		},
+		Good: []string{
+			`{"verb":"deletecollection","user":{"username":"system:serviceaccount:kube-system:namespace-controller"},"requestURI":"/api/v1/namespaces/shop/secrets","objectRef":{"resource":"secrets","namespace":"shop"}}`,
+			`{"verb":"delete","user":{"username":"jane"},"requestURI":"/api/v1/namespaces/shop/secrets/x","objectRef":{"resource":"secrets","namespace":"shop","name":"x"}}`,
+		},
+	},
+	{
 		Name: "token-theft", Title: "A command in a container read its ServiceAccount token",
 		Doc:       "Exec into a pod whose command names the file of the token: the pod's identity can then be used from anywhere. (Reported in the place of exec.)",
 		Unseen:    "What is typed into a shell that exec opened: the audit log holds the first command only. Reading the file in ways that do not name it.",

@@ -258,3 +258,45 @@ func detectAll() []string {
 	}
 	return all
 }
+
+// TestPatchOfUnknown wants a JSON patch that moves or copies what the event does not
+// show told as if it were the worst.
+func TestPatchOfUnknown(t *testing.T) {
+	event := func(group, resource, patch string) string {
+		return fmt.Sprintf(`{"verb":"patch","user":{"username":"jane"},"objectRef":{"resource":%q,"apiGroup":%q,"namespace":"shop","name":"x"},"requestObject":%s}`, resource, group, patch)
+	}
+	const container = "/spec/template/spec/containers/0"
+	for want, patches := range map[string][]string{
+		"privileged-container": {
+			event("apps", "deployments", `[{"op":"copy","from":"`+container+`/securityContext/allowPrivilegeEscalation","path":"`+container+`/securityContext/privileged"}]`),
+			event("apps", "deployments", `[{"op":"move","from":"/metadata/annotations/a","path":"`+container+`/securityContext/privileged"}]`),
+			event("apps", "deployments", `[{"op":"copy","from":"`+container+`/securityContext","path":"/spec/template/spec/containers/1/securityContext"}]`),
+		},
+		"admin-role": {
+			event("rbac.authorization.k8s.io", "roles", `[{"op":"copy","from":"/rules/0/resources/0","path":"/rules/0/verbs/0"}]`),
+			event("rbac.authorization.k8s.io", "clusterroles", `[{"op":"move","from":"/rules/0/verbs","path":"/rules/0/resources"}]`),
+			event("rbac.authorization.k8s.io", "clusterroles", `[{"op":"copy","from":"/metadata/annotations/a","path":"/rules/-"}]`),
+		},
+		"anonymous-binding": {
+			event("rbac.authorization.k8s.io", "rolebindings", `[{"op":"copy","from":"/metadata/annotations/a","path":"/subjects/0/name"}]`),
+			event("rbac.authorization.k8s.io", "rolebindings", `[{"op":"copy","from":"/subjects/1","path":"/subjects/-"}]`),
+		},
+		"host-path":       {event("apps", "daemonsets", `[{"op":"copy","from":"/metadata/annotations/a","path":"/spec/template/spec/volumes/0/hostPath/path"}]`)},
+		"host-namespaces": {event("apps", "daemonsets", `[{"op":"copy","from":"/spec/template/spec/enableServiceLinks","path":"/spec/template/spec/hostPID"}]`)},
+		"pod-security-lowered": {
+			event("", "namespaces", `[{"op":"copy","from":"/metadata/labels/a","path":"/metadata/labels/pod-security.kubernetes.io~1enforce"}]`),
+			event("", "namespaces", `[{"op":"move","from":"/metadata/labels/pod-security.kubernetes.io~1enforce","path":"/metadata/labels/b"}]`),
+			event("", "namespaces", `[{"op":"copy","from":"/metadata/annotations","path":"/metadata/labels"}]`),
+		},
+	} {
+		for _, text := range patches {
+			if got := names(newSet(t).Match(sample(t, find(t, want), text, 0))); !slices.Equal(got, []string{want}) {
+				t.Errorf("raised %v, want [%s], for\n%s", got, want, text)
+			}
+		}
+	}
+	quiet := event("apps", "deployments", `[{"op":"test","path":"`+container+`/securityContext/privileged","value":true},{"op":"copy","from":"/metadata/labels/a","path":"/metadata/labels/b"},{"op":"move","from":"`+container+`/securityContext/privileged","path":"/metadata/annotations/c"}]`)
+	if got := names(newSet(t).Match(sample(t, find(t, "admin-role"), quiet, 0))); len(got) != 0 {
+		t.Errorf("raised %v for\n%s", got, quiet)
+	}
+}

@@ -3,6 +3,7 @@ package detect
 import (
 	"hash/maphash"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -28,11 +29,35 @@ type memory struct {
 	// origins are the windows of bursts, by detection and key.
 	origins map[origin]*window
 	// levels are the Pod Security levels that namespaces were seen to enforce.
-	levels map[string]string
+	levels map[string]level
+	// raised counts how often some level was raised.
+	raised uint64
+	// carriers are the nodes that lately came from an address.
+	carriers map[string]*[manyNodes]carrier
 	// requests are (detection, audit ID) pairs that were told, bodies when an
 	// identical request was first told.
 	requests map[uint64]time.Time
 	bodies   map[uint64]time.Time
+}
+
+// level is what a namespace enforces, and when it was last raised: a count.
+type level struct {
+	name   string
+	raised uint64
+}
+
+// levelRank orders the Pod Security levels. What is no level ranks with none.
+func levelRank(name string) int { return slices.Index([]string{"baseline", "restricted"}, name) + 1 }
+
+// manyNodes is how many nodes make an address one that hides who is behind it.
+const manyNodes = 3
+
+// carriedWithin is how long a node counts for the address that it came from.
+const carriedWithin = 10 * time.Minute
+
+type carrier struct {
+	node uint64
+	at   time.Time
 }
 
 type origin struct {
@@ -56,7 +81,7 @@ type mark struct {
 func newMemory() *memory {
 	return &memory{
 		seed:    maphash.MakeSeed(),
-		origins: map[origin]*window{}, levels: map[string]string{},
+		origins: map[origin]*window{}, levels: map[string]level{}, carriers: map[string]*[manyNodes]carrier{},
 		requests: map[uint64]time.Time{}, bodies: map[uint64]time.Time{},
 	}
 }
@@ -154,7 +179,12 @@ func (m *memory) told(d *Detection, e *Event) bool {
 	if e.Verb != "update" && e.Verb != "patch" || len(e.RequestObject) == 0 {
 		return false
 	}
-	body := m.hash(d.Name, e.User.Username, e.UserAgent, e.RequestURI, string(e.RequestObject))
+	// Another answer is told, and so is what undoes a level that was raised again meanwhile.
+	state := strconv.Itoa(e.Status.Code)
+	if e.Object.Resource == "namespaces" {
+		state += "/" + strconv.FormatUint(m.levels[e.Object.Name].raised, 10)
+	}
+	body := m.hash(d.Name, e.User.Username, e.UserAgent, e.RequestURI, state, string(e.RequestObject))
 	first, found := m.bodies[body]
 	if age := now.Sub(first); found && age < repeatUntil {
 		return age >= repeatAfter
@@ -172,7 +202,7 @@ const LabelEnforce = "pod-security.kubernetes.io/enforce"
 func (m *memory) enforced(namespace string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.levels[namespace]
+	return m.levels[namespace].name
 }
 
 // noteNamespace remembers what level a namespace enforces after the request.
@@ -185,18 +215,74 @@ func (m *memory) noteNamespace(in *input) {
 	defer m.mu.Unlock()
 	switch e.Verb {
 	case "delete":
-		delete(m.levels, e.Object.Name)
+		m.setLevel(e.Object.Name, "")
 	case "create", "update", "patch":
 		sent := in.sent()
-		level, found := sent.Labels[LabelEnforce]
+		name, found := sent.Labels[LabelEnforce]
 		switch {
 		case found:
-			if len(m.levels) >= maxNamespaces {
-				forgetHalf(m.levels, maxNamespaces/2)
-			}
-			m.levels[e.Object.Name] = level
+			m.setLevel(e.Object.Name, name)
 		case slices.Contains(sent.RemovedLabels, LabelEnforce), e.Verb == "update" && sent.Known:
-			delete(m.levels, e.Object.Name)
+			m.setLevel(e.Object.Name, "")
 		}
 	}
+}
+
+// setLevel remembers a level. m.mu is held.
+func (m *memory) setLevel(namespace, name string) {
+	was, found := m.levels[namespace]
+	if !found && name == "" {
+		return
+	}
+	if !found && len(m.levels) >= maxNamespaces {
+		forgetHalf(m.levels, maxNamespaces/2)
+	}
+	now := level{name, was.raised}
+	if levelRank(name) > levelRank(was.name) {
+		m.raised++
+		now.raised = m.raised
+	}
+	m.levels[namespace] = now
+}
+
+// noteNode remembers that a node came from an address.
+func (m *memory) noteNode(e *Event) {
+	address, node, at := e.Address(), m.hash(e.User.Username), e.Time()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.carriers[address]
+	if all == nil {
+		if len(m.carriers) >= maxOrigins {
+			forgetHalf(m.carriers, maxOrigins/2)
+		}
+		all = &[manyNodes]carrier{}
+		m.carriers[address] = all
+	}
+	oldest := 0
+	for i, c := range all {
+		if c.node == node {
+			oldest = i
+			break
+		}
+		if c.at.Before(all[oldest].at) {
+			oldest = i
+		}
+	}
+	all[oldest] = carrier{node, at}
+}
+
+// shared reports whether many nodes came from an address at about this time.
+func (m *memory) shared(address string, at time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.carriers[address]
+	if all == nil {
+		return false
+	}
+	for _, c := range all {
+		if at.Sub(c.at).Abs() > carriedWithin {
+			return false
+		}
+	}
+	return true
 }

@@ -71,7 +71,9 @@ func project(body json.RawMessage) *Object {
 	o.Known = true
 	if operations, ok := value.([]any); ok {
 		for _, op := range operations {
-			o.add(operation(op))
+			for _, part := range operation(op) {
+				o.add(part)
+			}
 		}
 		return o
 	}
@@ -83,24 +85,35 @@ func project(body json.RawMessage) *Object {
 // deepestPatch is how many steps the path of a JSON patch may have.
 const deepestPatch = 64
 
-// operation turns one operation of a JSON patch into the part of an object that
+// unknownText stands for a text that the event does not show.
+const unknownText = "?"
+
+// unknown stands for a value that the event does not show: a JSON patch may take it from elsewhere in
+// the object. Whoever reads it takes it for the worst.
+type unknown struct{}
+
+// operation turns one operation of a JSON patch into the parts of an object that
 // it sets: lists have one entry, and null stands for what it removes.
-func operation(op any) any {
+func operation(op any) []any {
 	path := text(at(op, "path"))
-	if text(at(op, "op")) == "move" {
-		path = text(at(op, "from"))
-	}
-	steps := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	if path == "" || len(steps) > deepestPatch {
-		return at(op, "value")
-	}
-	var part any
 	switch text(at(op, "op")) {
 	case "add", "replace":
-		part = at(op, "value")
-	case "remove", "move":
-	default:
-		return nil
+		return []any{patchPart(path, at(op, "value"))}
+	case "remove":
+		return []any{patchPart(path, nil)}
+	case "copy":
+		return []any{patchPart(path, unknown{})}
+	case "move":
+		return []any{patchPart(text(at(op, "from")), nil), patchPart(path, unknown{})}
+	}
+	return nil
+}
+
+// patchPart is the part of an object with a value at a path.
+func patchPart(path string, part any) any {
+	steps := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	if path == "" || len(steps) > deepestPatch {
+		return part
 	}
 	for i := len(steps) - 1; i >= 0; i-- {
 		if _, err := strconv.Atoi(steps[i]); err == nil || steps[i] == "-" {
@@ -146,15 +159,18 @@ func (o *Object) add(v any) {
 }
 
 func (o *Object) metadata(meta any) {
-	labels, _ := at(meta, "labels").(map[string]any)
+	labels, ok := at(meta, "labels").(map[string]any)
+	if !ok && at(meta, "labels") == (unknown{}) {
+		labels = map[string]any{LabelEnforce: unknown{}}
+	}
 	for key, value := range labels {
-		if s, ok := value.(string); ok {
+		if value == nil {
+			o.RemovedLabels = append(o.RemovedLabels, key)
+		} else if s := text(value); s != "" || value == "" {
 			if o.Labels == nil {
 				o.Labels = map[string]string{}
 			}
 			o.Labels[key] = s
-		} else if value == nil {
-			o.RemovedLabels = append(o.RemovedLabels, key)
 		}
 	}
 	annotations, _ := at(meta, "annotations").(map[string]any)
@@ -169,19 +185,19 @@ func (o *Object) metadata(meta any) {
 func (o *Object) pod(spec any) {
 	for _, field := range []string{"containers", "initContainers", "ephemeralContainers"} {
 		for _, c := range list(at(spec, field)) {
-			if at(c, "securityContext", "privileged") == true {
+			if isSet(at(c, "securityContext", "privileged")) {
 				o.Privileged = true
 			}
-			if at(c, "securityContext", "windowsOptions", "hostProcess") == true {
+			if isSet(at(c, "securityContext", "windowsOptions", "hostProcess")) {
 				o.Privileged = true
 			}
 		}
 	}
-	if at(spec, "securityContext", "windowsOptions", "hostProcess") == true {
+	if isSet(at(spec, "securityContext", "windowsOptions", "hostProcess")) {
 		o.Privileged = true
 	}
 	for _, field := range []string{"hostPID", "hostIPC", "hostNetwork"} {
-		if at(spec, field) == true {
+		if isSet(at(spec, field)) {
 			o.HostNamespaces = append(o.HostNamespaces, field)
 		}
 	}
@@ -214,9 +230,15 @@ func (o *Object) certificate(spec any) {
 	o.CommonName, o.Organizations = request.Subject.CommonName, request.Subject.Organization
 }
 
-// at follows keys into maps; nil where there is none.
+// isSet reports whether a flag is true, or may be.
+func isSet(v any) bool { return v == true || v == (unknown{}) }
+
+// at follows keys into maps; nil where there is none. What is in an unknown value is unknown.
 func at(v any, keys ...string) any {
 	for _, key := range keys {
+		if v == (unknown{}) {
+			return v
+		}
 		m, ok := v.(map[string]any)
 		if !ok {
 			return nil
@@ -227,11 +249,17 @@ func at(v any, keys ...string) any {
 }
 
 func text(v any) string {
+	if v == (unknown{}) {
+		return unknownText
+	}
 	s, _ := v.(string)
 	return s
 }
 
 func list(v any) []any {
+	if v == (unknown{}) {
+		return []any{v}
+	}
 	l, _ := v.([]any)
 	return l
 }
@@ -239,7 +267,7 @@ func list(v any) []any {
 func texts(v any) []string {
 	var all []string
 	for _, item := range list(v) {
-		if s, ok := item.(string); ok {
+		if s := text(item); s != "" || item == "" {
 			all = append(all, s)
 		}
 	}

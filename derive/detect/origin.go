@@ -119,11 +119,11 @@ Quiet: asking what one may do.`,
 		Name: "credential-replay", Title: "The credential of a pod or node was used from two places",
 		Doc: `A token that is bound to a pod, or a node's certificate, came from two addresses of one IP family within ten minutes. A pod and a node have one.
 
-Quiet: loopback, behind which a control plane node may reach its own API server.`,
-		Unseen:    "A thief on the same node, or behind the same proxy or NAT; a place from which alone the credential is used. Tokens that are bound to no pod.",
+Quiet: loopback, behind which a control plane node may reach its own API server, and addresses from which three nodes or more come within ten minutes: load balancers that hide their clients.`,
+		Unseen:    "A thief on the same node, or behind the same proxy or NAT, or such a load balancer; a place from which alone the credential is used. Tokens that are bound to no pod.",
 		Technique: "T1550.001", Matrix: "Container service account", Severity: bailey.SeverityMedium,
 		Level: LevelMetadata,
-		Expr:  `(podCredential != "" || node) && !(address in ["", "127.0.0.1", "::1"])`,
+		Expr:  `(podCredential != "" || node) && !(address in ["", "127.0.0.1", "::1"]) && !shared`,
 		Burst: &Burst{2, 10 * time.Minute, `(node ? user : podCredential) + (address.contains(":") ? "/6" : "/4")`, `address`},
 		Bad: []string{
 			`{"verb":"list","user":{"username":"system:node:n1"},"userAgent":"kubelet/v1.37.2","sourceIPs":["10.0.0.{n}"],"requestURI":"/api/v1/pods","objectRef":{"resource":"pods"}}`,

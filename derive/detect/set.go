@@ -100,7 +100,10 @@ func (s *Set) Match(e *Event) []Alert {
 	if !e.answered() {
 		return nil
 	}
-	in := &input{event: e}
+	in := &input{event: e, memory: s.memory}
+	if isNode(e.User.Username) {
+		s.memory.noteNode(e)
+	}
 	var alerts []Alert
 	namespaces := e.Object.Resource == "namespaces" && e.Object.Subresource == ""
 	if namespaces {

@@ -21,7 +21,8 @@ type Variable struct {
 // input is one event as expressions see it. What costs something is made when
 // an expression first asks for it.
 type input struct {
-	event *Event
+	event  *Event
+	memory *memory
 	// enforced is the Pod Security level that the namespace was last seen to
 	// enforce.
 	enforced string
@@ -66,8 +67,9 @@ const accountPrefix = "system:serviceaccount:"
 var Variables = []Variable{
 	{"user", "who asked, before impersonation", cel.StringType, func(in *input) any { return in.event.User.Username }},
 	{"groups", "the groups of the user", cel.ListType(cel.StringType), func(in *input) any { return in.event.User.Groups }},
-	{"component", "the user is a part of the control plane: the API server itself, the scheduler, the controller manager or one of its controllers", cel.BoolType, func(in *input) any { return isComponent(in.event.User.Username) }},
-	{"node", "the user is a node", cel.BoolType, func(in *input) any { return strings.HasPrefix(in.event.User.Username, "system:node:") }},
+	{"component", "the user is a part of the control plane: the API server itself, the scheduler, the controller manager or one of its controllers. A token that is bound to a pod is none of a controller's", cel.BoolType, func(in *input) any { return in.event.User.isComponent() }},
+	{"node", "the user is a node", cel.BoolType, func(in *input) any { return isNode(in.event.User.Username) }},
+	{"controllerName", "the object bears the name of a controller of kube-controller-manager", cel.BoolType, func(in *input) any { return slices.Contains(controllers, in.event.Object.Name) }},
 	{"serviceAccount", "the user is a ServiceAccount", cel.BoolType, func(in *input) any { return strings.HasPrefix(in.event.User.Username, accountPrefix) }},
 	{"accountNamespace", "the ServiceAccount's namespace, or empty", cel.StringType, func(in *input) any { return accountNamespace(in.event.User.Username) }},
 	{"podCredential", "the id of a token that is bound to a pod, or empty", cel.StringType, func(in *input) any { return podCredential(&in.event.User) }},
@@ -86,6 +88,7 @@ var Variables = []Variable{
 	{"agent", "the client's User-Agent, which it chooses itself", cel.StringType, func(in *input) any { return in.event.UserAgent }},
 	{"tool", "the User-Agent is that of a tool that people run: kubectl, curl, a script", cel.BoolType, func(in *input) any { return isTool(in.event.UserAgent) }},
 	{"address", "where the request came from: the last of sourceIPs, which the client cannot invent", cel.StringType, func(in *input) any { return in.event.Address() }},
+	{"shared", "three nodes or more came from this address lately, so that it hides who is behind it", cel.BoolType, func(in *input) any { return in.memory.shared(in.event.Address(), in.event.Time()) }},
 	{"auditID", "the request's audit ID", cel.StringType, func(in *input) any { return in.event.AuditID }},
 	{"verb", "get, list, create and so on", cel.StringType, func(in *input) any { return in.event.Verb }},
 	{"resource", "the plural name, with the subresource after a slash: pods/exec; empty for other paths", cel.StringType, func(in *input) any { return in.event.Object.Path() }},
@@ -149,6 +152,12 @@ var controllers = []string{
 	"kube-apiserver-serving-clustertrustbundle-publisher",
 }
 
+// isComponent tells a part of the control plane. Its controllers get their tokens from the controller
+// manager, bound to no pod: a pod that runs under such a name is somebody else.
+func (u *User) isComponent() bool {
+	return isComponent(u.Username) && len(u.Extra[extraPod]) == 0
+}
+
 func isComponent(user string) bool {
 	switch user {
 	case "system:apiserver", "system:kube-controller-manager", "system:kube-scheduler":
@@ -157,6 +166,8 @@ func isComponent(user string) bool {
 	name, ok := strings.CutPrefix(user, accountPrefix+"kube-system:")
 	return ok && slices.Contains(controllers, name)
 }
+
+func isNode(user string) bool { return strings.HasPrefix(user, "system:node:") }
 
 func accountNamespace(user string) string {
 	rest, ok := strings.CutPrefix(user, accountPrefix)

@@ -26,6 +26,7 @@ Quiet: the pods that built-in controllers make from a workload which was told wh
 		Expr: `!component && object.privileged && !("kubernetes.io/config.mirror" in object.annotations)`,
 		Bad: []string{
 			`{"verb":"create","user":{"username":"jane"},"objectRef":{"resource":"pods","namespace":"shop","name":"x"},"requestObject":{"kind":"Pod","spec":{"containers":[{"name":"a"},{"name":"b","securityContext":{"privileged":true}}]}}}`,
+			`{"verb":"patch","user":{"username":"jane"},"objectRef":{"resource":"deployments","apiGroup":"apps","namespace":"shop","name":"x"},"requestObject":[{"op":"copy","from":"/spec/template/spec/containers/0/securityContext/allowPrivilegeEscalation","path":"/spec/template/spec/containers/0/securityContext/privileged"}]}`,
 			`{"verb":"create","user":{"username":"jane"},"responseStatus":{"code":403},"objectRef":{"resource":"cronjobs","apiGroup":"batch","namespace":"shop","name":"x"},"requestObject":{"kind":"CronJob","spec":{"jobTemplate":{"spec":{"template":{"spec":{"initContainers":[{"name":"a","securityContext":{"privileged":true}}]}}}}}}}`,
 			`{"verb":"patch","user":{"username":"jane"},"objectRef":{"resource":"deployments","apiGroup":"apps","namespace":"shop","name":"x"},"requestObject":[{"op":"replace","path":"/spec/template/spec/containers/0/securityContext","value":{"privileged":true}}]}`,
 		},

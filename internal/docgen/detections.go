@@ -83,7 +83,7 @@ request, the API server records no body at any level.
 **What is left in peace.** Ordinary work raises nothing from medium on: the control plane, kubelets, controllers that fill
 their caches, leader election, kubectl. The test for it runs on a real control plane, an hour of it in ` + "`make soak`" + `; what
 kubelets and operators send is sent by hand there. Helm's and GitOps' ways are in the examples of each detection, not yet
-run for real. What a GitOps controller applies again unchanged is told once a day. Agents that need a privileged container
+run for real. What a GitOps controller applies again unchanged, with the same answer, is told once a day. Agents that need a privileged container
 or a folder of the node are told when they are installed: that is true, and for you to know.
 
 **What no event shows.** An object that was written into etcd directly has no event: its absence is found by comparing what
@@ -98,7 +98,8 @@ those of Microsoft's threat matrix for Kubernetes.
 
 const objectDoc = `
 ` + "`object`" + ` is what was sent, an object or a patch; a patch shows what it touches, and in a JSON patch each operation counts as
-the part of the object that it sets. Its fields: ` + "`known`" + ` (the body was recorded), ` + "`whole`" + ` (it names its kind), ` + "`labels`" + `,
+the part of the object that it sets. What it copies or moves from where the event does not show is taken for the
+worst: a flag is set, and a text is "?". Its fields: ` + "`known`" + ` (the body was recorded), ` + "`whole`" + ` (it names its kind), ` + "`labels`" + `,
 ` + "`removedLabels`" + `, ` + "`annotations`" + `; of pods and templates, all containers together, ` + "`privileged`" + `, ` + "`hostPaths`" + `, ` + "`hostNamespaces`" + `; of
 roles and bindings ` + "`rules`" + ` (` + "`verbs`" + `, ` + "`groups`" + `, ` + "`resources`" + `), ` + "`role`" + ` (` + "`ClusterRole/view`" + `), ` + "`subjects`" + ` (` + "`User/jane`" + `); of certificate
 signing requests ` + "`signer`" + `, ` + "`commonName`" + `, ` + "`organizations`" + `; of webhooks ` + "`namespaces`" + ` (of their Services), ` + "`urls`" + `; of access
