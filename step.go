@@ -232,6 +232,11 @@ type TLS struct {
 	// Met accepts as soon as the server has shown a certificate, whatever it then says
 	// to a client that has none.
 	Met bool `json:"met,omitempty"`
+	// VersionOnly asks which version is spoken and nothing else. The server accepts by
+	// choosing one and showing its certificate, whatever it then wants of the client,
+	// and refuses by saying that it does not speak the version. Anything else shows
+	// nothing.
+	VersionOnly bool `json:"versionOnly,omitempty"`
 	// Protocols are offered for what follows the handshake (ALPN).
 	Protocols   []string `json:"protocols,omitempty"`
 	Certificate string   `json:"certificate,omitempty"`

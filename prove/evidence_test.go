@@ -143,6 +143,14 @@ func TestShelf(t *testing.T) {
 	if err != nil || len(kept) != 2 || kept[0].Err != nil || kept[1].Err == nil {
 		t.Errorf("%+v %v", kept, err)
 	}
+	for i := range 16 {
+		if _, err := Keep(dir, strings.Repeat("c", 10)+string(rune('a'+i)), time.Unix(2000, 0), envelope); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again, err := Load(t.Context(), dir, []ed25519.PublicKey{key.PublicKey()}, time.Time{}); err != nil || len(again) != len(kept) {
+		t.Errorf("16 copies of one piece are %d more, %v", len(again)-len(kept), err)
+	}
 }
 
 func FuzzOpen(f *testing.F) {

@@ -26,7 +26,8 @@ type reply struct {
 	body string // a Status message, or an object's JSON
 }
 
-// standIn is an API server that answers pods by their name. What a real one says
+// standIn is an API server that answers pods by their name, and reviews by that of
+// the user. What a real one says
 // is tried elsewhere; here it must say what no real one does on demand.
 func standIn(t *testing.T, answer func(name string, n int) reply) (*rest.Config, *[]string) {
 	t.Helper()
@@ -34,12 +35,19 @@ func standIn(t *testing.T, answer func(name string, n int) reply) (*rest.Config,
 	var asked []string
 	count := map[string]int{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.URL.Path, "/pods") {
+		review := strings.Contains(r.URL.Path, "/subjectaccessreviews")
+		if !strings.Contains(r.URL.Path, "/pods") && !review {
 			_, _ = io.WriteString(w, "{}")
 			return
 		}
-		var pod struct{ Metadata struct{ Name string } }
+		var pod struct {
+			Metadata struct{ Name string }
+			Spec     struct{ User string }
+		}
 		_ = json.NewDecoder(r.Body).Decode(&pod)
+		if review {
+			pod.Metadata.Name = pod.Spec.User
+		}
 		mu.Lock()
 		asked = append(asked, r.Method+" "+r.URL.String()+" "+pod.Metadata.Name)
 		count[pod.Metadata.Name]++
@@ -262,6 +270,44 @@ func TestSickSystem(t *testing.T) {
 	_, err := Run(t.Context(), "run1", planned, Options{Config: config, Folder: t.TempDir(), Repeat: 1000, Rate: 10000})
 	if !errors.Is(err, ErrSick) || len(*asked) > 2*sickLimit {
 		t.Errorf("%v after %d requests", err, len(*asked))
+	}
+}
+
+// TestReview: "no" is a refusal only if every authorizer could say it.
+func TestReview(t *testing.T) {
+	for body, want := range map[string]Outcome{
+		`{"status":{"allowed":false}}`: Held,
+		`{"status":{"allowed":false,"reason":"RBAC: clusterrole.rbac.authorization.k8s.io \"gone\" not found"}}`:                            Held,
+		`{"status":{"allowed":false,"evaluationError":"Post \"https://authorizer/\": dial tcp 10.0.0.9:443: connect: connection refused"}}`: Inconclusive,
+		`{"status":{"allowed":true,"evaluationError":"a webhook failed"}}`:                                                                  Broken,
+	} {
+		config, _ := standIn(t, func(user string, _ int) reply {
+			if user == "admin" {
+				return reply{201, `{"status":{"allowed":true}}`}
+			}
+			return reply{201, body}
+		})
+		ask := func(user string, refusers ...bailey.Refuser) bailey.Step {
+			return bailey.Step{Refusers: refusers, Review: &bailey.Review{User: user, Verb: "create", Resource: "pods", Namespace: "shop"}}
+		}
+		record := runProbes(t, config, nil, bailey.Probe{Name: "n", Try: ask("mallory", bailey.RefuserAuthorization), Twin: ask("admin")})
+		if r := record.Results[0]; r.Outcome() != want || r.Broken == 0 && r.Tried != 4 {
+			t.Errorf("%s: %+v", body, r)
+		}
+	}
+}
+
+// TestOutOfReach: addresses that cannot be reached are no sickness of the API server.
+func TestOutOfReach(t *testing.T) {
+	config, _ := standIn(t, func(string, int) reply { return reply{201, "{}"} })
+	var probes []bailey.Probe
+	for _, host := range []string{"a", "b", "c", "d"} {
+		dial := bailey.Step{Task: &bailey.Task{Dial: &bailey.Dial{Address: host + ".invalid:443"}}, Refusers: []bailey.Refuser{bailey.RefuserNetwork}}
+		probes = append(probes, bailey.Probe{Name: host, Try: dial, Twin: dial})
+	}
+	record := runProbes(t, config, func(o *Options) { o.Repeat = 16 }, probes...)
+	if outcome, why := record.Verdict(); outcome != Inconclusive || record.Interrupted != "" || record.Results[3].Tried != 16 {
+		t.Errorf("%s: %s, interrupted %q, %+v", outcome, why, record.Interrupted, record.Results)
 	}
 }
 

@@ -33,7 +33,8 @@ type Kept struct {
 }
 
 // Load reads and verifies the evidence in a folder, oldest first. A piece that
-// does not verify is given with its error: it raises no rung.
+// does not verify is given with its error: it raises no rung. Of several copies of
+// one piece the first is given: copies are no further tries.
 func Load(ctx context.Context, dir string, trusted []ed25519.PublicKey, since time.Time) ([]Kept, error) {
 	files, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,12 +45,19 @@ func Load(ctx context.Context, dir string, trusted []ed25519.PublicKey, since ti
 	}
 	sort.Slice(files, func(i, j int) bool { return files[i].Name() < files[j].Name() })
 	var all []Kept
+	seen := map[string]bool{}
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), ".dsse.json") || f.Name() < since.UTC().Format("20060102T150405Z") {
 			continue
 		}
 		k := Kept{Path: filepath.Join(dir, f.Name())}
-		k.Statement, k.Err = LoadFile(ctx, k.Path, trusted)
+		if k.Statement, k.Err = LoadFile(ctx, k.Path, trusted); k.Err == nil {
+			id := k.Statement.Predicate.Evidence.ID
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+		}
 		all = append(all, k)
 	}
 	return all, nil

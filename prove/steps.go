@@ -100,18 +100,17 @@ func (r *run) review(ctx context.Context, v *bailey.Review) answer {
 	}
 	allowed, _ := lookup(a.output, "status.allowed")
 	reason, _ := lookup(a.output, "status.reason")
-	if problem, found := lookup(a.output, "status.evaluationError"); found && allowed != true && problem != "" {
-		// The answer may rest on a binding that could not be resolved.
-		a.message = fmt.Sprintf("no (%v)", problem)
+	if problem, _ := lookup(a.output, "status.evaluationError"); allowed != true && problem != nil && problem != "" {
+		// An authorizer failed: that nobody else allowed it is no refusal. A role that is
+		// named and not there is none of this: RBAC gives it as the reason of its "no".
+		a.accepted, a.failure = false, fmt.Errorf("not every authorizer could answer: %v", problem)
+		return a
 	}
 	if a.accepted = allowed == true; a.accepted {
 		a.message = fmt.Sprintf("yes: %v", reason)
 		return a
 	}
-	a.refuser = bailey.RefuserAuthorization
-	if a.message == "" {
-		a.message = "no"
-	}
+	a.refuser, a.message = bailey.RefuserAuthorization, "no"
 	return a
 }
 

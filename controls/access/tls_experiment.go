@@ -66,8 +66,10 @@ var etcdTLS = &bailey.Experiment{
 	Title: "etcd speaks TLS and wants a client certificate",
 	Doc: `A request in plain text, handshakes that offer no more than TLS 1.1 and TLS 1.0, and one without a client
 certificate, to etcd at the addresses that its settings name, its own host's loopback left out. Each must be
-turned down. For want of a credential to etcd the twin opens a connection and sends nothing. It runs where
-etcd's settings were seen, and learns nothing where etcd cannot be reached, which is as it should be for most.`,
+turned down. The twin is a handshake that offers TLS 1.3, up to the point where etcd has shown its certificate;
+for want of a credential to etcd it goes no further. An old version counts as turned down only if etcd says that
+it does not speak it: that it wants a client certificate says nothing of versions. It runs where etcd's settings
+were seen, and learns nothing where etcd cannot be reached, which is as it should be for most.`,
 	Hypothesis: "etcd turns down plain text, TLS before 1.2 and clients without a certificate.",
 	Danger:     bailey.DangerNone,
 	Technique:  "T1552.007",
@@ -77,14 +79,12 @@ etcd's settings were seen, and learns nothing where etcd cannot be reached, whic
 	Plan: func(v *bailey.View, _ bailey.Ref) []bailey.Probe {
 		var probes []bailey.Probe
 		for _, address := range etcdAddresses(v) {
-			twin := dial(bailey.Dial{Address: address, Timeout: dialLimit})
-			for _, p := range append(oldVersions("etcd at "+address, address, "", nil), bailey.Probe{
+			probes = append(probes, oldVersions("etcd at "+address, address, "", nil)...)
+			probes = append(probes, bailey.Probe{
 				Name: "no client certificate, etcd at " + address, Path: "client certificate",
-				Try: dial(bailey.Dial{Address: address, Timeout: dialLimit, TLS: &bailey.TLS{}, HTTP: "/version"}, bailey.RefuserTLS),
-			}) {
-				p.Twin = twin
-				probes = append(probes, p)
-			}
+				Twin: shake(address, "", "1.3"),
+				Try:  dial(bailey.Dial{Address: address, Timeout: dialLimit, TLS: &bailey.TLS{}, HTTP: "/version"}, bailey.RefuserTLS),
+			})
 		}
 		return probes
 	},
@@ -92,16 +92,19 @@ etcd's settings were seen, and learns nothing where etcd cannot be reached, whic
 
 // oldVersions are the probes that speak less than TLS 1.2 to an endpoint.
 func oldVersions(who, address, name string, setup []bailey.Step) []bailey.Probe {
-	shake := func(most string, refusers ...bailey.Refuser) bailey.Step {
-		return dial(bailey.Dial{Address: address, Timeout: dialLimit, TLS: &bailey.TLS{MaxVersion: most, ServerName: name}}, refusers...)
-	}
-	twin := shake("1.3")
+	twin := shake(address, name, "1.3")
 	return []bailey.Probe{
 		{Name: "plain text, " + who, Path: "plain text", Setup: setup, Twin: twin,
 			Try: dial(bailey.Dial{Address: address, Timeout: dialLimit, HTTP: "/version"}, bailey.RefuserTLS)},
-		{Name: "TLS 1.1, " + who, Path: "TLS 1.1", Setup: setup, Twin: twin, Try: shake("1.1", bailey.RefuserTLS)},
-		{Name: "TLS 1.0, " + who, Path: "TLS 1.0", Setup: setup, Twin: twin, Try: shake("1.0", bailey.RefuserTLS)},
+		{Name: "TLS 1.1, " + who, Path: "TLS 1.1", Setup: setup, Twin: twin, Try: shake(address, name, "1.1", bailey.RefuserTLS)},
+		{Name: "TLS 1.0, " + who, Path: "TLS 1.0", Setup: setup, Twin: twin, Try: shake(address, name, "1.0", bailey.RefuserTLS)},
 	}
+}
+
+// shake is a handshake that offers no more than a version, and asks only whether
+// that is spoken.
+func shake(address, name, most string, refusers ...bailey.Refuser) bailey.Step {
+	return dial(bailey.Dial{Address: address, Timeout: dialLimit, TLS: &bailey.TLS{MaxVersion: most, ServerName: name, VersionOnly: true}}, refusers...)
 }
 
 // etcdAddresses are the host:port at which etcd says that it listens for

@@ -175,9 +175,9 @@ func (r *route) probes() []bailey.Probe {
 		})
 	}
 	for _, port := range r.secure {
-		old := handshake(port, bailey.TLS{MaxVersion: "1.1"})
+		old := handshake(port, bailey.TLS{MaxVersion: "1.1", VersionOnly: true})
 		old.Refusers = []bailey.Refuser{bailey.RefuserTLS}
-		probes = append(probes, bailey.Probe{Name: "TLS 1.1, port " + port + ", " + name, Path: "old TLS", Twin: handshake(port, bailey.TLS{}), Try: old})
+		probes = append(probes, bailey.Probe{Name: "TLS 1.1, port " + port + ", " + name, Path: "old TLS", Twin: handshake(port, bailey.TLS{VersionOnly: true}), Try: old})
 		if r.host == "" {
 			continue
 		}

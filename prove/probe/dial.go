@@ -61,6 +61,9 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 		if met {
 			return accepted("%s, which showed a certificate", said)
 		}
+		if d.TLS.VersionOnly {
+			return spoken(secure, err)
+		}
 		if err != nil {
 			return unshaken(err)
 		}
@@ -78,7 +81,7 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 	if d.HTTP == "" {
 		return accepted("%s", said)
 	}
-	return get(conn, d)
+	return get(ctx, conn, d)
 }
 
 // bracketed puts an IPv6 address, as an object's status gives it, into brackets.
@@ -109,7 +112,7 @@ func unreached(err error) Report {
 // cutOff tells that the other end closed the connection without an answer, as
 // some servers do that expect a handshake.
 func cutOff(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 func isTimeout(err error) bool {
@@ -128,6 +131,43 @@ func unshaken(err error) Report {
 		return failed("the other end does not speak TLS: %v", err)
 	}
 	return refused(bailey.RefuserTLS, "%v", err)
+}
+
+// spoken tells whether the server speaks a version that was offered. What it says
+// once it has shown its certificate is about the client's.
+func spoken(c *tls.Conn, err error) Report {
+	state := c.ConnectionState()
+	switch {
+	case err == nil, isAlert(err, "") && len(state.PeerCertificates) > 0:
+		return accepted("%s is spoken", tls.VersionName(state.Version))
+	case isAlert(err, "protocol version not supported"):
+		return refused(bailey.RefuserTLS, "%v", err)
+	}
+	return failed("whether the version is spoken cannot be told: %v", err)
+}
+
+// isAlert tells an alert of the other end from our own errors and from the
+// network's; of those with a text only that one. crypto/tls does not export the
+// type of alerts that come over TCP.
+func isAlert(err error, text string) bool {
+	return err != nil && strings.Contains(err.Error(), "remote error: tls: "+text)
+}
+
+// speaksTLS reports whether the address answers a handshake as a server does,
+// whatever it wants of the client.
+func speaksTLS(ctx context.Context, address string) bool {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", bracketed(address))
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	config, err := tlsConfig(&bailey.TLS{}, address)
+	if err != nil {
+		return false
+	}
+	secure := tls.Client(conn, config)
+	err = secure.HandshakeContext(ctx)
+	return err == nil || isAlert(err, "")
 }
 
 // validity tells a certificate that is over, or that is another's, from a valid one.
@@ -159,8 +199,7 @@ func asked(c *tls.Conn, d *bailey.Dial) error {
 	const patience = 500 * time.Millisecond
 	_ = c.SetReadDeadline(time.Now().Add(patience))
 	_, err := c.Read(make([]byte, 1))
-	var alert tls.AlertError
-	if errors.As(err, &alert) || err != nil && strings.Contains(err.Error(), "remote error: tls:") {
+	if isAlert(err, "") {
 		return err
 	}
 	return nil // silence or data: the server took the handshake
@@ -204,7 +243,7 @@ func tlsConfig(t *bailey.TLS, address string) (*tls.Config, error) {
 }
 
 // get sends one GET and judges by the status. Nothing of the body is kept.
-func get(conn net.Conn, d *bailey.Dial) Report {
+func get(ctx context.Context, conn net.Conn, d *bailey.Dial) Report {
 	target, err := url.Parse(d.HTTP)
 	if err != nil {
 		return failed("%v", err)
@@ -229,25 +268,17 @@ func get(conn net.Conn, d *bailey.Dial) Report {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	if err := request.Write(conn); err != nil {
-		return unshaken(err)
+		return noAnswer(ctx, d, err)
 	}
 	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, answerLimit)), request)
 	if err != nil {
-		var alert tls.AlertError
-		if errors.As(err, &alert) || strings.Contains(err.Error(), "remote error: tls:") {
-			return refused(bailey.RefuserTLS, "%v", err)
-		}
-		if d.TLS == nil && !isTimeout(err) && cutOff(err) {
-			return refused(bailey.RefuserTLS, "the connection was closed on plain text: %v", err)
-		}
-		return failed("no HTTP answer: %v", err)
+		return noAnswer(ctx, d, err)
 	}
-	_ = response.Body.Close()
+	defer response.Body.Close()
 	said := fmt.Sprintf("GET %s: %s", target.Path, response.Status)
 	switch {
-	case response.StatusCode == http.StatusBadRequest && d.TLS == nil:
-		// "Client sent an HTTP request to an HTTPS server": plain text was refused.
-		return refused(bailey.RefuserTLS, "%s", said)
+	case response.StatusCode == http.StatusBadRequest && d.TLS == nil && wantsTLS(response.Body):
+		return refused(bailey.RefuserTLS, "%s: plain text was turned down", said)
 	case d.TLS == nil && response.StatusCode/100 == 3 && strings.HasPrefix(strings.ToLower(response.Header.Get("Location")), "https://"):
 		return refused(bailey.RefuserRedirect, "%s", said)
 	case response.StatusCode == http.StatusUnauthorized:
@@ -258,4 +289,35 @@ func get(conn net.Conn, d *bailey.Dial) Report {
 		return accepted("%s", said)
 	}
 	return failed("%s", said)
+}
+
+// noAnswer tells what it means that no answer came to a request. Where plain
+// text was cut off by one who speaks TLS at the same address, it was turned down;
+// one who does not speak TLS may have hung up for any reason.
+func noAnswer(ctx context.Context, d *bailey.Dial, err error) Report {
+	switch {
+	case isAlert(err, ""):
+		return refused(bailey.RefuserTLS, "%v", err)
+	case d.TLS == nil && !isTimeout(err) && cutOff(err) && speaksTLS(ctx, d.Address):
+		return refused(bailey.RefuserTLS, "the connection was closed on plain text, and TLS is spoken there: %v", err)
+	}
+	return failed("no HTTP answer: %v", err)
+}
+
+// wantsTLS reports whether the body of a 400 says that plain text was sent to a
+// port for TLS, as Go's server, nginx, Apache httpd and Tomcat say it. An API says
+// 400 to much else.
+func wantsTLS(body io.Reader) bool {
+	data, _ := io.ReadAll(io.LimitReader(body, answerLimit)) // what came of it decides
+	for _, text := range []string{
+		"Client sent an HTTP request to an HTTPS server",
+		"The plain HTTP request was sent to HTTPS port",
+		"speaking plain HTTP to an SSL-enabled server port",
+		"This combination of host and port requires TLS",
+	} {
+		if strings.Contains(string(data), text) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,136 @@
+package probe
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/baileyhq/bailey"
+)
+
+// outcome is a report in a word.
+func outcome(r Report) string {
+	switch {
+	case r.Failed:
+		return "failed"
+	case r.Accepted:
+		return "accepted"
+	}
+	return string(r.Refuser)
+}
+
+// tlsServer starts a server that speaks the versions from least on, and its address.
+func tlsServer(t *testing.T, least uint16, client tls.ClientAuthType) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.TLS = &tls.Config{MinVersion: least, ClientAuth: client}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// TestVersions: a server turns a version down by saying so. That it wants a
+// client certificate says nothing of versions.
+func TestVersions(t *testing.T) {
+	for name, c := range map[string]struct {
+		least  uint16
+		client tls.ClientAuthType
+		want   map[string]string
+	}{
+		"TLS 1.2 or newer":                     {tls.VersionTLS12, tls.NoClientCert, map[string]string{"1.0": "TLS", "1.1": "TLS", "1.2": "accepted", "1.3": "accepted"}},
+		"any version":                          {tls.VersionTLS10, tls.NoClientCert, map[string]string{"1.0": "accepted", "1.1": "accepted", "1.3": "accepted"}},
+		"TLS 1.2 or newer, and who you are":    {tls.VersionTLS12, tls.RequireAndVerifyClientCert, map[string]string{"1.0": "TLS", "1.1": "TLS", "1.2": "accepted", "1.3": "accepted"}},
+		"any version, if it knows who you are": {tls.VersionTLS10, tls.RequireAndVerifyClientCert, map[string]string{"1.0": "accepted", "1.1": "accepted", "1.3": "accepted"}},
+	} {
+		address := tlsServer(t, c.least, c.client)
+		for version, want := range c.want {
+			r := Do(t.Context(), &bailey.Task{Dial: &bailey.Dial{Address: address, TLS: &bailey.TLS{MaxVersion: version, VersionOnly: true}}})
+			if got := outcome(r); got != want {
+				t.Errorf("%s, TLS %s: %s, want %s: %s", name, version, got, want, r.Message)
+			}
+		}
+	}
+	// One that hangs up has said nothing of versions.
+	address := hangsUp(t)
+	if r := Do(t.Context(), &bailey.Task{Dial: &bailey.Dial{Address: address, TLS: &bailey.TLS{MaxVersion: "1.1", VersionOnly: true}}}); !r.Failed {
+		t.Errorf("a server that hangs up has refused TLS 1.1: %+v", r)
+	}
+}
+
+// hangsUp listens, reads a request or a handshake, and closes the connection.
+func hangsUp(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = bufio.NewReader(c).ReadByte()
+			c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestPlainText: a server for TLS turns plain text down in its own ways; an API
+// that says 400 in clear, or a server that hangs up, has not.
+func TestPlainText(t *testing.T) {
+	says := func(body string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, body)
+		}))
+		t.Cleanup(s.Close)
+		return s.Listener.Addr().String()
+	}
+	// A server for TLS that closes the connection on plain text without a word.
+	silent, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: certificate(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	go func() {
+		for {
+			c, err := silent.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_ = c.(*tls.Conn).HandshakeContext(t.Context())
+				c.Close()
+			}()
+		}
+	}()
+	for name, c := range map[string]struct{ address, want string }{
+		"Go's server":               {tlsServer(t, tls.VersionTLS12, tls.NoClientCert), "TLS"},
+		"nginx":                     {says("<center>The plain HTTP request was sent to HTTPS port</center>"), "TLS"},
+		"a server that closes":      {silent.Addr().String(), "TLS"},
+		"an API that says 400":      {says(`{"error":"no version given"}`), "failed"},
+		"a server that just closes": {hangsUp(t), "failed"},
+	} {
+		r := Do(t.Context(), &bailey.Task{Dial: &bailey.Dial{Address: c.address, HTTP: "/"}})
+		if got := outcome(r); got != c.want {
+			t.Errorf("%s: %s, want %s: %s", name, got, c.want, r.Message)
+		}
+	}
+}
+
+// certificate gives that of a test server.
+func certificate(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	pair := s.TLS.Certificates[0]
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }
+}
