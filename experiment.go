@@ -86,6 +86,10 @@ type Probe struct {
 	// probe is left out. It is asked before the tries, up to three times until it is
 	// refused: what refuses most of the time claims the control too.
 	Given *Step `json:"given,omitempty"`
+	// GivenTwin, if set, is what Given asks for without the forbidden thing, where
+	// that is not Twin: if it is refused too, the refusal is of something else, and the
+	// thing itself is not claimed. It too is asked up to three times.
+	GivenTwin *Step `json:"givenTwin,omitempty"`
 	// Setup is done once before the tries; if a step of it fails the probe is
 	// inconclusive. What it makes is removed after the tries.
 	Setup []Step `json:"setup,omitempty"`

@@ -47,7 +47,7 @@ func (r *Result) Outcome() Outcome {
 // Exchange is one step as it was done, and what came back.
 type Exchange struct {
 	Probe   int       `json:"probe"` // index into the plan
-	Role    string    `json:"role"`  // given, setup, twin, try, undo
+	Role    string    `json:"role"`  // given, given twin, setup, twin, try, undo
 	Round   int       `json:"round"` // counts from 0
 	At      time.Time `json:"at"`
 	Micros  int64     `json:"microseconds"`

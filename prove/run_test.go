@@ -187,6 +187,27 @@ func TestGiven(t *testing.T) {
 	}
 }
 
+// TestGivenTwin: where what goes beside the forbidden is refused by itself, the
+// forbidden is not what the platform claims to refuse.
+func TestGivenTwin(t *testing.T) {
+	for code, want := range map[int]Outcome{201: Held, 403: Unclaimed, 500: Inconclusive} {
+		config, _ := standIn(t, func(name string, _ int) reply {
+			switch name {
+			case "beside":
+				return reply{code, podSecurityRefusal}
+			case "twin":
+				return reply{201, "{}"}
+			}
+			return reply{403, podSecurityRefusal}
+		})
+		given, beside := podStep("given", bailey.RefuserPodSecurity), podStep("beside")
+		record := runProbes(t, config, nil, bailey.Probe{Name: "n", Given: &given, GivenTwin: &beside, Try: podStep("try", bailey.RefuserPodSecurity), Twin: podStep("twin")})
+		if got := record.Results[0].Outcome(); got != want {
+			t.Errorf("%d: %s, %+v", code, got, record.Results[0])
+		}
+	}
+}
+
 // TestSetupBinds: what the setup returns is what later steps use; a name that
 // nobody bound makes the probe inconclusive, and nothing is sent.
 func TestSetupBinds(t *testing.T) {

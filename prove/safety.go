@@ -69,6 +69,9 @@ func harmlessRequest(danger bailey.Danger, r *bailey.Request, run string) error 
 		return fmt.Errorf("%s/%s has no dry-run, and opens a stream", r.Resource, r.Subresource)
 	}
 	if !r.Real && !minted {
+		if r.Verb == "delete" && r.Object != nil {
+			return fmt.Errorf("delete %s with a body is no dry-run: the API server looks for dryRun in the body then", r.Resource)
+		}
 		return nil
 	}
 	if danger == bailey.DangerDryRun {

@@ -63,6 +63,8 @@ func TestHarmless(t *testing.T) {
 		"a write to etcd, isolated":         {bailey.DangerIsolated, bailey.Step{Etcd: &bailey.Etcd{Write: &bailey.Ref{Namespace: ns, Name: "a"}}}, false},
 		"a write to etcd, disruptive":       {bailey.DangerDisruptive, bailey.Step{Etcd: &bailey.Etcd{Write: &bailey.Ref{Namespace: ns, Name: "a"}}}, true},
 		"a write to etcd, somewhere else":   {bailey.DangerDisruptive, bailey.Step{Etcd: &bailey.Etcd{Write: &bailey.Ref{Namespace: "shop", Name: "a"}}}, false},
+		"deleting by dry-run":               {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Verb, r.Name, r.Object = "delete", "p", nil }), true},
+		"deleting by dry-run with a body, in which the API server would look for dryRun": {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Verb, r.Name = "delete", "p" }), false},
 	} {
 		if err := harmless(c.danger, &c.step, run); (err == nil) != c.may {
 			t.Errorf("%s: %v", name, err)

@@ -165,26 +165,8 @@ func (r *run) joined(record *Record, i, from int, first *trial) *trial {
 // prepare asks whether the platform claims anything, and sets the probe up. It
 // gives nil where there is nothing to try.
 func (r *run) prepare(ctx context.Context, record *Record, t *trial) *trial {
-	if given := t.probe.Given; given != nil {
-		step, err := expand(*given, t.bound)
-		if err != nil {
-			t.inconclusive(err.Error())
-			return nil
-		}
-		var a answer
-		for k := range givenTries {
-			if a = r.perform(ctx, record, t.index, "given", k, &step); !a.accepted {
-				break
-			}
-		}
-		if a.accepted {
-			t.result.Unclaimed = true
-			return nil
-		}
-		if !refusedAs(a, &step) {
-			t.inconclusive("what the platform claims could not be seen: " + a.String())
-			return nil
-		}
+	if !r.claimed(ctx, record, t) {
+		return nil
 	}
 	if len(t.probe.Undo) > 0 {
 		if err := r.owe(record, t); err != nil {
@@ -211,6 +193,52 @@ func (r *run) prepare(ctx context.Context, record *Record, t *trial) *trial {
 		}
 	}
 	return t.ready()
+}
+
+// claimed asks whether the platform claims to refuse what the probe is about. Where
+// it is not so, or cannot be told, the result says it.
+func (r *run) claimed(ctx context.Context, record *Record, t *trial) bool {
+	if t.probe.Given == nil {
+		return true
+	}
+	ask := func(role string, asked *bailey.Step, until func(answer) bool) (a answer, step bailey.Step, ok bool) {
+		step, err := expand(*asked, t.bound)
+		if err != nil {
+			t.inconclusive(err.Error())
+			return a, step, false
+		}
+		for k := range givenTries {
+			if a = r.perform(ctx, record, t.index, role, k, &step); until(a) {
+				break
+			}
+		}
+		return a, step, true
+	}
+	a, step, ok := ask("given", t.probe.Given, func(a answer) bool { return !a.accepted })
+	switch {
+	case !ok:
+		return false
+	case a.accepted:
+		t.result.Unclaimed = true
+		return false
+	case !refusedAs(a, &step):
+		t.inconclusive("what the platform claims could not be seen: " + a.String())
+		return false
+	case t.probe.GivenTwin == nil:
+		return true
+	}
+	twin, _, ok := ask("given twin", t.probe.GivenTwin, func(a answer) bool { return a.accepted })
+	switch {
+	case !ok:
+		return false
+	case twin.accepted:
+		return true
+	case refusedAs(twin, &step):
+		t.result.Unclaimed = true
+	default:
+		t.inconclusive("what the platform claims could not be seen: " + twin.String())
+	}
+	return false
 }
 
 // ready prepares the twin, once all that it names is bound.

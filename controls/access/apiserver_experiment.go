@@ -61,11 +61,11 @@ var portsClosed = &bailey.Experiment{
 or a forgotten "kubectl proxy" listens, and at the ports of etcd, controller-manager and scheduler; on nodes to
 the kubelet's read-only port and to the kubelet itself, and on nodes of the control plane to etcd. No
 connection, a failed handshake, 401 and 403 are refusals; any answer to a request is not. The twin connects to
-the API server. Up to 2 nodes are sampled, one of the control plane where there is one.
+the API server, and on a node to the kubelet's port. Up to 2 nodes are sampled, one of the control plane where
+there is one.
 
-A port that cannot be reached from where Bailey runs is closed to a stranger there, and counts as such: the
-result is of this place. Run it inside the network of the nodes to learn about that; access/api-bypass asks from
-a pod.`,
+A node at which the kubelet does not answer either is out of reach, which shows nothing of its ports: run it
+inside the network of the nodes. access/api-bypass asks from a pod.`,
 	Hypothesis: "Besides the API server no part of the control plane and no kubelet answers a request without a credential.",
 	Danger:     bailey.DangerNone,
 	Technique:  "T1133",
@@ -79,6 +79,7 @@ a pod.`,
 			probes = append(probes, bailey.Probe{Name: port.name + ", API server's host", Path: "port " + port.number,
 				Twin: twin, Try: port.ask("${apiserverhost}")})
 		}
+		reached := dial(bailey.Dial{Address: "${node}:10250", Timeout: dialLimit})
 		for _, node := range sampledNodes(v) {
 			ports := nodePorts
 			if inControlPlane(node) {
@@ -86,7 +87,7 @@ a pod.`,
 			}
 			for _, port := range ports {
 				probes = append(probes, bailey.Probe{Name: port.name + ", node " + node.Name, Path: "port " + port.number,
-					Setup: []bailey.Step{nodeAddress(node.Name)}, Twin: twin, Try: port.ask("${node}")})
+					Setup: []bailey.Step{nodeAddress(node.Name)}, Twin: reached, Try: port.ask("${node}")})
 			}
 		}
 		return probes

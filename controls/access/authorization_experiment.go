@@ -45,6 +45,7 @@ about there.`,
 			makeReal(rbacVersion, "rolebindings", namespace, roleBinding(namespace, "granted", "Role", "granted", "ordinary")),
 			mint(bailey.Identity{}, namespace, "ordinary", "token", nil),
 			awaited(request(me, allowedList)),
+			forgeRequest("asked", "bailey-probe"),
 		}
 		var probes []bailey.Probe
 		add := func(by bailey.Refuser, name, path string, twin, try bailey.Step) {
@@ -75,7 +76,7 @@ about there.`,
 		closed("a webhook that sees every request", "create mutatingwebhookconfigurations", allowedCreate,
 			create("admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", "", object("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "bailey-probe-try", nil)))
 		closed("a certificate", "create certificatesigningrequests", allowedCreate,
-			create("certificates.k8s.io/v1", "certificatesigningrequests", "", object("certificates.k8s.io/v1", "CertificateSigningRequest", "", "bailey-probe-try", nil)))
+			create(certificatesVersion, "certificatesigningrequests", "", signingRequest("bailey-probe-try", clientSigner, "${asked}")))
 		add(bailey.RefuserAuthorization, "a token", "create serviceaccounts/token", request(me, allowedCreate), mint(me, namespace, "default", "", nil))
 		somebody := bailey.Identity{Token: "${token}", User: "kubernetes-admin", Groups: []string{"system:masters"}}
 		add(bailey.RefuserAuthorization, "another user's name", "impersonate", request(me, allowedList), request(somebody, allowedList))

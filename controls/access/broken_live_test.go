@@ -3,6 +3,7 @@ package access
 import (
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,8 +51,11 @@ func TestBroken(t *testing.T) {
 	}
 	serve(t, brokenAddress+":8080")
 	serve(t, "127.0.0.78:10255")
-	if _, err := cluster.RegisterNodes(t.Context(), 1, func(_ int, node map[string]any) {
-		node["status"].(map[string]any)["addresses"] = []any{map[string]any{"type": "InternalIP", "address": "127.0.0.78"}}
+	serveKubelet(t, "127.0.0.78:10250")
+	if _, err := cluster.RegisterNodes(t.Context(), 2, func(i int, node map[string]any) {
+		// Nobody listens at the second.
+		address := []string{"127.0.0.78", "127.0.0.76"}[i]
+		node["status"].(map[string]any)["addresses"] = []any{map[string]any{"type": "InternalIP", "address": address}}
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +69,7 @@ func TestBroken(t *testing.T) {
 			"all pods (list pods)":                                   prove.Broken,
 			"unprotected API, API server's host (port 8080)":         prove.Broken,
 			"kubelet's read-only port, node node-00000 (port 10255)": prove.Broken,
+			"*, node node-00001 (*":                                  prove.Inconclusive, // it is out of reach
 		}},
 		{Authentication, nil, map[string]prove.Outcome{"bearer token that is none (bearer token)": prove.Broken}},
 		{Authorization, []string{"closed-edges"}, map[string]prove.Outcome{
@@ -79,7 +84,7 @@ func TestBroken(t *testing.T) {
 		}},
 		{CertificateSigning, []string{"powerful-requests"}, map[string]prove.Outcome{"*": prove.Broken}},
 		{CertificateSigning, []string{"signers-guarded"}, map[string]prove.Outcome{"ask for system:masters *": prove.Broken}},
-		{TLS, []string{"kubelet-tls"}, map[string]prove.Outcome{"*": prove.Inconclusive}}, // no kubelet is there
+		{TLS, []string{"kubelet-tls"}, map[string]prove.Outcome{"* of node-00001 (*": prove.Inconclusive}},
 		{TLS, []string{"api-server-tls"}, map[string]prove.Outcome{"TLS 1.1, API server (TLS 1.1)": prove.Broken}},
 	} {
 		t.Run(c.control.ID, func(t *testing.T) {
@@ -169,4 +174,18 @@ func serve(t *testing.T, address string) {
 		_ = server.Close()
 		<-done
 	})
+}
+
+// serveKubelet answers as a kubelet does: by TLS, and nothing to strangers.
+func serveKubelet(t *testing.T, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	_ = server.Listener.Close()
+	server.Listener = l
+	server.StartTLS()
+	t.Cleanup(server.Close)
 }

@@ -79,7 +79,9 @@ were seen, and learns nothing where etcd cannot be reached, which is as it shoul
 	Plan: func(v *bailey.View, _ bailey.Ref) []bailey.Probe {
 		var probes []bailey.Probe
 		for _, address := range etcdAddresses(v) {
-			probes = append(probes, oldVersions("etcd at "+address, address, "", nil)...)
+			old := oldVersions("etcd at "+address, address, "", nil)
+			old[0].Twin = dial(bailey.Dial{Address: address, Timeout: dialLimit}) // of an etcd without TLS, plain text is what it accepts
+			probes = append(probes, old...)
 			probes = append(probes, bailey.Probe{
 				Name: "no client certificate, etcd at " + address, Path: "client certificate",
 				Twin: shake(address, "", "1.3"),

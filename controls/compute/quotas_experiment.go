@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -21,14 +22,15 @@ var boundsHold = &bailey.Experiment{
 	Doc: `In each namespace with a ResourceQuota or a LimitRange, pods are created by dry-run: one whose container, init
 container or sidecar states nothing, where a quota or a default makes that matter; one that asks for more than a
 quota's whole, and one whose container asks for more than a LimitRange's maximum. The first must be refused by
-the quota or come back with requests set; the others must be refused. A pod that is there is resized by dry-run
-in the same way, and devices are claimed over the quota of their class. Each twin differs in the amounts alone.
-Nothing is created or resized.
+the quota or come back with requests set; the others must be refused, each by the one whose bound it is. Where a
+container may not have as much as the quota, the amount is spread over several. A pod that is there is resized by
+dry-run in the same way, and devices are claimed over the quota of their class. Each twin differs in the amounts
+alone. Nothing is created or resized.
 
-A quota that is so full that it refuses the small twin too gives no answer. Quotas with scopes hold for some
-pods only, and are left out, as are storage, counts of objects, minimums, ratios, and LimitRanges for pods as a
-whole. The bounds are those of the snapshot. That a quota is well sized, or that a node holds a container to its
-limits, this does not show.`,
+A quota that no pod can exceed, for a LimitRange's maximum, is not tried. A quota that is so full that it refuses
+the small twin too gives no answer. Quotas with scopes hold for some pods only, and are left out, as are storage,
+counts of objects, minimums, ratios, and LimitRanges for pods as a whole. The bounds are those of the snapshot.
+That a quota is well sized, or that a node holds a container to its limits, this does not show.`,
 	Hypothesis: "A pod that states no needs is refused or given some, and one that asks for more than the namespace may have is refused.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1496",
@@ -56,13 +58,14 @@ type boundary struct {
 	// hard is the least of what the quotas without scopes allow.
 	hard   corev1.ResourceList
 	ranges []*bailey.Fact
-	// most is the least maximum of a container, and few the greatest minimum.
-	most, few corev1.ResourceList
-	probes    []bailey.Probe
+	// most is the least maximum of a container, podMost of a pod as a whole, and few
+	// the greatest minimum of a container.
+	most, podMost, few corev1.ResourceList
+	probes             []bailey.Probe
 }
 
 func boundsAt(v *bailey.View, namespace string) *boundary {
-	b := &boundary{v: v, namespace: namespace, hard: corev1.ResourceList{}, most: corev1.ResourceList{}, few: corev1.ResourceList{},
+	b := &boundary{v: v, namespace: namespace, hard: corev1.ResourceList{}, most: corev1.ResourceList{}, podMost: corev1.ResourceList{}, few: corev1.ResourceList{},
 		ranges: v.List(bailey.KindLimitRange, namespace), pod: pods.Restricted(pods.ModelOf(v, namespace))}
 	for _, f := range v.List(bailey.KindResourceQuota, namespace) {
 		if q, ok := f.Object.(*corev1.ResourceQuota); ok && quotaScope(q) == "" {
@@ -75,9 +78,12 @@ func boundsAt(v *bailey.View, namespace string) *boundary {
 			continue
 		}
 		for i := range l.Spec.Limits {
-			if item := &l.Spec.Limits[i]; item.Type == corev1.LimitTypeContainer {
+			switch item := &l.Spec.Limits[i]; item.Type {
+			case corev1.LimitTypeContainer:
 				least(b.most, item.Max)
 				b.raise(item.Min)
+			case corev1.LimitTypePod:
+				least(b.podMost, item.Max)
 			}
 		}
 	}
@@ -158,7 +164,13 @@ func (p place) field() string {
 	return "spec.containers.0"
 }
 
-// overQuota tries to ask for more than the whole quota.
+// spreadLimit bounds over how many containers an amount is spread.
+const spreadLimit = 16
+
+// overQuota tries to ask for more than the whole quota. The quota itself must
+// refuse it: a LimitRange that does shows nothing of the quota. Where a container
+// may not have so much, the amount is spread over several; of init containers,
+// which run one after the other, the largest counts and not the sum.
 func (b *boundary) overQuota() {
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
 		limit, bounded := b.bound(name)
@@ -166,14 +178,68 @@ func (b *boundary) overQuota() {
 			continue
 		}
 		limit.Add(oneMore(name))
+		most, capped := b.most[name]
+		capped = capped && most.Cmp(limit) < 0
 		for _, at := range kindsOf {
-			try := b.pod.DeepCopy()
-			state(&at.container(try).Resources, name, limit)
-			b.add("more "+string(name)+" than the quota"+at.suffix(), "create pods/"+at.name,
-				pods.Create(try, bailey.RefuserQuota, bailey.RefuserLimitRange), pods.Create(b.pod))
+			try, twin := b.pod.DeepCopy(), b.pod.DeepCopy()
+			amount, count := limit, 1
+			if capped {
+				amount, count = most, over(limit, most)
+				b.copies(try, at, count)
+				b.copies(twin, at, count)
+			}
+			if count > 1 && at.name == inInit.name || count > spreadLimit || b.beyondPod(name, amount, count) {
+				continue
+			}
+			for _, c := range at.copies(try, count) {
+				state(&c.Resources, name, amount)
+			}
+			b.add("more "+string(name)+" than the quota"+at.suffix(), "create pods/"+at.name, pods.Create(try, bailey.RefuserQuota), pods.Create(twin))
 		}
-		b.resize("more "+string(name)+" than the quota", name, limit, bailey.RefuserQuota, bailey.RefuserLimitRange)
+		if !capped && !b.beyondPod(name, limit, 1) {
+			b.resize("more "+string(name)+" than the quota", name, limit, bailey.RefuserQuota)
+		}
 	}
+}
+
+// over is how many times the part is needed to be more than the whole.
+func over(whole, part resource.Quantity) int {
+	if part.MilliValue() <= 0 {
+		return spreadLimit + 1
+	}
+	return int(min(whole.MilliValue()/part.MilliValue(), spreadLimit)) + 1
+}
+
+// beyondPod reports whether a pod may not have so much as a whole.
+func (b *boundary) beyondPod(name corev1.ResourceName, amount resource.Quantity, count int) bool {
+	most, bounded := b.podMost[name]
+	return bounded && amount.MilliValue() > most.MilliValue()/int64(count)
+}
+
+// copies makes the pod have so many containers of the kind.
+func (*boundary) copies(pod *corev1.Pod, at place, count int) {
+	for i := 1; i < count; i++ {
+		c := *at.container(pod).DeepCopy()
+		c.Name = fmt.Sprintf("%s-%d", c.Name, i)
+		if at.name == inRegular.name {
+			pod.Spec.Containers = append(pod.Spec.Containers, c)
+		} else {
+			pod.Spec.InitContainers = append(pod.Spec.InitContainers, c)
+		}
+	}
+}
+
+// copies gives the container of the kind, and the copies that were made of it.
+func (p place) copies(pod *corev1.Pod, count int) []*corev1.Container {
+	all := []*corev1.Container{p.container(pod)}
+	list := pod.Spec.InitContainers
+	if p.name == inRegular.name {
+		list = pod.Spec.Containers
+	}
+	for i := len(list) - count + 1; i < len(list); i++ {
+		all = append(all, &list[i])
+	}
+	return all
 }
 
 // bound gives what the quotas allow of CPU or memory, requested or as a limit.

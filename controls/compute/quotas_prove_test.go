@@ -38,7 +38,7 @@ func TestProveQuotas(t *testing.T) {
 	}{
 		"quota":       {map[string]string{"resourcequotas": computeQuota}, "exceeded quota", 3 + 2*4 + 1},
 		"limit range": {map[string]string{"limitranges": defaultRange}, "maximum", 3 + 2*4},
-		"both":        {map[string]string{"resourcequotas": computeQuota, "limitranges": defaultRange}, "maximum", 3 + 2*4 + 2*4 + 1},
+		"both":        {map[string]string{"resourcequotas": computeQuota, "limitranges": defaultRange}, "maximum", 3 + 2*2 + 2*4 + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ns := devclustertest.Namespace(t, nil)
@@ -71,6 +71,30 @@ func TestProveQuotasGone(t *testing.T) {
 	quotaInForce(t, ns, "exceeded quota")
 	records := provetest.Run(t, cluster, Quotas, provetest.Options{Namespace: ns, Snapshot: snapshot})
 	provetest.Want(t, records, map[string]prove.Outcome{"more * than a container may have*": prove.Broken})
+}
+
+// TestProveQuotasOff: where the quota does not refuse, a LimitRange that bounds the
+// same pods is no quota.
+func TestProveQuotasOff(t *testing.T) {
+	cluster := devclustertest.Shared(t)
+	ns := devclustertest.Namespace(t, nil)
+	createPodNamed(t, ns, "app", strings.Replace(compliantPod, "memory: 16Mi", "memory: 32Mi", 1))
+	createQuotaObject(t, ns, "resourcequotas", computeQuota)
+	createQuotaObject(t, ns, "limitranges", defaultRange)
+	quotaInForce(t, ns, "maximum")
+	snapshot := provetest.Collect(t, cluster)
+	if err := cluster.Do(t.Context(), http.MethodDelete, "/api/v1/namespaces/"+ns+"/resourcequotas/compute", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() string {
+		most := `, image: i, resources: {requests: {cpu: "1", memory: 512Mi}, limits: {cpu: "1", memory: 512Mi}}}`
+		if _, refused := dryRunSpec(t, ns, `{containers: [{name: a`+most+`, {name: b`+most+`, {name: c`+most+`]}`); refused != nil {
+			return refused.Message
+		}
+		return ""
+	})
+	records := provetest.Run(t, cluster, Quotas, provetest.Options{Namespace: ns, Snapshot: snapshot})
+	provetest.Want(t, records, map[string]prove.Outcome{"more * than the quota*": prove.Broken, "more devices *": prove.Broken})
 }
 
 // TestProveQuotasFull wants no answer where the quota refuses the twin too.

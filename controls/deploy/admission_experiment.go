@@ -24,12 +24,14 @@ create pods. The prober impersonates these and nobody else. Each has an allowed 
 pod of the namespace, with the image and labels of one that is there. All are dry-runs: nothing is created, and
 nothing runs.
 
-What no gate refuses is left out: it is not claimed. So is what Pod Security refuses by the namespace's labels, which
-compute/pod-security tries. It samples: of the namespaces that the same gates look into, one is tried in every way and 8
-others in one; at most 4 such groups; kube-system and its like are left out. Where a webhook belongs to a policy engine
-(Kyverno, Gatekeeper, Kubewarden, OPA), or a policy has parameters or reads the namespace, other namespaces are not
-tried: they may be treated differently by design. Refusals by quota, schema, RBAC or a webhook's server that is
-down count for nothing.`
+What no gate refuses is left out: it is not claimed. Nor is it where the gate refuses, in the thing's place,
+what cannot be left out beside it: a privileged container where privilege escalation must be switched off. So is
+what Pod Security refuses by the namespace's labels, which compute/pod-security tries. It samples: of the
+namespaces that the same gates look into, one is tried in every way and 8 others in one; at most 4 such groups;
+kube-system and its like are left out. Where a webhook belongs to a policy engine (Kyverno, Gatekeeper,
+Kubewarden, OPA), or a policy has parameters or reads the namespace, other namespaces are not tried: they may be
+treated differently by design. Refusals by quota, schema, RBAC or a webhook's server that is down count for
+nothing.`
 
 // admissionExperiments try whether the gates have side doors.
 var admissionExperiments = []*bailey.Experiment{refusedByEveryWay}
@@ -38,8 +40,9 @@ var refusedByEveryWay = &bailey.Experiment{
 	Name:  "refused-by-every-way",
 	Title: "What a gate refuses one way is refused every way",
 	Doc: `Where webhooks that look at pods, or ValidatingAdmissionPolicies that deny, are in place, things that gates
-commonly forbid are tried: a privileged container, a capability, root, the node's network, process namespace and files.
-What the platform refuses as the container of a new pod must be refused in every other way.
+commonly forbid are tried: a privileged container, privilege escalation, a capability, root, the node's network,
+process namespace and files. What the platform refuses as the container of a new pod must be refused in every
+other way.
 
 ` + trialDoc + `
 
@@ -60,11 +63,14 @@ var forbiddenPower = []forbidden{
 	{name: "privileged", inContainer: func(c *corev1.Container) {
 		yes := true
 		c.SecurityContext.Privileged = &yes
-		c.SecurityContext.AllowPrivilegeEscalation = nil // validation refuses the pair
+	}, beside: func(c *corev1.Container) {
+		c.SecurityContext.AllowPrivilegeEscalation = nil // validation refuses "privileged" beside "false"
+	}},
+	{name: "privilege escalation", inContainer: func(c *corev1.Container) {
+		c.SecurityContext.AllowPrivilegeEscalation = nil
 	}},
 	{name: "capability SYS_ADMIN", inContainer: func(c *corev1.Container) {
 		c.SecurityContext.Capabilities.Add = []corev1.Capability{"SYS_ADMIN"}
-		c.SecurityContext.AllowPrivilegeEscalation = nil // which validation wants to go with it
 	}},
 	{name: "root", inContainer: func(c *corev1.Container) {
 		root, no := int64(0), false

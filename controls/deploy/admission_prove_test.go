@@ -114,7 +114,7 @@ const (
 // unclaimed are the things that the policies of these tests do not forbid.
 func unclaimed(more map[string]prove.Outcome) map[string]prove.Outcome {
 	all := map[string]prove.Outcome{"capability*": prove.Unclaimed, "root*": prove.Unclaimed, "hostNetwork*": prove.Unclaimed,
-		"hostPID*": prove.Unclaimed, "hostPath*": prove.Unclaimed}
+		"hostPID*": prove.Unclaimed, "hostPath*": prove.Unclaimed, "privilege escalation*": prove.Unclaimed}
 	maps.Copy(all, more)
 	return all
 }
@@ -149,6 +149,22 @@ func TestProveAdmissionPolicy(t *testing.T) {
 	}
 }
 
+// TestProveAdmissionOfWhatGoesBeside: a gate that demands no more than that privilege
+// escalation is switched off forbids neither privileged containers nor capabilities.
+func TestProveAdmissionOfWhatGoesBeside(t *testing.T) {
+	cluster := devclustertest.Shared(t)
+	const off = `.all(c, !c.?securityContext.?allowPrivilegeEscalation.orValue(true))`
+	ns := gatedNamespaces(t, "escalation", 1)[0]
+	create(t, "validatingadmissionpolicies", policy("escalation", everyPod, "",
+		`object.spec.containers`+off+` && object.spec.?initContainers.orValue([])`+off+` && object.spec.?ephemeralContainers.orValue([])`+off))
+	create(t, "validatingadmissionpolicybindings", bindingFor("escalation"))
+	awaitGate(t, ns, ordinaryPod(privileged), "not here")
+	// The pod that is there has a container that the gate would not let in any more.
+	want := unclaimed(map[string]prove.Outcome{"privileged*": prove.Unclaimed, "privilege escalation, ephemeral*": prove.Inconclusive})
+	delete(want, "privilege escalation*")
+	provetest.Want(t, provetest.Run(t, cluster, Admission, provetest.Options{}), want)
+}
+
 // TestProveAdmissionFullQuota wants no answer where a quota refuses, whatever the
 // policy would.
 func TestProveAdmissionFullQuota(t *testing.T) {
@@ -163,7 +179,7 @@ func TestProveAdmissionFullQuota(t *testing.T) {
 	awaitGate(t, ns, ordinaryPod(""), "exceeded quota")
 	records := provetest.Run(t, cluster, Admission, provetest.Options{})
 	for name, outcome := range provetest.Outcomes(records) {
-		if want := strings.HasPrefix(name, "privileged, ephemeral"); (outcome == prove.Held) != want {
+		if outcome != prove.Inconclusive && outcome != prove.Unclaimed || strings.HasPrefix(name, "privileged") && outcome != prove.Inconclusive {
 			t.Errorf("%s: %s under a full quota", name, outcome)
 		}
 	}

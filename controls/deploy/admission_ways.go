@@ -17,6 +17,9 @@ type forbidden struct {
 	name        string
 	inPod       func(*corev1.Pod)
 	inContainer func(*corev1.Container)
+	// beside, if set, is what cannot be left out where the forbidden is put in. The
+	// twin has it too, and so has what must pass for the forbidden to be claimed.
+	beside func(*corev1.Container)
 	// image gives the image in the place of an ordinary one.
 	image func(ordinary string) string
 }
@@ -44,12 +47,25 @@ func (f *forbidden) put(pod *corev1.Pod, w *way) *corev1.Pod {
 	return pod
 }
 
+// twin is the pod without the forbidden, and with what goes beside it.
+func (f *forbidden) twin(pod *corev1.Pod, w *way) *corev1.Pod {
+	if f.beside == nil {
+		return pod
+	}
+	pod = pod.DeepCopy()
+	f.beside(w.container(pod))
+	return pod
+}
+
 func (f *forbidden) into(c *corev1.Container) {
 	if f.image != nil {
 		c.Image = f.image(c.Image)
-	} else {
-		f.inContainer(c)
+		return
 	}
+	if f.beside != nil {
+		f.beside(c)
+	}
+	f.inContainer(c)
 }
 
 // gatekeepers are those who may refuse what the gates of a platform forbid.
@@ -102,12 +118,17 @@ func (t *trial) try(f *forbidden) {
 	}
 	pod := pods.Restricted(pods.ModelOf(t.v, home))
 	given := pods.Create(f.put(pod, &ways[0]), gatekeepers...)
+	var givenTwin *bailey.Step
+	if f.beside != nil {
+		step := pods.Create(f.twin(pod, &ways[0]))
+		givenTwin = &step
+	}
 	add := func(name, path, namespace string, try, twin bailey.Step) {
-		t.probes = append(t.probes, bailey.Probe{Name: f.name + ", " + name, Path: path + " in " + namespace, Given: &given, Try: try, Twin: twin})
+		t.probes = append(t.probes, bailey.Probe{Name: f.name + ", " + name, Path: path + " in " + namespace, Given: &given, GivenTwin: givenTwin, Try: try, Twin: twin})
 	}
 	for i := range ways {
 		if i == 0 || f.inPod == nil {
-			add(ways[i].name, ways[i].path, home, pods.Create(f.put(pod, &ways[i]), gatekeepers...), pods.Create(pod))
+			add(ways[i].name, ways[i].path, home, pods.Create(f.put(pod, &ways[i]), gatekeepers...), pods.Create(f.twin(pod, &ways[i])))
 		}
 	}
 	if f.image != nil && t.v.Version().AtLeast(1, 35) {
@@ -122,6 +143,9 @@ func (t *trial) try(f *forbidden) {
 			twin := pods.Ephemeral(ordinary)
 			try := *twin.DeepCopy()
 			f.into(&try)
+			if f.beside != nil {
+				f.beside(&twin)
+			}
 			add("ephemeral container", "patch pods/ephemeralcontainers", home, pods.AddEphemeral(target, try, gatekeepers...), pods.AddEphemeral(target, twin))
 		}
 		if f.image != nil {
@@ -129,7 +153,7 @@ func (t *trial) try(f *forbidden) {
 		}
 	}
 	for _, who := range t.identities(home) {
-		try, twin := pods.Create(f.put(pod, &ways[0]), gatekeepers...), pods.Create(pod)
+		try, twin := pods.Create(f.put(pod, &ways[0]), gatekeepers...), pods.Create(f.twin(pod, &ways[0]))
 		try.Request.As, twin.Request.As = who, who
 		add("container, as "+who.User, ways[0].path, home, try, twin)
 	}
@@ -143,7 +167,7 @@ func (t *trial) try(f *forbidden) {
 		}
 		tried++
 		peer := pods.Restricted(pods.ModelOf(t.v, ns))
-		add("container", ways[0].path, ns, pods.Create(f.put(peer, &ways[0]), gatekeepers...), pods.Create(peer))
+		add("container", ways[0].path, ns, pods.Create(f.put(peer, &ways[0]), gatekeepers...), pods.Create(f.twin(peer, &ways[0])))
 	}
 }
 
