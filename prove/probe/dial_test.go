@@ -13,8 +13,8 @@ import (
 	"github.com/baileyhq/bailey"
 )
 
-// outcome is a report in a word.
-func outcome(r Report) string {
+// inAWord is a report in a word.
+func inAWord(r Report) string {
 	switch {
 	case r.Failed:
 		return "failed"
@@ -51,7 +51,7 @@ func TestVersions(t *testing.T) {
 		address := tlsServer(t, c.least, c.client)
 		for version, want := range c.want {
 			r := Do(t.Context(), &bailey.Task{Dial: &bailey.Dial{Address: address, TLS: &bailey.TLS{MaxVersion: version, VersionOnly: true}}})
-			if got := outcome(r); got != want {
+			if got := inAWord(r); got != want {
 				t.Errorf("%s, TLS %s: %s, want %s: %s", name, version, got, want, r.Message)
 			}
 		}
@@ -121,7 +121,7 @@ func TestPlainText(t *testing.T) {
 		"a server that just closes": {hangsUp(t), "failed"},
 	} {
 		r := Do(t.Context(), &bailey.Task{Dial: &bailey.Dial{Address: c.address, HTTP: "/"}})
-		if got := outcome(r); got != c.want {
+		if got := inAWord(r); got != c.want {
 			t.Errorf("%s: %s, want %s: %s", name, got, c.want, r.Message)
 		}
 	}
