@@ -71,6 +71,8 @@ const (
 	PlaceNode Place = "node"
 	// PlaceEtcd: etcd itself with a client certificate, or a snapshot of it.
 	PlaceEtcd Place = "etcd"
+	// PlaceAuditLog: the audit log that the API server writes, while it is written.
+	PlaceAuditLog Place = "audit log"
 )
 
 // Probe is one try and its allowed twin. The two differ only in what is

@@ -3,7 +3,7 @@ package bailey
 import "time"
 
 // Step is one action of a probe. Exactly one of Request, Review, Task, Forge,
-// Await and Etcd is set.
+// Await, Etcd and Origin is set.
 //
 // Strings in a step may hold ${name}: what an earlier step of the probe bound,
 // or one of the runner's own: ${run} (the run's id), ${image} (the probe image),
@@ -18,6 +18,7 @@ type Step struct {
 	Forge   *Forge   `json:"forge,omitempty"`
 	Await   *Await   `json:"await,omitempty"`
 	Etcd    *Etcd    `json:"etcd,omitempty"`
+	Origin  *Origin  `json:"origin,omitempty"`
 
 	// Bind names parts of what the step returned, by dotted path
 	// ("status.token", "items.0.metadata.name"), for later steps.
@@ -214,6 +215,9 @@ type Dial struct {
 	Timeout  time.Duration `json:"timeout,omitempty"` // 3 s if zero
 	// After is waited first: the network learns of a new pod a little after its start.
 	After time.Duration `json:"after,omitempty"`
+	// First, if set, is a host:port that is connected to before, again and again for at
+	// most 30 s. Where that fails nothing is learned: the place has no network.
+	First string `json:"first,omitempty"`
 }
 
 // TLS says how a handshake is made.
@@ -293,9 +297,18 @@ type Etcd struct {
 	// where that value is encrypted, if it was changed last at Revision.
 	Holds    string `json:"holds,omitempty"`
 	Revision string `json:"revision,omitempty"`
-	// Write, for disruptive experiments, puts a ConfigMap of this namespace and
-	// name straight into etcd, past the API server.
-	Write *Ref `json:"write,omitempty"`
+}
+
+// Origin makes a ConfigMap and asks the API server's audit log where it came from.
+// The step is accepted if the log holds a request that made it, and refused by
+// RefuserDetection if the log covers that moment and records ConfigMaps, and holds
+// none. The ConfigMap is removed again.
+type Origin struct {
+	Namespace string `json:"namespace"` // of the run's own
+	// Name is that of the ConfigMap, to which a number is added.
+	Name string `json:"name"`
+	// Past, for disruptive experiments, writes it straight into etcd, past the API server.
+	Past bool `json:"past,omitempty"`
 }
 
 // Refuser is the part of the platform that turns something down.
@@ -319,4 +332,5 @@ const (
 	RefuserKernel         Refuser = "kernel" // seccomp, a Linux security module, permissions
 	RefuserEncryption     Refuser = "encryption at rest"
 	RefuserTransit        Refuser = "encryption in transit"
+	RefuserDetection      Refuser = "detection" // it was done, and it is told from what the platform did itself
 )

@@ -77,6 +77,8 @@ func (g grants) step(s *bailey.Step, isolated bool) {
 		g.add(Grant{Group: "authorization.k8s.io", Resource: "subjectaccessreviews"}, "create")
 	case s.Await != nil:
 		g.add(Grant{Group: groupOf(s.Await.APIVersion), Resource: s.Await.Resource, Namespace: place(s.Await.Namespace)}, "get")
+	case s.Origin != nil:
+		g.add(Grant{Resource: "configmaps", Namespace: place(s.Origin.Namespace)}, "create", "get", "delete")
 	case s.Task != nil && s.Task.In != nil:
 		g.add(Grant{Resource: "pods"}, "create", "get", "delete")
 	case s.Request != nil:

@@ -46,16 +46,9 @@ func (o *objects) create(ctx context.Context, r *bailey.Request) answer {
 	if r.Resource == "namespaces" {
 		m.Namespace = ""
 	}
-	o.mu.Lock()
-	over := len(o.held) >= objectLimit
-	o.mu.Unlock()
-	if over {
-		return answer{failure: fmt.Errorf("%d objects of the run are there, and it makes no more", objectLimit)}
-	}
-	if err := o.journal.write(entry{Intend: &m}); err != nil {
+	if err := o.intend(m); err != nil {
 		return answer{failure: err}
 	}
-	o.hold(m)
 	request := *r
 	request.Object = object
 	// Once the intention is on disk the request is seen through, so that a stop
@@ -78,6 +71,33 @@ func (o *objects) create(ctx context.Context, r *bailey.Request) answer {
 		a.failure = err
 	}
 	return a
+}
+
+// intend puts on disk that an object is going to be made.
+func (o *objects) intend(m made) error {
+	o.mu.Lock()
+	over := len(o.held) >= objectLimit
+	o.mu.Unlock()
+	if over {
+		return fmt.Errorf("%d objects of the run are there, and it makes no more", objectLimit)
+	}
+	if err := o.journal.write(entry{Intend: &m}); err != nil {
+		return err
+	}
+	o.hold(m)
+	return nil
+}
+
+// plant makes an object past the API server, under a UID that is chosen, and thus
+// on disk, before. Where that fails it is held all the same: it may have been stored.
+func (o *objects) plant(ctx context.Context, m made, put func(context.Context) error) error {
+	if err := o.intend(m); err != nil {
+		return err
+	}
+	if err := put(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	return o.journal.write(entry{Made: &m})
 }
 
 func (o *objects) hold(m made) {

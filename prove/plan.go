@@ -94,7 +94,9 @@ func (c Choice) skips(x *bailey.Experiment) string {
 			case bailey.PlaceNode:
 				return "runs pods of Bailey's own: --probe-image names their image"
 			case bailey.PlaceEtcd:
-				return "reads what is stored: --etcd-snapshot FILE, or --etcd with its certificates, shows it"
+				return "acts upon etcd: --etcd with its certificates names it; for one that only reads, --etcd-snapshot FILE does"
+			case bailey.PlaceAuditLog:
+				return "asks the API server's audit log: --audit-log FILE names it"
 			}
 			return "needs " + string(place)
 		}

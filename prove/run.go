@@ -49,6 +49,8 @@ type Options struct {
 	// address of the kubernetes Service.
 	PodAPIServer string
 	Etcd         Store
+	// Origins asks the audit log where an object came from; nil where there is none.
+	Origins Origins
 	// Stop is the path of a file that stops the run when it appears; empty for none.
 	Stop string
 	// Watchers are asked whether the tries were noticed.

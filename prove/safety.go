@@ -33,11 +33,11 @@ func harmless(danger bailey.Danger, step *bailey.Step, run string) error {
 		return own(run, step.Task.In.Namespace)
 	case step.Task != nil && step.Task.Dial == nil:
 		return fmt.Errorf("where the prober itself runs, a task may only dial")
-	case step.Etcd != nil && step.Etcd.Write != nil:
-		if danger != bailey.DangerDisruptive {
-			return fmt.Errorf("writing to etcd is disruptive, and the experiment says %s", danger)
+	case step.Origin != nil:
+		if !acts(danger) || step.Origin.Past && danger != bailey.DangerDisruptive {
+			return fmt.Errorf("writing an object is isolated, and writing it to etcd disruptive; the experiment says %s", danger)
 		}
-		return own(run, step.Etcd.Write.Namespace)
+		return own(run, step.Origin.Namespace)
 	}
 	return nil
 }

@@ -85,8 +85,8 @@ func actsUpon(u *Unit) []string {
 				add(step.Request.Namespace)
 			case step.Task != nil && step.Task.In != nil:
 				add(step.Task.In.Namespace)
-			case step.Etcd != nil && step.Etcd.Write != nil:
-				add(step.Etcd.Write.Namespace)
+			case step.Origin != nil:
+				add(step.Origin.Namespace)
 			}
 		}
 	}

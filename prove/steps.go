@@ -46,6 +46,8 @@ func (r *run) do(ctx context.Context, danger bailey.Danger, step *bailey.Step) a
 		return r.await(ctx, step.Await)
 	case step.Etcd != nil:
 		return r.etcd(ctx, step.Etcd)
+	case step.Origin != nil:
+		return r.origin(ctx, step.Origin)
 	}
 	return answer{at: r.now().UTC(), failure: fmt.Errorf("a step that names no action")}
 }

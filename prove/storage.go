@@ -31,19 +31,11 @@ type Stored struct {
 	Revision int64
 }
 
-// etcd reads how what is stored is encrypted, or writes past the API server.
+// etcd reads how what is stored is encrypted.
 func (r *run) etcd(ctx context.Context, e *bailey.Etcd) answer {
 	a := answer{at: r.now().UTC(), said: "read how " + e.Prefix + " is stored"}
 	if r.o.Etcd == nil {
 		a.failure = fmt.Errorf("the storage was not given")
-		return a
-	}
-	if e.Write != nil {
-		a.said = "write a ConfigMap straight into etcd"
-		object := fmt.Sprintf(`{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":%q,"namespace":%q,"uid":%q,"creationTimestamp":%q,"labels":{%q:%q}},"data":{"bailey":"written past the API server"}}`,
-			e.Write.Name, e.Write.Namespace, "00000000-0000-4000-8000-"+fmt.Sprintf("%012x", r.pods.Add(1)), r.now().UTC().Format("2006-01-02T15:04:05Z"), bailey.RunLabel, r.id)
-		a.failure = r.o.Etcd.Put(ctx, "/registry/configmaps/"+e.Write.Namespace+"/"+e.Write.Name, []byte(object))
-		a.accepted = a.failure == nil
 		return a
 	}
 	if e.Holds != "" {

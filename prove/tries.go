@@ -309,7 +309,7 @@ func brokenBecause(a answer, step *bailey.Step) string {
 	switch {
 	case step.Within > 0:
 		return fmt.Sprintf("still accepted after %s", step.Within)
-	case step.Etcd != nil:
+	case step.Etcd != nil, step.Origin != nil:
 		return a.message
 	case step.Review != nil:
 		return "the API server's authorizer says " + a.message

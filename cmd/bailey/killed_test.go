@@ -30,6 +30,13 @@ func TestKilled(t *testing.T) {
 	killed(t, cluster, []int{1, 2, 3, 4, 6, 9}, "access/service-accounts")
 }
 
+// TestKilledDirectWrite does the same to one that writes into etcd past the API
+// server: around the lines that announce the written object and say that it is there.
+func TestKilledDirectWrite(t *testing.T) {
+	cluster := devclustertest.Shared(t)
+	killed(t, cluster, []int{7, 8}, directWriteArgs(cluster, cluster.AuditLog)...)
+}
+
 // TestKilledAtEveryStep does so at every step of every experiment that acts, on nodes
 // where it needs pods.
 func TestKilledAtEveryStep(t *testing.T) {
@@ -59,6 +66,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 					devclustertest.ImportBailey(t, cluster, first, second)
 					kubectl(t, cluster, "apply", "-f", runtimeClass(t))
 					args = append(args, "--probe-image", devclustertest.BaileyImage)
+				}
+				if slices.Contains(x.Places, bailey.PlaceEtcd) {
+					args = directWriteArgs(cluster, cluster.AuditLog)
 				}
 				killed(t, cluster, nil, args...)
 			})
@@ -204,7 +214,7 @@ func leftOf(t *testing.T, cluster *devcluster.Cluster) string {
 	t.Helper()
 	var left []string
 	for _, path := range []string{"/api/v1/namespaces", "/apis/rbac.authorization.k8s.io/v1/clusterroles", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-		"/apis/certificates.k8s.io/v1/certificatesigningrequests", "/api/v1/pods", "/api/v1/serviceaccounts"} {
+		"/apis/certificates.k8s.io/v1/certificatesigningrequests", "/api/v1/pods", "/api/v1/serviceaccounts", "/api/v1/configmaps"} {
 		var list struct {
 			Items []struct {
 				Metadata struct {

@@ -88,7 +88,7 @@ the cluster, only audit records stay. It says beforehand what it will do.`,
 	flags.BoolVar(&f.disruptive, "allow-disruptive", false, "also experiments that may disturb what runs (wants --context)")
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods: Bailey's own, of this version")
 	flags.StringVar(&f.podAPIServer, "pod-apiserver", "", "host:port of the API server as pods reach it (default: the kubernetes Service)")
-	flags.StringSliceVar(&f.etcd.Endpoints, "etcd", nil, "URLs of etcd, like https://10.0.0.1:2379: read how the API server's objects are stored (names and keys' ids, no content)")
+	flags.StringSliceVar(&f.etcd.Endpoints, "etcd", nil, "URLs of etcd, like https://10.0.0.1:2379: read how the API server's objects are stored (names and keys' ids, no content); with --allow-disruptive, write one of its own there")
 	flags.StringVar(&f.etcd.CA, "etcd-ca", "", "with --etcd: PEM file of the authority of etcd's certificate")
 	flags.StringVar(&f.etcd.Cert, "etcd-cert", "", "with --etcd: PEM file of the client certificate that etcd demands")
 	flags.StringVar(&f.etcd.Key, "etcd-key", "", "with --etcd: PEM file of its key")
@@ -96,7 +96,7 @@ the cluster, only audit records stay. It says beforehand what it will do.`,
 	flags.StringVar(&f.etcd.Prefix, "etcd-prefix", etcd.DefaultPrefix, "the API server's --etcd-prefix")
 	flags.StringVar(&f.key, "key", "", "the key that signs evidence: PEM, PKCS #8, Ed25519 (default: one in the state folder, made at first use)")
 	flags.StringVar(&f.ledger, "ledger", "", "a ledger (see bailey ledger) that takes every piece of evidence")
-	flags.StringVar(&f.auditLog, "audit-log", "", "the API server's audit log: say whether Bailey's detections notice the tries")
+	flags.StringVar(&f.auditLog, "audit-log", "", "the API server's audit log: say whether Bailey's detections notice the tries, and where objects came from")
 	flags.StringVar(&f.alertmanager, "alertmanager", "", "URL of the team's Alertmanager: say whether an alert that names the run arrives")
 	flags.StringVar(&f.alertWebhook, "alert-webhook", "", "address to listen at for the team's alerts, like 127.0.0.1:9095")
 	flags.IntVar(&f.rate, "rate", prove.DefaultRate, "requests a second, at most")
@@ -254,7 +254,7 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	if err != nil {
 		return err
 	}
-	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Places: f.places(), Schedule: schedule})
+	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Places: f.places(conf), Schedule: schedule})
 	if f.explain {
 		return a.explainPlan(s, planned, f)
 	}
@@ -308,13 +308,16 @@ func (f *proveFlags) scheduled(conf *config, now time.Time) (*prove.Schedule, er
 	return s, nil
 }
 
-func (f *proveFlags) places() []bailey.Place {
+func (f *proveFlags) places(conf *config) []bailey.Place {
 	var places []bailey.Place
 	if f.image != "" {
 		places = append(places, bailey.PlaceNode)
 	}
 	if f.etcd.Given() {
 		places = append(places, bailey.PlaceEtcd)
+	}
+	if f.auditLogPath(conf) != "" {
+		places = append(places, bailey.PlaceAuditLog)
 	}
 	return places
 }
@@ -460,7 +463,7 @@ func (r *proving) closeLedger(ctx context.Context) {
 func (r *proving) run(ctx context.Context, planned prove.Planned) error {
 	id := prove.NewRunID()
 	r.announce(id, planned)
-	watchers, stopWatching, err := r.watchers(ctx, r.flags, r.conf)
+	watchers, origins, stopWatching, err := r.watchers(ctx, r.flags, r.conf)
 	if err != nil {
 		return err
 	}
@@ -471,7 +474,7 @@ func (r *proving) run(ctx context.Context, planned prove.Planned) error {
 	_, err = prove.Run(ctx, id, planned, prove.Options{
 		Config: r.config, Folder: r.runs(), Cluster: r.snapshot.Meta.ClusterUID, Version: version,
 		Repeat: r.flags.repeat, Rate: r.flags.rate, Limit: r.flags.limit, Image: r.flags.image, PodAPIServer: r.flags.podAPIServer, Etcd: r.storage,
-		Stop: stopFile(r.state), Now: r.now, Watchers: watchers,
+		Stop: stopFile(r.state), Now: r.now, Watchers: watchers, Origins: origins,
 		Keep: func(record *prove.Record, clock prove.Clock, identity string) error {
 			statement := record.Statement(r.cluster(), prove.ProberID{Version: version, Identity: identity}, clock, r.key.Custody)
 			path, evidence, err := r.keep(context.WithoutCancel(ctx), statement)

@@ -22,6 +22,9 @@ type auditWatcher struct {
 	mu      sync.Mutex
 	noticed []noticedAlert
 	seen    map[string][]string // audit ID -> detections that could not tell
+	log     *detect.Log
+	// unread counts the lines that are no event.
+	unread  int
 	failure error
 }
 
@@ -43,7 +46,7 @@ func watchAudit(ctx context.Context, path string) (*auditWatcher, error) {
 	if err != nil {
 		return nil, usageError("--audit-log: %w\nhint: it is the file of the API server's --audit-log-path", err)
 	}
-	w := &auditWatcher{set: set, seen: map[string][]string{}}
+	w := &auditWatcher{set: set, seen: map[string][]string{}, log: detect.NewLog()}
 	go func() {
 		err := audit.Tail(ctx, path, end, func(line []byte, _ audit.Position) error {
 			w.take(line)
@@ -58,8 +61,11 @@ func watchAudit(ctx context.Context, path string) (*auditWatcher, error) {
 
 func (w *auditWatcher) take(line []byte) {
 	event, err := detect.Decode(line, detect.DefaultLimits)
-	if err != nil {
-		return // of another's making; `bailey detect` names such lines
+	if err != nil { // of another's making; `bailey detect` names such lines
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.unread++
+		return
 	}
 	found := w.set.Match(event)
 	var blind []string
@@ -69,6 +75,7 @@ func (w *auditWatcher) take(line []byte) {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.log.Add(event)
 	if len(w.seen) < watchLimit {
 		w.seen[event.AuditID] = blind
 	}
@@ -130,6 +137,20 @@ func (w *auditWatcher) look(auditIDs, detections []string) (at time.Time, found 
 	return at, false, blind, nil
 }
 
+// origin is of prove.Options: whether the log holds a request that made an object.
+func (w *auditWatcher) origin(resource, namespace, name string, created time.Time) (found bool, unknown string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failure != nil {
+		return false, "", fmt.Errorf("the audit log is no longer read: %w", w.failure)
+	}
+	e, why := w.log.Explain(detect.Stored{Resource: resource, Namespace: namespace, Name: name, Created: created})
+	if e == detect.Unexplained && w.unread > 0 {
+		why = fmt.Sprintf("%s of the log could not be read", plural(w.unread, "line"))
+	}
+	return e == detect.Explained, why, nil
+}
+
 // teamWatcher asks where the team looks for its alerts.
 type teamWatcher struct {
 	name  string
@@ -144,9 +165,17 @@ func (w teamWatcher) Await(ctx context.Context, run string, _, _ []string, since
 	return at, found, "", err
 }
 
+// auditLogPath is the flag's, or else the configuration's; empty where there is none.
+func (f *proveFlags) auditLogPath(conf *config) string {
+	if f.auditLog == "" && conf.Detection.AuditLog != "" {
+		return conf.relative(conf.Detection.AuditLog)
+	}
+	return f.auditLog
+}
+
 // watchers gives those who should notice the tries: the flags', or else the
-// configuration's.
-func (a *app) watchers(ctx context.Context, f *proveFlags, conf *config) (all []prove.Watcher, stop func(), err error) {
+// configuration's. Origins is nil without an audit log.
+func (a *app) watchers(ctx context.Context, f *proveFlags, conf *config) (all []prove.Watcher, origins prove.Origins, stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop = cancel
 	defer func() {
@@ -154,10 +183,7 @@ func (a *app) watchers(ctx context.Context, f *proveFlags, conf *config) (all []
 			stop()
 		}
 	}()
-	log, manager, hook := f.auditLog, f.alertmanager, f.alertWebhook
-	if log == "" && conf.Detection.AuditLog != "" {
-		log = conf.relative(conf.Detection.AuditLog)
-	}
+	log, manager, hook := f.auditLogPath(conf), f.alertmanager, f.alertWebhook
 	if manager == "" {
 		manager = conf.Detection.Alertmanager
 	}
@@ -167,24 +193,24 @@ func (a *app) watchers(ctx context.Context, f *proveFlags, conf *config) (all []
 	if log != "" {
 		w, err := watchAudit(ctx, log)
 		if err != nil {
-			return nil, stop, err
+			return nil, nil, stop, err
 		}
-		all = append(all, w)
+		all, origins = append(all, w), w.origin
 	}
 	if manager != "" {
 		if !strings.HasPrefix(manager, "http://") && !strings.HasPrefix(manager, "https://") {
-			return nil, stop, usageError("--alertmanager wants a URL, like http://alertmanager:9093")
+			return nil, nil, stop, usageError("--alertmanager wants a URL, like http://alertmanager:9093")
 		}
 		all = append(all, teamWatcher{"Alertmanager", &alerts.Alertmanager{URL: manager}})
 	}
 	if hook != "" {
 		receiver, err := alerts.Listen(hook, "")
 		if err != nil {
-			return nil, stop, err
+			return nil, nil, stop, err
 		}
 		fmt.Fprintf(a.stderr, "Awaiting the team's alerts at %s; an alert must name the run.\n", receiver.URL())
 		all = append(all, teamWatcher{"the team's webhook", receiver})
 		stop = func() { cancel(); _ = receiver.Close() }
 	}
-	return all, stop, nil
+	return all, origins, stop, nil
 }

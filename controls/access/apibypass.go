@@ -17,8 +17,9 @@ hostPath that leads to one of them. It finds objects in etcd that no audit recor
 
 Enforced by policies against such mounts, and by permissions of files.
 
-Proved from a probe pod that tries each bypass, and by writing one object straight into etcd and seeing it
-reported.`,
+Proved from probe pods that try kubelets, etcd and the controllers; by mounts of the node's sockets and folders
+that must be refused; by asking who may use the kubelets' API; and by writing one object straight into etcd, which
+the audit log must not explain.`,
 	Scope: bailey.ScopeCluster,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/security/api-server-bypass-risks/", "Kubernetes API Server Bypass Risks"),
@@ -33,4 +34,6 @@ reported.`,
 		ref.ATTACK("T1609"),
 		ref.ATTACK("T1611"),
 	},
+
+	Experiments: apiBypassExperiments,
 }

@@ -110,10 +110,8 @@ var (
 		{"controller-manager", "10257", true, "/metrics"},
 		{"scheduler", "10259", true, "/metrics"},
 	}
-	nodePorts = []port{
-		{"kubelet's read-only port", "10255", false, "/pods"},
-		{"kubelet", "10250", true, "/pods"},
-	}
+	kubeletPort = port{"kubelet", "10250", true, "/pods"}
+	nodePorts   = []port{{"kubelet's read-only port", "10255", false, "/pods"}, kubeletPort}
 )
 
 // ask is the try of a port of the host.

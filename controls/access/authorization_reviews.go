@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/derive/rbac"
 )
@@ -58,19 +56,13 @@ about: what else they are members of cannot be seen from inside.`,
 			}
 		}
 		all := len(techniques(""))
-		add(identity{says: "a stranger", user: "system:anonymous", groups: []string{"system:unauthenticated"}, namespace: "default",
-			subjects: []rbac.Subject{{Kind: rbacv1.UserKind, Name: "system:anonymous"}, {Kind: rbacv1.GroupKind, Name: "system:unauthenticated"}}}, 0, all)
-		add(identity{says: "a user of no group", user: "bailey-probe-user", groups: []string{"system:authenticated"}, namespace: "default",
-			subjects: []rbac.Subject{{Kind: rbacv1.UserKind, Name: "bailey-probe-user"}, {Kind: rbacv1.GroupKind, Name: "system:authenticated"}}}, 0, all)
+		add(stranger, 0, all)
+		add(anyUser, 0, all)
 		accounts := v.List(bailey.KindServiceAccount, "")
 		n := min(accountSample, len(accounts))
 		for i := range n {
 			f := accounts[i*len(accounts)/n]
-			add(identity{
-				says: "ServiceAccount " + f.Namespace + "/" + f.Name, user: "system:serviceaccount:" + f.Namespace + ":" + f.Name, namespace: f.Namespace,
-				groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + f.Namespace, "system:authenticated"},
-				subjects: rbac.SubjectsOf(f.Namespace, f.Name),
-			}, i*techniqueSample, techniqueSample)
+			add(accountIdentity(f.Namespace, f.Name), i*techniqueSample, techniqueSample)
 		}
 		return probes
 	},

@@ -50,6 +50,13 @@ func TestProveOnNode(t *testing.T) {
 			t.Errorf("%d probes:\n%s", got, provetest.Text(records))
 		}
 	})
+	t.Run("bounds of a real node", func(t *testing.T) {
+		records := provetest.Run(t, cluster, NodeIsolation, provetest.Options{Only: []string{nodesAreBounded.Name}})
+		provetest.AllHeld(t, records)
+		if got := len(provetest.Outcomes(records)); got != 5 {
+			t.Errorf("%d probes of one node:\n%s", got, provetest.Text(records))
+		}
+	})
 	t.Run("a sandbox that is none", func(t *testing.T) {
 		var class map[string]any
 		if err := yaml.Unmarshal([]byte(`{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: sandboxed}, handler: runc-alt}`), &class); err != nil {

@@ -88,25 +88,32 @@ func (l *Log) Add(e *Event) {
 	l.nameless[o][at.Unix()] = struct{}{}
 }
 
-// Explain says whether the log tells where an object came from. It trusts the
-// object's creationTimestamp, which whoever writes into etcd chooses: one that
-// lies before the log begins is unknown, not explained.
-func (l *Log) Explain(s Stored) Explanation {
+// Explain says whether the log tells where an object came from, and if that is
+// unknown, why. It trusts the object's creationTimestamp, which whoever writes into
+// etcd chooses: one that lies before the log begins is unknown, not explained.
+func (l *Log) Explain(s Stored) (e Explanation, why string) {
 	o := object{s.Group, s.Resource, s.Namespace, s.Name}
 	if _, found := l.created[o]; found {
-		return Explained
+		return Explained, ""
 	}
-	if l.full || l.begin.IsZero() || s.Created.Before(l.begin) || s.Created.After(l.end) {
-		return Unknown
+	switch {
+	case l.full:
+		return Unknown, "the log is too long to be remembered"
+	case l.begin.IsZero():
+		return Unknown, "the log holds no event"
+	case s.Created.Before(l.begin):
+		return Unknown, "the log begins later"
+	case s.Created.After(l.end):
+		return Unknown, "the log ends before"
 	}
 	if _, found := l.kinds[resource{s.Group, s.Resource}]; !found {
-		return Unknown // perhaps the policy does not record them
+		return Unknown, "the log holds no creation of " + s.Resource + ": its policy may not record them"
 	}
 	o.name = ""
 	for second := s.Created.Unix() - 1; second <= s.Created.Unix()+1; second++ {
 		if _, found := l.nameless[o][second]; found {
-			return Unknown
+			return Unknown, "the log does not tell the name of something that was made at that moment"
 		}
 	}
-	return Unexplained
+	return Unexplained, ""
 }

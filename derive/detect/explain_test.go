@@ -33,11 +33,12 @@ func TestExplain(t *testing.T) {
 		{"pods", "new", time.Hour, detect.Unknown},
 		{"secrets", "planted", 40 * time.Second, detect.Unknown},
 	} {
-		if got := l.Explain(detect.Stored{Resource: c.resource, Namespace: "shop", Name: c.name, Created: start.Add(c.created)}); got != c.want {
-			t.Errorf("%s %s: %s, want %s", c.resource, c.name, got, c.want)
+		got, why := l.Explain(detect.Stored{Resource: c.resource, Namespace: "shop", Name: c.name, Created: start.Add(c.created)})
+		if got != c.want || (why != "") != (got == detect.Unknown) {
+			t.Errorf("%s %s: %s, want %s: %q", c.resource, c.name, got, c.want, why)
 		}
 	}
-	if got := detect.NewLog().Explain(detect.Stored{Resource: "pods", Name: "x", Created: start}); got != detect.Unknown {
+	if got, _ := detect.NewLog().Explain(detect.Stored{Resource: "pods", Name: "x", Created: start}); got != detect.Unknown {
 		t.Errorf("without a log: %s", got)
 	}
 }

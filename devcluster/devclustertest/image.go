@@ -26,14 +26,11 @@ func ImportBailey(t testing.TB, cluster *devcluster.Cluster, nodes ...*devcluste
 	t.Helper()
 	imported.mu.Lock()
 	defer imported.mu.Unlock()
-	program := filepath.Join(cluster.Dir, "tmp", "bailey") // it goes with the cluster
 	for _, node := range nodes {
 		if imported.nodes[node.Root] {
 			continue
 		}
-		if _, err := os.Stat(program); err != nil {
-			build(t, "github.com/baileyhq/bailey/cmd/bailey", program)
-		}
+		program := program(t, cluster)
 		if err := node.Import(t.Context(), BaileyImage, map[string]string{"/bailey": program}, []string{"/bailey"}); err != nil {
 			t.Fatal(err)
 		}
@@ -42,6 +39,23 @@ func ImportBailey(t testing.TB, cluster *devcluster.Cluster, nodes ...*devcluste
 		}
 		imported.nodes[node.Root] = true
 	}
+}
+
+// Bailey builds Bailey from this checkout, once for a cluster, and gives the program's path.
+func Bailey(t testing.TB, cluster *devcluster.Cluster) string {
+	t.Helper()
+	imported.mu.Lock()
+	defer imported.mu.Unlock()
+	return program(t, cluster)
+}
+
+func program(t testing.TB, cluster *devcluster.Cluster) string {
+	t.Helper()
+	path := filepath.Join(cluster.Dir, "tmp", "bailey") // it goes with the cluster
+	if _, err := os.Stat(path); err != nil {
+		build(t, "github.com/baileyhq/bailey/cmd/bailey", path)
+	}
+	return path
 }
 
 // build builds a static program, as one in an image of its own has to be.

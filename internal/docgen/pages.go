@@ -154,8 +154,9 @@ var dangers = map[bailey.Danger]string{
 
 // places says what an experiment acts from or upon.
 var places = map[bailey.Place]string{
-	bailey.PlaceNode: "a node that runs probe pods",
-	bailey.PlaceEtcd: "etcd with a client certificate, or a snapshot of it",
+	bailey.PlaceNode:     "a node that runs probe pods",
+	bailey.PlaceEtcd:     "etcd with a client certificate, or a snapshot of it",
+	bailey.PlaceAuditLog: "the audit log that the API server writes",
 }
 
 // experimentSection says of one experiment what it tries, what that takes, and

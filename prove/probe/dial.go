@@ -22,6 +22,7 @@ import (
 const (
 	dialLimit   = 3 * time.Second
 	waitLimit   = 30 * time.Second
+	retryEvery  = 200 * time.Millisecond
 	answerLimit = 64 << 10
 	tokenFile   = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 )
@@ -32,6 +33,11 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 	case <-time.After(min(d.After, waitLimit)):
 	case <-ctx.Done():
 		return failed("%v", ctx.Err())
+	}
+	if d.First != "" {
+		if err := reach(ctx, d.First); err != nil {
+			return failed("no network to try it from: %v", err)
+		}
 	}
 	limit := d.Timeout
 	if limit <= 0 {
@@ -82,6 +88,23 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 		return accepted("%s", said)
 	}
 	return get(ctx, conn, d)
+}
+
+// reach connects to an address, again and again until that works once.
+func reach(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, waitLimit)
+	defer cancel()
+	for {
+		conn, err := (&net.Dialer{Timeout: dialLimit}).DialContext(ctx, "tcp", bracketed(address))
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retryEvery):
+		}
+	}
 }
 
 // bracketed puts an IPv6 address, as an object's status gives it, into brackets.
