@@ -6,13 +6,17 @@ import "time"
 // statement that it comes from holds the plan and every exchange beside it.
 type Evidence struct {
 	// ID is the SHA-256 of the signed payload, in hexadecimal digits.
-	ID         string    `json:"id,omitempty"`
-	Run        string    `json:"run,omitempty"`
-	Control    string    `json:"control"`
-	Experiment string    `json:"experiment"`
-	Danger     Danger    `json:"danger"`
-	Scope      Scope     `json:"scope"`
-	At         time.Time `json:"at"` // when it ended
+	ID         string `json:"id,omitempty"`
+	Run        string `json:"run,omitempty"`
+	Control    string `json:"control"`
+	Experiment string `json:"experiment"`
+	Danger     Danger `json:"danger"`
+	Scope      Scope  `json:"scope"`
+	// At is when it ended or, where a copy was read, the moment that the copy shows.
+	At time.Time `json:"at"`
+	// Copy tells that not the platform was read but a copy, such as a snapshot of
+	// etcd: however often it is read, one of the same moment is one observation.
+	Copy bool `json:"copy,omitempty"`
 	// Conditions is a digest of the plan, the server's version and the guards.
 	// Tries of several runs add up while it stays the same.
 	Conditions string `json:"conditions,omitempty"`

@@ -54,6 +54,9 @@ type Experiment struct {
 	// Needs lists the kinds that Plan reads, and Derives the derived facts.
 	Needs   []Kind
 	Derives []*Derivation
+	// Extra tells that the experiment can break a control and is not needed to prove
+	// it: what it acts upon is out of sight on many platforms, as it should be.
+	Extra bool
 	// Window is how long its evidence counts.
 	Window time.Duration
 	// Places lists what must be there before it can run at all.
@@ -61,6 +64,10 @@ type Experiment struct {
 	// Plan gives the probes for one scope; none if the scope has nothing to try.
 	Plan func(v *View, scope Ref) []Probe
 }
+
+// IsNeeded reports whether a control counts as proven only once the experiment has
+// held. A platform must be provable without being disturbed.
+func (x *Experiment) IsNeeded() bool { return x.Danger != DangerDisruptive && !x.Extra }
 
 // Place is a part of the platform that an experiment acts from or upon, and
 // that not every run has.

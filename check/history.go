@@ -52,6 +52,9 @@ func (h *history) path(name string) *path {
 // fails one time in four, and what held on other paths is none at all. Whatever
 // was broken, what any path held before says nothing of what came after.
 func (h *history) add(e bailey.Evidence, fresh bool) {
+	if last := len(h.evidence) - 1; e.Copy && last >= 0 && h.evidence[last].Copy && h.evidence[last].At.Equal(e.At) {
+		return // the same copy, read again
+	}
 	h.evidence = append(h.evidence, e)
 	if fresh {
 		h.fresh++

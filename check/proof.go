@@ -93,9 +93,8 @@ func (l *ladder) leftToTry(h *history, name string) (left bool) {
 }
 
 // proof adds up what the control's experiments showed for the scope or a
-// larger one. It is nil where there is no evidence. Disruptive experiments can
-// break a control, and are not needed to prove it: a platform must be provable
-// without being disturbed.
+// larger one. It is nil where there is no evidence. Every experiment can break the
+// control; to prove it those that are needed have to hold.
 func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 	p = &bailey.Proof{}
 	held := map[string]bool{}
@@ -107,7 +106,7 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 				p.Held += t.Held
 				p.Tried += t.Held
 			}
-			if least := h.least(); h.experiment.Danger != bailey.DangerDisruptive && (!bounded || least < p.Least) {
+			if least := h.least(); h.experiment.IsNeeded() && (!bounded || least < p.Least) {
 				p.Least, bounded = least, true
 			}
 			if newest := h.evidence[len(h.evidence)-1].At; newest.After(p.At) {
@@ -124,7 +123,7 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 	}
 	slices.Sort(p.Broken)
 	for _, x := range l.control.Experiments {
-		if x.Danger == bailey.DangerDisruptive {
+		if !x.IsNeeded() {
 			continue
 		}
 		p.Needed++

@@ -202,3 +202,50 @@ func TestReportCarriesWhatABreakRestsOn(t *testing.T) {
 		t.Errorf("the break was put right, and the report carries runs of %v days ago", got)
 	}
 }
+
+// TestCopiesAreOneObservation: what was read of one copy counts once, and counts as
+// of the copy's own moment.
+func TestCopiesAreOneObservation(t *testing.T) {
+	of := func(ago ...float64) (all []bailey.Evidence) {
+		for _, n := range ago {
+			e := evidenceOf(n, held("p1", 1))
+			e.Copy = true
+			all = append(all, e)
+		}
+		return all
+	}
+	var same, apart []float64
+	for i := range 16 {
+		same, apart = append(same, 1), append(apart, 1+float64(i)/10)
+	}
+	for name, c := range map[string]struct {
+		evidence []bailey.Evidence
+		want     bailey.Rung
+	}{
+		"one copy, read 16 times": {of(same...), bailey.RungSound},
+		"16 copies":               {of(apart...), bailey.RungProven},
+	} {
+		r := judge(t, snapshot(nil, podFact("a", "web", false), namespaceFact("a", true)), []*bailey.Control{triedControl("p1")}, check.Options{Evidence: c.evidence})
+		if v := verdict(t, r, "test/tried", inNamespace("a")); v.Rung != c.want {
+			t.Errorf("%s: it stands at %s, want %s", name, v.Rung, c.want)
+		}
+	}
+}
+
+// TestExtraExperiments: an experiment that most platforms give no place for can
+// break a control, and is not needed to prove it.
+func TestExtraExperiments(t *testing.T) {
+	control := triedControl("p1")
+	control.Experiments = append(control.Experiments, &bailey.Experiment{Name: "extra", Extra: true, Danger: bailey.DangerNone, Window: 7 * day})
+	extra := evidenceOf(1, broken("p9"))
+	extra.Experiment = "extra"
+	for want, evidence := range map[bailey.Rung][]bailey.Evidence{
+		bailey.RungProven: {evidenceOf(1, held("p1", 16))},
+		bailey.RungGap:    {evidenceOf(1, held("p1", 16)), extra},
+	} {
+		r := judge(t, snapshot(nil, podFact("a", "web", false), namespaceFact("a", true)), []*bailey.Control{control}, check.Options{Evidence: evidence})
+		if v := verdict(t, r, "test/tried", inNamespace("a")); v.Rung != want {
+			t.Errorf("it stands at %s, want %s", v.Rung, want)
+		}
+	}
+}

@@ -27,7 +27,8 @@ type answer struct {
 	digest string
 	// output is what later steps may bind.
 	output  map[string]any
-	failure error // no answer came
+	taken   time.Time // the moment that a copy showed, where one was read
+	failure error     // no answer came
 }
 
 func (a answer) String() string {

@@ -75,6 +75,9 @@ type Record struct {
 	LeftBehind []string
 	// Interrupted says what cut the unit off; empty if nothing did.
 	Interrupted string
+	// Taken is the moment that was seen, where not the platform was read but a copy
+	// of an earlier moment; zero otherwise.
+	Taken time.Time
 
 	mu sync.Mutex
 }
@@ -97,6 +100,9 @@ func (r *Record) exchange(probe int, role string, round int, a answer) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !a.taken.IsZero() && (r.Taken.IsZero() || a.taken.Before(r.Taken)) {
+		r.Taken = a.taken.UTC()
+	}
 	r.Exchanges = append(r.Exchanges, e)
 }
 
@@ -105,6 +111,9 @@ func (r *Record) Evidence() bailey.Evidence {
 	u := r.Unit
 	e := bailey.Evidence{Run: r.Run, Control: u.Control.ID, Experiment: u.Experiment.Name, Danger: u.Experiment.Danger, Scope: u.Scope,
 		At: r.End, Conditions: u.Conditions, Interrupted: r.Interrupted != "", Paths: []bailey.Tally{}}
+	if !r.Taken.IsZero() {
+		e.At, e.Copy = r.Taken, true
+	}
 	index := map[string]int{}
 	for _, result := range r.Results {
 		path := bailey.PathName(result.Name, result.Path)

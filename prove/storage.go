@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/baileyhq/bailey"
 )
@@ -16,6 +17,9 @@ type Store interface {
 	// Look gives how the value of one key is encrypted (nil if the key is not
 	// stored), and whether the value as it is stored holds the text.
 	Look(ctx context.Context, key, text string) (*Stored, bool, error)
+	// Taken is the moment that the store shows; zero for one that shows the present.
+	// An error tells that it is a copy whose age cannot be told.
+	Taken(ctx context.Context) (time.Time, error)
 	// Put writes past the API server; a snapshot refuses.
 	Put(ctx context.Context, key string, value []byte) error
 }
@@ -54,6 +58,10 @@ func (r *run) etcd(ctx context.Context, e *bailey.Etcd) answer {
 		a.failure = fmt.Errorf("nothing is stored under %s", e.Prefix)
 		return a
 	}
+	if a.taken, err = r.o.Etcd.Taken(ctx); err != nil {
+		a.failure = err
+		return a
+	}
 	a.accepted, a.message = judgeStored(all)
 	if !a.accepted {
 		a.refuser = bailey.RefuserEncryption
@@ -81,8 +89,8 @@ func (r *run) sameCluster(ctx context.Context, e *bailey.Etcd) (bool, string, er
 	return false, "", fmt.Errorf("%s is encrypted by %s, and was changed last at revision %d, not %s: it is another cluster's, or has changed since", e.Prefix, stored.By, stored.Revision, e.Revision)
 }
 
-// judgeStored says whether something is not under the current key, the one that
-// the newest value was written with.
+// judgeStored says whether something is not under the key that the newest value
+// was written with. Whether that key is current, the storage does not tell.
 func judgeStored(all []Stored) (readable bool, message string) {
 	newest := all[0]
 	count := map[string]int{}
@@ -114,7 +122,7 @@ func judgeStored(all []Stored) (readable bool, message string) {
 		if len(old) > named {
 			more = fmt.Sprintf(" and %d more", len(old)-named)
 		}
-		message += fmt.Sprintf("; not under the current key: %s%s", strings.Join(old[:min(named, len(old))], ", "), more)
+		message += fmt.Sprintf("; not under the key of the newest: %s%s", strings.Join(old[:min(named, len(old))], ", "), more)
 	}
 	return len(old) > 0, message
 }

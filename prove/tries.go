@@ -291,6 +291,7 @@ func (r *run) judge(ctx context.Context, record *Record, t *trial, round int, tw
 	case t.probe.Admits && a.accepted, !t.probe.Admits && (refusedAs(a, &step) || mended(a, &step)):
 		t.result.Tried++
 		t.result.Held++
+		t.over = !a.taken.IsZero() // a copy says the same however often it is read
 	case a.accepted && (ctx.Err() == nil || time.Since(begin) >= step.Within):
 		t.result.Tried++
 		t.result.Broken++

@@ -55,6 +55,9 @@ func (j *jsonWriter) evidence(e *bailey.Evidence) {
 	if len(e.Unclaimed) > 0 {
 		j.texts("unclaimed", e.Unclaimed)
 	}
+	if e.Copy {
+		j.bool("copy", true)
+	}
 	j.bool("interrupted", e.Interrupted)
 	j.some("signer", e.Signer)
 	j.raw("}")
@@ -100,13 +103,14 @@ type wireEvidence struct {
 		Why          []string  `json:"why"`
 	} `json:"paths"`
 	Unclaimed   []string `json:"unclaimed"`
+	Copy        bool     `json:"copy"`
 	Interrupted bool     `json:"interrupted"`
 	Signer      string   `json:"signer"`
 }
 
 func (w wireEvidence) evidence() bailey.Evidence {
 	e := bailey.Evidence{ID: w.ID, Run: w.Run, Control: w.Control, Experiment: w.Experiment, Danger: w.Danger, Scope: w.Scope.scope(),
-		At: w.At.Time, Conditions: w.Conditions, Unclaimed: w.Unclaimed, Interrupted: w.Interrupted, Signer: w.Signer}
+		At: w.At.Time, Conditions: w.Conditions, Unclaimed: w.Unclaimed, Copy: w.Copy, Interrupted: w.Interrupted, Signer: w.Signer}
 	for _, p := range w.Paths {
 		e.Paths = append(e.Paths, bailey.Tally{Path: p.Path, Tried: int(p.Tried), Held: int(p.Held), Broken: int(p.Broken), Inconclusive: int(p.Inconclusive), Why: p.Why})
 	}

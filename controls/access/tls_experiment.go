@@ -69,10 +69,12 @@ certificate, to etcd at the addresses that its settings name, its own host's loo
 turned down. The twin is a handshake that offers TLS 1.3, up to the point where etcd has shown its certificate;
 for want of a credential to etcd it goes no further. An old version counts as turned down only if etcd says that
 it does not speak it: that it wants a client certificate says nothing of versions. It runs where etcd's settings
-were seen, and learns nothing where etcd cannot be reached, which is as it should be for most.`,
+were seen, and learns nothing where etcd cannot be reached, which is as it should be for most: the control can be
+proven without it.`,
 	Hypothesis: "etcd turns down plain text, TLS before 1.2 and clients without a certificate.",
 	Danger:     bailey.DangerNone,
 	Technique:  "T1552.007",
+	Extra:      true,
 	Scope:      bailey.ScopeCluster,
 	Needs:      []bailey.Kind{bailey.KindComponent},
 	Window:     evidenceWindow,

@@ -12,8 +12,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/baileyhq/bailey/prove"
 )
@@ -40,6 +43,7 @@ type snapshot struct {
 	// A file does not change, so that each question is answered by one reading.
 	keys  map[string][]prove.Stored
 	looks map[[2]string]looked
+	taken time.Time // zero until it was asked for
 }
 
 type looked struct {
@@ -152,6 +156,55 @@ func (s *snapshot) Look(ctx context.Context, key, text string) (*prove.Stored, b
 	}
 	s.looks[question] = answer
 	return answer.stored, answer.holds, nil
+}
+
+// Taken is the newest moment at which a Lease was renewed: nodes and parts of the
+// control plane renew theirs every few seconds, so that the file was not made long
+// after. A file's own times are those of its last copy.
+func (s *snapshot) Taken(ctx context.Context) (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken.IsZero() {
+		var newest time.Time
+		err := s.pages.bucket(keyBucket, func(e element) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			key, value, err := keyValue(e.value)
+			if err == nil && bytes.HasPrefix(key, []byte(s.stored(leases))) {
+				if at := renewed(value); at.After(newest) {
+					newest = at
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return time.Time{}, fmt.Errorf("etcd: the snapshot %s: %w", s.path, err)
+		}
+		s.taken = newest
+	}
+	if s.taken.IsZero() {
+		return time.Time{}, fmt.Errorf("etcd: when the snapshot %s was made cannot be told: it holds no Lease that can be read\nhint: --etcd reads etcd itself", s.path)
+	}
+	return s.taken, nil
+}
+
+// leases is where Leases are stored.
+const leases = DefaultPrefix + "/leases/"
+
+// renewed gives the renewTime of a stored Lease; zero where it is encrypted, or is
+// none.
+func renewed(value []byte) time.Time {
+	data, found := bytes.CutPrefix(value, []byte("k8s\x00"))
+	if !found {
+		return time.Time{}
+	}
+	var stored runtime.Unknown
+	var lease coordinationv1.Lease
+	if stored.Unmarshal(data) != nil || lease.Unmarshal(stored.Raw) != nil || lease.Spec.RenewTime == nil {
+		return time.Time{}
+	}
+	return lease.Spec.RenewTime.UTC()
 }
 
 // Put refuses: a snapshot is what it is.

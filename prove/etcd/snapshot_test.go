@@ -17,6 +17,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/protobuf/proto"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/baileyhq/bailey/prove"
 )
@@ -319,4 +322,41 @@ func FuzzSnapshot(f *testing.F) {
 			t.Errorf("%d keys in %d bytes", len(newest), len(data))
 		}
 	})
+}
+
+// TestTaken: a snapshot is as old as the newest Lease in it, whatever the file's
+// own times say; one without a Lease that can be read has no age.
+func TestTaken(t *testing.T) {
+	lease := func(at time.Time) string {
+		l := coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{RenewTime: &metav1.MicroTime{Time: at}}}
+		raw, err := l.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: "coordination.k8s.io/v1", Kind: "Lease"}, Raw: raw}
+		data, err := stored.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "k8s\x00" + string(data)
+	}
+	lastYear := time.Now().AddDate(-1, 0, 0).UTC().Truncate(time.Microsecond)
+	taken := func(changes ...change) (time.Time, error) {
+		s, err := Open(t.Context(), Options{Snapshot: database(t, changes...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		return s.Taken(t.Context())
+	}
+	at, err := taken(change{"/registry/leases/kube-system/a", lease(lastYear.Add(-time.Hour))}, change{"/registry/leases/kube-node-lease/n", lease(lastYear)},
+		change{"/registry/secrets/default/x", "k8s:enc:aescbc:v1:key1:abc"})
+	if err != nil || !at.Equal(lastYear) {
+		t.Errorf("taken %s, want %s: %v", at, lastYear, err)
+	}
+	for _, value := range []string{"k8s:enc:aescbc:v1:key1:abc", "k8s\x00\xff\xff", lease(lastYear)[:20]} {
+		if at, err := taken(change{"/registry/leases/kube-system/a", value}); err == nil {
+			t.Errorf("of %q an age is told: %s", value, at)
+		}
+	}
 }
