@@ -59,6 +59,9 @@ type Experiment struct {
 	Extra bool
 	// Window is how long its evidence counts.
 	Window time.Duration
+	// Sample, if set, is for how many scopes it is done in a window, of those in which
+	// it has something to try: others in the next window, all in their turn.
+	Sample int
 	// Places lists what must be there before it can run at all.
 	Places []Place
 	// Plan gives the probes for one scope; none if the scope has nothing to try.
@@ -100,7 +103,8 @@ type Probe struct {
 	// thing itself is not claimed. It too is asked up to three times.
 	GivenTwin *Step `json:"givenTwin,omitempty"`
 	// Setup is done once before the tries; if a step of it fails the probe is
-	// inconclusive. What it makes is removed after the tries.
+	// inconclusive. Listeners that follow each other in it are started together. What it
+	// makes is removed after the tries.
 	Setup []Step `json:"setup,omitempty"`
 	Twin  Step   `json:"twin"`
 	Try   Step   `json:"try"`

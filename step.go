@@ -29,10 +29,11 @@ type Step struct {
 	// Mended, for a request, is a dotted path that an accepted answer must hold for
 	// the platform to have put right what was tried: as good as a refusal.
 	Mended string `json:"mended,omitempty"`
-	// Within, if set, lets a try be accepted for a while: it is asked again until
-	// it is refused or the time is over (caches expire: 70 s for a token). A step
-	// of the setup may be refused for a while: it is asked until it is accepted
-	// (authorizers learn of a new binding a little later).
+	// Within, if set, lets a try be accepted for a while, counted from the probe's first:
+	// it is asked again until it is refused or the time is over (caches expire: 70 s for
+	// a token). After it, one acceptance is an answer. A step of the setup may be refused
+	// for a while: it is asked until it is accepted (authorizers learn of a new binding a
+	// little later).
 	Within time.Duration `json:"within,omitempty"`
 }
 
@@ -114,7 +115,8 @@ type Task struct {
 	Dial *Dial `json:"dial,omitempty"`
 	// Listen makes the pod a server: it answers every TCP connection on the port
 	// with a line, says at its end how many bytes came, and lives until the probe
-	// ends. The step is done once the pod is Ready, and returns the Pod.
+	// ends. The step is done once the pod's node has connected to it, and returns the
+	// Pod. A refusal by the network counts only while the listeners of the setup are there.
 	Listen int `json:"listen,omitempty"`
 	// Send makes the pod a sender, which lives like a listener.
 	Send *Send `json:"send,omitempty"`
@@ -213,7 +215,8 @@ type Dial struct {
 	// OwnToken sends the token that is mounted into the probe pod.
 	OwnToken bool          `json:"ownToken,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"` // 3 s if zero
-	// After is waited first: the network learns of a new pod a little after its start.
+	// After is waited first: the network learns of a new pod a little after its start,
+	// and what it lets through or refuses until then is not what is asked.
 	After time.Duration `json:"after,omitempty"`
 	// First, if set, is a host:port that is connected to before, again and again for at
 	// most 30 s. Where that fails nothing is learned: the place has no network.

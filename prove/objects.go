@@ -128,6 +128,24 @@ func (o *objects) sweep(ctx context.Context, mark int) error {
 	held := slices.Clone(o.held[min(mark, len(o.held)):])
 	o.mu.Unlock()
 	slices.Reverse(held)
+	return o.takeAway(ctx, held)
+}
+
+// discard removes one object, and waits until it has gone, whatever became of the run.
+func (o *objects) discard(ctx context.Context, resource, namespace, name string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goneLimit)
+	defer cancel()
+	o.mu.Lock()
+	i := slices.IndexFunc(o.held, func(m made) bool { return m.Resource == resource && m.Namespace == namespace && m.Name == name })
+	var one []made
+	if i >= 0 {
+		one = slices.Clone(o.held[i : i+1])
+	}
+	o.mu.Unlock()
+	return o.takeAway(ctx, one)
+}
+
+func (o *objects) takeAway(ctx context.Context, held []made) error {
 	var failures []error
 	for _, m := range held {
 		if err := o.remove(ctx, m); err != nil {

@@ -58,6 +58,7 @@ func Plan(s *bailey.Snapshot, controls []*bailey.Control, c Choice) Planned {
 				continue
 			}
 			skipped := c.skips(x)
+			var units []Unit
 			for _, scope := range scopesOf(s, x.Scope) {
 				u := Unit{Control: control, Experiment: x, Scope: scope, Skipped: skipped}
 				if skipped == "" || x.Danger != bailey.DangerDisruptive {
@@ -67,12 +68,13 @@ func Plan(s *bailey.Snapshot, controls []*bailey.Control, c Choice) Planned {
 					u.Skipped = c.Schedule.refuses(s, &u)
 				}
 				if len(u.Probes) > 0 || u.Skipped != "" {
-					p.Units = append(p.Units, u)
+					units = append(units, u)
 				}
 				if skipped != "" {
 					break // one line says it for all scopes
 				}
 			}
+			p.Units = append(p.Units, sample(units, x, s.Meta.At)...)
 		}
 	}
 	return p

@@ -248,6 +248,25 @@ func TestWithin(t *testing.T) {
 	}
 }
 
+// TestWithinIsOver: the patience is that of the probe, not of each try.
+func TestWithinIsOver(t *testing.T) {
+	config, _ := standIn(t, func(name string, n int) reply {
+		switch {
+		case name == "twin", n == 1, n == 3:
+			return reply{201, "{}"}
+		case n == 2:
+			time.Sleep(time.Second) // beside the second that is waited, longer than the patience
+		}
+		return reply{403, podSecurityRefusal}
+	})
+	try := podStep("try", bailey.RefuserPodSecurity)
+	try.Within = 1500 * time.Millisecond
+	record := runProbes(t, config, nil, bailey.Probe{Name: "n", Try: try, Twin: podStep("twin")})
+	if r := record.Results[0]; r.Held != 1 || r.Broken != 1 || r.Tried != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestStopSwitch: a file stops a run within seconds, and lets none begin.
 func TestStopSwitch(t *testing.T) {
 	stop := filepath.Join(t.TempDir(), "STOP")

@@ -19,6 +19,8 @@ const (
 	// podLimit bounds a probe pod from its creation to its report; images may have
 	// to be pulled.
 	podLimit = 2 * time.Minute
+
+	readyField = "status.containerStatuses.0.ready"
 )
 
 // do does one step, once. The step is expanded already.
@@ -37,7 +39,7 @@ func (r *run) do(ctx context.Context, danger bailey.Danger, step *bailey.Step) a
 	case step.Review != nil:
 		return r.review(ctx, step.Review)
 	case step.Task != nil && step.Task.In != nil:
-		return r.pod(ctx, step.Task)
+		return r.pod(ctx, step.Task.In, []*bailey.Task{step.Task})[0]
 	case step.Task != nil:
 		return r.task(ctx, step.Task)
 	case step.Forge != nil:
@@ -197,68 +199,99 @@ func (r *run) await(ctx context.Context, w *bailey.Await) answer {
 	return a
 }
 
-// pod runs a task in a pod of its own, and removes it again unless it lives on.
-func (r *run) pod(ctx context.Context, t *bailey.Task) answer {
+// pod runs tasks in a pod of their own, all at the same time, and removes it again
+// unless it lives on. It gives an answer for each.
+func (r *run) pod(ctx context.Context, in *bailey.ProbePod, tasks []*bailey.Task) []answer {
+	all := make([]answer, len(tasks))
+	each := func(do func(i int, a *answer)) []answer {
+		for i := range all {
+			do(i, &all[i])
+			all[i].said = describeTask(tasks[i])
+		}
+		return all
+	}
+	args := make([]any, len(tasks))
+	for i, t := range tasks {
+		bare := *t
+		bare.In = nil
+		data, err := json.Marshal(bare)
+		if err != nil {
+			return each(func(_ int, a *answer) { a.failure = err })
+		}
+		args[i] = string(data)
+	}
 	if r.o.Image == "" {
-		return answer{at: r.now().UTC(), failure: fmt.Errorf("no probe image: name it by --probe-image")}
+		return each(func(_ int, a *answer) {
+			a.at, a.failure = r.now().UTC(), fmt.Errorf("no probe image: name it by --probe-image")
+		})
 	}
-	bare := *t
-	bare.In = nil
-	data, err := json.Marshal(bare)
-	if err != nil {
-		return answer{failure: err}
+	lives := tasks[0].Lives()
+	name := in.Name
+	if !lives { // one that lives on is known by its name; the others are made anew for each try
+		name = fmt.Sprintf("%s-%d", in.Name, r.pods.Add(1))
 	}
-	mark := r.objects.mark()
-	in := *t.In
-	if !t.Lives() { // one that lives on is known by its name; the others are made anew for each try
-		in.Name = fmt.Sprintf("%s-%d", in.Name, r.pods.Add(1))
+	object := podObject(in, name, r.o.Image, args)
+	if port := tasks[0].Listen; port > 0 {
+		readyOnceReached(object, port)
 	}
-	made := r.objects.create(ctx, &bailey.Request{Verb: "create", APIVersion: "v1", Resource: "pods", Namespace: in.Namespace, Real: true,
-		Object: podObject(&in, r.o.Image, string(data))})
-	made.said = describeTask(t)
+	made := r.objects.create(ctx, &bailey.Request{Verb: "create", APIVersion: "v1", Resource: "pods", Namespace: in.Namespace, Real: true, Object: object})
 	if !made.accepted {
 		if made.failure == nil {
 			made.failure = fmt.Errorf("the probe pod was refused: %s", made)
 			made.refuser = ""
 		}
-		return made
+		return each(func(_ int, a *answer) { *a = made })
 	}
-	name := &bailey.Await{APIVersion: "v1", Resource: "pods", Namespace: in.Namespace, Name: in.Name, Timeout: podLimit}
-	if t.Lives() {
-		name.Field, name.Values = "status.containerStatuses.0.ready", []string{"true"}
-		a := r.await(ctx, name)
-		a.said = made.said
-		return a
+	end := &bailey.Await{APIVersion: "v1", Resource: "pods", Namespace: in.Namespace, Name: name, Timeout: podLimit}
+	if lives {
+		end.Field, end.Values = readyField, []string{"true"}
+		ready := r.await(ctx, end)
+		return each(func(_ int, a *answer) { *a = ready })
 	}
-	name.Field, name.Values = "status.phase", []string{"Succeeded", "Failed"}
-	a := r.await(ctx, name)
-	a.said, a.at, a.auditID = made.said, made.at, made.auditID
-	if a.accepted {
-		message, _ := lookup(a.output, "status.containerStatuses.0.state.terminated.message")
+	end.Field, end.Values = "status.phase", []string{"Succeeded", "Failed"}
+	ended := r.await(ctx, end)
+	ended.at, ended.auditID = made.at, made.auditID
+	var reports []probe.Report
+	if ended.accepted {
+		message, _ := lookup(ended.output, "status.containerStatuses.0.state.terminated.message")
 		text, _ := message.(string)
-		report, err := probe.Read(text)
-		if err != nil {
-			a.accepted, a.failure = false, err
-		} else {
-			a = a.take(report)
+		var err error
+		if reports, err = probe.Read(text, len(tasks)); err != nil {
+			ended.accepted, ended.failure = false, err
 		}
 	}
-	if err := r.objects.sweep(ctx, mark); err != nil && a.failure == nil {
-		a.failure = err
+	if err := r.objects.discard(ctx, end.Resource, in.Namespace, name); err != nil && ended.failure == nil {
+		ended.failure = err
 	}
-	return a
+	return each(func(i int, a *answer) {
+		*a = ended
+		if ended.failure == nil {
+			*a = ended.take(reports[i])
+		}
+	})
+}
+
+// listening fails unless all the listeners are ready, as their nodes see them.
+func (r *run) listening(ctx context.Context, listeners []*bailey.ProbePod) error {
+	for _, l := range listeners {
+		a := r.clients.do(ctx, &bailey.Request{Verb: "get", APIVersion: "v1", Resource: "pods", Namespace: l.Namespace, Name: l.Name, Content: true})
+		if ready, _ := lookup(a.output, readyField); ready != true {
+			return fmt.Errorf("the listener %s/%s is not there any more: %s", l.Namespace, l.Name, a)
+		}
+	}
+	return nil
 }
 
 // podObject is a probe pod that the restricted Pod Security Standard admits,
 // unless the plan says otherwise.
-func podObject(in *bailey.ProbePod, image, task string) map[string]any {
+func podObject(in *bailey.ProbePod, name, image string, tasks []any) map[string]any {
 	labels := map[string]any{}
 	for key, value := range in.Labels {
 		labels[key] = value
 	}
 	small := func() map[string]any { return map[string]any{"cpu": "10m", "memory": "64Mi"} }
 	container := map[string]any{
-		"name": "probe", "image": image, "args": []any{"probe", task},
+		"name": "probe", "image": image, "args": append([]any{"probe"}, tasks...),
 		"resources":                map[string]any{"requests": small(), "limits": map[string]any{"cpu": "500m", "memory": "128Mi"}},
 		"terminationMessagePolicy": "File",
 		"securityContext": map[string]any{
@@ -276,5 +309,11 @@ func podObject(in *bailey.ProbePod, image, task string) map[string]any {
 	merge(spec, in.Spec)
 	spec["containers"] = []any{container}
 	return map[string]any{"apiVersion": "v1", "kind": "Pod",
-		"metadata": map[string]any{"name": in.Name, "namespace": in.Namespace, "labels": labels}, "spec": spec}
+		"metadata": map[string]any{"name": name, "namespace": in.Namespace, "labels": labels}, "spec": spec}
+}
+
+// readyOnceReached makes a listener ready once its node has connected to it.
+func readyOnceReached(pod map[string]any, port int) {
+	container := pod["spec"].(map[string]any)["containers"].([]any)[0].(map[string]any)
+	container["readinessProbe"] = map[string]any{"tcpSocket": map[string]any{"port": port}, "periodSeconds": 1, "timeoutSeconds": 2}
 }

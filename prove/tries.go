@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -39,9 +40,13 @@ type trial struct {
 	bound  bindings
 	twin   bailey.Step
 	twinID string // equal for trials whose twins are the same
+	try    bailey.Step
 	result *Result
 	owed   *debt // nil where nothing must be put back
 	over   bool
+	// listeners are those that the setup started.
+	listeners []*bailey.ProbePod
+	since     time.Time // when it was first tried
 }
 
 // rounds tries each probe once in a round, and as many rounds as asked: what
@@ -115,7 +120,7 @@ func changes(step *bailey.Step) bool {
 }
 
 // isolatedProbes tries the probes from one index up to another, which share
-// their setup.
+// their setup, each once in a round.
 func (r *run) isolatedProbes(ctx context.Context, record *Record, from, to int) {
 	mark := r.objects.mark()
 	first := &trial{index: from, probe: &record.Unit.Probes[from], bound: maps.Clone(r.base), result: &record.Results[from]}
@@ -127,26 +132,37 @@ func (r *run) isolatedProbes(ctx context.Context, record *Record, from, to int) 
 		r.clients.forget()
 	}()
 	prepared := r.prepare(ctx, record, first)
-	for i := from; i < to; i++ {
-		t := prepared
-		if i > from {
-			t = r.joined(record, i, from, prepared)
+	trials := []*trial{prepared}
+	for i := from + 1; i < to; i++ {
+		trials = append(trials, r.joined(record, i, from, prepared))
+	}
+	each := r.oneByOne
+	if inPods(record.Unit.Probes[from:to]) {
+		each = r.together
+	}
+	for round := range r.repeat(record.Unit) {
+		if ctx.Err() != nil {
+			return
 		}
-		for round := range r.repeat(record.Unit) {
-			if ctx.Err() != nil {
-				return
-			}
-			r.step(record.Unit)
-			if t == nil || t.over {
-				continue
-			}
-			between := r.objects.mark()
-			twin := r.perform(ctx, record, i, "twin", round, &t.twin)
-			r.judge(ctx, record, t, round, twin)
-			// What a try made by being accepted must not be there at the next.
-			if err := r.objects.sweep(ctx, between); err != nil {
-				record.LeftBehind = append(record.LeftBehind, err.Error())
-			}
+		each(ctx, record, round, trials)
+	}
+}
+
+// oneByOne tries each trial once, and removes between them what they made.
+func (r *run) oneByOne(ctx context.Context, record *Record, round int, trials []*trial) {
+	for _, t := range trials {
+		if ctx.Err() != nil {
+			return
+		}
+		r.step(record.Unit)
+		if t == nil || t.over {
+			continue
+		}
+		between := r.objects.mark()
+		r.judge(ctx, record, t, round, r.perform(ctx, record, t.index, "twin", round, &t.twin))
+		// What a try made by being accepted must not be there at the next.
+		if err := r.objects.sweep(ctx, between); err != nil {
+			record.LeftBehind = append(record.LeftBehind, err.Error())
 		}
 	}
 }
@@ -158,7 +174,7 @@ func (r *run) joined(record *Record, i, from int, first *trial) *trial {
 		t.inconclusive(strings.Join(record.Results[from].Why, "; "))
 		return nil
 	}
-	t.bound = maps.Clone(first.bound)
+	t.bound, t.listeners = maps.Clone(first.bound), first.listeners
 	return t.ready()
 }
 
@@ -174,23 +190,16 @@ func (r *run) prepare(ctx context.Context, record *Record, t *trial) *trial {
 			return nil
 		}
 	}
-	for k := range t.probe.Setup {
-		step, err := expand(t.probe.Setup[k], t.bound)
-		if err != nil {
+	for k := 0; k < len(t.probe.Setup); {
+		to := k + 1
+		for listens(t.probe.Setup[k]) && to < len(t.probe.Setup) && listens(t.probe.Setup[to]) {
+			to++ // listeners need not wait for each other
+		}
+		if err := r.setUp(ctx, record, t, k, to); err != nil {
 			t.inconclusive(err.Error())
 			return nil
 		}
-		a, done := poll(ctx, step.Within, pollEvery,
-			func() answer { return r.perform(ctx, record, t.index, "setup", k, &step) },
-			func(a answer) bool { return a.accepted })
-		if !done {
-			t.inconclusive(fmt.Sprintf("the setup failed at %s: %s", a.said, a))
-			return nil
-		}
-		if err := t.bound.bind(&step, a); err != nil {
-			t.inconclusive(fmt.Sprintf("the setup failed at %s: %v", a.said, err))
-			return nil
-		}
+		k = to
 	}
 	return t.ready()
 }
@@ -241,15 +250,52 @@ func (r *run) claimed(ctx context.Context, record *Record, t *trial) bool {
 	return false
 }
 
-// ready prepares the twin, once all that it names is bound.
+func listens(step bailey.Step) bool { return step.Task != nil && step.Task.Listen > 0 }
+
+// setUp does the steps of the setup from one index up to another, at the same time.
+func (r *run) setUp(ctx context.Context, record *Record, t *trial, from, to int) error {
+	steps, answers := make([]bailey.Step, to-from), make([]answer, to-from)
+	for k := range steps {
+		var err error
+		if steps[k], err = expand(t.probe.Setup[from+k], t.bound); err != nil {
+			return err
+		}
+	}
+	var all sync.WaitGroup
+	for k := range steps {
+		step := &steps[k]
+		all.Go(func() {
+			answers[k], _ = poll(ctx, step.Within, pollEvery,
+				func() answer { return r.perform(ctx, record, t.index, "setup", from+k, step) },
+				func(a answer) bool { return a.accepted })
+		})
+	}
+	all.Wait()
+	for k, a := range answers {
+		if !a.accepted {
+			return fmt.Errorf("the setup failed at %s: %s", a.said, a)
+		}
+		if err := t.bound.bind(&steps[k], a); err != nil {
+			return fmt.Errorf("the setup failed at %s: %w", a.said, err)
+		}
+		if listens(steps[k]) {
+			t.listeners = append(t.listeners, steps[k].Task.In)
+		}
+	}
+	return nil
+}
+
+// ready prepares twin and try, once all that they name is bound.
 func (t *trial) ready() *trial {
-	twin, err := expand(t.probe.Twin, t.bound)
+	var err error
+	if t.twin, err = expand(t.probe.Twin, t.bound); err == nil {
+		t.try, err = expand(t.probe.Try, t.bound)
+	}
 	if err != nil {
 		t.inconclusive(err.Error())
 		return nil
 	}
-	t.twin = twin
-	data, err := json.Marshal(twin)
+	data, err := json.Marshal(t.twin)
 	if err != nil {
 		t.inconclusive(err.Error())
 		return nil
@@ -264,38 +310,70 @@ func (t *trial) inconclusive(why string) {
 	t.result.note(why)
 }
 
-// judge does the try and sets it beside its twin. One acceptance of the forbidden,
-// or one refusal of what must be admitted, is an answer: the probe is over.
+// judge does the try and sets it beside its twin.
 func (r *run) judge(ctx context.Context, record *Record, t *trial, round int, twin answer) {
-	if !twin.accepted {
+	var try answer
+	if twin.accepted {
+		try = r.attempt(ctx, record, t, round)
+	}
+	r.conclude(ctx, t, twin, try)
+}
+
+// attempt does the try, again while it may be accepted.
+func (r *run) attempt(ctx context.Context, record *Record, t *trial, round int) answer {
+	t.begin()
+	return r.insist(ctx, record, t, round, r.perform(ctx, record, t.index, "try", round, &t.try))
+}
+
+// begin notes when a trial was tried first.
+func (t *trial) begin() {
+	if t.since.IsZero() {
+		t.since = time.Now()
+	}
+}
+
+// insist asks a try again that was accepted and may be, for a while. A refusal by the
+// network of what nobody would have answered shows nothing.
+func (r *run) insist(ctx context.Context, record *Record, t *trial, round int, a answer) answer {
+	first := &a
+	a, _ = poll(ctx, t.try.Within-time.Since(t.since), tryAgainEvery, func() answer {
+		if first != nil {
+			was := *first
+			first = nil
+			return was
+		}
+		return r.perform(ctx, record, t.index, "try", round, &t.try)
+	}, func(a answer) bool { return !a.accepted || mended(a, &t.try) })
+	if a.refuser == bailey.RefuserNetwork {
+		if err := r.listening(ctx, t.listeners); err != nil {
+			a.failure = err
+		}
+	}
+	return a
+}
+
+// conclude sets the try beside its twin. One acceptance of the forbidden, or one
+// refusal of what must be admitted, is an answer: the probe is over.
+func (r *run) conclude(ctx context.Context, t *trial, twin, a answer) {
+	step := &t.try
+	switch {
+	case !twin.accepted && (t.probe.Admits || !a.accepted):
 		if ctx.Err() == nil {
 			t.inconclusive("the allowed twin did not pass: " + twin.String())
 		}
-		return
-	}
-	step, err := expand(t.probe.Try, t.bound)
-	if err != nil {
-		t.inconclusive(err.Error())
-		return
-	}
-	begin := time.Now()
-	a, _ := poll(ctx, step.Within, tryAgainEvery,
-		func() answer { return r.perform(ctx, record, t.index, "try", round, &step) },
-		func(a answer) bool { return !a.accepted || mended(a, &step) })
-	switch {
-	case t.probe.Admits && refusedAs(a, &step):
+	case t.probe.Admits && refusedAs(a, step):
 		t.result.Tried++
 		t.result.Broken++
 		t.result.note(fmt.Sprintf("refused by %s: %s", a.refuser, a.message))
 		t.over = true
-	case t.probe.Admits && a.accepted, !t.probe.Admits && (refusedAs(a, &step) || mended(a, &step)):
+	case t.probe.Admits && a.accepted, !t.probe.Admits && (refusedAs(a, step) || mended(a, step)):
 		t.result.Tried++
 		t.result.Held++
 		t.over = !a.taken.IsZero() // a copy says the same however often it is read
-	case a.accepted && (ctx.Err() == nil || time.Since(begin) >= step.Within):
+	case a.accepted && (ctx.Err() == nil || time.Since(t.since) >= step.Within):
 		t.result.Tried++
 		t.result.Broken++
-		t.result.note(brokenBecause(a, &step))
+		t.result.note(brokenBecause(a, step))
 		t.over = true
 	case ctx.Err() != nil:
 		return // cut off, not answered
@@ -323,9 +401,14 @@ func brokenBecause(a answer, step *bailey.Step) string {
 // perform does a step and records it.
 func (r *run) perform(ctx context.Context, record *Record, i int, role string, round int, step *bailey.Step) answer {
 	a := r.do(ctx, record.Unit.Experiment.Danger, step)
+	r.note(ctx, record, i, role, round, step, a)
+	return a
+}
+
+// note records what came of a step.
+func (r *run) note(ctx context.Context, record *Record, i int, role string, round int, step *bailey.Step, a answer) {
 	if ctx.Err() == nil && (step.Request != nil || step.Review != nil || step.Await != nil) {
 		r.answered(a) // of the API server alone: an address that is out of reach is no sickness of it
 	}
 	record.exchange(i, role, round, a)
-	return a
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/prove/probe"
 )
 
@@ -15,22 +16,28 @@ import (
 func (a *app) probeCommand() *cobra.Command {
 	report := "/dev/termination-log"
 	c := &cobra.Command{
-		Use:    "probe TASK",
-		Short:  "Do one harmless task of an experiment, and report it (run by probe pods)",
+		Use:    "probe TASK...",
+		Short:  "Do harmless tasks of an experiment, and report them (run by probe pods)",
 		Hidden: true,
-		Args:   exactArgs(1, "a task, as JSON"),
+		Args:   cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			task, err := probe.Parse([]byte(args[0]))
-			if err != nil {
-				return &exitError{exitUsage, err}
+			tasks := make([]*bailey.Task, len(args))
+			for i, text := range args {
+				task, err := probe.Parse([]byte(text))
+				if err != nil {
+					return &exitError{exitUsage, err}
+				}
+				tasks[i] = task
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM, os.Interrupt)
 			defer stop()
-			r := probe.Do(ctx, task)
-			if err := probe.Write(report, r); err != nil {
+			reports := probe.DoAll(ctx, tasks)
+			if err := probe.Write(report, reports); err != nil {
 				return fmt.Errorf("the report could not be written: %w", err)
 			}
-			fmt.Fprintln(a.stdout, printable(r.Message))
+			for _, r := range reports {
+				fmt.Fprintln(a.stdout, printable(r.Message))
+			}
 			return nil
 		},
 	}

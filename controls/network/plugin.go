@@ -16,7 +16,7 @@ use, its version and its advisories.
 
 Enforced by a report of what existing policies rely on and the plugin cannot do.
 
-Proved by putting a deny policy on a probe and dialling it.`,
+Proved by putting deny policies on pods of Bailey's own and dialling in, out and both at once.`,
 	Scope: bailey.ScopeCluster,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/extend-kubernetes/compute-storage-net/network-plugins/", "Network Plugins"),
@@ -27,4 +27,6 @@ Proved by putting a deny policy on a probe and dialling it.`,
 		ref.NIST("SC-7"),
 		ref.NIST("CM-8"),
 	},
+
+	Experiments: pluginExperiments,
 }

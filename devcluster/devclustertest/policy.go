@@ -20,6 +20,7 @@ type Gaps struct {
 	Pod     func(*corev1.Pod) bool                 // such pods are not isolated
 	Ingress bool                                   // incoming connections are not looked at
 	Egress  bool                                   // outgoing connections are not looked at
+	Port    int                                    // connections to this TCP port are let through; 0 for none
 }
 
 // Enforcer does on one node what a network plugin does with NetworkPolicies: it watches
@@ -48,7 +49,7 @@ func Enforce(t testing.TB, cluster *devcluster.Cluster, node *devcluster.Node, g
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(50 * time.Millisecond):
+			case <-time.After(150 * time.Millisecond):
 			}
 			if err := e.sync(ctx); err != nil && ctx.Err() == nil {
 				t.Errorf("enforce network policies on %s: %v", node.Name, err)

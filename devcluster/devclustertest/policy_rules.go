@@ -45,6 +45,9 @@ func (w *world) rules(node string, gaps Gaps) (string, error) {
 			}
 			chain := fmt.Sprintf("%s_%s", strings.ToLower(string(direction)), strings.ReplaceAll(pod.Status.PodIP, ".", "_"))
 			fmt.Fprintf(&chains, "\tchain %s {\n", chain)
+			if gaps.Port != 0 {
+				fmt.Fprintf(&chains, "\t\ttcp dport %d return\n", gaps.Port)
+			}
 			for _, match := range allowed {
 				fmt.Fprintf(&chains, "\t\t%s return\n", match)
 			}

@@ -74,6 +74,12 @@ func TestRules(t *testing.T) {
 					t.Errorf("gap %s: %v\n%s", name, err, rules)
 				}
 			}
+			if test.want != "" {
+				rules, err := w.rules("here", Gaps{Port: 8081})
+				if got := chainsOf(rules); err != nil || !strings.Contains(got, "ress_10_88_1_2: tcp dport 8081") {
+					t.Errorf("gap port: %v: %s\n%s", err, got, rules)
+				}
+			}
 		})
 	}
 }

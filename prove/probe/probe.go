@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/baileyhq/bailey"
 )
@@ -38,6 +39,17 @@ func refused(by bailey.Refuser, format string, args ...any) Report {
 
 func failed(format string, args ...any) Report {
 	return Report{Failed: true, Message: fmt.Sprintf(format, args...)}
+}
+
+// DoAll does tasks here, at the same time, and gives their reports in order.
+func DoAll(ctx context.Context, tasks []*bailey.Task) []Report {
+	reports := make([]Report, len(tasks))
+	var all sync.WaitGroup
+	for i, t := range tasks {
+		all.Go(func() { reports[i] = Do(ctx, t) })
+	}
+	all.Wait()
+	return reports
 }
 
 // Do does a task here, whatever its In says. It returns when the task is done or
@@ -78,34 +90,41 @@ func Parse(data []byte) (*bailey.Task, error) {
 	return t, nil
 }
 
-// Write writes a report where the kubelet looks for a termination message.
-func Write(path string, r Report) error {
-	if len(r.Message) > reportLimit/2 {
-		r.Message = r.Message[:reportLimit/2]
+// Write writes the reports of a pod's tasks where the kubelet looks for a termination message.
+func Write(path string, reports []Report) error {
+	for i := range reports {
+		if most := reportLimit / 2 / len(reports); len(reports[i].Message) > most {
+			reports[i].Message = reports[i].Message[:most]
+		}
 	}
-	data, err := json.Marshal(r)
+	data, err := json.Marshal(reports)
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(path, data, 0o600)
 }
 
-// Read reads a report, from a termination message.
-func Read(message string) (Report, error) {
-	var r Report
-	if err := json.Unmarshal([]byte(message), &r); err != nil {
-		return Report{}, fmt.Errorf("the probe pod left no report: %w", err)
+// Read reads the reports of so many tasks from a termination message.
+func Read(message string, tasks int) ([]Report, error) {
+	var reports []Report
+	if err := json.Unmarshal([]byte(message), &reports); err != nil {
+		return nil, fmt.Errorf("the probe pod left no report: %w", err)
 	}
-	said := 0
-	for _, is := range []bool{r.Accepted, r.Refuser != "", r.Failed} {
-		if is {
-			said++
+	if len(reports) != tasks {
+		return nil, fmt.Errorf("the probe pod left %d reports of %d tasks", len(reports), tasks)
+	}
+	for _, r := range reports {
+		said := 0
+		for _, is := range []bool{r.Accepted, r.Refuser != "", r.Failed} {
+			if is {
+				said++
+			}
+		}
+		if said != 1 {
+			return nil, fmt.Errorf("the probe pod's report says %d of accepted, refused and failed, where one is expected", said)
 		}
 	}
-	if said != 1 {
-		return Report{}, fmt.Errorf("the probe pod's report says %d of accepted, refused and failed, where one is expected", said)
-	}
-	return r, nil
+	return reports, nil
 }
 
 // open opens a path without creating it, and closes it at once.
