@@ -20,6 +20,7 @@ func (s *storage) Look(context.Context, string, string) (*Stored, bool, error) {
 	return nil, false, nil
 }
 func (s *storage) Put(context.Context, string, []byte) error { s.puts++; return nil }
+func (s *storage) Taken(context.Context) (time.Time, error)  { return time.Time{}, nil }
 
 // TestPlantRefuses: nothing is written into the storage of another cluster, nor
 // where the API server could not remove it.
