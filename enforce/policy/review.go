@@ -1,0 +1,188 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+)
+
+// Request is one request that admission looks at.
+type Request struct {
+	Operation   admission.Operation
+	Kind        schema.GroupVersionKind
+	Resource    schema.GroupVersionResource
+	Subresource string
+	Namespace   string
+	Name        string
+	// Object is the new one, Old the one before; nil where the operation has none.
+	// Both are of Kind.
+	Object, Old runtime.Object
+	Options     runtime.Object
+	// User is who asks; nil where that is not known: a policy that reads it then
+	// decides nothing.
+	User   user.Info
+	DryRun bool
+}
+
+// Denial is what one binding of a policy says against a request.
+type Denial struct {
+	Policy, Binding string
+	Message         string
+	Reason          metav1.StatusReason
+	// Denies tells that the binding refuses. Otherwise it warns, or notes it in the
+	// audit log, or both.
+	Denies bool
+	// Failed tells that the policy could not be evaluated (an error in an
+	// expression, a missing parameter, the cost budget) and that its failure policy
+	// refuses.
+	Failed bool
+}
+
+// Undecided is a policy that was not evaluated, since it depends on something that
+// was not seen.
+type Undecided struct {
+	Policy string
+	Why    string
+}
+
+// Review evaluates every policy of the set on one request. A policy that depends
+// on what was not seen (a namespace, a kind of parameter, the authorizer's
+// answers) is undecided. The error is ctx's.
+func (s *Set) Review(ctx context.Context, r *Request) (denials []Denial, undecided []Undecided, err error) {
+	who := r.User
+	if who == nil {
+		who = &user.DefaultInfo{}
+	}
+	a := admission.NewAttributesRecord(r.Object, r.Old, r.Kind, r.Namespace, r.Name, r.Resource, r.Subresource, r.Operation, r.Options, r.DryRun, who)
+	for i := range s.hooks {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		d, why := s.evaluate(ctx, &s.hooks[i], a, r.User != nil)
+		denials = append(denials, d...)
+		if why != "" {
+			undecided = append(undecided, Undecided{Policy: s.hooks[i].policy.Name, Why: why})
+		}
+	}
+	return denials, undecided, nil
+}
+
+// evaluate is the API server's dispatcher for one policy. Why says what the
+// policy depends on that was not seen.
+func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, whoIsKnown bool) (denials []Denial, why string) {
+	fail := func(b *admissionv1.ValidatingAdmissionPolicyBinding, err error) {
+		var unseen *unseenError
+		if errors.As(err, &unseen) {
+			why = err.Error()
+			return
+		}
+		if FailsOpen(h.policy) {
+			return
+		}
+		d := Denial{Policy: h.policy.Name, Message: err.Error(), Reason: metav1.StatusReasonInvalid, Denies: true, Failed: true}
+		if b != nil {
+			d.Binding = b.Name
+		}
+		denials = append(denials, d)
+	}
+	matches, resource, kind, err := s.matcher.DefinitionMatches(a, s.interfaces, validating.NewValidatingAdmissionPolicyAccessor(h.policy))
+	if err != nil {
+		fail(nil, fmt.Errorf("failed to configure policy: %w", err))
+		return denials, why
+	}
+	if !matches {
+		return nil, ""
+	}
+	if !whoIsKnown && readsUser(h.policy) {
+		return nil, "who asks"
+	}
+	for _, b := range h.bindings {
+		matches, err := s.matcher.BindingMatches(a, s.interfaces, validating.NewValidatingAdmissionPolicyBindingAccessor(b))
+		if err != nil {
+			fail(b, fmt.Errorf("failed to configure binding: %w", err))
+			continue
+		}
+		if !matches {
+			continue
+		}
+		params, err := s.paramsOf(h.policy, b, a.GetNamespace())
+		if err != nil {
+			fail(b, fmt.Errorf("failed to configure binding: %w", err))
+			continue
+		}
+		if len(params) == 0 {
+			continue
+		}
+		versioned, err := admission.NewVersionedAttributes(a, kind, s.interfaces)
+		if err != nil {
+			fail(b, fmt.Errorf("failed to convert object version: %w", err))
+			continue
+		}
+		var namespace *corev1.Namespace
+		if name := a.GetNamespace(); name != "" && a.GetKind() != corev1.SchemeGroupVersion.WithKind("Namespace") {
+			if namespace, err = s.namespaces.Get(name); err != nil && readsNamespace(h.policy) {
+				fail(b, err)
+				continue
+			}
+		}
+		for _, param := range params {
+			asked := &asked{}
+			result := h.validator.Validate(ctx, resource, versioned, param, namespace, celconfig.RuntimeCELCostBudget, asked)
+			if asked.times > 0 {
+				why = "the authorizer's answer"
+				continue
+			}
+			denials = append(denials, denialsOf(h.policy, b, result)...)
+		}
+	}
+	return denials, why
+}
+
+func denialsOf(p *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding, result validating.ValidateResult) []Denial {
+	var denials []Denial
+	for _, d := range result.Decisions {
+		if d.Action == validating.ActionDeny {
+			denials = append(denials, Denial{Policy: p.Name, Binding: b.Name, Message: d.Message, Reason: d.Reason,
+				Denies: slices.Contains(b.Spec.ValidationActions, admissionv1.Deny), Failed: d.Evaluation == validating.EvalError})
+		}
+	}
+	for _, a := range result.AuditAnnotations {
+		if a.Action == validating.AuditAnnotationActionError {
+			denials = append(denials, Denial{Policy: p.Name, Binding: b.Name, Message: a.Error, Denies: true, Failed: true})
+		}
+	}
+	return denials
+}
+
+func (s *Set) paramsOf(p *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding, namespace string) ([]runtime.Object, error) {
+	if p.Spec.ParamKind == nil || b.Spec.ParamRef == nil {
+		return []runtime.Object{nil}, nil
+	}
+	kind := schema.FromAPIVersionAndKind(p.Spec.ParamKind.APIVersion, p.Spec.ParamKind.Kind)
+	informer := s.params[kind]
+	if informer == nil {
+		return nil, &unseenError{"parameter kind " + kind.GroupKind().String()}
+	}
+	return generic.CollectParams(p.Spec.ParamKind, informer, restScope(s.scopes[kind]), b.Spec.ParamRef, namespace, nil, nil)
+}
+
+// asked stands in for the API server's authorizer, whose answers are not known here.
+type asked struct{ times int }
+
+func (a *asked) Authorize(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
+	a.times++
+	return authorizer.DecisionNoOpinion, "", errors.New("the authorizer was not asked")
+}
