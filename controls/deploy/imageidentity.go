@@ -42,7 +42,7 @@ are judged by distribute/signatures.`,
 
 	Rules: imageIdentityRules,
 
-	Guards: nil,
+	Guards: imageIdentityGuards,
 
 	Experiments: imageIdentityExperiments,
 }

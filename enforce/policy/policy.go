@@ -87,17 +87,17 @@ func Compile(s Source) (*Set, []error) {
 	env := environment.MustBaseEnvSet(compatibility(s.Version))
 	var problems []error
 	for _, p := range s.Policies {
-		h := hook{policy: p}
+		h := hook{policy: withDefaults(p)}
 		for _, b := range s.Bindings {
 			if b.Spec.PolicyName == p.Name {
-				h.bindings = append(h.bindings, b)
+				h.bindings = append(h.bindings, bindingWithDefaults(b))
 			}
 		}
 		if len(h.bindings) == 0 {
 			continue
 		}
 		var err error
-		if h.validator, err = compile(env, p); err != nil {
+		if h.validator, err = compile(env, h.policy); err != nil {
 			problems = append(problems, fmt.Errorf("ValidatingAdmissionPolicy %s: %w", p.Name, err))
 		}
 		set.hooks = append(set.hooks, h)
@@ -171,4 +171,3 @@ func compile(env *environment.EnvSet, p *admissionv1.ValidatingAdmissionPolicy) 
 func FailsOpen(p *admissionv1.ValidatingAdmissionPolicy) bool {
 	return p.Spec.FailurePolicy != nil && *p.Spec.FailurePolicy == admissionv1.Ignore
 }
-

@@ -71,6 +71,7 @@ func Run(t *testing.T, c *bailey.Control) {
 			checkBad(t, r)
 		})
 	}
+	t.Run(name, func(t *testing.T) { Guards(t, c) })
 }
 
 func runCase(t *testing.T, c *bailey.Control, file string, tally map[string]map[string]int) {

@@ -21,11 +21,21 @@ import (
 func Facts(t *testing.T, text []byte) []*bailey.Fact {
 	t.Helper()
 	var facts []*bailey.Fact
+	for _, data := range documents(t, text) {
+		facts = append(facts, decode(t, data))
+	}
+	return facts
+}
+
+// documents gives the objects of a YAML text as JSON.
+func documents(t *testing.T, text []byte) [][]byte {
+	t.Helper()
+	var all [][]byte
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
 	for {
 		document, err := reader.Read()
 		if errors.Is(err, io.EOF) {
-			return facts
+			return all
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -35,7 +45,7 @@ func Facts(t *testing.T, text []byte) []*bailey.Fact {
 			t.Fatalf("%v in\n%s", err, document)
 		}
 		if string(data) != "null" {
-			facts = append(facts, decode(t, data))
+			all = append(all, data)
 		}
 	}
 }

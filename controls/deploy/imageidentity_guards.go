@@ -1,0 +1,36 @@
+package deploy
+
+import (
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/vap"
+)
+
+var imageIdentityGuards = []*bailey.Guard{imagesPinned}
+
+// referenceGrammar is the grammar of derive/imageref as a regular expression, for
+// a reference with a digest.
+const referenceGrammar = `^(([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)([.]([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?))*(:[0-9]+)?/|[[][a-fA-F0-9:]+[]](:[0-9]+)?/)?` +
+	`[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*` +
+	`(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?@[a-z0-9]+([+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$`
+
+var imagesPinned = vap.Guard(vap.Policy{
+	Control: "deploy/image-identity", Name: "images-pinned",
+	Title: "Images are admitted only by digest",
+	Doc: `A ValidatingAdmissionPolicy refuses pods, and everything that makes pods, with an image that names no digest: of
+containers, init containers, sidecars, ephemeral containers and image volumes. What is there already may go on,
+be scaled and be deleted: an update that leaves the pod's spec as it was passes.
+
+What can be no reference at all (empty, or with a variable in it: "${IMAGE}") passes, and no runtime runs it; so does
+Istio's "auto" in a template, which its webhook fills in when the pod is made.`,
+	Covers:    []*bailey.Rule{invalidReference, latestTag, notPinned, staleImage},
+	Resources: vap.PodBearing,
+	Variables: append(vap.PodVariables,
+		admissionv1.Variable{Name: "images", Expression: "variables.containers.filter(c, object.kind == 'Pod' || c.name != 'istio-proxy' || c.?image.orValue('') != 'auto').map(c, c.?image.orValue('')) + " +
+			"variables.spec.?volumes.orValue([]).filter(v, has(v.image)).map(v, v.image.?reference.orValue(''))"},
+		admissionv1.Variable{Name: "unpinned", Expression: "variables.images.filter(i, !i.matches('[$<{%]') && i != '' && !i.matches(r'" + referenceGrammar + "'))"},
+	),
+	Checks: []vap.Check{vap.Pods("size(variables.unpinned) == 0",
+		"'pin by digest (name@sha256:...): ' + variables.unpinned.join(', ')")},
+})

@@ -1,0 +1,114 @@
+package vap
+
+import (
+	"cmp"
+	"slices"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/derive/network"
+)
+
+// present says whether a policy of the cluster is this one, under whatever name,
+// and is bound so that it refuses in the scope.
+func (p *Policy) present(v *bailey.View, scope bailey.Ref) bailey.Presence {
+	if p.spares(scope) {
+		return bailey.Presence{Why: "policies leave " + scope.Name + " alone"}
+	}
+	namespace := v.Get(bailey.KindNamespace, "", scope.Name)
+	if !p.ClusterWide && namespace == nil {
+		return bailey.Presence{Why: "namespace " + scope.Name + " was not seen"}
+	}
+	presence := bailey.Presence{Why: "no ValidatingAdmissionPolicy " + Prefix + p.Name}
+	for _, f := range v.List(bailey.KindValidatingAdmissionPolicy, "") {
+		policy, ok := f.Object.(*admissionv1.ValidatingAdmissionPolicy)
+		if !ok {
+			continue
+		}
+		if lack := p.lacks(policy); lack != "" {
+			if f.Name == Prefix+p.Name {
+				presence.Why = f.Ref.String() + " is there, but " + lack
+			}
+			continue
+		}
+		presence.Why = f.Ref.String() + " is there, but no binding refuses by it"
+		for _, b := range v.List(bailey.KindValidatingAdmissionPolicyBinding, "") {
+			binding, ok := b.Object.(*admissionv1.ValidatingAdmissionPolicyBinding)
+			if !ok || binding.Spec.PolicyName != f.Name {
+				continue
+			}
+			lack := lacksBinding(binding, namespace)
+			if lack == "" {
+				return bailey.Presence{InPlace: true, Why: f.Ref.String() + " refuses by " + b.Ref.String()}
+			}
+			presence.Why = b.Ref.String() + " is there, but " + lack
+		}
+	}
+	return presence
+}
+
+// lacks says what makes a policy refuse less than this one; empty if nothing.
+func (p *Policy) lacks(policy *admissionv1.ValidatingAdmissionPolicy) string {
+	own := p.policy()
+	m := policy.Spec.MatchConstraints
+	switch {
+	case !equality.Semantic.DeepEqual(expressionsOf(own), expressionsOf(policy)) || policy.Spec.ParamKind != nil:
+		return "its expressions are others"
+	case policy.Spec.FailurePolicy != nil && *policy.Spec.FailurePolicy != admissionv1.Fail:
+		return "it fails open"
+	case m == nil || !equality.Semantic.DeepEqual(rulesOf(own.Spec.MatchConstraints.ResourceRules), rulesOf(m.ResourceRules)):
+		return "it looks at other requests"
+	case len(policy.Spec.MatchConditions) > 0:
+		return "it has match conditions"
+	case len(m.ExcludeResourceRules) > 0 || !selectsAll(m):
+		return "it leaves some requests out"
+	}
+	return ""
+}
+
+// rulesOf gives resource rules with what the API server fills in.
+func rulesOf(rules []admissionv1.NamedRuleWithOperations) []admissionv1.NamedRuleWithOperations {
+	all := admissionv1.AllScopes
+	filled := slices.Clone(rules)
+	for i := range filled {
+		filled[i].Scope = cmp.Or(filled[i].Scope, &all)
+	}
+	return filled
+}
+
+// expressionsOf gives the expressions that decide, in order.
+func expressionsOf(policy *admissionv1.ValidatingAdmissionPolicy) []string {
+	var all []string
+	for _, v := range policy.Spec.Variables {
+		all = append(all, v.Name, v.Expression)
+	}
+	for _, v := range policy.Spec.Validations {
+		all = append(all, v.Expression)
+	}
+	return all
+}
+
+// lacksBinding says what keeps a binding from refusing in the namespace; empty if
+// nothing does. The namespace is nil for what is in none.
+func lacksBinding(b *admissionv1.ValidatingAdmissionPolicyBinding, namespace *bailey.Fact) string {
+	m := b.Spec.MatchResources
+	switch {
+	case !slices.Contains(b.Spec.ValidationActions, admissionv1.Deny):
+		return "it does not deny"
+	case m == nil:
+		return ""
+	case len(m.ResourceRules) > 0 || len(m.ExcludeResourceRules) > 0:
+		return "it leaves some requests out"
+	case m.ObjectSelector != nil && !network.IsEmpty(m.ObjectSelector):
+		return "it leaves objects out by their labels"
+	case namespace != nil && m.NamespaceSelector != nil && !network.MatchesNamespace(m.NamespaceSelector, namespace.Name, namespace.Labels):
+		return "it does not choose namespace " + namespace.Name
+	}
+	return ""
+}
+
+func selectsAll(m *admissionv1.MatchResources) bool {
+	return (m.NamespaceSelector == nil || network.IsEmpty(m.NamespaceSelector)) && (m.ObjectSelector == nil || network.IsEmpty(m.ObjectSelector))
+}

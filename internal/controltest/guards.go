@@ -1,0 +1,210 @@
+package controltest
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/object"
+	"github.com/baileyhq/bailey/enforce/policy"
+)
+
+// Sample is one text of objects that a rule judges: a Bad, or a case's.
+type Sample struct {
+	Name string
+	Text []byte
+	// settings of the case that it comes from.
+	settings caseSettings
+}
+
+// Samples gives the Bad objects of the rules and the cases of the control.
+func Samples(t *testing.T, c *bailey.Control) []Sample {
+	t.Helper()
+	var all []Sample
+	for _, r := range c.Rules {
+		for _, bad := range r.Bad {
+			all = append(all, Sample{Name: "Bad of " + r.Name, Text: []byte(bad), settings: caseSettings{version: bailey.LatestVersion}})
+		}
+	}
+	_, name, _ := strings.Cut(c.ID, "/")
+	files, err := filepath.Glob(filepath.Join("testdata", name, "*.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		archive := txtar.Parse(data)
+		sample := Sample{Name: file, settings: settings(t, archive.Comment)}
+		for _, f := range archive.Files {
+			if strings.HasSuffix(f.Name, ".yaml") {
+				sample.Text = append(append(sample.Text, "\n---\n"...), f.Data...)
+			}
+		}
+		all = append(all, sample)
+	}
+	return all
+}
+
+// Guards holds a control's admission policies and its rules together: what a
+// covered rule finds in an object, its policy refuses when the object is created,
+// and what no covered rule finds it admits. The objects are those of Samples.
+func Guards(t *testing.T, c *bailey.Control) {
+	t.Helper()
+	for _, g := range c.Guards {
+		policies, bindings := admissionPolicies(t, g)
+		if len(policies) == 0 {
+			continue
+		}
+		t.Run("guard "+g.Name, func(t *testing.T) {
+			refused, admitted := 0, 0
+			for _, sample := range Samples(t, c) {
+				found := evaluate(g.Covers, sample.settings.snapshot(Facts(t, sample.Text), nil))
+				set := compile(t, sample, policies, bindings)
+				for _, document := range documents(t, sample.Text) {
+					request := creation(t, document)
+					judged, unknown, finding := false, false, ""
+					for key, outcome := range found.outcomes {
+						if key.object == refOf(request) {
+							judged, unknown = true, unknown || outcome.kind == "unknown"
+							if outcome.kind == "finding" {
+								finding = key.rule
+							}
+						}
+					}
+					if !judged || unknown {
+						continue
+					}
+					denials, undecided, err := set.Review(t.Context(), request)
+					if err != nil || len(undecided) > 0 {
+						t.Fatalf("%s: %v %v", sample.Name, undecided, err)
+					}
+					switch {
+					case finding != "" && len(denials) == 0:
+						t.Errorf("%s: rule %s finds something in it, and the guard admits it:\n%s", sample.Name, finding, document)
+					case finding == "" && len(denials) > 0:
+						t.Errorf("%s: no covered rule finds anything in it, and the guard refuses it: %+v\n%s", sample.Name, denials, document)
+					case len(denials) > 0:
+						refused++
+						if denials[0].Failed {
+							t.Errorf("%s: the policy fails: %s\n%s", sample.Name, denials[0].Message, document)
+						}
+					default:
+						admitted++
+					}
+				}
+			}
+			if refused == 0 || admitted == 0 {
+				t.Errorf("%d refused and %d admitted: too little was tried", refused, admitted)
+			}
+		})
+	}
+}
+
+// admissionPolicies gives the policies and bindings that the guard makes on an
+// empty cluster, in force.
+func admissionPolicies(t *testing.T, g *bailey.Guard) (policies []*admissionv1.ValidatingAdmissionPolicy, bindings []*admissionv1.ValidatingAdmissionPolicyBinding) {
+	t.Helper()
+	b := bailey.NewBuilder(bailey.Meta{At: At, Medium: "cluster", Version: bailey.LatestVersion})
+	for _, k := range bailey.KnownKinds() {
+		b.Saw(k, "")
+	}
+	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindNamespace, Name: "default"}, APIVersion: "v1", Object: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}})
+	view := bailey.NewView(b.Snapshot())
+	view.Allow(nil, g.Needs, nil)
+	scope := bailey.Ref{}
+	if g.Scope == bailey.ScopeNamespace {
+		scope = bailey.Ref{Kind: bailey.KindNamespace, Name: "default"}
+	}
+	for _, change := range g.Objects(view, scope) {
+		switch change.Object.Kind {
+		case bailey.KindValidatingAdmissionPolicy:
+			policies = append(policies, convert[admissionv1.ValidatingAdmissionPolicy](t, change.Content))
+		case bailey.KindValidatingAdmissionPolicyBinding:
+			bindings = append(bindings, convert[admissionv1.ValidatingAdmissionPolicyBinding](t, change.Content))
+		}
+	}
+	return policies, bindings
+}
+
+func convert[T any](t *testing.T, content map[string]any) *T {
+	t.Helper()
+	into := new(T)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, into); err != nil {
+		t.Fatal(err)
+	}
+	return into
+}
+
+func compile(t *testing.T, sample Sample, policies []*admissionv1.ValidatingAdmissionPolicy, bindings []*admissionv1.ValidatingAdmissionPolicyBinding) *policy.Set {
+	t.Helper()
+	source := policy.Source{Version: sample.settings.version, Policies: policies, Bindings: bindings}
+	seen := map[string]bool{}
+	for _, document := range documents(t, sample.Text) {
+		var u unstructured.Unstructured
+		if err := json.Unmarshal(document, &u.Object); err != nil {
+			t.Fatal(err)
+		}
+		if u.GetKind() == "Namespace" {
+			seen[u.GetName()] = true
+			source.Namespaces = append(source.Namespaces, convert[corev1.Namespace](t, u.Object))
+		}
+	}
+	for _, f := range append(Facts(t, sample.Text), &bailey.Fact{Ref: bailey.Ref{Namespace: "default"}}) {
+		if name := f.Namespace; name != "" && !seen[name] {
+			seen[name] = true
+			source.Namespaces = append(source.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelMetadataName: name}}})
+		}
+	}
+	set, problems := policy.Compile(source)
+	for _, p := range problems {
+		t.Fatal(p)
+	}
+	return set
+}
+
+// creation is the request that creates the object.
+func creation(t *testing.T, document []byte) *policy.Request {
+	t.Helper()
+	var u unstructured.Unstructured
+	if err := json.Unmarshal(document, &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	kind := schema.FromAPIVersionAndKind(u.GetAPIVersion(), u.GetKind())
+	if namespaced, known := object.Namespaced(object.KindOf(u.GetAPIVersion(), u.GetKind())); (namespaced || !known) && u.GetNamespace() == "" {
+		u.SetNamespace("default")
+	}
+	return &policy.Request{Operation: admission.Create, Kind: kind, Resource: kind.GroupVersion().WithResource(plural(kind.Kind)),
+		Namespace: u.GetNamespace(), Name: u.GetName(), Object: &u, Options: &metav1.CreateOptions{}, User: &user.DefaultInfo{Name: "somebody"}}
+}
+
+func refOf(r *policy.Request) bailey.Ref {
+	return bailey.Ref{Kind: bailey.KindOf(r.Kind.GroupVersion().String(), r.Kind.Kind), Namespace: r.Namespace, Name: r.Name}
+}
+
+// plural is the name of the resource of a built-in kind.
+func plural(kind string) string {
+	name := strings.ToLower(kind)
+	switch {
+	case strings.HasSuffix(name, "s"):
+		return name + "es"
+	case strings.HasSuffix(name, "y"):
+		return strings.TrimSuffix(name, "y") + "ies"
+	}
+	return name + "s"
+}
