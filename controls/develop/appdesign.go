@@ -38,7 +38,7 @@ where a response may be read; personal data in logs only where logs may be read.
 
 	Rules: appDesignRules,
 
-	Guards: nil,
+	Guards: appDesignGuards,
 
 	Experiments: []*bailey.Experiment{routesProtected},
 }
