@@ -1,0 +1,152 @@
+package enforce
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/enforce/policy"
+)
+
+// Refusal is an object that is there and that a planned policy would refuse if it
+// were created now.
+type Refusal struct {
+	Object  bailey.Ref
+	Message string
+}
+
+// Impact is what the planned policies would have refused of what is there.
+type Impact struct {
+	// Judged counts the objects that a planned policy looks at and decided upon.
+	Judged int
+	// Refused is by the policy's name, each sorted.
+	Refused map[string][]Refusal
+	// Undecided counts, by policy, the objects that it could not be evaluated on.
+	Undecided map[string]int
+}
+
+// Judge evaluates a plan's admission policies, in force, on the objects that it is
+// shown. Its methods may be called by several goroutines.
+type Judge struct {
+	set *policy.Set
+
+	mu     sync.Mutex
+	impact Impact
+}
+
+// NewJudge compiles the plan's policies for the cluster of the snapshot. It is nil
+// where the plan holds none.
+func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
+	source := policy.Source{Version: s.Meta.Version}
+	for _, c := range p.Changes {
+		switch c.Object.Kind {
+		case bailey.KindValidatingAdmissionPolicy:
+			o := &admissionv1.ValidatingAdmissionPolicy{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(c.Apply, o); err != nil {
+				return nil, err
+			}
+			source.Policies = append(source.Policies, o)
+		case bailey.KindValidatingAdmissionPolicyBinding:
+			o := &admissionv1.ValidatingAdmissionPolicyBinding{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(c.Apply, o); err != nil {
+				return nil, err
+			}
+			source.Bindings = append(source.Bindings, o)
+		}
+	}
+	if len(source.Policies) == 0 {
+		return nil, nil
+	}
+	for _, scope := range scopes(s, bailey.ScopeNamespace) {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: scope.Name}}
+		if f := s.Get(scope); f != nil {
+			if o, ok := f.Object.(*corev1.Namespace); ok {
+				ns = o.DeepCopy()
+			}
+		}
+		if ns.Labels == nil {
+			ns.Labels = map[string]string{}
+		}
+		ns.Labels[corev1.LabelMetadataName] = scope.Name
+		source.Namespaces = append(source.Namespaces, ns)
+	}
+	set, problems := policy.Compile(source)
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	return &Judge{set: set, impact: Impact{Refused: map[string][]Refusal{}, Undecided: map[string]int{}}}, nil
+}
+
+// Look judges one object as it is in the cluster: whole, nothing cut out. It is
+// read and not kept. What a controller made is judged by its maker.
+func (j *Judge) Look(ctx context.Context, apiVersion, resource, kind string, object any) error {
+	o, err := asObject(object)
+	if err != nil {
+		return err
+	}
+	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
+	o.GetObjectKind().SetGroupVersionKind(gvk)
+	m, err := meta.Accessor(o)
+	if err != nil || madeByWorkload(m) || m.GetDeletionTimestamp() != nil {
+		return err
+	}
+	denials, undecided, err := j.set.Review(ctx, &policy.Request{
+		Operation: admission.Create, Kind: gvk, Resource: gvk.GroupVersion().WithResource(resource),
+		Namespace: m.GetNamespace(), Name: m.GetName(), Object: o, Options: &metav1.CreateOptions{},
+	})
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.impact.Judged++
+	for _, u := range undecided {
+		j.impact.Undecided[u.Policy]++
+	}
+	said := map[string]bool{}
+	for _, d := range denials {
+		if !said[d.Policy] {
+			said[d.Policy] = true
+			ref := bailey.Ref{Kind: bailey.KindOf(apiVersion, kind), Namespace: m.GetNamespace(), Name: m.GetName()}
+			j.impact.Refused[d.Policy] = append(j.impact.Refused[d.Policy], Refusal{ref, d.Message})
+		}
+	}
+	return nil
+}
+
+// Impact is what Look has seen so far.
+func (j *Judge) Impact() Impact {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, all := range j.impact.Refused {
+		slices.SortFunc(all, func(a, b Refusal) int { return a.Object.Compare(b.Object) })
+	}
+	return j.impact
+}
+
+func asObject(object any) (runtime.Object, error) {
+	switch o := object.(type) {
+	case runtime.Object:
+		return o, nil
+	case map[string]any:
+		return &unstructured.Unstructured{Object: o}, nil
+	}
+	return nil, fmt.Errorf("an object of type %T cannot be judged", object)
+}
+
+// madeByWorkload reports whether a workload of the built-in kinds controls the object.
+func madeByWorkload(m metav1.Object) bool {
+	owner := metav1.GetControllerOf(m)
+	return owner != nil && bailey.KindOf(owner.APIVersion, owner.Kind).IsPodBearing()
+}

@@ -1,0 +1,182 @@
+// Package enforce turns guards into changes of a cluster: what would be put in
+// place, what that would refuse, and how it is put there and taken back.
+package enforce
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Plan is what would be put in place.
+type Plan struct {
+	// Changes are sorted: policies before their bindings, then by object.
+	Changes []Change
+	// InPlace counts the guards that are in place, each for each scope.
+	InPlace int
+	// Unknown names the facts that a guard needs and that were not seen. What it
+	// would change is then left out.
+	Unknown []bailey.Missing
+}
+
+// Change is what is done to one object for the sake of one guard or several.
+type Change struct {
+	Object     bailey.Ref
+	APIVersion string
+	// Creates tells that the object is not there yet.
+	Creates bool
+	// Apply is what server-side apply is given: of an object that is there, the
+	// fields that change and no others.
+	Apply map[string]any
+	// Notes say what a person must decide first.
+	Notes []string
+	For   []Guarded
+	// Managed says who owns the object's source ("Argo CD", "Flux", "Helm"): it is
+	// changed there, never in the cluster. Empty where nobody is known to.
+	Managed string
+}
+
+// Guarded is a guard, and the scopes that it would be put in place for.
+type Guarded struct {
+	Control *bailey.Control
+	Guard   *bailey.Guard
+	Scopes  []bailey.Ref
+}
+
+// Make plans the guards of the controls for every scope of the snapshot. A change
+// that server-side apply cannot express is an error of the guard.
+func Make(s *bailey.Snapshot, controls []*bailey.Control) (*Plan, error) {
+	p := &Plan{}
+	changes := map[bailey.Ref]*Change{}
+	for _, c := range controls {
+		for _, g := range c.Guards {
+			for _, scope := range scopes(s, g.Scope) {
+				if err := p.add(s, changes, c, g, scope); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	for _, c := range changes {
+		p.Changes = append(p.Changes, *c)
+	}
+	slices.SortFunc(p.Changes, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(rank(a.Object.Kind), rank(b.Object.Kind)), a.Object.Compare(b.Object))
+	})
+	return p, nil
+}
+
+func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey.Control, g *bailey.Guard, scope bailey.Ref) error {
+	v := bailey.NewView(s)
+	v.Allow(nil, g.Needs, nil)
+	if g.Present(v, scope).InPlace && len(v.Missing()) == 0 {
+		p.InPlace++
+		return nil
+	}
+	v.Allow(nil, g.Needs, nil)
+	asked := g.Objects(v, scope)
+	for _, m := range v.Missing() {
+		if !slices.Contains(p.Unknown, m) {
+			p.Unknown = append(p.Unknown, m)
+		}
+	}
+	for _, change := range asked {
+		fields, err := Fields(change)
+		if err != nil {
+			return err
+		}
+		into := changes[change.Object]
+		if into == nil {
+			into = &Change{Object: change.Object, APIVersion: change.APIVersion, Creates: len(change.Patch) == 0, Apply: fields}
+			if f := s.Get(change.Object); f != nil {
+				into.Creates, into.Managed = false, managedBy(f)
+			}
+			changes[change.Object] = into
+		} else {
+			merge(into.Apply, fields)
+		}
+		if change.Note != "" && !slices.Contains(into.Notes, change.Note) {
+			into.Notes = append(into.Notes, change.Note)
+		}
+		into.guard(c, g, scope)
+	}
+	return nil
+}
+
+func (c *Change) guard(control *bailey.Control, g *bailey.Guard, scope bailey.Ref) {
+	for i := range c.For {
+		if c.For[i].Guard == g {
+			c.For[i].Scopes = append(c.For[i].Scopes, scope)
+			return
+		}
+	}
+	c.For = append(c.For, Guarded{control, g, []bailey.Ref{scope}})
+}
+
+// scopes gives the things of a kind that guards can be put in place for. The
+// namespaces of a folder that holds none are those that its objects name.
+func scopes(s *bailey.Snapshot, kind bailey.ScopeKind) []bailey.Ref {
+	switch kind {
+	case bailey.ScopeCluster:
+		return []bailey.Ref{{}}
+	case bailey.ScopeNamespace:
+		names := map[string]bool{}
+		for _, k := range s.Kinds() {
+			for _, f := range s.List(k, "") {
+				if k == bailey.KindNamespace {
+					names[f.Name] = true
+				} else if f.Namespace != "" {
+					names[f.Namespace] = true
+				}
+			}
+		}
+		var all []bailey.Ref
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			all = append(all, bailey.Ref{Kind: bailey.KindNamespace, Name: name})
+		}
+		return all
+	}
+	return nil
+}
+
+// rank puts what others refer to before them.
+func rank(k bailey.Kind) int {
+	switch k {
+	case bailey.KindNamespace:
+		return 0
+	case bailey.KindValidatingAdmissionPolicy, bailey.KindMutatingAdmissionPolicy:
+		return 1
+	case bailey.KindValidatingAdmissionPolicyBinding, bailey.KindMutatingAdmissionPolicyBinding:
+		return 3
+	}
+	return 2
+}
+
+// merge puts the fields of one map into another, the new ones over the old.
+func merge(into, from map[string]any) {
+	for key, value := range from {
+		child, isMap := value.(map[string]any)
+		if old, wasMap := into[key].(map[string]any); isMap && wasMap {
+			merge(old, child)
+			continue
+		}
+		into[key] = value
+	}
+}
+
+// managedBy says who owns the source of an object, by the marks that they leave.
+func managedBy(f *bailey.Fact) string {
+	notes := annotationsOf(f)
+	switch {
+	case notes["argocd.argoproj.io/tracking-id"] != "" || f.Labels["argocd.argoproj.io/instance"] != "":
+		return "Argo CD"
+	case f.Labels["kustomize.toolkit.fluxcd.io/name"] != "" || f.Labels["helm.toolkit.fluxcd.io/name"] != "":
+		return "Flux"
+	case notes["meta.helm.sh/release-name"] != "" || strings.EqualFold(f.Labels["app.kubernetes.io/managed-by"], "Helm"):
+		return "Helm"
+	}
+	return ""
+}
