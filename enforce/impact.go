@@ -90,7 +90,7 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 
 // Look judges one object as it is in the cluster: whole, nothing cut out. It is
 // read and not kept. What a controller made is judged by its maker.
-func (j *Judge) Look(ctx context.Context, apiVersion, resource, kind string, object any) error {
+func (j *Judge) Look(ctx context.Context, apiVersion, kind string, object any) error {
 	o, err := asObject(object)
 	if err != nil {
 		return err
@@ -101,8 +101,9 @@ func (j *Judge) Look(ctx context.Context, apiVersion, resource, kind string, obj
 	if err != nil || madeByWorkload(m) || m.GetDeletionTimestamp() != nil {
 		return err
 	}
+	resource, _ := meta.UnsafeGuessKindToResource(gvk)
 	denials, undecided, err := j.set.Review(ctx, &policy.Request{
-		Operation: admission.Create, Kind: gvk, Resource: gvk.GroupVersion().WithResource(resource),
+		Operation: admission.Create, Kind: gvk, Resource: resource,
 		Namespace: m.GetNamespace(), Name: m.GetName(), Object: o, Options: &metav1.CreateOptions{},
 	})
 	if err != nil {

@@ -26,6 +26,8 @@ type targetFlags struct {
 	sets        []string
 	configz     bool
 	loadedState *config
+	// whole, if set, is shown each object before it is cut down to what rules read.
+	whole func(apiVersion, kind string, object any)
 }
 
 const targetHelp = `
@@ -68,7 +70,7 @@ func (a *app) snapshot(ctx context.Context, t *targetFlags, targets []string) (*
 	switch {
 	case len(targets) == 0:
 		s, err = kube.Collect(ctx, kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Namespaces: t.namespaces,
-			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Offline: a.offline, Progress: p.step})
+			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Offline: a.offline, Progress: p.step, Whole: t.whole})
 	case t.context != "" || t.kubeconfig != "":
 		return nil, usageError("--context and --kubeconfig choose a cluster, and %s is a file\nhint: leave out one of the two", targets[0])
 	case len(targets) == 1 && isSnapshot(targets[0]):
@@ -105,7 +107,7 @@ func (a *app) manifests(ctx context.Context, t *targetFlags, conf *config, targe
 	if err != nil {
 		return nil, err
 	}
-	o := manifests.Options{Stdin: a.stdin, Values: t.values, Set: t.sets, Complete: complete}
+	o := manifests.Options{Stdin: a.stdin, Values: t.values, Set: t.sets, Complete: complete, Whole: t.whole}
 	if len(t.namespaces) > 0 {
 		o.Namespace = t.namespaces[0]
 	}

@@ -53,6 +53,10 @@ type Options struct {
 	Concurrency int
 	// Timeout bounds one request with its answer: one minute if zero.
 	Timeout time.Duration
+	// Whole, if set, is shown each object before what no rule reads is cut out of it:
+	// a pointer to its k8s.io/api type, or a map. It must neither change nor keep it,
+	// and is called by several goroutines.
+	Whole func(apiVersion, kind string, object any)
 	// Progress, if set, is called from one goroutine after each list: how many of
 	// the total are done, and what was read.
 	Progress func(done, total int, what string)
@@ -220,7 +224,7 @@ func (s *session) namedNamespaces(ctx context.Context) error {
 		if hasCode(err, http.StatusNotFound) {
 			return fmt.Errorf("there is no namespace %q in the cluster %s\nhint: `kubectl get namespaces` lists them", name, s.client.base.Host)
 		}
-		l := &list{resource: namespaces, namespace: name, err: err}
+		l := &list{resource: namespaces, namespace: name, err: err, whole: s.options.Whole}
 		if err == nil {
 			l.addOne(body)
 		}
@@ -289,7 +293,7 @@ func (s *session) lists(ctx context.Context, resources []resource) error {
 	for range s.options.Concurrency {
 		group.Go(func() {
 			for j := range todo {
-				done <- s.client.read(ctx, j.resource, j.namespace)
+				done <- s.client.read(ctx, j.resource, j.namespace, s.options.Whole)
 			}
 		})
 	}

@@ -36,16 +36,17 @@ type list struct {
 	broken     []bailey.Missing // single objects that could not be decoded
 	err        error            // the list is not whole
 	sharer     share.Sharer
+	whole      func(apiVersion, kind string, object any) // of Options
 }
 
 // read lists a resource page by page. While one page is decoded, the next is on
 // its way. Pages that expire (410 Gone, after some minutes) make it start
 // again, once, without pages.
-func (c *client) read(ctx context.Context, r resource, namespace string) *list {
-	l := &list{resource: r, namespace: namespace}
+func (c *client) read(ctx context.Context, r resource, namespace string, whole func(apiVersion, kind string, object any)) *list {
+	l := &list{resource: r, namespace: namespace, whole: whole}
 	err := c.pages(ctx, l, pageSize)
 	if hasCode(err, http.StatusGone) {
-		*l = list{resource: r, namespace: namespace}
+		*l = list{resource: r, namespace: namespace, whole: whole}
 		err = c.pages(ctx, l, 0)
 	}
 	if err != nil {
@@ -140,6 +141,9 @@ func (l *list) add(item []byte, protobuf bool) {
 		}
 	case *corev1.Node:
 		l.kubelets = append(l.kubelets, kubeletOf(o))
+	}
+	if l.whole != nil {
+		l.whole(l.resource.apiVersion(), l.resource.kind, content)
 	}
 	f := object.Fact(content, l.resource.apiVersion(), l.resource.kind, bailey.Source{})
 	l.sharer.Next(f)

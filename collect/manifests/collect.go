@@ -49,6 +49,9 @@ type Options struct {
 	Release string
 	// Stdin is what the target "-" reads.
 	Stdin io.Reader
+	// Whole, if set, is shown each object before what no rule reads is cut out of it,
+	// as kube.Options.Whole is; one of a namespaced kind bears its namespace.
+	Whole func(apiVersion, kind string, object any)
 	// At is the moment of the snapshot; now if zero.
 	At time.Time
 }

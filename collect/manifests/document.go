@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -51,6 +52,7 @@ type reader struct {
 	place func(positions) bailey.Source
 	// chart tells that the input comes from a chart's template.
 	chart bool
+	whole func(apiVersion, kind string, object any) // of Options
 }
 
 // kindInfo is what is to be known of a kind to read its objects.
@@ -283,6 +285,9 @@ func (r *reader) keep(n *yaml.Node, apiVersion, kind string, info kindInfo, name
 		at = append(positions(nil), at...) // without the spare room of growing
 		src.Locate = at.locate
 	}
+	if r.whole != nil {
+		r.show(obj, apiVersion, kind, info)
+	}
 	fact := object.Fact(obj, apiVersion, kind, src)
 	r.setNamespace(fact, info)
 	r.out.facts = append(r.out.facts, fact)
@@ -290,6 +295,21 @@ func (r *reader) keep(n *yaml.Node, apiVersion, kind string, info kindInfo, name
 		component.Source, component.Owner.Namespace = src, fact.Namespace
 		r.out.facts = append(r.out.facts, component)
 	}
+}
+
+// show hands the object on whole, in its namespace.
+func (r *reader) show(obj any, apiVersion, kind string, info kindInfo) {
+	if info.known && info.namespaced {
+		switch o := obj.(type) {
+		case metav1.Object:
+			o.SetNamespace(cmp.Or(o.GetNamespace(), r.namespace))
+		case map[string]any:
+			if meta, ok := o["metadata"].(map[string]any); ok && meta["namespace"] == nil {
+				meta["namespace"] = r.namespace
+			}
+		}
+	}
+	r.whole(apiVersion, kind, obj)
 }
 
 // setNamespace gives an object that names no namespace the one it would be

@@ -49,7 +49,7 @@ func (c *collector) parse(ctx context.Context) ([]result, error) {
 			for b := range work {
 				for _, p := range b.parts {
 					in := &c.inputs[p.input]
-					r := reader{decoder: d, namespace: c.opts.Namespace, out: p.out, file: in.name, chart: in.chart}
+					r := reader{decoder: d, namespace: c.opts.Namespace, out: p.out, file: in.name, chart: in.chart, whole: c.opts.Whole}
 					if in.place != nil {
 						r.place = func(at positions) bailey.Source { return in.place(in, p.chunk, at) }
 					}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/tools/txtar"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -189,22 +190,11 @@ func creation(t *testing.T, document []byte) *policy.Request {
 	if namespaced, known := object.Namespaced(object.KindOf(u.GetAPIVersion(), u.GetKind())); (namespaced || !known) && u.GetNamespace() == "" {
 		u.SetNamespace("default")
 	}
-	return &policy.Request{Operation: admission.Create, Kind: kind, Resource: kind.GroupVersion().WithResource(plural(kind.Kind)),
+	resource, _ := meta.UnsafeGuessKindToResource(kind)
+	return &policy.Request{Operation: admission.Create, Kind: kind, Resource: resource,
 		Namespace: u.GetNamespace(), Name: u.GetName(), Object: &u, Options: &metav1.CreateOptions{}, User: &user.DefaultInfo{Name: "somebody"}}
 }
 
 func refOf(r *policy.Request) bailey.Ref {
 	return bailey.Ref{Kind: bailey.KindOf(r.Kind.GroupVersion().String(), r.Kind.Kind), Namespace: r.Namespace, Name: r.Name}
-}
-
-// plural is the name of the resource of a built-in kind.
-func plural(kind string) string {
-	name := strings.ToLower(kind)
-	switch {
-	case strings.HasSuffix(name, "s"):
-		return name + "es"
-	case strings.HasSuffix(name, "y"):
-		return strings.TrimSuffix(name, "y") + "ies"
-	}
-	return name + "s"
 }

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/enforce"
+)
+
+// writeObjects prints what server-side apply is given, a document for each object.
+func writeObjects(w io.Writer, plan *enforce.Plan) error {
+	for i := range plan.Changes {
+		c := &plan.Changes[i]
+		text, err := yaml.Marshal(c.Apply)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "---\n%s%s", remarks(c), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remarks says as YAML comments what must be decided before the object is applied.
+func remarks(c *enforce.Change) string {
+	var b strings.Builder
+	if c.Managed != "" {
+		fmt.Fprintf(&b, "# %s is owned by %s: change it at its source.\n", c.Object, c.Managed)
+	}
+	for _, note := range c.Notes {
+		fmt.Fprintf(&b, "# %s\n", strings.ReplaceAll(note, "\n", " "))
+	}
+	return b.String()
+}
+
+// plannedChange is a change as -o json shows it.
+type plannedChange struct {
+	Object  bailey.Ref     `json:"object"`
+	Creates bool           `json:"creates"`
+	Managed string         `json:"managed,omitempty"`
+	Notes   []string       `json:"notes,omitempty"`
+	Guards  []plannedGuard `json:"guards"`
+	Apply   map[string]any `json:"apply"`
+	// Refuses are the objects that are there and that a policy would refuse; absent
+	// where that was not evaluated.
+	Refuses *[]plannedRefusal `json:"refuses,omitempty"`
+	// Undecided counts the objects that a policy could not be evaluated on.
+	Undecided int `json:"undecided,omitempty"`
+}
+
+type plannedGuard struct {
+	Control string       `json:"control"`
+	Guard   string       `json:"guard"`
+	Scopes  []bailey.Ref `json:"scopes,omitempty"`
+}
+
+type plannedRefusal struct {
+	Object  bailey.Ref `json:"object"`
+	Message string     `json:"message"`
+}
+
+func writePlanJSON(w io.Writer, s *bailey.Snapshot, plan *enforce.Plan, impact *enforce.Impact) error {
+	out := struct {
+		SchemaVersion string           `json:"schemaVersion"`
+		Cluster       string           `json:"cluster,omitempty"`
+		InPlace       int              `json:"inPlace"`
+		Changes       []plannedChange  `json:"changes"`
+		Unknown       []bailey.Missing `json:"unknown"`
+	}{"bailey.plan/v1", s.Meta.ClusterUID, plan.InPlace, []plannedChange{}, append([]bailey.Missing{}, plan.Unknown...)}
+	for _, c := range plan.Changes {
+		p := plannedChange{Object: c.Object, Creates: c.Creates, Managed: c.Managed, Notes: c.Notes, Apply: c.Apply}
+		for _, g := range c.For {
+			scopes := g.Scopes
+			if g.Guard.Scope == bailey.ScopeCluster {
+				scopes = nil
+			}
+			p.Guards = append(p.Guards, plannedGuard{g.Control.ID, g.Guard.Name, scopes})
+		}
+		if impact != nil && c.Object.Kind == bailey.KindValidatingAdmissionPolicy {
+			refuses := []plannedRefusal{}
+			for _, r := range impact.Refused[c.Object.Name] {
+				refuses = append(refuses, plannedRefusal{r.Object, r.Message})
+			}
+			p.Refuses, p.Undecided = &refuses, impact.Undecided[c.Object.Name]
+		}
+		out.Changes = append(out.Changes, p)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(out)
+}
+
+// refusedShown is how many refused objects are named for each policy.
+const refusedShown = 5
+
+// printPlan prints the plan for people: a block for each object, a policy together
+// with its binding.
+func (a *app) printPlan(f *enforceFlags, s *bailey.Snapshot, plan *enforce.Plan, impact *enforce.Impact) error {
+	w := &wrapper{out: a.stdout, width: a.columns(a.stdout)}
+	creates := 0
+	for _, c := range plan.Changes {
+		if c.Creates {
+			creates++
+		}
+	}
+	where := "these files"
+	if s.Meta.Medium == "cluster" {
+		where = "the cluster"
+		if s.Meta.Context != "" {
+			where += " of context " + s.Meta.Context
+		}
+	}
+	if len(plan.Changes) == 0 {
+		w.text("", fmt.Sprintf("Nothing to put in place for %s: %s in place already.", where, plural(plan.InPlace, "guard")))
+	} else {
+		w.text("", fmt.Sprintf("Plan for %s: %s to create, %d to change. %s in place already. Nothing was changed.",
+			where, plural(creates, "object"), len(plan.Changes)-creates, plural(plan.InPlace, "guard")))
+	}
+	for i := range plan.Changes {
+		c := &plan.Changes[i]
+		if c.Object.Kind == bailey.KindValidatingAdmissionPolicyBinding && slices.ContainsFunc(plan.Changes, func(o enforce.Change) bool {
+			return o.Object.Kind == bailey.KindValidatingAdmissionPolicy && o.Object.Name == c.Object.Name
+		}) {
+			continue
+		}
+		a.printChange(w, f, plan, c, impact)
+	}
+	if len(plan.Unknown) > 0 {
+		w.line("")
+		for _, m := range plan.Unknown {
+			w.text("  ", "not seen: "+strings.TrimSpace(string(m.Kind)+" "+m.Namespace+" "+m.Name)+" "+m.Detail+": what it would take is not planned")
+		}
+	}
+	if len(plan.Changes) > 0 {
+		w.line("")
+		w.text("", "The objects: bailey enforce -o yaml, for kubectl apply --server-side -f -")
+	}
+	return w.err
+}
+
+func (a *app) printChange(w *wrapper, f *enforceFlags, plan *enforce.Plan, c *enforce.Change, impact *enforce.Impact) {
+	w.line("")
+	verb := "change"
+	if c.Creates {
+		verb = "create"
+	}
+	name := c.Object.String()
+	if c.Object.Kind == bailey.KindValidatingAdmissionPolicy {
+		name += " and its binding"
+	}
+	w.text("        ", verb+"  "+name)
+	for _, g := range c.For {
+		text := g.Control.ID + " " + g.Guard.Name + ": " + g.Guard.Title
+		if len(g.Scopes) > 1 {
+			text += ", in " + plural(len(g.Scopes), "namespace")
+		}
+		w.text("          ", "        "+text)
+	}
+	if !c.Creates {
+		for _, line := range settings("", c.Apply) {
+			w.text("          ", "        set "+line)
+		}
+	}
+	if c.Managed != "" {
+		w.text("          ", "        owned by "+c.Managed+": change it at its source, which would undo a change here")
+	}
+	for _, note := range c.Notes {
+		w.text("          ", "        first: "+note)
+	}
+	if c.Object.Kind != bailey.KindValidatingAdmissionPolicy {
+		return
+	}
+	if impact == nil {
+		w.text("          ", "        not evaluated: what it would refuse of what is there, which takes the cluster or a path")
+		return
+	}
+	refused := impact.Refused[c.Object.Name]
+	if undecided := impact.Undecided[c.Object.Name]; undecided > 0 {
+		w.text("          ", "        not decided for "+plural(undecided, "object"))
+	}
+	if len(refused) == 0 {
+		w.text("          ", "        refuses nothing that is there now")
+		return
+	}
+	w.text("          ", fmt.Sprintf("        refuses %s that %s there now, if created or changed again:", plural(len(refused), "object"), map[bool]string{true: "is", false: "are"}[len(refused) == 1]))
+	for i, r := range refused {
+		if i == refusedShown && len(refused) > refusedShown+1 && !f.all {
+			w.text("            ", fmt.Sprintf("          and %d more (--all names them)", len(refused)-i))
+			break
+		}
+		w.text("            ", "          "+r.Object.String()+": "+r.Message)
+	}
+}
+
+// settings gives the fields that an apply sets, but for the object's identity.
+func settings(path string, fields map[string]any) []string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		at := strings.TrimPrefix(path+"."+key, ".")
+		switch at {
+		case "apiVersion", "kind", "metadata.name", "metadata.namespace":
+			continue
+		}
+		if child, isMap := fields[key].(map[string]any); isMap && len(child) > 0 {
+			all = append(all, settings(at, child)...)
+			continue
+		}
+		text, err := json.Marshal(fields[key])
+		if err == nil {
+			all = append(all, at+": "+string(text))
+		}
+	}
+	return all
+}
