@@ -63,10 +63,13 @@ func Make(s *bailey.Snapshot, controls []*bailey.Control) (*Plan, error) {
 	for _, c := range changes {
 		p.Changes = append(p.Changes, *c)
 	}
-	slices.SortFunc(p.Changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(rank(a.Object.Kind), rank(b.Object.Kind)), a.Object.Compare(b.Object))
-	})
+	slices.SortFunc(p.Changes, func(a, b Change) int { return Compare(a.Object, b.Object) })
 	return p, nil
+}
+
+// Compare is the order in which objects are applied: what others refer to comes first.
+func Compare(a, b bailey.Ref) int {
+	return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), a.Compare(b))
 }
 
 func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey.Control, g *bailey.Guard, scope bailey.Ref) error {
