@@ -86,7 +86,7 @@ func (a *app) up(ctx context.Context, binary, load string) error {
 		fmt.Fprintf(a.stderr, "Loading %s (about %d seconds) ...\n", load, 1+len(files))
 	}
 	for _, file := range files {
-		if err := apply(ctx, cluster, file); err != nil {
+		if err := applyFile(ctx, cluster, file); err != nil {
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ const applyLimit = 30 * time.Second
 
 // apply applies a file, and again for a while: controllers may have to make
 // something that its objects need first.
-func apply(ctx context.Context, cluster *devcluster.Cluster, file string) error {
+func applyFile(ctx context.Context, cluster *devcluster.Cluster, file string) error {
 	ctx, cancel := context.WithTimeout(ctx, applyLimit)
 	defer cancel()
 	for {

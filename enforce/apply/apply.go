@@ -61,6 +61,19 @@ func New(config *rest.Config, folder string, now func() time.Time) (*Applier, er
 	return a, nil
 }
 
+// ClusterUID is the cluster's identity: the UID of its namespace kube-system.
+func ClusterUID(ctx context.Context, config *rest.Config) (string, error) {
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return "", err
+	}
+	system, err := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("the cluster's UID could not be read: %w\nhint: the identity needs get on the namespace kube-system", err)
+	}
+	return string(system.GetUID()), nil
+}
+
 // AuditedSince is when the object's audit stage began; zero if it did not.
 func (a *Applier) AuditedSince(object bailey.Ref) time.Time {
 	if r := a.records[object]; r != nil {

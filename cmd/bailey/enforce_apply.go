@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/enforce"
+	"github.com/baileyhq/bailey/enforce/apply"
+)
+
+// mayWrite wants a change to a cluster to name it.
+func (f *enforceFlags) mayWrite(args, targets []string) error {
+	switch {
+	case f.apply && f.revert:
+		return usageError("--apply and --revert are opposites\nhint: give one")
+	case len(targets) > 0:
+		return usageError("%s is a file, and only a cluster can be changed\nhint: leave it out, or leave out --apply and --revert", targets[0])
+	case f.revert && len(args) > 0:
+		return usageError("--revert puts back everything that was applied\nhint: leave out %s", args[0])
+	case f.target.context == "" && f.target.kubeconfig == "":
+		return usageError("a change wants the cluster's name: --context NAME\nhint: `kubectl config get-contexts` lists them; this keeps a change off the cluster that merely is current")
+	case f.quiet < 0:
+		return usageError("--quiet-period cannot be negative")
+	}
+	return nil
+}
+
+// applier opens the records of the cluster.
+func (a *app) applier(f *enforceFlags, uid string) (*apply.Applier, error) {
+	state, err := clusterState(uid)
+	if err != nil {
+		return nil, err
+	}
+	config, err := kube.RESTConfig(f.target.kubeconfig, f.target.context)
+	if err != nil {
+		return nil, err
+	}
+	config.UserAgent = "bailey-enforcer/" + version
+	return apply.New(config, filepath.Join(state, "enforce"), a.now)
+}
+
+func (a *app) applyPlan(ctx context.Context, f *enforceFlags, s *bailey.Snapshot, plan *enforce.Plan, impact *enforce.Impact) error {
+	applier, err := a.applier(f, s.Meta.ClusterUID)
+	if err != nil {
+		return err
+	}
+	quiet := f.quiet
+	if quiet == 0 {
+		quiet = 1 // none, which zero does not say
+	}
+	stages := plan.Stages(enforce.Choice{Now: a.now(), Quiet: quiet, AcceptRefusals: f.acceptRefusals, AcceptUnobserved: f.acceptUnobserved,
+		Impact: impact, AuditedSince: applier.AuditedSince})
+	w := &wrapper{out: a.stdout, width: a.columns(a.stdout)}
+	w.text("", fmt.Sprintf("Applying to the cluster of context %s (%s), as field manager %s:", s.Meta.Context, s.Meta.ClusterUID, apply.FieldManager))
+	failed := 0
+	for _, stage := range stages {
+		if err := applier.Apply(ctx, stage); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			failed++
+			w.text("          ", "failed    "+err.Error())
+			continue
+		}
+		word := map[bool]string{true: "left", false: string(stage.Stage)}[stage.Fields == nil]
+		if stage.Stage == enforce.StageDeny && stage.Fields != nil {
+			word = "applied"
+		}
+		text := fmt.Sprintf("%-8s  %s", word, stage.Object)
+		if stage.Wait != "" {
+			text += ": " + stage.Wait
+		}
+		w.text("          ", text)
+	}
+	if len(stages) == 0 {
+		w.text("", fmt.Sprintf("Nothing to apply: %s in place already.", plural(plan.InPlace, "guard")))
+	}
+	if w.err != nil {
+		return w.err
+	}
+	if failed > 0 {
+		return fmt.Errorf("%s could not be applied\nhint: the others were; `bailey enforce --apply` tries again", plural(failed, "object"))
+	}
+	return a.reportDrift(ctx, w, applier)
+}
+
+func (a *app) printDrift(ctx context.Context, f *enforceFlags, s *bailey.Snapshot) error {
+	applier, err := a.applier(f, s.Meta.ClusterUID)
+	if err != nil {
+		return err
+	}
+	return a.reportDrift(ctx, &wrapper{out: a.stdout, width: a.columns(a.stdout)}, applier)
+}
+
+// reportDrift names what is no longer as it was applied.
+func (a *app) reportDrift(ctx context.Context, w *wrapper, applier *apply.Applier) error {
+	drifts, err := applier.Drifts(ctx)
+	if err != nil {
+		return err
+	}
+	if len(drifts) > 0 {
+		w.line("")
+		w.line("Changed since it was applied:")
+	}
+	for _, d := range drifts {
+		text := "  " + d.Object.String() + ": " + d.What
+		if len(d.By) > 0 {
+			text += ", by " + strings.Join(d.By, " and ")
+		}
+		w.text("    ", text)
+	}
+	return w.err
+}
+
+func (a *app) revertEnforced(ctx context.Context, f *enforceFlags) error {
+	config, err := kube.RESTConfig(f.target.kubeconfig, f.target.context)
+	if err != nil {
+		return err
+	}
+	uid, err := apply.ClusterUID(ctx, config)
+	if err != nil {
+		return err
+	}
+	applier, err := a.applier(f, uid)
+	if err != nil {
+		return err
+	}
+	done, err := applier.Revert(ctx)
+	w := &wrapper{out: a.stdout, width: a.columns(a.stdout)}
+	for _, r := range done {
+		text := "reverted  " + r.Object.String()
+		if r.Left != "" {
+			text += ": left as it is, since it was " + r.Left
+		}
+		w.text("          ", text)
+	}
+	if err != nil {
+		return fmt.Errorf("%w\nhint: what was reverted stays so; `bailey enforce --revert` goes on", err)
+	}
+	if len(done) == 0 {
+		w.line("Nothing to revert: nothing was applied from here.")
+	}
+	return w.err
+}
