@@ -42,7 +42,7 @@ Whether a service accepts a token without asking the API server cannot be read f
 
 	Rules: serviceAccountRules,
 
-	Guards: nil,
+	Guards: serviceAccountGuards,
 
 	Experiments: serviceAccountExperiments,
 }

@@ -40,7 +40,7 @@ leaves out; each must fail. Profiles of a workload's own, AppArmor and SELinux a
 
 	Rules: syscallsRules,
 
-	Guards: nil,
+	Guards: syscallsGuards,
 
 	Experiments: syscallsExperiments,
 }

@@ -1,6 +1,8 @@
 package compute
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/baileyhq/bailey"
@@ -237,14 +239,10 @@ spec:
 	return found
 })
 
-// confinesNothing reports whether the SELinux type confines nothing, or little.
-func confinesNothing(seLinuxType string) bool {
-	switch seLinuxType {
-	case "spc_t", "unconfined_t", "unconfined_service_t", "container_runtime_t", "kernel_t", "init_t", "initrc_t":
-		return true
-	}
-	return false
-}
+// unconfinedTypes are the SELinux types that confine nothing, or little.
+var unconfinedTypes = []string{"spc_t", "unconfined_t", "unconfined_service_t", "container_runtime_t", "kernel_t", "init_t", "initrc_t"}
+
+func confinesNothing(seLinuxType string) bool { return slices.Contains(unconfinedTypes, seLinuxType) }
 
 var seLinuxUnconfined = templateRule(bailey.Rule{
 	Name:  "selinux-unconfined",

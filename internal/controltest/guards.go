@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,6 +80,9 @@ func Guards(t *testing.T, c *bailey.Control) {
 				set := compile(t, sample, policies, bindings)
 				for _, document := range documents(t, sample.Text) {
 					request := creation(t, document)
+					if !slices.ContainsFunc(policies, func(p *admissionv1.ValidatingAdmissionPolicy) bool { return looksAt(p, request) }) {
+						continue
+					}
 					judged, unknown, finding := false, false, ""
 					for key, outcome := range found.outcomes {
 						if key.object == refOf(request) {
@@ -115,6 +119,13 @@ func Guards(t *testing.T, c *bailey.Control) {
 			}
 		})
 	}
+}
+
+// looksAt reports whether a policy names the request's resource.
+func looksAt(p *admissionv1.ValidatingAdmissionPolicy, r *policy.Request) bool {
+	return slices.ContainsFunc(p.Spec.MatchConstraints.ResourceRules, func(rule admissionv1.NamedRuleWithOperations) bool {
+		return slices.Contains(rule.APIGroups, r.Resource.Group) && slices.Contains(rule.Resources, r.Resource.Resource)
+	})
 }
 
 // admissionPolicies gives the policies and bindings that the guard makes on an

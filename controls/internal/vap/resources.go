@@ -28,12 +28,14 @@ func templateOf(object string) string {
 
 // PodVariables are the variables of a policy about PodBearing requests:
 //
+//	template    the pod, or the template of one
 //	spec        the pod's spec
 //	containers  its containers of every sort
 //	unchanged   an update leaves the spec as it was: what is there already may go on,
 //	            be scaled, labelled and deleted
 var PodVariables = []admissionv1.Variable{
-	{Name: "spec", Expression: "(" + templateOf("object") + ").spec"},
+	{Name: "template", Expression: templateOf("object")},
+	{Name: "spec", Expression: "variables.template.spec"},
 	{Name: "containers", Expression: "variables.spec.containers + variables.spec.?initContainers.orValue([]) + variables.spec.?ephemeralContainers.orValue([])"},
 	{Name: "unchanged", Expression: "request.operation == 'UPDATE' && (" + templateOf("oldObject") + ").spec == variables.spec"},
 }
