@@ -23,13 +23,14 @@ containers, init containers, sidecars, ephemeral containers and image volumes. W
 be scaled and be deleted: an update that leaves the pod's spec as it was passes.
 
 What can be no reference at all (empty, or with a variable in it: "${IMAGE}") passes, and no runtime runs it; so does
-Istio's "auto" in a template, which its webhook fills in when the pod is made.`,
+Istio's "auto" in a template, which its webhook fills in when the pod is made. More than 500 images, and references of
+over 700 characters, are refused: the API server bounds what an expression may cost.`,
 	Covers:    []*bailey.Rule{invalidReference, latestTag, notPinned, staleImage},
 	Resources: vap.PodBearing,
 	Variables: append(vap.PodVariables,
 		admissionv1.Variable{Name: "images", Expression: "variables.containers.filter(c, object.kind == 'Pod' || c.name != 'istio-proxy' || c.?image.orValue('') != 'auto').map(c, c.?image.orValue('')) + " +
 			"variables.spec.?volumes.orValue([]).filter(v, has(v.image)).map(v, v.image.?reference.orValue(''))"},
-		admissionv1.Variable{Name: "unpinned", Expression: "variables.images.filter(i, !i.matches('[$<{%]') && i != '' && !i.matches(r'" + referenceGrammar + "'))"},
+		admissionv1.Variable{Name: "unpinned", Expression: "size(variables.images) > 500 ? ['more than 500 images'] : variables.images.filter(i, size(i) > 700 || i != '' && !i.matches('[$<{%]') && !i.matches(r'" + referenceGrammar + "'))"},
 	),
 	Checks: []vap.Check{vap.Pods("size(variables.unpinned) == 0",
 		"'pin by digest (name@sha256:...): ' + variables.unpinned.join(', ')")},

@@ -2,6 +2,7 @@ package controltest
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,6 +75,7 @@ func Guards(t *testing.T, c *bailey.Control) {
 			continue
 		}
 		t.Run("guard "+g.Name, func(t *testing.T) {
+			checkCost(t, policies, bindings)
 			refused, admitted := 0, 0
 			for _, sample := range Samples(t, c) {
 				found := evaluate(g.Covers, sample.settings.snapshot(Facts(t, sample.Text), nil))
@@ -208,4 +210,75 @@ func creation(t *testing.T, document []byte) *policy.Request {
 
 func refOf(r *policy.Request) bailey.Ref {
 	return bailey.Ref{Kind: bailey.KindOf(r.Kind.GroupVersion().String(), r.Kind.Kind), Namespace: r.Namespace, Name: r.Name}
+}
+
+// etcdLimit is how large an object can be, in bytes.
+const etcdLimit = 1_500_000
+
+// checkCost wants the policies to decide on the largest objects that there can be,
+// within the API server's cost budget: pods of very many containers and of few with
+// very much in them, created, and updated in their last part.
+func checkCost(t *testing.T, policies []*admissionv1.ValidatingAdmissionPolicy, bindings []*admissionv1.ValidatingAdmissionPolicyBinding) {
+	t.Helper()
+	set := compile(t, Sample{settings: caseSettings{version: bailey.LatestVersion}}, policies, bindings)
+	for name, pod := range map[string]map[string]any{"containers": largePod(t, true), "variables": largePod(t, false)} {
+		kind := corev1.SchemeGroupVersion.WithKind("Pod")
+		old := &unstructured.Unstructured{Object: pod}
+		changed := old.DeepCopy()
+		list, _, err := unstructured.NestedSlice(changed.Object, "spec", "containers")
+		if err != nil {
+			t.Fatal(err)
+		}
+		list[len(list)-1].(map[string]any)["image"] = "registry.example/other:2"
+		if err := unstructured.SetNestedSlice(changed.Object, list, "spec", "containers"); err != nil {
+			t.Fatal(err)
+		}
+		for operation, request := range map[string]*policy.Request{
+			"created":  {Operation: admission.Create, Object: old, Options: &metav1.CreateOptions{}},
+			"updated":  {Operation: admission.Update, Object: changed, Old: old, Options: &metav1.UpdateOptions{}},
+			"labelled": {Operation: admission.Update, Object: old, Old: old, Options: &metav1.UpdateOptions{}},
+		} {
+			request.Kind, request.Resource, request.Namespace, request.Name = kind, corev1.SchemeGroupVersion.WithResource("pods"), "default", "large"
+			request.User = &user.DefaultInfo{Name: "somebody"}
+			denials, _, err := set.Review(t.Context(), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range denials {
+				if d.Failed {
+					t.Errorf("a pod of 1.5 MB with many %s, %s: %s", name, operation, d.Message)
+				}
+			}
+		}
+	}
+}
+
+// largePod is a pod as large as etcd takes: of many small containers, or of one with
+// many variables.
+func largePod(t *testing.T, wide bool) map[string]any {
+	t.Helper()
+	var containers []any
+	size := 0
+	add := func(list *[]any, item map[string]any) {
+		*list = append(*list, item)
+		text, err := json.Marshal(item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += len(text) + 1
+	}
+	if wide {
+		for i := 0; size < etcdLimit; i++ {
+			add(&containers, map[string]any{"name": fmt.Sprintf("c%d", i), "image": "registry.example/team/application:1.2.3",
+				"securityContext": map[string]any{"privileged": true, "seccompProfile": map[string]any{"type": "Unconfined"}}})
+		}
+	} else {
+		var variables []any
+		for i := 0; size < etcdLimit; i++ {
+			add(&variables, map[string]any{"name": fmt.Sprintf("V%d", i), "value": strings.Repeat("x", 80)})
+		}
+		containers = []any{map[string]any{"name": "c", "image": "registry.example/team/application:1.2.3", "env": variables}}
+	}
+	return map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "large", "namespace": "default"},
+		"spec": map[string]any{"containers": containers}}
 }
