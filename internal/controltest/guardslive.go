@@ -1,0 +1,331 @@
+package controltest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/devcluster"
+	"github.com/baileyhq/bailey/devcluster/devclustertest"
+)
+
+// testLabel marks the objects that a policy under test may look at, in the place of
+// a namespace.
+const testLabel = "bailey.example/guard"
+
+// GuardsLive puts each of the control's admission policies in place on the API server,
+// for a namespace of its own, and sends every Bad, every pod of one in every other way
+// into the cluster, and the objects of the cases. What a covered rule finds must be
+// refused by the policy, and nothing else may be.
+func GuardsLive(t *testing.T, c *bailey.Control) {
+	t.Helper()
+	cluster := devclustertest.Shared(t)
+	for _, g := range c.Guards {
+		policies, bindings := admissionPolicies(t, g)
+		if len(policies) == 0 {
+			continue
+		}
+		t.Run(g.Name, func(t *testing.T) {
+			l := &live{t: t, cluster: cluster, guard: g, policies: policies, namespace: devclustertest.Namespace(t, nil)}
+			l.install(bindings)
+			for _, r := range g.Covers {
+				for _, bad := range r.Bad {
+					for _, document := range documents(t, []byte(bad)) {
+						l.offer(r, document)
+					}
+				}
+			}
+			for _, sample := range Samples(t, c) {
+				if strings.HasSuffix(sample.Name, ".txtar") {
+					for _, document := range documents(t, sample.Text) {
+						o := l.object(document)
+						if said := l.send(o); said == "" || l.isRefusal(said) { // some cases are no objects for a server
+							l.compare(g.Covers[0], o, said)
+						}
+					}
+				}
+			}
+			if l.refused == 0 || l.admitted == 0 {
+				t.Errorf("%d refused and %d admitted: too little was tried", l.refused, l.admitted)
+			}
+			t.Logf("%d refused, %d admitted", l.refused, l.admitted)
+		})
+	}
+}
+
+type live struct {
+	t         *testing.T
+	cluster   *devcluster.Cluster
+	guard     *bailey.Guard
+	policies  []*admissionv1.ValidatingAdmissionPolicy
+	namespace string
+
+	refused, admitted int
+	debugged          bool // the pod that is debugged is there
+}
+
+// install creates the policies under names of the test's own, bound for its namespace,
+// or outside of namespaces for what bears its label, and waits until they refuse.
+func (l *live) install(bindings []*admissionv1.ValidatingAdmissionPolicyBinding) {
+	const path = "/apis/admissionregistration.k8s.io/v1/"
+	for _, p := range l.policies {
+		p.Name += "-" + l.namespace
+		l.create(path+"validatingadmissionpolicies", p.Name, p)
+	}
+	for _, b := range bindings {
+		b.Name, b.Spec.PolicyName = b.Name+"-"+l.namespace, b.Spec.PolicyName+"-"+l.namespace
+		selector := &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": l.namespace}}
+		b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: selector}
+		if l.guard.Scope == bailey.ScopeCluster {
+			b.Spec.MatchResources = &admissionv1.MatchResources{ObjectSelector: &metav1.LabelSelector{MatchLabels: map[string]string{testLabel: l.namespace}}}
+		}
+		l.create(path+"validatingadmissionpolicybindings", b.Name, b)
+	}
+	first := l.firstBad()
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		said := l.send(l.object(first))
+		if l.isRefusal(said) {
+			return
+		}
+		if time.Since(begin) > 30*time.Second {
+			l.t.Fatalf("the policy is not in force: the server says %q to %s", said, first)
+		}
+	}
+}
+
+// firstBad is the first Bad object that the policies look at.
+func (l *live) firstBad() []byte {
+	for _, r := range l.guard.Covers {
+		for _, bad := range r.Bad {
+			for _, document := range documents(l.t, []byte(bad)) {
+				if l.looksAt(document) {
+					return document
+				}
+			}
+		}
+	}
+	l.t.Fatal("the policies look at no Bad object of the rules that they cover")
+	return nil
+}
+
+func (l *live) looksAt(document []byte) bool {
+	request := creation(l.t, document)
+	return slices.ContainsFunc(l.policies, func(p *admissionv1.ValidatingAdmissionPolicy) bool { return looksAt(p, request) })
+}
+
+func (l *live) create(path, name string, object any) {
+	l.t.Helper()
+	if err := l.cluster.Do(l.t.Context(), http.MethodPost, path, object, nil); err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() {
+		if err := l.cluster.Do(context.WithoutCancel(l.t.Context()), http.MethodDelete, path+"/"+name, nil, nil); err != nil {
+			l.t.Error(err)
+		}
+	})
+}
+
+// offer sends the object, and where it is or makes a pod, that pod in every other way.
+func (l *live) offer(r *bailey.Rule, document []byte) {
+	o := l.object(document)
+	l.judge(r, o)
+	template := templateIn(o)
+	if template == nil {
+		return
+	}
+	for _, kind := range bailey.PodBearing {
+		if kind != bailey.KindOf(o.GetAPIVersion(), o.GetKind()) {
+			l.judge(r, l.carrier(kind, template))
+		}
+	}
+	l.debug(r, template)
+}
+
+// debug adds the pod's first container to a running pod, as kubectl debug does.
+func (l *live) debug(r *bailey.Rule, template map[string]any) {
+	if !l.looksAtEphemeral() {
+		return
+	}
+	const name = "debugged"
+	path := "/api/v1/namespaces/" + l.namespace + "/pods"
+	pod := map[string]any{"metadata": map[string]any{"name": name}, "spec": map[string]any{"automountServiceAccountToken": false,
+		"containers": []any{map[string]any{"name": "main", "image": "registry.example/app@sha256:" + strings.Repeat("a", 64),
+			"securityContext": map[string]any{"readOnlyRootFilesystem": true}}}}}
+	if !l.debugged {
+		if err := l.cluster.Do(l.t.Context(), http.MethodPost, path, pod, nil); err != nil {
+			l.t.Fatalf("the pod that is debugged: %v", err)
+		}
+		l.debugged = true
+	}
+	var o unstructured.Unstructured
+	if err := l.cluster.Do(l.t.Context(), http.MethodGet, path+"/"+name, nil, &o.Object); err != nil {
+		l.t.Fatal(err)
+	}
+	containers, _, _ := unstructured.NestedSlice(template, "spec", "containers")
+	if len(containers) == 0 {
+		return
+	}
+	container := map[string]any{"name": "debugger"}
+	for _, key := range []string{"image", "imagePullPolicy", "securityContext", "env", "command", "args"} {
+		if value := containers[0].(map[string]any)[key]; value != nil {
+			container[key] = value
+		}
+	}
+	if err := unstructured.SetNestedSlice(o.Object, []any{container}, "spec", "ephemeralContainers"); err != nil {
+		l.t.Fatal(err)
+	}
+	said := ""
+	if err := l.cluster.Do(l.t.Context(), http.MethodPut, path+"/"+name+"/ephemeralcontainers?dryRun=All", o.Object, nil); err != nil {
+		said = err.Error()
+	}
+	l.compare(r, &o, said)
+}
+
+func (l *live) looksAtEphemeral() bool {
+	for _, p := range l.policies {
+		for _, rule := range p.Spec.MatchConstraints.ResourceRules {
+			if slices.Contains(rule.Resources, "pods/ephemeralcontainers") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// judge sends the object, and compares.
+func (l *live) judge(r *bailey.Rule, o *unstructured.Unstructured) { l.compare(r, o, l.send(o)) }
+
+// compare sets what the server said to an object beside what the covered rules do.
+func (l *live) compare(r *bailey.Rule, o *unstructured.Unstructured, said string) {
+	text, err := json.Marshal(o.Object)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	found := evaluate(l.guard.Covers, caseSettings{version: bailey.LatestVersion}.snapshot(Facts(l.t, text), nil))
+	switch {
+	case !l.looksAt(text):
+	case len(found.findings) > 0 && !l.isRefusal(said):
+		l.t.Errorf("rule %s finds %s, and the server says %q:\n%s", r.Name, found.findings[0].Message, said, text)
+	case len(found.findings) == 0 && l.isRefusal(said):
+		l.t.Errorf("no covered rule finds anything, and the server says %q:\n%s", said, text)
+	case l.isRefusal(said):
+		l.refused++
+	case said == "":
+		l.admitted++
+	}
+}
+
+// send creates the object by dry-run, and gives what the server says; nothing where
+// it is admitted.
+func (l *live) send(o *unstructured.Unstructured) string {
+	gvk := o.GroupVersionKind()
+	resource, _ := meta.UnsafeGuessKindToResource(gvk)
+	path := "/apis/" + gvk.Group + "/" + gvk.Version
+	if gvk.Group == "" {
+		path = "/api/" + gvk.Version
+	}
+	if o.GetNamespace() != "" {
+		path += "/namespaces/" + o.GetNamespace()
+	}
+	if err := l.cluster.Do(l.t.Context(), http.MethodPost, path+"/"+resource.Resource+"?dryRun=All", o.Object, nil); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func (l *live) isRefusal(said string) bool {
+	for _, p := range l.policies {
+		if strings.Contains(said, "ValidatingAdmissionPolicy '"+p.Name+"'") {
+			return true
+		}
+	}
+	return false
+}
+
+// object is the document as an object of the test's namespace.
+func (l *live) object(document []byte) *unstructured.Unstructured {
+	request := creation(l.t, document)
+	o := request.Object.(*unstructured.Unstructured)
+	if o.GetNamespace() != "" {
+		o.SetNamespace(l.namespace)
+	}
+	labels := o.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[testLabel] = l.namespace
+	o.SetLabels(labels)
+	return o
+}
+
+// templateIn is the pod that an object is or makes, with metadata and spec; nil if none.
+func templateIn(o *unstructured.Unstructured) map[string]any {
+	path, bears := templatePaths[bailey.KindOf(o.GetAPIVersion(), o.GetKind())]
+	if !bears {
+		return nil
+	}
+	template, _, _ := unstructured.NestedMap(o.Object, path...)
+	kept := map[string]any{"spec": template["spec"]}
+	labels := map[string]any{"app": "guarded"}
+	notes, _, _ := unstructured.NestedMap(template, "metadata", "annotations")
+	kept["metadata"] = map[string]any{"labels": labels, "annotations": notes}
+	return kept
+}
+
+var templatePaths = map[bailey.Kind][]string{
+	bailey.KindPod: {}, bailey.KindPodTemplate: {"template"}, bailey.KindCronJob: {"spec", "jobTemplate", "spec", "template"},
+	bailey.KindDeployment: {"spec", "template"}, bailey.KindReplicaSet: {"spec", "template"}, bailey.KindStatefulSet: {"spec", "template"},
+	bailey.KindDaemonSet: {"spec", "template"}, bailey.KindJob: {"spec", "template"}, bailey.KindReplicationController: {"spec", "template"},
+}
+
+// carrier is an object of the kind that makes the pod.
+func (l *live) carrier(kind bailey.Kind, template map[string]any) *unstructured.Unstructured {
+	name, group := kind.Split()
+	gvk := schema.GroupVersionKind{Group: group, Version: "v1", Kind: name}
+	o := &unstructured.Unstructured{Object: map[string]any{}}
+	o.SetGroupVersionKind(gvk)
+	template = (&unstructured.Unstructured{Object: template}).DeepCopy().Object
+	spec := template["spec"].(map[string]any)
+	switch kind {
+	case bailey.KindJob, bailey.KindCronJob:
+		if spec["restartPolicy"] == nil || spec["restartPolicy"] == "Always" {
+			spec["restartPolicy"] = "Never"
+		}
+	case bailey.KindPod, bailey.KindPodTemplate:
+	default:
+		delete(spec, "restartPolicy")
+	}
+	if path := templatePaths[kind]; len(path) > 0 {
+		if err := unstructured.SetNestedMap(o.Object, template, path...); err != nil {
+			l.t.Fatal(err)
+		}
+	} else {
+		o.Object["spec"], o.Object["metadata"] = spec, template["metadata"]
+	}
+	selector := map[string]any{"app": "guarded"}
+	switch kind {
+	case bailey.KindDeployment, bailey.KindReplicaSet, bailey.KindStatefulSet, bailey.KindDaemonSet:
+		o.Object["spec"].(map[string]any)["selector"] = map[string]any{"matchLabels": selector}
+		if kind == bailey.KindStatefulSet {
+			o.Object["spec"].(map[string]any)["serviceName"] = "guarded"
+		}
+	case bailey.KindReplicationController:
+		o.Object["spec"].(map[string]any)["selector"] = selector
+	case bailey.KindCronJob:
+		o.Object["spec"].(map[string]any)["schedule"] = "0 0 1 1 *"
+	}
+	o.SetName("guarded")
+	o.SetNamespace(l.namespace)
+	return o
+}
