@@ -41,8 +41,12 @@ type Impact struct {
 type Judge struct {
 	set *policy.Set
 
-	mu     sync.Mutex
-	impact Impact
+	// resources are those that the policies name, with their subresources.
+	resources map[schema.GroupResource]bool
+
+	mu       sync.Mutex
+	impact   Impact
+	replayed Replayed
 }
 
 // NewJudge compiles the plan's policies for the cluster of the snapshot. It is nil
@@ -85,7 +89,19 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
-	return &Judge{set: set, impact: Impact{Refused: map[string][]Refusal{}, Undecided: map[string]int{}}}, nil
+	j := &Judge{set: set, resources: map[schema.GroupResource]bool{},
+		impact:   Impact{Refused: map[string][]Refusal{}, Undecided: map[string]int{}},
+		replayed: Replayed{Refused: map[string][]RefusedRequests{}, NotEvaluated: map[string]int{}}}
+	for _, p := range source.Policies {
+		for _, rule := range p.Spec.MatchConstraints.ResourceRules {
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					j.resources[schema.GroupResource{Group: group, Resource: resource}] = true
+				}
+			}
+		}
+	}
+	return j, nil
 }
 
 // Look judges one object as it is in the cluster: whole, nothing cut out. It is

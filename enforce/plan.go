@@ -17,8 +17,7 @@ type Plan struct {
 	Changes []Change
 	// InPlace counts the guards that are in place, each for each scope.
 	InPlace int
-	// Unknown names the facts that a guard needs and that were not seen. What it
-	// would change is then left out.
+	// Unknown names the facts for want of which a guard could plan nothing.
 	Unknown []bailey.Missing
 }
 
@@ -81,9 +80,11 @@ func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey
 	}
 	v.Allow(nil, g.Needs, nil)
 	asked := g.Objects(v, scope)
-	for _, m := range v.Missing() {
-		if !slices.Contains(p.Unknown, m) {
-			p.Unknown = append(p.Unknown, m)
+	if len(asked) == 0 {
+		for _, m := range v.Missing() {
+			if !slices.Contains(p.Unknown, m) {
+				p.Unknown = append(p.Unknown, m)
+			}
 		}
 	}
 	for _, change := range asked {

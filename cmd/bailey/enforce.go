@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/audit"
+	"github.com/baileyhq/bailey/derive/detect"
 	"github.com/baileyhq/bailey/enforce"
 )
 
@@ -17,6 +20,8 @@ type enforceFlags struct {
 	target targetFlags
 	format string
 	all    bool
+	// auditLog is replayed, to see which of its requests would have been refused.
+	auditLog string
 
 	apply, revert                    bool
 	quiet                            time.Duration
@@ -61,6 +66,7 @@ What was there before is noted, and --revert puts it back.` + targetHelp,
 	}
 	f.target.register(c)
 	c.Flags().StringVarP(&f.format, "output", "o", "text", "text, json, or yaml: the objects for kubectl apply --server-side")
+	c.Flags().StringVar(&f.auditLog, "audit-log", "", "an API server's audit log: say which of its requests the policies would have refused")
 	c.Flags().BoolVar(&f.apply, "apply", false, "put in place what the plan says, as far as it goes now (wants --context)")
 	c.Flags().BoolVar(&f.revert, "revert", false, "put back what was there before --apply (wants --context)")
 	c.Flags().DurationVar(&f.quiet, "quiet-period", enforce.DefaultQuiet, "with --apply: how long policies audit and warn before they may deny")
@@ -76,9 +82,12 @@ func controlsAndTargets(args []string) (chosen []*bailey.Control, targets []stri
 	for _, arg := range args {
 		if _, err := chooseControls([]string{arg}); err == nil {
 			names = append(names, arg)
-		} else {
-			targets = append(targets, arg)
+			continue
 		}
+		if _, err := os.Stat(arg); err != nil && arg != "-" {
+			return nil, nil, usageError("%q is neither a control nor a path\nhint: `bailey controls` lists the controls; an area is written like compute/*", arg)
+		}
+		targets = append(targets, arg)
 	}
 	chosen, err = chooseControls(names)
 	return chosen, targets, err
@@ -96,52 +105,98 @@ func (a *app) enforce(ctx context.Context, f *enforceFlags, chosen []*bailey.Con
 	if f.format == "yaml" {
 		return writeObjects(a.stdout, plan)
 	}
-	impact, err := a.impact(ctx, f, s, plan, targets)
-	if err != nil {
+	e := &enforcement{app: a, flags: f, snapshot: s, plan: plan}
+	if err := e.judge(ctx, targets); err != nil {
 		return err
 	}
-	if f.apply {
-		return a.applyPlan(ctx, f, s, plan, impact)
+	switch {
+	case f.apply:
+		return e.apply(ctx)
+	case f.format == "json":
+		return e.writeJSON()
 	}
-	if f.format == "json" {
-		return writePlanJSON(a.stdout, s, plan, impact)
-	}
-	if err := a.printPlan(f, s, plan, impact); err != nil || s.Meta.Medium != "cluster" {
+	if err := e.print(); err != nil || s.Meta.Medium != "cluster" {
 		return err
 	}
-	return a.printDrift(ctx, f, s)
+	return e.printDrift(ctx)
 }
 
-// impact reads the target again, whole, and judges each object by the planned
-// policies while it is there. It is nil where there is nothing to judge by, or where
-// the target holds no whole objects.
-func (a *app) impact(ctx context.Context, f *enforceFlags, s *bailey.Snapshot, plan *enforce.Plan, targets []string) (*enforce.Impact, error) {
-	if len(targets) == 1 && isSnapshot(targets[0]) {
-		return nil, nil
-	}
-	judge, err := enforce.NewJudge(s, plan)
+// enforcement is a plan with what it would refuse.
+type enforcement struct {
+	*app
+	flags    *enforceFlags
+	snapshot *bailey.Snapshot
+	plan     *enforce.Plan
+	// impact is nil where the target holds no whole objects, replayed where no audit
+	// log was given.
+	impact   *enforce.Impact
+	replayed *enforce.Replayed
+}
+
+// judge evaluates the planned policies: on each object of the target, which is read
+// again for that, whole; and on the requests of the audit log.
+func (e *enforcement) judge(ctx context.Context, targets []string) error {
+	judge, err := enforce.NewJudge(e.snapshot, e.plan)
 	if judge == nil || err != nil {
-		return nil, err
+		return err
 	}
-	if len(targets) == 1 && targets[0] == "-" {
-		return nil, nil // standard input can be read once
-	}
-	var mu sync.Mutex
-	var failed error
-	again := f.target
-	again.whole = func(apiVersion, kind string, object any) {
-		if err := judge.Look(ctx, apiVersion, kind, object); err != nil {
-			mu.Lock()
-			defer mu.Unlock()
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", kind, err))
+	// A snapshot holds no whole objects, and standard input can be read once.
+	if len(targets) != 1 || !isSnapshot(targets[0]) && targets[0] != "-" {
+		var mu sync.Mutex
+		var failed error
+		again := e.flags.target
+		again.whole = func(apiVersion, kind string, object any) {
+			if err := judge.Look(ctx, apiVersion, kind, object); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = errors.Join(failed, fmt.Errorf("%s: %w", kind, err))
+			}
 		}
+		if _, err := e.app.snapshot(ctx, &again, targets); err != nil {
+			return err
+		}
+		if failed != nil {
+			return failed
+		}
+		impact := judge.Impact()
+		e.impact = &impact
 	}
-	if _, err := a.snapshot(ctx, &again, targets); err != nil {
-		return nil, err
+	if e.flags.auditLog == "" {
+		return nil
 	}
-	if failed != nil {
-		return nil, failed
+	if err := replay(ctx, e.flags.auditLog, judge); err != nil {
+		return err
 	}
-	impact := judge.Impact()
-	return &impact, nil
+	replayed := judge.Replayed()
+	e.replayed = &replayed
+	return nil
+}
+
+// replay hands each request of an audit log that was admitted to the judge. A line that
+// is no audit event is passed over, unless none is.
+func replay(ctx context.Context, path string, judge *enforce.Judge) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return usageError("--audit-log: %w\nhint: it is the file of the API server's --audit-log-path", err)
+	}
+	defer file.Close()
+	read, events := 0, 0
+	err = audit.Lines(ctx, file, func(line []byte) error {
+		read++
+		event, err := detect.Decode(line, detect.DefaultLimits)
+		if err != nil {
+			return nil
+		}
+		events++
+		if event.Stage != detect.StageResponseComplete || event.Status.Code/100 != 2 {
+			return nil
+		}
+		o := &event.Object
+		return judge.Replay(ctx, &enforce.Recorded{Verb: event.Verb, Group: o.APIGroup, Resource: o.Resource, Subresource: o.Subresource,
+			Namespace: o.Namespace, Name: o.Name, User: event.User.Username, Groups: event.User.Groups, AuditID: event.AuditID, Body: event.RequestObject})
+	})
+	if err == nil && events == 0 {
+		err = usageError("--audit-log: %s holds no audit event in %s\nhint: it is the file of the API server's --audit-log-path, one JSON object a line", path, plural(read, "line"))
+	}
+	return err
 }

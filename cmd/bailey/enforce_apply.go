@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/kube"
 	"github.com/baileyhq/bailey/enforce"
 	"github.com/baileyhq/bailey/enforce/apply"
@@ -43,8 +42,9 @@ func (a *app) applier(f *enforceFlags, uid string) (*apply.Applier, error) {
 	return apply.New(config, filepath.Join(state, "enforce"), a.now)
 }
 
-func (a *app) applyPlan(ctx context.Context, f *enforceFlags, s *bailey.Snapshot, plan *enforce.Plan, impact *enforce.Impact) error {
-	applier, err := a.applier(f, s.Meta.ClusterUID)
+func (e *enforcement) apply(ctx context.Context) error {
+	s, f := e.snapshot, e.flags
+	applier, err := e.applier(f, s.Meta.ClusterUID)
 	if err != nil {
 		return err
 	}
@@ -52,9 +52,9 @@ func (a *app) applyPlan(ctx context.Context, f *enforceFlags, s *bailey.Snapshot
 	if quiet == 0 {
 		quiet = 1 // none, which zero does not say
 	}
-	stages := plan.Stages(enforce.Choice{Now: a.now(), Quiet: quiet, AcceptRefusals: f.acceptRefusals, AcceptUnobserved: f.acceptUnobserved,
-		Impact: impact, AuditedSince: applier.AuditedSince})
-	w := &wrapper{out: a.stdout, width: a.columns(a.stdout)}
+	stages := e.plan.Stages(enforce.Choice{Now: e.now(), Quiet: quiet, AcceptRefusals: f.acceptRefusals, AcceptUnobserved: f.acceptUnobserved,
+		Impact: e.impact, AuditedSince: applier.AuditedSince})
+	w := &wrapper{out: e.stdout, width: e.columns(e.stdout)}
 	w.text("", fmt.Sprintf("Applying to the cluster of context %s (%s), as field manager %s:", s.Meta.Context, s.Meta.ClusterUID, apply.FieldManager))
 	failed := 0
 	for _, stage := range stages {
@@ -77,7 +77,7 @@ func (a *app) applyPlan(ctx context.Context, f *enforceFlags, s *bailey.Snapshot
 		w.text("          ", text)
 	}
 	if len(stages) == 0 {
-		w.text("", fmt.Sprintf("Nothing to apply: %s in place already.", plural(plan.InPlace, "guard")))
+		w.text("", fmt.Sprintf("Nothing to apply: %s in place already.", plural(e.plan.InPlace, "guard")))
 	}
 	if w.err != nil {
 		return w.err
@@ -85,15 +85,15 @@ func (a *app) applyPlan(ctx context.Context, f *enforceFlags, s *bailey.Snapshot
 	if failed > 0 {
 		return fmt.Errorf("%s could not be applied\nhint: the others were; `bailey enforce --apply` tries again", plural(failed, "object"))
 	}
-	return a.reportDrift(ctx, w, applier)
+	return e.reportDrift(ctx, w, applier)
 }
 
-func (a *app) printDrift(ctx context.Context, f *enforceFlags, s *bailey.Snapshot) error {
-	applier, err := a.applier(f, s.Meta.ClusterUID)
+func (e *enforcement) printDrift(ctx context.Context) error {
+	applier, err := e.applier(e.flags, e.snapshot.Meta.ClusterUID)
 	if err != nil {
 		return err
 	}
-	return a.reportDrift(ctx, &wrapper{out: a.stdout, width: a.columns(a.stdout)}, applier)
+	return e.reportDrift(ctx, &wrapper{out: e.stdout, width: e.columns(e.stdout)}, applier)
 }
 
 // reportDrift names what is no longer as it was applied.

@@ -67,14 +67,17 @@ type plannedRefusal struct {
 	Message string     `json:"message"`
 }
 
-func writePlanJSON(w io.Writer, s *bailey.Snapshot, plan *enforce.Plan, impact *enforce.Impact) error {
+func (e *enforcement) writeJSON() error {
+	s, plan, impact := e.snapshot, e.plan, e.impact
 	out := struct {
 		SchemaVersion string           `json:"schemaVersion"`
 		Cluster       string           `json:"cluster,omitempty"`
 		InPlace       int              `json:"inPlace"`
 		Changes       []plannedChange  `json:"changes"`
 		Unknown       []bailey.Missing `json:"unknown"`
-	}{"bailey.plan/v1", s.Meta.ClusterUID, plan.InPlace, []plannedChange{}, append([]bailey.Missing{}, plan.Unknown...)}
+		// Replayed is what the policies would have refused of the audit log's requests.
+		Replayed *enforce.Replayed `json:"replayed,omitempty"`
+	}{"bailey.plan/v1", s.Meta.ClusterUID, plan.InPlace, []plannedChange{}, append([]bailey.Missing{}, plan.Unknown...), e.replayed}
 	for _, c := range plan.Changes {
 		p := plannedChange{Object: c.Object, Creates: c.Creates, Managed: c.Managed, Notes: c.Notes, Apply: c.Apply}
 		for _, g := range c.For {
@@ -93,7 +96,7 @@ func writePlanJSON(w io.Writer, s *bailey.Snapshot, plan *enforce.Plan, impact *
 		}
 		out.Changes = append(out.Changes, p)
 	}
-	encoder := json.NewEncoder(w)
+	encoder := json.NewEncoder(e.stdout)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(out)
 }
@@ -103,8 +106,9 @@ const refusedShown = 5
 
 // printPlan prints the plan for people: a block for each object, a policy together
 // with its binding.
-func (a *app) printPlan(f *enforceFlags, s *bailey.Snapshot, plan *enforce.Plan, impact *enforce.Impact) error {
-	w := &wrapper{out: a.stdout, width: a.columns(a.stdout)}
+func (e *enforcement) print() error {
+	s, plan := e.snapshot, e.plan
+	w := &wrapper{out: e.stdout, width: e.columns(e.stdout)}
 	creates := 0
 	for _, c := range plan.Changes {
 		if c.Creates {
@@ -131,7 +135,14 @@ func (a *app) printPlan(f *enforceFlags, s *bailey.Snapshot, plan *enforce.Plan,
 		}) {
 			continue
 		}
-		a.printChange(w, f, plan, c, impact)
+		e.printChange(w, c)
+	}
+	if e.replayed != nil {
+		w.line("")
+		w.text("", fmt.Sprintf("Of the audit log %s evaluated.", plural(e.replayed.Evaluated, "request")))
+		for _, why := range slices.Sorted(maps.Keys(e.replayed.NotEvaluated)) {
+			w.text("    ", fmt.Sprintf("  %s not: %s", plural(e.replayed.NotEvaluated[why], "request"), why))
+		}
 	}
 	if len(plan.Unknown) > 0 {
 		w.line("")
@@ -146,7 +157,8 @@ func (a *app) printPlan(f *enforceFlags, s *bailey.Snapshot, plan *enforce.Plan,
 	return w.err
 }
 
-func (a *app) printChange(w *wrapper, f *enforceFlags, plan *enforce.Plan, c *enforce.Change, impact *enforce.Impact) {
+func (e *enforcement) printChange(w *wrapper, c *enforce.Change) {
+	impact := e.impact
 	w.line("")
 	verb := "change"
 	if c.Creates {
@@ -178,6 +190,7 @@ func (a *app) printChange(w *wrapper, f *enforceFlags, plan *enforce.Plan, c *en
 	if c.Object.Kind != bailey.KindValidatingAdmissionPolicy {
 		return
 	}
+	e.printReplayed(w, c.Object.Name)
 	if impact == nil {
 		w.text("          ", "        not evaluated: what it would refuse of what is there, which takes the cluster or a path")
 		return
@@ -192,11 +205,31 @@ func (a *app) printChange(w *wrapper, f *enforceFlags, plan *enforce.Plan, c *en
 	}
 	w.text("          ", fmt.Sprintf("        refuses %s that %s there now, if created or changed again:", plural(len(refused), "object"), map[bool]string{true: "is", false: "are"}[len(refused) == 1]))
 	for i, r := range refused {
-		if i == refusedShown && len(refused) > refusedShown+1 && !f.all {
+		if i == refusedShown && len(refused) > refusedShown+1 && !e.flags.all {
 			w.text("            ", fmt.Sprintf("          and %d more (--all names them)", len(refused)-i))
 			break
 		}
 		w.text("            ", "          "+r.Object.String()+": "+r.Message)
+	}
+}
+
+// printReplayed names the requests of the audit log that a policy would have refused.
+func (e *enforcement) printReplayed(w *wrapper, policy string) {
+	if e.replayed == nil {
+		return
+	}
+	refused := e.replayed.Refused[policy]
+	if len(refused) == 0 {
+		w.text("          ", "        would have refused no request of the audit log that was evaluated")
+		return
+	}
+	w.text("          ", "        would have refused, of the audit log:")
+	for i, q := range refused {
+		if i == refusedShown && len(refused) > refusedShown+1 && !e.flags.all {
+			w.text("            ", fmt.Sprintf("          and %d other kinds of request (--all names them)", len(refused)-i))
+			break
+		}
+		w.text("            ", "          "+q.String()+": "+q.Message)
 	}
 }
 
