@@ -4,9 +4,12 @@ package enforce
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/baileyhq/bailey"
 )
@@ -30,6 +33,9 @@ type Change struct {
 	// Apply is what server-side apply is given: of an object that is there, the
 	// fields that change and no others.
 	Apply map[string]any
+	// Differs are the fields of Apply that the object does not hold; empty for one that
+	// is not there.
+	Differs []Field
 	// Notes say what a person must decide first.
 	Notes []string
 	For   []Guarded
@@ -60,6 +66,16 @@ func Make(s *bailey.Snapshot, controls []*bailey.Control) (*Plan, error) {
 		}
 	}
 	for _, c := range changes {
+		if f := s.Get(c.Object); f != nil {
+			object, err := contentOf(f)
+			if err != nil {
+				return nil, err
+			}
+			c.Creates, c.Managed, c.Differs = false, managedBy(f), differences(object, c.Apply)
+			if len(c.Differs) == 0 {
+				continue // another object of the guard is what is lacking
+			}
+		}
 		p.Changes = append(p.Changes, *c)
 	}
 	slices.SortFunc(p.Changes, func(a, b Change) int { return Compare(a.Object, b.Object) })
@@ -95,9 +111,6 @@ func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey
 		into := changes[change.Object]
 		if into == nil {
 			into = &Change{Object: change.Object, APIVersion: change.APIVersion, Creates: len(change.Patch) == 0, Apply: fields}
-			if f := s.Get(change.Object); f != nil {
-				into.Creates, into.Managed = false, managedBy(f)
-			}
 			changes[change.Object] = into
 		} else {
 			merge(into.Apply, fields)
@@ -169,6 +182,18 @@ func merge(into, from map[string]any) {
 		}
 		into[key] = value
 	}
+}
+
+// contentOf is the object of a fact as maps, lists and scalars.
+func contentOf(f *bailey.Fact) (map[string]any, error) {
+	if object, isMap := f.Object.(map[string]any); isMap {
+		return object, nil
+	}
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(f.Object)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Ref, err)
+	}
+	return object, nil
 }
 
 // managedBy says who owns the source of an object, by the marks that they leave.

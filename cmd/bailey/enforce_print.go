@@ -176,10 +176,8 @@ func (e *enforcement) printChange(w *wrapper, c *enforce.Change) {
 		}
 		w.text("          ", "        "+text)
 	}
-	if !c.Creates {
-		for _, line := range settings("", c.Apply) {
-			w.text("          ", "        set "+line)
-		}
+	for _, f := range c.Differs {
+		w.text("          ", "        set "+strings.Join(f.Path, ".")+": "+brief(f.Value))
 	}
 	if c.Managed != "" {
 		w.text("          ", "        owned by "+c.Managed+": change it at its source, which would undo a change here")
@@ -233,23 +231,17 @@ func (e *enforcement) printReplayed(w *wrapper, policy string) {
 	}
 }
 
-// settings gives the fields that an apply sets, but for the object's identity.
-func settings(path string, fields map[string]any) []string {
-	var all []string
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		at := strings.TrimPrefix(path+"."+key, ".")
-		switch at {
-		case "apiVersion", "kind", "metadata.name", "metadata.namespace":
-			continue
-		}
-		if child, isMap := fields[key].(map[string]any); isMap && len(child) > 0 {
-			all = append(all, settings(at, child)...)
-			continue
-		}
-		text, err := json.Marshal(fields[key])
-		if err == nil {
-			all = append(all, at+": "+string(text))
-		}
+// brief is a value as JSON, cut.
+func brief(v any) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return "..."
 	}
-	return all
+	const most = 100
+	if text := []rune(strings.TrimSpace(b.String())); len(text) > most {
+		return string(text[:most]) + "..."
+	}
+	return strings.TrimSpace(b.String())
 }

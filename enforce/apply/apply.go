@@ -136,9 +136,9 @@ func (a *Applier) remember(r *Record, current *unstructured.Unstructured, fields
 		}
 		return
 	}
-	for _, f := range leaves(fields) {
-		if !slices.ContainsFunc(r.Before, func(b Field) bool { return slices.Equal(b.Path, f.Path) }) {
-			r.Before = append(r.Before, Field{f.Path, valueAt(current, f.Path)})
+	for _, f := range enforce.Leaves(fields) {
+		if !slices.ContainsFunc(r.Before, func(b enforce.Field) bool { return slices.Equal(b.Path, f.Path) }) {
+			r.Before = append(r.Before, enforce.Field{Path: f.Path, Value: enforce.ValueAt(current.Object, f.Path)})
 		}
 	}
 }
@@ -168,8 +168,8 @@ func (a *Applier) Drifts(ctx context.Context) ([]Drift, error) {
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", r.Object, err)
 		}
-		for _, f := range leaves(r.Applied) {
-			if have := valueAt(current, f.Path); !holds(have, f.Value) {
+		for _, f := range enforce.Leaves(r.Applied) {
+			if have := enforce.ValueAt(current.Object, f.Path); !enforce.Holds(have, f.Value) {
 				all = append(all, Drift{r.Object, fmt.Sprintf("%s is %s, and was applied as %s", strings.Join(f.Path, "."), short(have), short(f.Value)), managersOf(current, f.Path)})
 			}
 		}
@@ -232,11 +232,11 @@ func (a *Applier) revert(ctx context.Context, r *Record) (left string, err error
 	var kept []string
 	for _, before := range r.Before {
 		applied, was, _ := unstructured.NestedFieldNoCopy(r.Applied, before.Path...)
-		have := valueAt(current, before.Path)
+		have := enforce.ValueAt(current.Object, before.Path)
 		switch {
-		case was && !holds(have, applied):
+		case was && !enforce.Holds(have, applied):
 			kept = append(kept, strings.Join(before.Path, "."))
-		case !holds(have, before.Value) || before.Value == nil && have != nil:
+		case !enforce.Holds(have, before.Value) || before.Value == nil && have != nil:
 			set(patch, before.Path, before.Value)
 		}
 	}

@@ -27,19 +27,13 @@ type Record struct {
 	UID     string `json:"uid,omitempty"`
 	// Before holds, of an object that was there, the value of each field that was
 	// set, by its path; null for one that was not there.
-	Before []Field `json:"before,omitempty"`
+	Before []enforce.Field `json:"before,omitempty"`
 	// Applied is what was applied last.
 	Applied map[string]any `json:"applied"`
 	Stage   enforce.Stage  `json:"stage"`
 	// AuditedSince is when the audit stage began.
 	AuditedSince time.Time `json:"auditedSince,omitzero"`
 	At           time.Time `json:"at"`
-}
-
-// Field is the value of a field.
-type Field struct {
-	Path  []string `json:"path"`
-	Value any      `json:"value"`
 }
 
 // maxRecord bounds a record's file: an object of etcd is at most 1.5 MB.

@@ -6,6 +6,7 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/derive/network"
@@ -16,10 +17,6 @@ import (
 func (p *Policy) present(v *bailey.View, scope bailey.Ref) bailey.Presence {
 	if p.spares(scope) {
 		return bailey.Presence{Why: "policies leave " + scope.Name + " alone"}
-	}
-	namespace := v.Get(bailey.KindNamespace, "", scope.Name)
-	if !p.ClusterWide && namespace == nil {
-		return bailey.Presence{Why: "namespace " + scope.Name + " was not seen"}
 	}
 	presence := bailey.Presence{Why: "no ValidatingAdmissionPolicy " + Prefix + p.Name}
 	for _, f := range v.List(bailey.KindValidatingAdmissionPolicy, "") {
@@ -39,7 +36,7 @@ func (p *Policy) present(v *bailey.View, scope bailey.Ref) bailey.Presence {
 			if !ok || binding.Spec.PolicyName != f.Name {
 				continue
 			}
-			lack := lacksBinding(binding, namespace)
+			lack := p.lacksBinding(v, binding, scope)
 			if lack == "" {
 				return bailey.Presence{InPlace: true, Why: f.Ref.String() + " refuses by " + b.Ref.String()}
 			}
@@ -90,9 +87,9 @@ func expressionsOf(policy *admissionv1.ValidatingAdmissionPolicy) []string {
 	return all
 }
 
-// lacksBinding says what keeps a binding from refusing in the namespace; empty if
-// nothing does. The namespace is nil for what is in none.
-func lacksBinding(b *admissionv1.ValidatingAdmissionPolicyBinding, namespace *bailey.Fact) string {
+// lacksBinding says what keeps a binding from refusing in the scope; empty if
+// nothing does.
+func (p *Policy) lacksBinding(v *bailey.View, b *admissionv1.ValidatingAdmissionPolicyBinding, scope bailey.Ref) string {
 	m := b.Spec.MatchResources
 	switch {
 	case !slices.Contains(b.Spec.ValidationActions, admissionv1.Deny):
@@ -103,10 +100,24 @@ func lacksBinding(b *admissionv1.ValidatingAdmissionPolicyBinding, namespace *ba
 		return "it leaves some requests out"
 	case m.ObjectSelector != nil && !network.IsEmpty(m.ObjectSelector):
 		return "it leaves objects out by their labels"
-	case namespace != nil && m.NamespaceSelector != nil && !network.MatchesNamespace(m.NamespaceSelector, namespace.Name, namespace.Labels):
-		return "it does not choose namespace " + namespace.Name
+	case !p.ClusterWide && m.NamespaceSelector != nil && !selects(v, m.NamespaceSelector, scope.Name):
+		return "it does not choose namespace " + scope.Name
 	}
 	return ""
+}
+
+// selects reports whether a selector chooses the namespace, whose labels are read
+// only where the name does not decide.
+func selects(v *bailey.View, s *metav1.LabelSelector, name string) bool {
+	byName := len(s.MatchLabels) == 0
+	for i := range s.MatchExpressions {
+		byName = byName && s.MatchExpressions[i].Key == nameLabel
+	}
+	if byName {
+		return network.MatchesNamespace(s, name, nil)
+	}
+	namespace := v.Get(bailey.KindNamespace, "", name)
+	return namespace != nil && network.MatchesNamespace(s, name, namespace.Labels)
 }
 
 func selectsAll(m *admissionv1.MatchResources) bool {

@@ -1,4 +1,4 @@
-package apply
+package enforce
 
 import (
 	"reflect"
@@ -7,9 +7,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// leaves gives the fields that an apply sets, but for the object's identity. A list
+// Field is the value of a field of an object.
+type Field struct {
+	Path  []string `json:"path"`
+	Value any      `json:"value"`
+}
+
+// Leaves gives the fields that an apply sets, but for the object's identity. A list
 // is one field.
-func leaves(fields map[string]any) []Field {
+func Leaves(fields map[string]any) []Field {
 	var all []Field
 	var walk func(path []string, v any)
 	walk = func(path []string, v any) {
@@ -31,18 +37,29 @@ func leaves(fields map[string]any) []Field {
 	return all
 }
 
-// valueAt is the value of a field of an object, nil where it is not there.
-func valueAt(o *unstructured.Unstructured, path []string) any {
-	v, _, err := unstructured.NestedFieldNoCopy(o.Object, path...)
+// ValueAt is the value of a field of an object, nil where it is not there.
+func ValueAt(object map[string]any, path []string) any {
+	v, _, err := unstructured.NestedFieldNoCopy(object, path...)
 	if err != nil {
 		return nil
 	}
 	return v
 }
 
-// holds reports whether a value of an object is what was applied. The API server
+// differences gives the fields of an apply that an object does not hold.
+func differences(object, apply map[string]any) []Field {
+	var all []Field
+	for _, f := range Leaves(apply) {
+		if !Holds(ValueAt(object, f.Path), f.Value) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// Holds reports whether a value of an object is what was applied. The API server
 // fills in fields of its own in lists and maps; what was applied must be there.
-func holds(have, applied any) bool {
+func Holds(have, applied any) bool {
 	switch want := applied.(type) {
 	case map[string]any:
 		m, isMap := have.(map[string]any)
@@ -50,7 +67,7 @@ func holds(have, applied any) bool {
 			return len(want) == 0 && have == nil
 		}
 		for key, v := range want {
-			if !holds(m[key], v) {
+			if !Holds(m[key], v) {
 				return false
 			}
 		}
@@ -61,7 +78,7 @@ func holds(have, applied any) bool {
 			return len(want) == 0 && have == nil
 		}
 		for i := range want {
-			if !holds(l[i], want[i]) {
+			if !Holds(l[i], want[i]) {
 				return false
 			}
 		}
