@@ -69,6 +69,19 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 			source.Bindings = append(source.Bindings, o)
 		}
 	}
+	for _, b := range source.Bindings { // a policy that is there already may lack its binding only
+		name := b.Spec.PolicyName
+		if slices.ContainsFunc(source.Policies, func(p *admissionv1.ValidatingAdmissionPolicy) bool { return p.Name == name }) {
+			continue
+		}
+		f := s.Get(bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicy, Name: name})
+		if f == nil {
+			continue
+		}
+		if o, ok := f.Object.(*admissionv1.ValidatingAdmissionPolicy); ok {
+			source.Policies = append(source.Policies, o)
+		}
+	}
 	if len(source.Policies) == 0 {
 		return nil, nil
 	}

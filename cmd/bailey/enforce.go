@@ -26,6 +26,7 @@ type enforceFlags struct {
 	apply, revert                    bool
 	quiet                            time.Duration
 	acceptRefusals, acceptUnobserved bool
+	force                            bool
 }
 
 func (a *app) enforceCommand() *cobra.Command {
@@ -72,6 +73,7 @@ What was there before is noted, and --revert puts it back.` + targetHelp,
 	c.Flags().DurationVar(&f.quiet, "quiet-period", enforce.DefaultQuiet, "with --apply: how long policies audit and warn before they may deny")
 	c.Flags().BoolVar(&f.acceptRefusals, "accept-refusals", false, "with --apply: let a policy deny though it would refuse what runs now")
 	c.Flags().BoolVar(&f.acceptUnobserved, "accept-unobserved", false, "with --apply: also network policies, quotas and limit ranges, whose effect was not observed")
+	c.Flags().BoolVar(&f.force, "force-conflicts", false, "with --apply: take over fields that somebody else owns with another value")
 	c.Flags().BoolVarP(&f.all, "all", "a", false, "name every object that would be refused")
 	return c
 }

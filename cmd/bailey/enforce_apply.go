@@ -56,36 +56,87 @@ func (e *enforcement) apply(ctx context.Context) error {
 		Impact: e.impact, AuditedSince: applier.AuditedSince})
 	w := &wrapper{out: e.stdout, width: e.columns(e.stdout)}
 	w.text("", fmt.Sprintf("Applying to the cluster of context %s (%s), as field manager %s:", s.Meta.Context, s.Meta.ClusterUID, apply.FieldManager))
-	failed := 0
+	applier.Force = f.force
+	groups := outcomes{}
 	for _, stage := range stages {
 		if err := applier.Apply(ctx, stage); err != nil {
 			if ctx.Err() != nil {
 				return err
 			}
-			failed++
-			w.text("          ", "failed    "+err.Error())
+			groups.add("failed", err.Error(), "")
 			continue
 		}
-		word := map[bool]string{true: "left", false: string(stage.Stage)}[stage.Fields == nil]
-		if stage.Stage == enforce.StageDeny && stage.Fields != nil {
-			word = "applied"
+		switch {
+		case stage.Fields == nil:
+			groups.add("left", stage.Wait, stage.Object.String())
+		case stage.Stage == enforce.StageAudit:
+			groups.add("in audit", stage.Wait, stage.Object.String())
+		default:
+			groups.add("applied", "", stage.Object.String())
 		}
-		text := fmt.Sprintf("%-8s  %s", word, stage.Object)
-		if stage.Wait != "" {
-			text += ": " + stage.Wait
-		}
-		w.text("          ", text)
 	}
+	groups.print(w)
 	if len(stages) == 0 {
 		w.text("", fmt.Sprintf("Nothing to apply: %s in place already.", plural(e.plan.InPlace, "guard")))
 	}
 	if w.err != nil {
 		return w.err
 	}
-	if failed > 0 {
-		return fmt.Errorf("%s could not be applied\nhint: the others were; `bailey enforce --apply` tries again", plural(failed, "object"))
+	if failed := groups.count("failed"); failed > 0 {
+		return fmt.Errorf("%s could not be applied\nhint: the others were; --force-conflicts takes over what somebody else owns", plural(failed, "object"))
 	}
 	return e.reportDrift(ctx, w, applier)
+}
+
+// outcomes are what came of the objects of an apply, by what and why, in the order in
+// which they came.
+type outcomes []outcome
+
+type outcome struct {
+	what, why string
+	objects   []string
+}
+
+func (o *outcomes) add(what, why, object string) {
+	for i := range *o {
+		if g := &(*o)[i]; g.what == what && g.why == why && object != "" {
+			g.objects = append(g.objects, object)
+			return
+		}
+	}
+	g := outcome{what: what, why: why}
+	if object != "" {
+		g.objects = append(g.objects, object)
+	}
+	*o = append(*o, g)
+}
+
+func (o outcomes) count(what string) int {
+	n := 0
+	for _, g := range o {
+		if g.what == what {
+			n += max(1, len(g.objects))
+		}
+	}
+	return n
+}
+
+func (o outcomes) print(w *wrapper) {
+	for _, what := range []string{"applied", "in audit", "left", "failed"} {
+		for _, g := range o {
+			if g.what != what {
+				continue
+			}
+			text := what
+			if g.why != "" {
+				text += ": " + g.why
+			}
+			w.text("  ", text)
+			if len(g.objects) > 0 {
+				w.text("    ", "    "+strings.Join(g.objects, ", "))
+			}
+		}
+	}
 }
 
 func (e *enforcement) printDrift(ctx context.Context) error {

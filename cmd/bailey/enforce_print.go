@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -128,8 +129,13 @@ func (e *enforcement) print() error {
 		w.text("", fmt.Sprintf("Plan for %s: %s to create, %d to change. %s in place already. Nothing was changed.",
 			where, plural(creates, "object"), len(plan.Changes)-creates, plural(plan.InPlace, "guard")))
 	}
+	said := map[string]bool{}
 	for i := range plan.Changes {
 		c := &plan.Changes[i]
+		if said[alike(c)] {
+			continue
+		}
+		said[alike(c)] = true
 		if c.Object.Kind == bailey.KindValidatingAdmissionPolicyBinding && slices.ContainsFunc(plan.Changes, func(o enforce.Change) bool {
 			return o.Object.Kind == bailey.KindValidatingAdmissionPolicy && o.Object.Name == c.Object.Name
 		}) {
@@ -168,6 +174,19 @@ func (e *enforcement) printChange(w *wrapper, c *enforce.Change) {
 	if c.Object.Kind == bailey.KindValidatingAdmissionPolicy {
 		name += " and its binding"
 	}
+	var others []string
+	for i := range e.plan.Changes {
+		if o := &e.plan.Changes[i]; alike(o) == alike(c) {
+			others = append(others, cmp.Or(o.Object.Namespace, o.Object.Name))
+		}
+	}
+	if len(others) > 1 {
+		name = c.Object.Kind.Short()
+		if c.Object.Namespace != "" {
+			name += " " + c.Object.Name + " in"
+		}
+		name += " " + strings.Join(others, ", ")
+	}
 	w.text("        ", verb+"  "+name)
 	for _, g := range c.For {
 		text := g.Control.ID + " " + g.Guard.Name + ": " + g.Guard.Title
@@ -185,7 +204,9 @@ func (e *enforcement) printChange(w *wrapper, c *enforce.Change) {
 	for _, note := range c.Notes {
 		w.text("          ", "        first: "+note)
 	}
-	if c.Object.Kind != bailey.KindValidatingAdmissionPolicy {
+	switch c.Object.Kind {
+	case bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding:
+	default:
 		return
 	}
 	e.printReplayed(w, c.Object.Name)
@@ -209,6 +230,18 @@ func (e *enforcement) printChange(w *wrapper, c *enforce.Change) {
 		}
 		w.text("            ", "          "+r.Object.String()+": "+r.Message)
 	}
+}
+
+// alike is equal for changes that are told together: the same one in several namespaces.
+func alike(c *enforce.Change) string {
+	parts := []string{string(c.Object.Kind), fmt.Sprint(c.Creates), c.Managed, fmt.Sprint(c.Differs), strings.Join(c.Notes, "\n")}
+	if c.Object.Kind != bailey.KindNamespace {
+		parts = append(parts, c.Object.Name)
+	}
+	for _, g := range c.For {
+		parts = append(parts, g.Control.ID, g.Guard.Name)
+	}
+	return strings.Join(parts, "\x00")
 }
 
 // printReplayed names the requests of the audit log that a policy would have refused.

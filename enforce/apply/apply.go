@@ -5,6 +5,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ const FieldManager = "bailey-enforcer"
 
 // Applier changes one cluster. It is not safe for concurrent use.
 type Applier struct {
+	// Force takes fields over that somebody else owns with another value.
+	Force bool
+
 	client dynamic.Interface
 	mapper meta.RESTMapper
 	folder string // of the records
@@ -99,6 +103,11 @@ func (a *Applier) Apply(ctx context.Context, s enforce.Staged) error {
 	}
 	there := err == nil
 	r := a.records[s.Object]
+	var earlier *Record
+	if r != nil {
+		kept := *r
+		earlier = &kept
+	}
 	if r == nil || r.Created && !there {
 		r = &Record{Object: s.Object, APIVersion: s.APIVersion, Created: !there}
 	}
@@ -113,18 +122,37 @@ func (a *Applier) Apply(ctx context.Context, s enforce.Staged) error {
 		return err
 	}
 	a.records[s.Object] = r
-	applied, err := resource.Apply(ctx, s.Object.Name, &unstructured.Unstructured{Object: s.Fields}, metav1.ApplyOptions{FieldManager: FieldManager})
-	if apierrors.IsConflict(err) {
-		return fmt.Errorf("%s: somebody else owns what would change: %w\nhint: change it with them, or let them give the field up", s.Object, err)
-	}
+	applied, err := resource.Apply(ctx, s.Object.Name, &unstructured.Unstructured{Object: s.Fields}, metav1.ApplyOptions{FieldManager: FieldManager, Force: a.Force})
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.Object, err)
+		return a.refused(s.Object, r, earlier, err)
 	}
 	if r.Created && r.UID == "" {
 		r.UID = string(applied.GetUID())
 		return r.write(a.folder)
 	}
 	return nil
+}
+
+// refused says why an apply failed. Where the API server answered that it did nothing,
+// the record is as it was before.
+func (a *Applier) refused(object bailey.Ref, r, earlier *Record, err error) error {
+	var answered apierrors.APIStatus
+	if errors.As(err, &answered) && answered.Status().Code/100 == 4 {
+		var undone error
+		if earlier != nil {
+			a.records[object], undone = earlier, earlier.write(a.folder)
+		} else {
+			delete(a.records, object)
+			undone = r.remove(a.folder)
+		}
+		if undone != nil {
+			return errors.Join(fmt.Errorf("%s: %w", object, err), undone)
+		}
+	}
+	if apierrors.IsConflict(err) {
+		return fmt.Errorf("%s: somebody else owns what would change: %w", object, err)
+	}
+	return fmt.Errorf("%s: %w", object, err)
 }
 
 // remember notes the values of the fields that are about to be set, where they were

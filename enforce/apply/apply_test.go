@@ -257,4 +257,17 @@ func TestConflict(t *testing.T) {
 	if got := w.state()["/api/v1/namespaces/"+w.namespace]; !strings.Contains(got, `security.kubernetes.io/audit":"baseline"`) {
 		t.Errorf("it was changed all the same: %s", got)
 	}
+	if drifts, err := w.applier().Drifts(t.Context()); err != nil || len(drifts) > 0 {
+		t.Errorf("what was refused counts as applied: %+v %v", drifts, err)
+	}
+	a.Force = true
+	if err := a.Apply(t.Context(), stages[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.applier().Revert(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.state()["/api/v1/namespaces/"+w.namespace]; !strings.Contains(got, `security.kubernetes.io/audit":"baseline"`) {
+		t.Errorf("what was taken over was not given back: %s", got)
+	}
 }
