@@ -74,7 +74,7 @@ func Plan(s *bailey.Snapshot, controls []*bailey.Control, c Choice) Planned {
 					break // one line says it for all scopes
 				}
 			}
-			p.Units = append(p.Units, sample(units, x, s.Meta.At)...)
+			p.Units = append(p.Units, turns(sample(units, x, s.Meta.At), x, s.Meta.At)...)
 		}
 	}
 	return p
