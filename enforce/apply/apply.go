@@ -327,7 +327,7 @@ func managersOf(o *unstructured.Unstructured, path []string) []string {
 			continue
 		}
 		var owned map[string]any
-		if json.Unmarshal(entry.FieldsV1.Raw, &owned) != nil {
+		if json.Unmarshal(entry.FieldsV1.GetRawBytes(), &owned) != nil {
 			continue
 		}
 		at, found := owned, true
