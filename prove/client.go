@@ -167,6 +167,9 @@ func (c *clients) do(ctx context.Context, r *bailey.Request) answer {
 	if body != nil {
 		request.Header.Set("Content-Type", kind)
 	}
+	if agent, ok := ctx.Value(agentKey{}).(string); ok {
+		request.Header.Set("User-Agent", agent)
+	}
 	request.Header.Set("Accept", "application/json")
 	if method == http.MethodGet && !r.Content && r.Path == "" {
 		request.Header.Set("Accept", metadataOnly)
@@ -210,6 +213,14 @@ func (c *clients) do(ctx context.Context, r *bailey.Request) answer {
 	}
 	a.reason, a.message, a.refuser = string(status.Reason), status.Message, refuserOf(a.code, status, r.As)
 	return a
+}
+
+// agentKey is the context's key for the User-Agent of one experiment.
+type agentKey struct{}
+
+// asAgent gives the requests of a context a User-Agent of their own.
+func asAgent(ctx context.Context, agent string) context.Context {
+	return context.WithValue(ctx, agentKey{}, agent)
 }
 
 // spoken says who asks, without a credential.

@@ -14,10 +14,10 @@ type Watcher interface {
 	// Name says who it is: "audit log", "Alertmanager".
 	Name() string
 	// Await waits until one of the requests with these audit IDs, or anything that
-	// bears the run's id, was noticed as one of the detections, and gives when.
+	// bears the correlation ID, was noticed as one of the detections, and gives when.
 	// Found is false where ctx ended first. Blind says why it could not have been
 	// noticed at all, such as an audit policy that records too little.
-	Await(ctx context.Context, run string, auditIDs, detections []string, since time.Time) (at time.Time, found bool, blind string, err error)
+	Await(ctx context.Context, correlation string, auditIDs, detections []string, since time.Time) (at time.Time, found bool, blind string, err error)
 }
 
 // Detected is whether one watcher noticed the tries of a probe.
@@ -53,7 +53,7 @@ func (r *run) notice(ctx context.Context, record *Record) {
 		}
 		for _, w := range r.o.Watchers {
 			d := Detected{By: w.Name()}
-			at, found, blind, err := w.Await(ctx, r.id, ids, names, since)
+			at, found, blind, err := w.Await(ctx, record.Correlation, ids, names, since)
 			switch {
 			case err != nil:
 				d.Failure = err.Error()

@@ -64,11 +64,14 @@ type Exchange struct {
 
 // Record is everything that one unit of a run showed.
 type Record struct {
-	Unit       *Unit
-	Run        string
-	Start, End time.Time
-	Results    []Result
-	Exchanges  []Exchange
+	Unit *Unit
+	Run  string
+	// Correlation tells the unit's requests, and the alerts about them, from those of
+	// the run's other units: the run's id with a number behind it.
+	Correlation string
+	Start, End  time.Time
+	Results     []Result
+	Exchanges   []Exchange
 	// Before and After say how the platform was: its steady state.
 	Before, After []string
 	// LeftBehind names what could not be removed; empty is what must be.

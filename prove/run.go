@@ -98,9 +98,10 @@ var ErrStopped = errors.New("stopped by the stop switch")
 // ErrSick is the cause of a run's end when the platform stopped answering.
 var ErrSick = errors.New("the platform no longer answers: an experiment on a sick system shows nothing")
 
-// userAgent tells the team's detectors Bailey's requests from an attacker's.
-func userAgent(version, run string) string {
-	return "bailey-prober/" + version + " (run " + run + ")"
+// userAgent tells the team's detectors Bailey's requests from an attacker's. The
+// correlation ID is the run's, or that of one experiment of it.
+func userAgent(version, correlation string) string {
+	return "bailey-prober/" + version + " (run " + correlation + ")"
 }
 
 // NewRunID gives the correlation ID of a run: 10 lower-case letters and digits.
@@ -169,7 +170,7 @@ func Run(ctx context.Context, id string, p Planned, o Options) (Ran, error) {
 		if u.Skipped != "" {
 			continue
 		}
-		record := &Record{Unit: u, Run: id, Before: before}
+		record := &Record{Unit: u, Run: id, Correlation: fmt.Sprintf("%s-%03d", id, len(records)+1), Before: before}
 		records = append(records, record)
 		r.total += len(u.Probes) * r.repeat(u)
 		if acts(u.Experiment.Danger) {
@@ -219,6 +220,7 @@ func (r *run) each(ctx context.Context, records []*Record, work func(context.Con
 // begin does one unit, and notes in the journal that it began and ended.
 func (r *run) begin(ctx context.Context, record *Record, work func(context.Context, *Record)) {
 	u := record.Unit
+	ctx = asAgent(ctx, userAgent(r.o.Version, record.Correlation))
 	record.Start = r.o.Now().UTC()
 	record.start(u.Probes)
 	if ctx.Err() == nil {

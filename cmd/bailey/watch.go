@@ -159,9 +159,9 @@ type teamWatcher struct {
 
 func (w teamWatcher) Name() string { return w.name }
 
-// Await is of prove.Watcher: the team's alert is told by the run's id.
-func (w teamWatcher) Await(ctx context.Context, run string, _, _ []string, since time.Time) (time.Time, bool, string, error) {
-	at, found, err := w.where.Await(ctx, run, since)
+// Await is of prove.Watcher: the team's alert is told by the experiment's correlation ID.
+func (w teamWatcher) Await(ctx context.Context, correlation string, _, _ []string, since time.Time) (time.Time, bool, string, error) {
+	at, found, err := w.where.Await(ctx, correlation, since)
 	return at, found, "", err
 }
 

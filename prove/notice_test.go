@@ -1,0 +1,71 @@
+package prove
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/baileyhq/bailey"
+)
+
+// team is a watcher that was alerted of what bore one of its User-Agents.
+type team struct {
+	mu      sync.Mutex
+	alerted []string
+}
+
+func (*team) Name() string { return "team" }
+
+func (w *team) Await(_ context.Context, correlation string, _, _ []string, _ time.Time) (time.Time, bool, string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, agent := range w.alerted {
+		if strings.Contains(agent, "(run "+correlation+")") {
+			return time.Now(), true, "", nil
+		}
+	}
+	return time.Time{}, false, "", nil
+}
+
+// TestAlertIsOfItsExperiment: an alert about one experiment's tries does not count for
+// another of the same run.
+func TestAlertIsOfItsExperiment(t *testing.T) {
+	w := &team{}
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/namespaces/told/") {
+			w.mu.Lock()
+			w.alerted = append(w.alerted, r.UserAgent())
+			w.mu.Unlock()
+		}
+		out.Header().Set("Audit-Id", "a")
+		_, _ = out.Write([]byte("{}"))
+	}))
+	defer server.Close()
+	experiment := func(name string) *bailey.Experiment {
+		step := func(namespace string) bailey.Step {
+			return bailey.Step{Refusers: []bailey.Refuser{bailey.RefuserQuota}, Request: &bailey.Request{Verb: "list", APIVersion: "v1", Resource: "pods", Namespace: namespace}}
+		}
+		return &bailey.Experiment{Name: name, Danger: bailey.DangerNone, Scope: bailey.ScopeCluster, Detections: []string{"some"},
+			Plan: func(*bailey.View, bailey.Ref) []bailey.Probe {
+				return []bailey.Probe{{Name: "p", Path: "p", Twin: step("twin"), Try: step(name)}}
+			}}
+	}
+	control := &bailey.Control{ID: "test/a", Experiments: []*bailey.Experiment{experiment("told"), experiment("silent")}}
+	planned := Plan(bailey.NewBuilder(bailey.Meta{At: time.Now()}).Snapshot(), []*bailey.Control{control}, Choice{Worst: bailey.DangerNone})
+	ran, err := Run(t.Context(), NewRunID(), planned, Options{Config: &rest.Config{Host: server.URL}, Folder: t.TempDir(), Repeat: 1, Rate: 10000, Watchers: []Watcher{w}})
+	if err != nil || len(ran.Records) != 2 {
+		t.Fatalf("%d records: %v", len(ran.Records), err)
+	}
+	for _, r := range ran.Records {
+		detected := r.Results[0].Detected
+		if len(detected) != 1 || detected[0].Found != (r.Unit.Experiment.Name == "told") {
+			t.Errorf("%s: %+v", r.Unit.Experiment.Name, detected)
+		}
+	}
+}
