@@ -127,10 +127,6 @@ type Task struct {
 	// Syscall names a system call that is made with harmless arguments; see the
 	// list of prove/probe.
 	Syscall string `json:"syscall,omitempty"`
-	// Open is a path that is opened for reading, or for writing, and closed again.
-	// Nothing of its content is kept.
-	Open      string `json:"open,omitempty"`
-	OpenWrite string `json:"openWrite,omitempty"`
 	// Kernel reads which kernel the place sees, as "kernel". Where it names one,
 	// the step is accepted if that is the one, and refused by RefuserKernel if it is
 	// another (a sandbox's own).

@@ -160,10 +160,6 @@ func describeTask(t *bailey.Task) string {
 		return "list the export " + t.Export.Server + ":" + t.Export.Path + where
 	case t.Syscall != "":
 		return "system call " + t.Syscall + where
-	case t.Open != "":
-		return "open " + t.Open + where
-	case t.OpenWrite != "":
-		return "open " + t.OpenWrite + " for writing" + where
 	}
 	return "read the kernel's name" + where
 }

@@ -44,18 +44,6 @@ var calls = map[string]func() error{
 		_, _, e := unix.RawSyscall6(unix.SYS_MOVE_PAGES, 0, 0, 0, 0, 0, 0)
 		return errnoOf(e)
 	},
-	"bpf": func() error {
-		_, _, e := unix.RawSyscall(unix.SYS_BPF, 0xffff, 0, 0)
-		return allowed(errnoOf(e), unix.EINVAL, unix.EFAULT)
-	},
-	// An empty image: with CAP_SYS_MODULE and no lockdown the kernel says ENOEXEC, and
-	// nothing is loaded.
-	"init_module": func() error {
-		var image [16]byte
-		empty := [1]byte{}
-		_, _, e := unix.RawSyscall(unix.SYS_INIT_MODULE, uintptr(unsafe.Pointer(&image[0])), uintptr(len(image)), uintptr(unsafe.Pointer(&empty[0])))
-		return allowed(errnoOf(e), unix.ENOEXEC)
-	},
 }
 
 func errnoOf(e unix.Errno) error {

@@ -6,7 +6,6 @@ package probe
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -68,10 +67,6 @@ func Do(ctx context.Context, t *bailey.Task) Report {
 		return export(ctx, t.Export)
 	case t.Syscall != "":
 		return syscallNamed(t.Syscall)
-	case t.Open != "":
-		return open(t.Open, os.O_RDONLY)
-	case t.OpenWrite != "":
-		return open(t.OpenWrite, os.O_WRONLY)
 	case t.Kernel != nil:
 		return kernel(*t.Kernel)
 	}
@@ -125,21 +120,6 @@ func Read(message string, tasks int) ([]Report, error) {
 		}
 	}
 	return reports, nil
-}
-
-// open opens a path without creating it, and closes it at once.
-func open(path string, flag int) Report {
-	f, err := os.OpenFile(path, flag, 0)
-	switch {
-	case err == nil:
-		_ = f.Close()
-		return accepted("%s was opened", path)
-	case errors.Is(err, os.ErrPermission):
-		return refused(bailey.RefuserKernel, "%v", err)
-	case strings.Contains(err.Error(), "read-only file system"):
-		return refused(bailey.RefuserKernel, "%v", err)
-	}
-	return failed("%v", err)
 }
 
 // kernel reads the kernel's release and version, as uname says them.
