@@ -53,8 +53,8 @@ var broadChecks = []vap.Check{
 	{Expression: "size(variables.broad) == 0", MessageExpression: "'bind the role to those identities that need it, not to ' + variables.broad.join(', ')"},
 }
 
-const bindingsDoc = `A ValidatingAdmissionPolicy refuses bindings that give rights to a default ServiceAccount, or to groups that nobody joins
-by decision (and to system:anonymous). An update is judged by the subjects that it adds.`
+const bindingsDoc = `A ValidatingAdmissionPolicy refuses bindings that give rights to a default ServiceAccount, or to groups that nobody
+joins by decision (and to system:anonymous). An update is judged by the subjects that it adds.`
 
 var bindingsNarrow = vap.Guard(vap.Policy{
 	Control: serviceAccounts, Name: "bindings-narrow",
