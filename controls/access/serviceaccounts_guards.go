@@ -68,8 +68,10 @@ var bindingsNarrow = vap.Guard(vap.Policy{
 var clusterBindingsNarrow = vap.Guard(vap.Policy{
 	Control: serviceAccounts, Name: "cluster-bindings-narrow",
 	Title: "No ClusterRoleBinding is admitted for default ServiceAccounts or for everybody",
-	Doc: bindingsDoc + ` The bindings that every API server makes for itself at its start pass, as
-long as they bind the role and group that they are made with.`,
+	Doc: bindingsDoc + `
+
+The bindings that every API server makes for itself at its start pass, as long as they bind the role and group that
+they are made with.`,
 	Covers:      []*bailey.Rule{bindingToDefaultAccount, bindingToBroadGroup},
 	ClusterWide: true,
 	Resources:   []admissionv1.NamedRuleWithOperations{vap.Resource("rbac.authorization.k8s.io", "clusterrolebindings")},

@@ -49,9 +49,9 @@ privileged-refused's.`,
 var privilegedRefused = vap.Guard(vap.Policy{
 	Control: syscallsID, Name: "privileged-refused",
 	Title: "No privileged container is admitted, but one under an AppArmor profile of its own",
-	Doc: `A ValidatingAdmissionPolicy refuses pods, and everything that makes pods, with a privileged container, which runs without
-a seccomp filter whatever it names. One that names an AppArmor profile of the node passes, as the rule lets it pass. The
-level baseline of Pod Security refuses both.`,
+	Doc: `A ValidatingAdmissionPolicy refuses pods, and everything that makes pods, with a privileged container, which runs
+without a seccomp filter whatever it names. One that names an AppArmor profile of the node passes, as the rule lets it
+pass. The level baseline of Pod Security refuses both.`,
 	Covers:    []*bailey.Rule{privilegedUnconfined},
 	Resources: vap.PodBearing,
 	Variables: append(vap.PodVariables,
