@@ -122,6 +122,29 @@ func get() (*devcluster.Cluster, error) {
 	return devcluster.Start(ctx, devcluster.Options{})
 }
 
+// Own gives a control plane for one test alone, which ends with it: for tests whose
+// objects other tests would meet, such as admission policies.
+func Own(t testing.TB) *devcluster.Cluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a control plane, which -short leaves out")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	cluster, err := devcluster.Start(ctx, devcluster.Options{})
+	if err != nil {
+		t.Fatalf("start a control plane: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+		defer cancel()
+		if err := cluster.Stop(ctx); err != nil {
+			t.Errorf("stop the control plane: %v", err)
+		}
+	})
+	return cluster
+}
+
 // Namespace does what NamespaceIn does in the cluster of Shared.
 func Namespace(t testing.TB, labels map[string]string) string {
 	t.Helper()

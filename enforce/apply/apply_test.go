@@ -23,8 +23,6 @@ import (
 	"github.com/baileyhq/bailey/enforce/apply"
 )
 
-func TestMain(m *testing.M) { devclustertest.Main(m) }
-
 type world struct {
 	t         *testing.T
 	cluster   *devcluster.Cluster
@@ -35,14 +33,13 @@ type world struct {
 	now       time.Time
 }
 
-func newWorld(t *testing.T) *world {
-	cluster := devclustertest.Shared(t)
+func newWorld(t *testing.T, cluster *devcluster.Cluster) *world {
 	config, err := clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, cluster: cluster, config: config, folder: filepath.Join(t.TempDir(), "enforce"), now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
-	w.namespace = devclustertest.Namespace(t, map[string]string{"team": "a", "pod-security.kubernetes.io/warn": "baseline"})
+	w.namespace = devclustertest.NamespaceIn(t, cluster, map[string]string{"team": "a", "pod-security.kubernetes.io/warn": "baseline"})
 	w.policy = "bailey-" + w.namespace
 	t.Cleanup(func() {
 		for _, path := range w.paths() {
@@ -130,7 +127,7 @@ func (w *world) state() map[string]string {
 }
 
 func TestStagesAndRevert(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, devclustertest.Own(t))
 	before := w.state()
 	w.apply(w.applier(), 10)
 	audited := w.state()
@@ -170,8 +167,9 @@ func TestStagesAndRevert(t *testing.T) {
 // there, and then whole: the end must be the same, and what was there before must come
 // back.
 func TestCutOff(t *testing.T) {
+	cluster := devclustertest.Own(t)
 	for most := range 4 {
-		w := newWorld(t)
+		w := newWorld(t, cluster)
 		before := w.state()
 		w.apply(w.applier(), most)
 		w.apply(w.applier(), 10)
@@ -188,7 +186,7 @@ func TestCutOff(t *testing.T) {
 }
 
 func TestDrift(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, devclustertest.Own(t))
 	w.apply(w.applier(), 10)
 	if drifts, err := w.applier().Drifts(t.Context()); err != nil || len(drifts) > 0 {
 		t.Fatalf("right after the apply: %+v %v", drifts, err)
@@ -232,7 +230,7 @@ func TestDrift(t *testing.T) {
 // TestConflict wants a field that somebody else owns by server-side apply to be left
 // to them.
 func TestConflict(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, devclustertest.Own(t))
 	path := "/api/v1/namespaces/" + w.namespace + "?fieldManager=flux&force=true"
 	client, err := rest.HTTPClientFor(w.config)
 	if err != nil {

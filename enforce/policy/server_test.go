@@ -26,19 +26,17 @@ import (
 	"github.com/baileyhq/bailey/enforce/policy"
 )
 
-func TestMain(m *testing.M) { devclustertest.Main(m) }
-
 // samples is how many requests are sent to the API server and evaluated beside it.
 const samples = 400
 
 // TestAgreesWithTheServer sends requests to the API server by dry-run, and wants
 // the evaluator to refuse the same ones, by the same policy, with the same words.
 func TestAgreesWithTheServer(t *testing.T) {
-	cluster := devclustertest.Shared(t)
+	cluster := devclustertest.Own(t)
 	suite := fmt.Sprintf("s%d", time.Now().UnixNano())
-	plain := devclustertest.Namespace(t, nil)
-	usual := devclustertest.Namespace(t, map[string]string{"bailey.example/policies": suite})
-	strict := devclustertest.Namespace(t, map[string]string{"bailey.example/policies": suite, "strict": "yes"})
+	plain := devclustertest.NamespaceIn(t, cluster, nil)
+	usual := devclustertest.NamespaceIn(t, cluster, map[string]string{"bailey.example/policies": suite})
+	strict := devclustertest.NamespaceIn(t, cluster, map[string]string{"bailey.example/policies": suite, "strict": "yes"})
 	source := policy.Source{Params: map[schema.GroupVersionKind]policy.Params{}}
 	params := policy.Params{Namespaced: true}
 	for _, p := range []*corev1.ConfigMap{

@@ -30,14 +30,14 @@ const testLabel = "bailey.example/guard"
 // refused by the policy, and nothing else may be.
 func GuardsLive(t *testing.T, c *bailey.Control) {
 	t.Helper()
-	cluster := devclustertest.Shared(t)
+	cluster := devclustertest.Own(t)
 	for _, g := range c.Guards {
 		policies, bindings := admissionPolicies(t, g)
 		if len(policies) == 0 {
 			continue
 		}
 		t.Run(g.Name, func(t *testing.T) {
-			l := &live{t: t, cluster: cluster, guard: g, policies: policies, namespace: devclustertest.Namespace(t, nil)}
+			l := &live{t: t, cluster: cluster, guard: g, policies: policies, namespace: devclustertest.NamespaceIn(t, cluster, nil)}
 			l.install(bindings)
 			for _, r := range g.Covers {
 				for _, bad := range r.Bad {
@@ -168,10 +168,6 @@ func (l *live) debug(r *bailey.Rule, template map[string]any) {
 		}
 		l.debugged = true
 	}
-	var o unstructured.Unstructured
-	if err := l.cluster.Do(l.t.Context(), http.MethodGet, path+"/"+name, nil, &o.Object); err != nil {
-		l.t.Fatal(err)
-	}
 	containers, _, _ := unstructured.NestedSlice(template, "spec", "containers")
 	if len(containers) == 0 {
 		return
@@ -182,12 +178,20 @@ func (l *live) debug(r *bailey.Rule, template map[string]any) {
 			container[key] = value
 		}
 	}
-	if err := unstructured.SetNestedSlice(o.Object, []any{container}, "spec", "ephemeralContainers"); err != nil {
-		l.t.Fatal(err)
-	}
-	said := ""
-	if err := l.cluster.Do(l.t.Context(), http.MethodPut, path+"/"+name+"/ephemeralcontainers?dryRun=All", o.Object, nil); err != nil {
-		said = err.Error()
+	var o unstructured.Unstructured
+	said := "409"
+	for try := 0; try < 10 && strings.HasPrefix(said, "409"); try++ { // the scheduler writes the pod's status meanwhile
+		o.Object = nil
+		if err := l.cluster.Do(l.t.Context(), http.MethodGet, path+"/"+name, nil, &o.Object); err != nil {
+			l.t.Fatal(err)
+		}
+		if err := unstructured.SetNestedSlice(o.Object, []any{container}, "spec", "ephemeralContainers"); err != nil {
+			l.t.Fatal(err)
+		}
+		said = ""
+		if err := l.cluster.Do(l.t.Context(), http.MethodPut, path+"/"+name+"/ephemeralcontainers?dryRun=All", o.Object, nil); err != nil {
+			said = err.Error()
+		}
 	}
 	l.compare(r, &o, said)
 }
