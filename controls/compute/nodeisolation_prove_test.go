@@ -109,7 +109,9 @@ func proveDedicated(t *testing.T, cluster *devcluster.Cluster) {
 	var records []*prove.Record
 	waitFor(t, func() string {
 		records = provetest.Run(t, cluster, NodeIsolation, dedicated)
-		if provetest.Outcomes(records)["binding (create pods/binding)"] != prove.Held {
+		outcomes := provetest.Outcomes(records)
+		if outcomes["binding (create pods/binding)"] != prove.Held || outcomes["toleration and selector (create pods)"] != prove.Held ||
+			outcomes["toleration of everything (create pods)"] != prove.Held {
 			return "the policies are not in force: " + provetest.Text(records)
 		}
 		return ""
