@@ -12,7 +12,7 @@ import (
 // TestProveOnASchedule: what acts is done within the window, and outside of it is left out
 // with the reason.
 func TestProveOnASchedule(t *testing.T) {
-	cluster := devclustertest.Shared(t)
+	cluster := devclustertest.Own(t)
 	run := func(window string) (outcomes, notRun map[string]string) {
 		t.Helper()
 		out, errs, _ := programIn(t, t.TempDir(), "prove", "access/authorization", "--isolated", "--kubeconfig", cluster.Kubeconfig, "--quick",
