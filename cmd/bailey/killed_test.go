@@ -26,14 +26,14 @@ import (
 // evidence says that the run was interrupted. Here a few steps must do; see
 // TestKilledAtEveryStep.
 func TestKilled(t *testing.T) {
-	cluster := devclustertest.Shared(t)
+	cluster := devclustertest.Own(t)
 	killed(t, cluster, []int{1, 2, 3, 4, 6, 9}, "access/service-accounts")
 }
 
 // TestKilledDirectWrite does the same to one that writes into etcd past the API
 // server: around the lines that announce the written object and say that it is there.
 func TestKilledDirectWrite(t *testing.T) {
-	cluster := devclustertest.Shared(t)
+	cluster := devclustertest.Own(t)
 	killed(t, cluster, []int{7, 8}, directWriteArgs(cluster, cluster.AuditLog)...)
 }
 
@@ -50,7 +50,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			}
 			t.Run(c.ID+" "+x.Name, func(t *testing.T) {
 				args := []string{c.ID}
-				cluster := devclustertest.Shared(t)
+				cluster := devclustertest.Own(t)
 				if slices.Contains(x.Places, bailey.PlaceNode) {
 					var first *devcluster.Node
 					cluster, first = devclustertest.SharedNode(t)

@@ -47,7 +47,7 @@ func originOf(t *testing.T, cluster *devcluster.Cluster, log string) proved {
 // TestDirectWrite writes into etcd past the API server, and wants the audit log to
 // tell it; not where somebody wrote a request for it into the log.
 func TestDirectWrite(t *testing.T) {
-	cluster := devclustertest.Shared(t)
+	cluster := devclustertest.Own(t)
 	if p := originOf(t, cluster, cluster.AuditLog); p.Outcome != prove.Held || p.Held != 1 {
 		t.Errorf("%s: %+v", p.Outcome, p.Probes)
 	}
