@@ -50,8 +50,10 @@ func TestKilledAtEveryStep(t *testing.T) {
 			}
 			t.Run(c.ID+" "+x.Name, func(t *testing.T) {
 				args := []string{c.ID}
-				cluster := devclustertest.Own(t)
-				if slices.Contains(x.Places, bailey.PlaceNode) {
+				var cluster *devcluster.Cluster
+				if !slices.Contains(x.Places, bailey.PlaceNode) {
+					cluster = devclustertest.Own(t)
+				} else {
 					var first *devcluster.Node
 					cluster, first = devclustertest.SharedNode(t)
 					second, err := cluster.StartNode(t.Context(), devcluster.NodeOptions{})
