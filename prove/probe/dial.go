@@ -82,7 +82,7 @@ func dial(ctx context.Context, d *bailey.Dial) Report {
 		conn, said = secure, said+" by "+tls.VersionName(secure.ConnectionState().Version)
 	}
 	if d.Plain {
-		return options(conn, d)
+		return options(ctx, conn, d)
 	}
 	if d.HTTP == "" {
 		return accepted("%s", said)
@@ -324,7 +324,7 @@ func noAnswer(ctx context.Context, d *bailey.Dial, err error) Report {
 	case d.TLS == nil && !isTimeout(err) && cutOff(err) && speaksTLS(ctx, d.Address):
 		return refused(bailey.RefuserTLS, "the connection was closed on plain text, and TLS is spoken there: %v", err)
 	}
-	return failed("no HTTP answer: %v", err)
+	return failed("no answer: %v", err)
 }
 
 // wantsTLS reports whether the body of a 400 says that plain text was sent to a

@@ -125,6 +125,13 @@ func TestPlainText(t *testing.T) {
 			t.Errorf("%s: %s, want %s: %s", name, got, c.want, r.Message)
 		}
 	}
+	// The question of network/mesh is judged by the same rule.
+	for address, want := range map[string]string{silent.Addr().String(): "TLS", hangsUp(t): "failed"} {
+		r := Do(t.Context(), &bailey.Task{Dial: &bailey.Dial{Address: address, Plain: true}})
+		if got := inAWord(r); got != want {
+			t.Errorf("OPTIONS *: %s, want %s: %s", got, want, r.Message)
+		}
+	}
 }
 
 // certificate gives that of a test server.

@@ -2,12 +2,10 @@ package probe
 
 import (
 	"bufio"
-	"errors"
+	"context"
 	"io"
 	"net"
 	"net/http"
-	"strings"
-	"syscall"
 
 	"github.com/baileyhq/bailey"
 )
@@ -17,15 +15,15 @@ const linkerdHeader = "L5d-Proxy-Error"
 
 // options sends `OPTIONS *`, which is of no resource (RFC 9110, section 9.3.7), and
 // judges by whether anything comes back. Nothing of it is kept but the status.
-func options(conn net.Conn, d *bailey.Dial) Report {
+func options(ctx context.Context, conn net.Conn, d *bailey.Dial) Report {
 	const request = "OPTIONS * HTTP/1.1\r\nHost: bailey-probe\r\nUser-Agent: bailey-prober\r\nConnection: close\r\n\r\n"
 	if _, err := io.WriteString(conn, request); err != nil {
-		return unanswered(err)
+		return noAnswer(ctx, d, err)
 	}
 	r := bufio.NewReader(io.LimitReader(conn, answerLimit))
 	first, err := r.Peek(1)
 	if err != nil {
-		return unanswered(err)
+		return noAnswer(ctx, d, err)
 	}
 	const alert = 0x15 // a TLS record of the type alert (RFC 8446, section 5.1)
 	if first[0] == alert {
@@ -45,12 +43,4 @@ func options(conn net.Conn, d *bailey.Dial) Report {
 		return failed("OPTIONS *: %s: this may be a server that wants TLS", response.Status)
 	}
 	return accepted("OPTIONS * in plain text: %s", response.Status)
-}
-
-// unanswered judges a connection on which nothing came back.
-func unanswered(err error) Report {
-	if cutOff(err) || errors.Is(err, syscall.EPIPE) {
-		return refused(bailey.RefuserTLS, "the connection was closed on plain text without an answer: %s", strings.TrimSpace(err.Error()))
-	}
-	return failed("no answer to plain text: %v", err)
 }
