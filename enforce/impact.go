@@ -3,7 +3,9 @@ package enforce
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -22,18 +24,36 @@ import (
 // Refusal is an object that is there and that a planned policy would refuse if it
 // were created now.
 type Refusal struct {
-	Object  bailey.Ref
-	Message string
+	Object  bailey.Ref `json:"object"`
+	Message string     `json:"message"`
 }
 
-// Impact is what the planned policies would have refused of what is there.
-type Impact struct {
-	// Judged counts the objects that a planned policy looks at and decided upon.
-	Judged int
-	// Refused is by the policy's name, each sorted.
-	Refused map[string][]Refusal
-	// Undecided counts, by policy, the objects that it could not be evaluated on.
-	Undecided map[string]int
+// Impact is what the planned policies would have refused of what is there, by the
+// policy's name.
+type Impact map[string]*Effect
+
+// Effect is what one policy would have refused of what is there.
+type Effect struct {
+	// Judged counts the objects that the policy looks at.
+	Judged int `json:"judged"`
+	// Refused is sorted by object.
+	Refused []Refusal `json:"refused"`
+	// Undecided counts, by the reason, the objects that it could not be evaluated on.
+	Undecided map[string]int `json:"undecided,omitempty"`
+	// Unseen names what it looks at and was not read: of that, nothing is known.
+	Unseen []string `json:"unseen,omitempty"`
+}
+
+// Unknown says what keeps the effect from being known whole; empty if nothing does.
+func (e *Effect) Unknown() string {
+	var parts []string
+	if len(e.Unseen) > 0 {
+		parts = append(parts, strings.Join(e.Unseen, ", ")+" not read")
+	}
+	for _, why := range slices.Sorted(maps.Keys(e.Undecided)) {
+		parts = append(parts, fmt.Sprintf("%d objects not decided, since %s", e.Undecided[why], why))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Judge evaluates a plan's admission policies, in force, on the objects that it is
@@ -41,8 +61,8 @@ type Impact struct {
 type Judge struct {
 	set *policy.Set
 
-	// resources are those that the policies name, with their subresources.
-	resources map[schema.GroupResource]bool
+	// resources are those that each policy names, with their subresources.
+	resources map[string]map[schema.GroupResource]bool
 
 	mu       sync.Mutex
 	impact   Impact
@@ -102,19 +122,42 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
-	j := &Judge{set: set, resources: map[schema.GroupResource]bool{},
-		impact:   Impact{Refused: map[string][]Refusal{}, Undecided: map[string]int{}},
+	j := &Judge{set: set, resources: map[string]map[schema.GroupResource]bool{}, impact: Impact{},
 		replayed: Replayed{Refused: map[string][]RefusedRequests{}, NotEvaluated: map[string]int{}}}
 	for _, p := range source.Policies {
+		named := map[schema.GroupResource]bool{}
 		for _, rule := range p.Spec.MatchConstraints.ResourceRules {
 			for _, group := range rule.APIGroups {
 				for _, resource := range rule.Resources {
-					j.resources[schema.GroupResource{Group: group, Resource: resource}] = true
+					named[schema.GroupResource{Group: group, Resource: resource}] = true
 				}
 			}
 		}
+		j.resources[p.Name] = named
+		j.impact[p.Name] = &Effect{Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
 	}
 	return j, nil
+}
+
+// unseen names the resources, but for subresources, whose objects the snapshot does
+// not hold whole.
+func unseen(s *bailey.Snapshot, named map[schema.GroupResource]bool) []string {
+	seen := map[schema.GroupResource]bool{}
+	for _, k := range bailey.KnownKinds() {
+		if s.Unseen(k, "", "") == nil {
+			kind, group := k.Split()
+			resource, _ := meta.UnsafeGuessKindToResource(schema.GroupVersionKind{Group: group, Version: "v1", Kind: kind})
+			seen[resource.GroupResource()] = true
+		}
+	}
+	var names []string
+	for r := range named {
+		if !strings.Contains(r.Resource, "/") && !seen[r] {
+			names = append(names, r.String())
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Look judges one object as it is in the cluster: whole, nothing cut out. It is
@@ -131,6 +174,10 @@ func (j *Judge) Look(ctx context.Context, apiVersion, kind string, object any) e
 		return err
 	}
 	resource, _ := meta.UnsafeGuessKindToResource(gvk)
+	looking := j.lookingAt(resource.GroupResource())
+	if len(looking) == 0 {
+		return nil
+	}
 	denials, undecided, err := j.set.Review(ctx, &policy.Request{
 		Operation: admission.Create, Kind: gvk, Resource: resource,
 		Namespace: m.GetNamespace(), Name: m.GetName(), Object: o, Options: &metav1.CreateOptions{},
@@ -140,27 +187,41 @@ func (j *Judge) Look(ctx context.Context, apiVersion, kind string, object any) e
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.impact.Judged++
+	for _, name := range looking {
+		j.impact[name].Judged++
+	}
 	for _, u := range undecided {
-		j.impact.Undecided[u.Policy]++
+		j.impact[u.Policy].Undecided[u.Why]++
 	}
 	said := map[string]bool{}
 	for _, d := range denials {
 		if !said[d.Policy] {
 			said[d.Policy] = true
 			ref := bailey.Ref{Kind: bailey.KindOf(apiVersion, kind), Namespace: m.GetNamespace(), Name: m.GetName()}
-			j.impact.Refused[d.Policy] = append(j.impact.Refused[d.Policy], Refusal{ref, d.Message})
+			e := j.impact[d.Policy]
+			e.Refused = append(e.Refused, Refusal{ref, d.Message})
 		}
 	}
 	return nil
+}
+
+// lookingAt gives the policies that name a resource.
+func (j *Judge) lookingAt(r schema.GroupResource) []string {
+	var names []string
+	for name, named := range j.resources {
+		if named[r] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Impact is what Look has seen so far.
 func (j *Judge) Impact() Impact {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, all := range j.impact.Refused {
-		slices.SortFunc(all, func(a, b Refusal) int { return a.Object.Compare(b.Object) })
+	for _, e := range j.impact {
+		slices.SortFunc(e.Refused, func(a, b Refusal) int { return a.Object.Compare(b.Object) })
 	}
 	return j.impact
 }

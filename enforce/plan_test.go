@@ -91,7 +91,8 @@ func TestStages(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	binding := Change{Object: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicyBinding, Name: "p"},
 		Apply: map[string]any{"spec": map[string]any{"validationActions": []any{"Deny", "Audit"}}}}
-	refusing := &Impact{Refused: map[string][]Refusal{"p": {{Message: "no"}}}}
+	refusing := Impact{"p": {Judged: 2, Refused: []Refusal{{Message: "no"}}}}
+	fine := Impact{"p": {Judged: 2}}
 	for _, test := range []struct {
 		name   string
 		change Change
@@ -101,17 +102,21 @@ func TestStages(t *testing.T) {
 		wait   string
 		left   bool
 	}{
-		{name: "first", change: binding, choice: Choice{Impact: &Impact{}}, stage: StageAudit, wait: "for 7 days"},
-		{name: "too early", change: binding, choice: Choice{Impact: &Impact{}}, since: 6 * 24 * time.Hour, stage: StageAudit, wait: "until 2026-11-26 12:00 UTC"},
-		{name: "quiet", change: binding, choice: Choice{Impact: &Impact{}}, since: 7 * 24 * time.Hour, stage: StageDeny},
+		{name: "first", change: binding, choice: Choice{Impact: fine}, stage: StageAudit, wait: "for 7 days"},
+		{name: "too early", change: binding, choice: Choice{Impact: fine}, since: 6 * 24 * time.Hour, stage: StageAudit, wait: "until 2026-11-26 12:00 UTC"},
+		{name: "quiet", change: binding, choice: Choice{Impact: fine}, since: 7 * 24 * time.Hour, stage: StageDeny},
 		{name: "refuses what runs", change: binding, choice: Choice{Impact: refusing}, since: 8 * 24 * time.Hour, stage: StageAudit, wait: "--accept-refusals"},
 		{name: "accepted", change: binding, choice: Choice{Impact: refusing, AcceptRefusals: true}, since: 8 * 24 * time.Hour, stage: StageDeny},
+		{name: "undecided", change: binding, choice: Choice{Impact: Impact{"p": {Judged: 2, Undecided: map[string]int{"namespace shop was not seen": 1}}}},
+			since: 8 * 24 * time.Hour, stage: StageAudit, wait: "1 objects not decided, since namespace shop was not seen"},
+		{name: "not read", change: binding, choice: Choice{Impact: Impact{"p": {Unseen: []string{"secrets"}}}}, since: 8 * 24 * time.Hour, stage: StageAudit, wait: "secrets not read"},
+		{name: "not read and accepted", change: binding, choice: Choice{Impact: Impact{"p": {Unseen: []string{"secrets"}}}, AcceptUnobserved: true}, since: 8 * 24 * time.Hour, stage: StageDeny},
 		{name: "not evaluated", change: binding, since: 8 * 24 * time.Hour, stage: StageAudit, wait: "was not evaluated"},
 		{name: "owned elsewhere", change: Change{Object: binding.Object, Apply: binding.Apply, Managed: "Helm"}, stage: StageDeny, wait: "Helm", left: true},
 		{name: "no audit stage", change: Change{Object: bailey.Ref{Kind: bailey.KindNetworkPolicy, Name: "n"}, Apply: map[string]any{}}, stage: StageDeny, wait: "--accept-unobserved", left: true},
 		{name: "unobserved", change: Change{Object: bailey.Ref{Kind: bailey.KindNetworkPolicy, Name: "n"}, Apply: map[string]any{}}, choice: Choice{AcceptUnobserved: true}, stage: StageDeny},
 	} {
-		test.choice.Now = now
+		test.choice.Now, test.choice.Quiet = now, DefaultQuiet
 		test.choice.AuditedSince = func(bailey.Ref) time.Time {
 			if test.since == 0 {
 				return time.Time{}

@@ -60,7 +60,11 @@ func (j *Judge) Replay(ctx context.Context, r *Recorded) error {
 	default:
 		return nil
 	}
-	if !j.looksAt(r) {
+	resource := r.Resource
+	if r.Subresource != "" {
+		resource += "/" + r.Subresource
+	}
+	if len(j.lookingAt(schema.GroupResource{Group: r.Group, Resource: resource})) == 0 {
 		return nil
 	}
 	why := ""
@@ -92,7 +96,7 @@ func (j *Judge) Replay(ctx context.Context, r *Recorded) error {
 		return err
 	}
 	for _, u := range undecided {
-		j.notEvaluated(u.Why + " was not seen")
+		j.notEvaluated(u.Why)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -122,15 +126,6 @@ func (j *Judge) notEvaluated(why string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.replayed.NotEvaluated[why]++
-}
-
-// looksAt reports whether some planned policy names the request's resource.
-func (j *Judge) looksAt(r *Recorded) bool {
-	resource := r.Resource
-	if r.Subresource != "" {
-		resource += "/" + r.Subresource
-	}
-	return j.resources[schema.GroupResource{Group: r.Group, Resource: resource}]
 }
 
 // Replayed is what Replay has seen so far.

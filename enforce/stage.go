@@ -23,15 +23,15 @@ const (
 // Choice says how far an apply may go.
 type Choice struct {
 	Now time.Time
-	// Quiet is how long a change stays in the audit stage; zero means DefaultQuiet.
+	// Quiet is how long a change stays in the audit stage.
 	Quiet time.Duration
 	// AcceptRefusals lets a policy deny though it would refuse what is there now.
 	AcceptRefusals bool
 	// AcceptUnobserved lets what has no audit stage be applied without 7 days of
-	// observed flows and use.
+	// observed flows and use, and a policy deny though not all that it looks at was seen.
 	AcceptUnobserved bool
 	// Impact is what the policies would refuse of what is there; nil if not evaluated.
-	Impact *Impact
+	Impact Impact
 	// AuditedSince is when the object's audit stage began; zero if it has none yet.
 	AuditedSince func(bailey.Ref) time.Time
 }
@@ -49,9 +49,6 @@ type Staged struct {
 
 // Stages says for each change of the plan how far it goes now.
 func (p *Plan) Stages(c Choice) []Staged {
-	if c.Quiet <= 0 {
-		c.Quiet = DefaultQuiet
-	}
 	all := make([]Staged, len(p.Changes))
 	for i := range p.Changes {
 		all[i] = stage(&p.Changes[i], &c)
@@ -99,10 +96,12 @@ const enforceLabel = "pod-security.kubernetes.io/enforce"
 func (c *Choice) waits(object bailey.Ref, policy string) string {
 	since := c.AuditedSince(object)
 	switch {
-	case policy != "" && c.Impact == nil:
-		return "what it would refuse of what runs was not evaluated"
-	case policy != "" && len(c.Impact.Refused[policy]) > 0 && !c.AcceptRefusals:
-		return fmt.Sprintf("it would refuse %d objects that are there: mend them first, or --accept-refusals", len(c.Impact.Refused[policy]))
+	case policy != "" && c.Impact[policy] == nil:
+		return "what it would refuse of what is there was not evaluated"
+	case policy != "" && len(c.Impact[policy].Refused) > 0 && !c.AcceptRefusals:
+		return fmt.Sprintf("it would refuse %d objects that are there: mend them first, or --accept-refusals", len(c.Impact[policy].Refused))
+	case policy != "" && c.Impact[policy].Unknown() != "" && !c.AcceptUnobserved:
+		return "what it would refuse is not known whole (" + c.Impact[policy].Unknown() + "): --accept-unobserved"
 	case since.IsZero():
 		return fmt.Sprintf("it audits and warns first, for %s (--quiet-period)", period(c.Quiet))
 	case c.Now.Sub(since) < c.Quiet:

@@ -72,7 +72,7 @@ What was there before is noted, and --revert puts it back.` + targetHelp,
 	c.Flags().BoolVar(&f.revert, "revert", false, "put back what was there before --apply (wants --context)")
 	c.Flags().DurationVar(&f.quiet, "quiet-period", enforce.DefaultQuiet, "with --apply: how long policies audit and warn before they may deny")
 	c.Flags().BoolVar(&f.acceptRefusals, "accept-refusals", false, "with --apply: let a policy deny though it would refuse what runs now")
-	c.Flags().BoolVar(&f.acceptUnobserved, "accept-unobserved", false, "with --apply: also network policies, quotas and limit ranges, whose effect was not observed")
+	c.Flags().BoolVar(&f.acceptUnobserved, "accept-unobserved", false, "with --apply: also what was not observed whole: network policies, quotas, limit ranges, and policies about what was not read")
 	c.Flags().BoolVar(&f.force, "force-conflicts", false, "with --apply: take over fields that somebody else owns with another value")
 	c.Flags().BoolVarP(&f.all, "all", "a", false, "name every object that would be refused")
 	return c
@@ -131,7 +131,7 @@ type enforcement struct {
 	plan     *enforce.Plan
 	// impact is nil where the target holds no whole objects, replayed where no audit
 	// log was given.
-	impact   *enforce.Impact
+	impact   enforce.Impact
 	replayed *enforce.Replayed
 }
 
@@ -160,8 +160,7 @@ func (e *enforcement) judge(ctx context.Context, targets []string) error {
 		if failed != nil {
 			return failed
 		}
-		impact := judge.Impact()
-		e.impact = &impact
+		e.impact = judge.Impact()
 	}
 	if e.flags.auditLog == "" {
 		return nil

@@ -48,11 +48,7 @@ func (e *enforcement) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	quiet := f.quiet
-	if quiet == 0 {
-		quiet = 1 // none, which zero does not say
-	}
-	stages := e.plan.Stages(enforce.Choice{Now: e.now(), Quiet: quiet, AcceptRefusals: f.acceptRefusals, AcceptUnobserved: f.acceptUnobserved,
+	stages := e.plan.Stages(enforce.Choice{Now: e.now(), Quiet: f.quiet, AcceptRefusals: f.acceptRefusals, AcceptUnobserved: f.acceptUnobserved,
 		Impact: e.impact, AuditedSince: applier.AuditedSince})
 	w := &wrapper{out: e.stdout, width: e.columns(e.stdout)}
 	w.text("", fmt.Sprintf("Applying to the cluster of context %s (%s), as field manager %s:", s.Meta.Context, s.Meta.ClusterUID, apply.FieldManager))

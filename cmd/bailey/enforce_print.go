@@ -50,11 +50,9 @@ type plannedChange struct {
 	Notes   []string       `json:"notes,omitempty"`
 	Guards  []plannedGuard `json:"guards"`
 	Apply   map[string]any `json:"apply"`
-	// Refuses are the objects that are there and that a policy would refuse; absent
-	// where that was not evaluated.
-	Refuses *[]plannedRefusal `json:"refuses,omitempty"`
-	// Undecided counts the objects that a policy could not be evaluated on.
-	Undecided int `json:"undecided,omitempty"`
+	// Effect is what a policy would refuse of what is there; absent where that was not
+	// evaluated.
+	Effect *enforce.Effect `json:"effect,omitempty"`
 }
 
 type plannedGuard struct {
@@ -63,13 +61,8 @@ type plannedGuard struct {
 	Scopes  []bailey.Ref `json:"scopes,omitempty"`
 }
 
-type plannedRefusal struct {
-	Object  bailey.Ref `json:"object"`
-	Message string     `json:"message"`
-}
-
 func (e *enforcement) writeJSON() error {
-	s, plan, impact := e.snapshot, e.plan, e.impact
+	s, plan := e.snapshot, e.plan
 	out := struct {
 		SchemaVersion string           `json:"schemaVersion"`
 		Cluster       string           `json:"cluster,omitempty"`
@@ -80,20 +73,13 @@ func (e *enforcement) writeJSON() error {
 		Replayed *enforce.Replayed `json:"replayed,omitempty"`
 	}{"bailey.plan/v1", s.Meta.ClusterUID, plan.InPlace, []plannedChange{}, append([]bailey.Missing{}, plan.Unknown...), e.replayed}
 	for _, c := range plan.Changes {
-		p := plannedChange{Object: c.Object, Creates: c.Creates, Managed: c.Managed, Notes: c.Notes, Apply: c.Apply}
+		p := plannedChange{Object: c.Object, Creates: c.Creates, Managed: c.Managed, Notes: c.Notes, Apply: c.Apply, Effect: e.effect(&c)}
 		for _, g := range c.For {
 			scopes := g.Scopes
 			if g.Guard.Scope == bailey.ScopeCluster {
 				scopes = nil
 			}
 			p.Guards = append(p.Guards, plannedGuard{g.Control.ID, g.Guard.Name, scopes})
-		}
-		if impact != nil && c.Object.Kind == bailey.KindValidatingAdmissionPolicy {
-			refuses := []plannedRefusal{}
-			for _, r := range impact.Refused[c.Object.Name] {
-				refuses = append(refuses, plannedRefusal{r.Object, r.Message})
-			}
-			p.Refuses, p.Undecided = &refuses, impact.Undecided[c.Object.Name]
 		}
 		out.Changes = append(out.Changes, p)
 	}
@@ -164,7 +150,6 @@ func (e *enforcement) print() error {
 }
 
 func (e *enforcement) printChange(w *wrapper, c *enforce.Change) {
-	impact := e.impact
 	w.line("")
 	verb := "change"
 	if c.Creates {
@@ -210,19 +195,24 @@ func (e *enforcement) printChange(w *wrapper, c *enforce.Change) {
 		return
 	}
 	e.printReplayed(w, c.Object.Name)
-	if impact == nil {
+	effect := e.effect(c)
+	if effect == nil {
 		w.text("          ", "        not evaluated: what it would refuse of what is there, which takes the cluster or a path")
 		return
 	}
-	refused := impact.Refused[c.Object.Name]
-	if undecided := impact.Undecided[c.Object.Name]; undecided > 0 {
-		w.text("          ", "        not decided for "+plural(undecided, "object"))
+	if unknown := effect.Unknown(); unknown != "" {
+		w.text("          ", "        not known whole: "+unknown)
 	}
-	if len(refused) == 0 {
-		w.text("          ", "        refuses nothing that is there now")
+	refused := effect.Refused
+	switch {
+	case effect.Judged == 0:
+		w.text("          ", "        nothing that it looks at was seen")
+		return
+	case len(refused) == 0:
+		w.text("          ", fmt.Sprintf("        refuses none of %s that it looks at", plural(effect.Judged, "object")))
 		return
 	}
-	w.text("          ", fmt.Sprintf("        refuses %s that %s there now, if created or changed again:", plural(len(refused), "object"), map[bool]string{true: "is", false: "are"}[len(refused) == 1]))
+	w.text("          ", fmt.Sprintf("        refuses %d of %s that it looks at, if created or changed again:", len(refused), plural(effect.Judged, "object")))
 	for i, r := range refused {
 		if i == refusedShown && len(refused) > refusedShown+1 && !e.flags.all {
 			w.text("            ", fmt.Sprintf("          and %d more (--all names them)", len(refused)-i))
@@ -242,6 +232,16 @@ func alike(c *enforce.Change) string {
 		parts = append(parts, g.Control.ID, g.Guard.Name)
 	}
 	return strings.Join(parts, "\x00")
+}
+
+// effect is what the policy of a change would refuse of what is there; nil for a change
+// that is no policy's, or where it was not evaluated.
+func (e *enforcement) effect(c *enforce.Change) *enforce.Effect {
+	switch c.Object.Kind {
+	case bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding:
+		return e.impact[c.Object.Name]
+	}
+	return nil
 }
 
 // printReplayed names the requests of the audit log that a policy would have refused.

@@ -54,7 +54,7 @@ type Options struct {
 	// Timeout bounds one request with its answer: one minute if zero.
 	Timeout time.Duration
 	// Whole, if set, is shown each object before what no rule reads is cut out of it:
-	// a pointer to its k8s.io/api type, or a map. It must neither change nor keep it,
+	// a pointer to its k8s.io/api type, or a map. It may set the type of it, must not change or keep it otherwise,
 	// and is called by several goroutines.
 	Whole func(apiVersion, kind string, object any)
 	// Progress, if set, is called from one goroutine after each list: how many of

@@ -88,7 +88,7 @@ func (w *world) plan() *enforce.Plan {
 // apply applies the plan as far as it goes now, and ends after so many objects.
 func (w *world) apply(a *apply.Applier, most int) {
 	w.t.Helper()
-	for i, s := range w.plan().Stages(enforce.Choice{Now: w.now, AcceptUnobserved: true, Impact: &enforce.Impact{}, AuditedSince: a.AuditedSince}) {
+	for i, s := range w.plan().Stages(enforce.Choice{Now: w.now, Quiet: enforce.DefaultQuiet, AcceptUnobserved: true, Impact: enforce.Impact{w.policy: {Judged: 1}}, AuditedSince: a.AuditedSince}) {
 		if i == most {
 			return
 		}
@@ -248,7 +248,7 @@ func TestConflict(t *testing.T) {
 	}
 	_ = answer.Body.Close()
 	a := w.applier()
-	stages := w.plan().Stages(enforce.Choice{Now: w.now, Impact: &enforce.Impact{}, AuditedSince: a.AuditedSince})
+	stages := w.plan().Stages(enforce.Choice{Now: w.now, Quiet: enforce.DefaultQuiet, Impact: enforce.Impact{w.policy: {Judged: 1}}, AuditedSince: a.AuditedSince})
 	if err := a.Apply(t.Context(), stages[0]); err == nil || !strings.Contains(err.Error(), "flux") {
 		t.Errorf("the conflict is not told: %v", err)
 	}

@@ -167,7 +167,7 @@ func compile(env *environment.EnvSet, p *admissionv1.ValidatingAdmissionPolicy) 
 		p.Spec.FailurePolicy, nil), errors.Join(problems...)
 }
 
-// FailsOpen reports whether a policy lets pass what it cannot decide.
-func FailsOpen(p *admissionv1.ValidatingAdmissionPolicy) bool {
+// failsOpen reports whether a policy lets pass what it cannot decide.
+func failsOpen(p *admissionv1.ValidatingAdmissionPolicy) bool {
 	return p.Spec.FailurePolicy != nil && *p.Spec.FailurePolicy == admissionv1.Ignore
 }

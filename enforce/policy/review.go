@@ -8,7 +8,6 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
@@ -41,7 +40,6 @@ type Request struct {
 type Denial struct {
 	Policy, Binding string
 	Message         string
-	Reason          metav1.StatusReason
 	// Denies tells that the binding refuses. Otherwise it warns, or notes it in the
 	// audit log, or both.
 	Denies bool
@@ -55,7 +53,7 @@ type Denial struct {
 // was not seen.
 type Undecided struct {
 	Policy string
-	Why    string
+	Why    string // "namespace shop was not seen"
 }
 
 // Review evaluates every policy of the set on one request. A policy that depends
@@ -86,13 +84,13 @@ func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, who
 	fail := func(b *admissionv1.ValidatingAdmissionPolicyBinding, err error) {
 		var unseen *unseenError
 		if errors.As(err, &unseen) {
-			why = err.Error()
+			why = unseen.Error()
 			return
 		}
-		if FailsOpen(h.policy) {
+		if failsOpen(h.policy) {
 			return
 		}
-		d := Denial{Policy: h.policy.Name, Message: err.Error(), Reason: metav1.StatusReasonInvalid, Denies: true, Failed: true}
+		d := Denial{Policy: h.policy.Name, Message: err.Error(), Denies: true, Failed: true}
 		if b != nil {
 			d.Binding = b.Name
 		}
@@ -107,7 +105,7 @@ func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, who
 		return nil, ""
 	}
 	if !whoIsKnown && readsUser(h.policy) {
-		return nil, "who asks"
+		return nil, "it reads who asks, which is not known"
 	}
 	for _, b := range h.bindings {
 		matches, err := s.matcher.BindingMatches(a, s.interfaces, validating.NewValidatingAdmissionPolicyBindingAccessor(b))
@@ -142,7 +140,7 @@ func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, who
 			asked := &asked{}
 			result := h.validator.Validate(ctx, resource, versioned, param, namespace, celconfig.RuntimeCELCostBudget, asked)
 			if asked.times > 0 {
-				why = "the authorizer's answer"
+				why = "it asks the authorizer, who was not asked"
 				continue
 			}
 			denials = append(denials, denialsOf(h.policy, b, result)...)
@@ -155,7 +153,7 @@ func denialsOf(p *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.Validati
 	var denials []Denial
 	for _, d := range result.Decisions {
 		if d.Action == validating.ActionDeny {
-			denials = append(denials, Denial{Policy: p.Name, Binding: b.Name, Message: d.Message, Reason: d.Reason,
+			denials = append(denials, Denial{Policy: p.Name, Binding: b.Name, Message: d.Message,
 				Denies: slices.Contains(b.Spec.ValidationActions, admissionv1.Deny), Failed: d.Evaluation == validating.EvalError})
 		}
 	}
