@@ -115,19 +115,23 @@ func (e *enforcement) print() error {
 		w.text("", fmt.Sprintf("Plan for %s: %s to create, %d to change. %s in place already. Nothing was changed.",
 			where, plural(creates, "object"), len(plan.Changes)-creates, plural(plan.InPlace, "guard")))
 	}
-	said := map[string]bool{}
+	groups := map[string][]*enforce.Change{}
+	var order []string
 	for i := range plan.Changes {
-		c := &plan.Changes[i]
-		if said[alike(c)] {
-			continue
+		key := alike(&plan.Changes[i])
+		if groups[key] == nil {
+			order = append(order, key)
 		}
-		said[alike(c)] = true
+		groups[key] = append(groups[key], &plan.Changes[i])
+	}
+	for _, key := range order {
+		c := groups[key][0]
 		if c.Object.Kind == bailey.KindValidatingAdmissionPolicyBinding && slices.ContainsFunc(plan.Changes, func(o enforce.Change) bool {
 			return o.Object.Kind == bailey.KindValidatingAdmissionPolicy && o.Object.Name == c.Object.Name
 		}) {
 			continue
 		}
-		e.printChange(w, c)
+		e.printChange(w, c, groups[key])
 	}
 	if e.replayed != nil {
 		w.line("")
@@ -149,7 +153,8 @@ func (e *enforcement) print() error {
 	return w.err
 }
 
-func (e *enforcement) printChange(w *wrapper, c *enforce.Change) {
+// printChange prints a change, which stands for all that are alike.
+func (e *enforcement) printChange(w *wrapper, c *enforce.Change, all []*enforce.Change) {
 	w.line("")
 	verb := "change"
 	if c.Creates {
@@ -159,18 +164,14 @@ func (e *enforcement) printChange(w *wrapper, c *enforce.Change) {
 	if c.Object.Kind == bailey.KindValidatingAdmissionPolicy {
 		name += " and its binding"
 	}
-	var others []string
-	for i := range e.plan.Changes {
-		if o := &e.plan.Changes[i]; alike(o) == alike(c) {
-			others = append(others, cmp.Or(o.Object.Namespace, o.Object.Name))
-		}
-	}
-	if len(others) > 1 {
+	if len(all) > 1 {
 		name = c.Object.Kind.Short()
 		if c.Object.Namespace != "" {
 			name += " " + c.Object.Name + " in"
 		}
-		name += " " + strings.Join(others, ", ")
+		for i, o := range all {
+			name += map[bool]string{true: " ", false: ", "}[i == 0] + cmp.Or(o.Object.Namespace, o.Object.Name)
+		}
 	}
 	w.text("        ", verb+"  "+name)
 	for _, g := range c.For {
