@@ -86,3 +86,7 @@ func (s Scope) String() string {
 	}
 	return string(s.Kind) + " " + s.Object.String()
 }
+
+// SystemNamespaces are those that Kubernetes keeps for itself. Nothing is enforced
+// there: a platform that cannot start its own parts cannot be repaired.
+var SystemNamespaces = []string{"kube-node-lease", "kube-public", "kube-system"}

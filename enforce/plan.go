@@ -59,7 +59,7 @@ func Make(s *bailey.Snapshot, controls []*bailey.Control) (*Plan, error) {
 	for _, c := range controls {
 		for _, g := range c.Guards {
 			for _, scope := range scopes(s, g.Scope) {
-				if isSystem(scope) {
+				if scope.Kind == bailey.KindNamespace && slices.Contains(bailey.SystemNamespaces, scope.Name) {
 					continue
 				}
 				if err := p.add(s, changes, c, g, scope); err != nil {
@@ -160,17 +160,6 @@ func scopes(s *bailey.Snapshot, kind bailey.ScopeKind) []bailey.Ref {
 		return all
 	}
 	return nil
-}
-
-// isSystem reports whether the scope is a namespace that Kubernetes keeps for itself.
-// Nothing is planned for it: a platform that cannot start its own parts cannot be
-// repaired.
-func isSystem(scope bailey.Ref) bool {
-	switch scope.Name {
-	case "kube-system", "kube-public", "kube-node-lease":
-		return scope.Kind == bailey.KindNamespace
-	}
-	return false
 }
 
 // rank puts what others refer to before them.

@@ -3,6 +3,8 @@
 package vap
 
 import (
+	"slices"
+
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,10 +23,6 @@ const Prefix = "bailey-"
 
 // nameLabel is the label that the API server gives every namespace.
 const nameLabel = "kubernetes.io/metadata.name"
-
-// system are the namespaces that Kubernetes keeps for itself. No policy of ours
-// looks into them: a platform that cannot start its own parts cannot be repaired.
-var system = []string{"kube-node-lease", "kube-public", "kube-system"}
 
 // Policy is a guard in CEL.
 type Policy struct {
@@ -54,30 +52,23 @@ func Guard(p Policy) *bailey.Guard {
 	if p.ClusterWide {
 		scope = bailey.ScopeCluster
 	}
+	own := p.policy()
 	return &bailey.Guard{
 		Name: p.Name, Title: p.Title, Doc: p.Doc, Covers: p.Covers, Scope: scope,
 		Needs: []bailey.Kind{bailey.KindNamespace, bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding},
 		Objects: func(v *bailey.View, scope bailey.Ref) []bailey.Change {
-			if p.spares(scope) || p.present(v, scope).InPlace {
+			if p.spares(scope) || p.present(v, scope, own).InPlace {
 				return nil
 			}
 			return p.objects()
 		},
-		Present: p.present,
+		Present: func(v *bailey.View, scope bailey.Ref) bailey.Presence { return p.present(v, scope, own) },
 	}
 }
 
 // spares reports whether the scope is a namespace that the policy leaves alone.
 func (p *Policy) spares(scope bailey.Ref) bool {
-	if p.ClusterWide {
-		return false
-	}
-	for _, name := range system {
-		if scope.Name == name {
-			return true
-		}
-	}
-	return false
+	return !p.ClusterWide && slices.Contains(bailey.SystemNamespaces, scope.Name)
 }
 
 func (p *Policy) objects() []bailey.Change {
@@ -121,7 +112,7 @@ func (p *Policy) binding() *admissionv1.ValidatingAdmissionPolicyBinding {
 	}
 	if !p.ClusterWide {
 		binding.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
-			MatchExpressions: []metav1.LabelSelectorRequirement{{Key: nameLabel, Operator: metav1.LabelSelectorOpNotIn, Values: system}}}}
+			MatchExpressions: []metav1.LabelSelectorRequirement{{Key: nameLabel, Operator: metav1.LabelSelectorOpNotIn, Values: bailey.SystemNamespaces}}}}
 	}
 	return binding
 }

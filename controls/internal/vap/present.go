@@ -12,9 +12,9 @@ import (
 	"github.com/baileyhq/bailey/derive/network"
 )
 
-// present says whether a policy of the cluster is this one, under whatever name,
-// and is bound so that it refuses in the scope.
-func (p *Policy) present(v *bailey.View, scope bailey.Ref) bailey.Presence {
+// present says whether a policy of the cluster is this one, which as an object is own,
+// under whatever name, and is bound so that it refuses in the scope.
+func (p *Policy) present(v *bailey.View, scope bailey.Ref, own *admissionv1.ValidatingAdmissionPolicy) bailey.Presence {
 	if p.spares(scope) {
 		return bailey.Presence{Why: "policies leave " + scope.Name + " alone"}
 	}
@@ -24,7 +24,7 @@ func (p *Policy) present(v *bailey.View, scope bailey.Ref) bailey.Presence {
 		if !ok {
 			continue
 		}
-		if lack := p.lacks(policy); lack != "" {
+		if lack := lacks(policy, own); lack != "" {
 			if f.Name == Prefix+p.Name {
 				presence.Why = f.Ref.String() + " is there, but " + lack
 			}
@@ -46,9 +46,8 @@ func (p *Policy) present(v *bailey.View, scope bailey.Ref) bailey.Presence {
 	return presence
 }
 
-// lacks says what makes a policy refuse less than this one; empty if nothing.
-func (p *Policy) lacks(policy *admissionv1.ValidatingAdmissionPolicy) string {
-	own := p.policy()
+// lacks says what makes a policy refuse less than the guard's own; empty if nothing.
+func lacks(policy, own *admissionv1.ValidatingAdmissionPolicy) string {
 	m := policy.Spec.MatchConstraints
 	switch {
 	case !equality.Semantic.DeepEqual(expressionsOf(own), expressionsOf(policy)) || policy.Spec.ParamKind != nil:
