@@ -56,6 +56,8 @@ func lacks(policy, own *admissionv1.ValidatingAdmissionPolicy) string {
 		return "it fails open"
 	case m == nil || !equality.Semantic.DeepEqual(rulesOf(own.Spec.MatchConstraints.ResourceRules), rulesOf(m.ResourceRules)):
 		return "it looks at other requests"
+	case m.MatchPolicy != nil && *m.MatchPolicy == admissionv1.Exact:
+		return "it looks at requests of one API version only"
 	case len(policy.Spec.MatchConditions) > 0:
 		return "it has match conditions"
 	case len(m.ExcludeResourceRules) > 0 || !selectsAll(m):

@@ -1,0 +1,80 @@
+package vap
+
+import (
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/baileyhq/bailey"
+)
+
+// TestPresent tells a policy that is in place from one that is there and refuses less.
+func TestPresent(t *testing.T) {
+	p := Policy{Control: "a/b", Name: "g", Resources: PodBearing, Variables: PodVariables, Checks: []Check{Pods("size(variables.containers) < 9", "'no'")}}
+	type policy = admissionv1.ValidatingAdmissionPolicy
+	type binding = admissionv1.ValidatingAdmissionPolicyBinding
+	for name, test := range map[string]struct {
+		change func(*policy, *binding)
+		scope  string // shop if empty
+		lack   string // in place if empty
+	}{
+		"as it is made":      {change: func(*policy, *binding) {}},
+		"under another name": {change: func(p *policy, b *binding) { p.Name, b.Spec.PolicyName = "ours", "ours" }},
+		"without a selector": {change: func(_ *policy, b *binding) { b.Spec.MatchResources = nil }},
+		"by a label of the namespace": {change: func(_ *policy, b *binding) {
+			b.Spec.MatchResources.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"team": "a"}}
+		}},
+		"only audits": {change: func(_ *policy, b *binding) {
+			b.Spec.ValidationActions = []admissionv1.ValidationAction{"Warn", "Audit"}
+		}, lack: "does not deny"},
+		"fails open":         {change: func(p *policy, _ *binding) { ignore := admissionv1.Ignore; p.Spec.FailurePolicy = &ignore }, lack: "fails open"},
+		"another expression": {change: func(p *policy, _ *binding) { p.Spec.Validations[0].Expression = "true" }, lack: "expressions are others"},
+		"another variable": {change: func(p *policy, _ *binding) {
+			p.Spec.Variables = append([]admissionv1.Variable{}, p.Spec.Variables...)
+			p.Spec.Variables[2].Expression = "[]"
+		}, lack: "expressions are others"},
+		"a match condition": {change: func(p *policy, _ *binding) {
+			p.Spec.MatchConditions = []admissionv1.MatchCondition{{Name: "n", Expression: "false"}}
+		}, lack: "match conditions"},
+		"fewer requests": {change: func(p *policy, _ *binding) {
+			p.Spec.MatchConstraints.ResourceRules = p.Spec.MatchConstraints.ResourceRules[:1]
+		}, lack: "other requests"},
+		"one version of the API only": {change: func(p *policy, _ *binding) { exact := admissionv1.Exact; p.Spec.MatchConstraints.MatchPolicy = &exact }, lack: "of one API version"},
+		"requests left out":           {change: func(p *policy, _ *binding) { p.Spec.MatchConstraints.ExcludeResourceRules = PodBearing[:1] }, lack: "leaves some requests out"},
+		"objects left out": {change: func(p *policy, _ *binding) {
+			p.Spec.MatchConstraints.ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
+		}, lack: "leaves some requests out"},
+		"objects left out when bound": {change: func(_ *policy, b *binding) {
+			b.Spec.MatchResources.ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
+		}, lack: "by their labels"},
+		"bound for another namespace": {change: func(_ *policy, b *binding) {
+			b.Spec.MatchResources.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"team": "b"}}
+		}, lack: "does not choose namespace shop"},
+		"bound to another policy":        {change: func(_ *policy, b *binding) { b.Spec.PolicyName = "other" }, lack: "no binding"},
+		"a namespace of Kubernetes' own": {change: func(*policy, *binding) {}, scope: "kube-system", lack: "alone"},
+	} {
+		own, bound := p.policy(), p.binding()
+		test.change(own, bound)
+		b := bailey.NewBuilder(bailey.Meta{Medium: "cluster"})
+		for _, k := range bailey.KnownKinds() {
+			b.Saw(k, "")
+		}
+		b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindNamespace, Name: "shop"}, Labels: map[string]string{"team": "a"}, Object: &corev1.Namespace{}},
+			&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicy, Name: own.Name}, Object: own},
+			&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicyBinding, Name: bound.Name}, Object: bound})
+		scope := "shop"
+		if test.scope != "" {
+			scope = test.scope
+		}
+		g := Guard(p)
+		view := bailey.NewView(b.Snapshot())
+		view.Allow(nil, g.Needs, nil)
+		got := g.Present(view, bailey.Ref{Kind: bailey.KindNamespace, Name: scope})
+		if got.InPlace != (test.lack == "") || !strings.Contains(got.Why, test.lack) {
+			t.Errorf("%s: in place %t: %s", name, got.InPlace, got.Why)
+		}
+	}
+}
