@@ -144,16 +144,19 @@ func isTimeout(err error) bool {
 }
 
 // unshaken tells a handshake that the other end, or our own verification,
-// turned down from one that came to no end.
+// turned down in so many words from one that came to nothing: one who hangs up, or
+// who speaks no TLS, has refused nobody.
 func unshaken(err error) Report {
-	if isTimeout(err) {
+	var ours *tls.CertificateVerificationError
+	switch {
+	case isAlert(err, ""), errors.As(err, &ours):
+		return refused(bailey.RefuserTLS, "%v", err)
+	case isTimeout(err):
 		return failed("the handshake came to no end: %v", err)
+	case cutOff(err):
+		return failed("the other end hung up in the handshake: %v", err)
 	}
-	var record tls.RecordHeaderError
-	if errors.As(err, &record) && strings.HasPrefix(string(record.RecordHeader[:]), "HTTP") {
-		return failed("the other end does not speak TLS: %v", err)
-	}
-	return refused(bailey.RefuserTLS, "%v", err)
+	return failed("the other end does not speak TLS as it should: %v", err)
 }
 
 // spoken tells whether the server speaks a version that was offered. What it says
@@ -222,7 +225,7 @@ func asked(c *tls.Conn, d *bailey.Dial) error {
 	const patience = 500 * time.Millisecond
 	_ = c.SetReadDeadline(time.Now().Add(patience))
 	_, err := c.Read(make([]byte, 1))
-	if isAlert(err, "") {
+	if err != nil && !isTimeout(err) {
 		return err
 	}
 	return nil // silence or data: the server took the handshake

@@ -2,9 +2,13 @@ package probe
 
 import (
 	"bufio"
+	"crypto/ed25519"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -66,6 +70,12 @@ func TestVersions(t *testing.T) {
 // hangsUp listens, reads a request or a handshake, and closes the connection.
 func hangsUp(t *testing.T) string {
 	t.Helper()
+	return listens(t, func(c net.Conn) { _, _ = bufio.NewReader(c).ReadByte() })
+}
+
+// listens does something with each connection, and closes it.
+func listens(t *testing.T, do func(net.Conn)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -77,8 +87,10 @@ func hangsUp(t *testing.T) string {
 			if err != nil {
 				return
 			}
-			_, _ = bufio.NewReader(c).ReadByte()
-			c.Close()
+			go func() {
+				do(c)
+				c.Close()
+			}()
 		}
 	}()
 	return l.Addr().String()
@@ -132,6 +144,61 @@ func TestPlainText(t *testing.T) {
 			t.Errorf("OPTIONS *: %s, want %s: %s", got, want, r.Message)
 		}
 	}
+}
+
+// TestHandshake: a server turns a client down by an alert, and so does a client whose
+// verification fails. One that hangs up, or that speaks something else, has not.
+func TestHandshake(t *testing.T) {
+	clear := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(clear.Close)
+	banner := listens(t, func(c net.Conn) { _, _ = io.WriteString(c, "SSH-2.0-test\r\n") })
+	taken := tlsServer(t, tls.VersionTLS13, tls.NoClientCert)
+	certified := certificate(t)
+	// It takes the handshake and hangs up: whether it wanted a certificate cannot be told.
+	after := listens(t, func(c net.Conn) {
+		_ = tls.Server(c, &tls.Config{GetCertificate: certified}).HandshakeContext(t.Context())
+	})
+	for name, c := range map[string]struct {
+		address string
+		tls     bailey.TLS
+		want    string
+	}{
+		"a server that takes all":               {taken, bailey.TLS{}, "accepted"},
+		"a server that asks who":                {tlsServer(t, tls.VersionTLS13, tls.RequireAndVerifyClientCert), bailey.TLS{}, "TLS"},
+		"a server that asks who, by TLS 1.2":    {tlsServer(t, tls.VersionTLS12, tls.RequireAndVerifyClientCert), bailey.TLS{MaxVersion: "1.2"}, "TLS"},
+		"a certificate of an unknown authority": {taken, bailey.TLS{CA: someCA(t)}, "TLS"},
+		"a server that hangs up":                {hangsUp(t), bailey.TLS{}, "failed"},
+		"a server that hangs up afterwards":     {after, bailey.TLS{}, "failed"},
+		"a server of HTTP in clear":             {clear.Listener.Addr().String(), bailey.TLS{}, "failed"},
+		"a server that speaks something else":   {banner, bailey.TLS{}, "failed"},
+	} {
+		r := Do(t.Context(), &bailey.Task{Dial: &bailey.Dial{Address: c.address, TLS: &c.tls}})
+		if got := inAWord(r); got != c.want {
+			t.Errorf("%s: %s, want %s: %s", name, got, c.want, r.Message)
+		}
+	}
+}
+
+// someCA is a certificate, in PEM, that signed nothing else.
+func someCA(t *testing.T) string {
+	pair, err := certificate(t)(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: leaf.NotAfter, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(nil, made, made, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 // certificate gives that of a test server.
