@@ -251,4 +251,8 @@ func TestFullDisk(t *testing.T) {
 	}
 	closeLog(t, l)
 	c.check()
+	closeLog(t, open(t, c.dir, ledger.Options{}))
+	if strays, err := filepath.Glob(filepath.Join(c.dir, "log", "checkpoint?*")); err != nil || len(strays) > 0 {
+		t.Errorf("temporary files stay: %v %v", strays, err)
+	}
 }

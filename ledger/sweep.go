@@ -15,6 +15,16 @@ import (
 // Other entries will take those places, and a partial file that
 // contradicts them would look like damage ever after.
 func sweep(dir string, size uint64) error {
+	// On a full disk the checkpoint is tried again and again, and leaves a temporary file each time.
+	strays, err := filepath.Glob(filepath.Join(dir, layout.CheckpointPath+"?*"))
+	if err != nil {
+		return err
+	}
+	for _, stray := range strays {
+		if _, err := removeIfThere(stray); err != nil {
+			return err
+		}
+	}
 	entries := func(index uint64, p uint8) string { return layout.EntriesPath(index, p) }
 	if err := sweepLevel(dir, size, entries); err != nil {
 		return err

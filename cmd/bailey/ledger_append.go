@@ -62,7 +62,7 @@ func (a *app) appendLines(ctx context.Context, l *ledger.Log, field string) erro
 		if len(batch) > 0 {
 			indexes, appendErr := l.Append(ctx, batch...)
 			if appendErr != nil {
-				return appendErr
+				return fmt.Errorf("%w\nhint: what has an index is in the ledger; mend this, then send the whole input again: no record is kept twice", appendErr)
 			}
 			for _, index := range indexes {
 				if index < before {

@@ -93,8 +93,16 @@ func (a *app) printVerifiedText(r ledger.Report, keyGiven bool) {
 	if r.MoreFaults > 0 {
 		fmt.Fprintf(a.stdout, "and %d more\n", r.MoreFaults)
 	}
-	for _, n := range r.Notes {
-		fmt.Fprintf(a.stdout, "note: %s\n", printable(n.String()))
+	for rest := r.Notes; len(rest) > 0; {
+		same := 1
+		for same < len(rest) && rest[same].Text == rest[0].Text {
+			same++
+		}
+		if fmt.Fprintf(a.stdout, "note: %s", printable(rest[0].String())); same > 1 {
+			fmt.Fprintf(a.stdout, " (and %d more like it)", same-1)
+		}
+		fmt.Fprintln(a.stdout)
+		rest = rest[same:]
 	}
 	if r.MoreNotes > 0 {
 		fmt.Fprintf(a.stdout, "note: and %d more\n", r.MoreNotes)

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,6 +18,7 @@ const signalGrace = time.Second
 
 func main() {
 	tuneGC()
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // libraries log what they return as errors too; our own loggers are passed
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() {
 		time.Sleep(signalGrace)
