@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"check":      {""},
 	"enforce":    {"", "check"},
 	"prove":      {"", "ledger"},
+	"trust":      {""},
 	"server":     {"", "check", "collect", "derive", "devcluster", "enforce", "ledger", "prove", "report", "store"},
 	"web":        {"server"},
 	"cmd":        {"*"},
