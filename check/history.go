@@ -16,8 +16,13 @@ type history struct {
 	evidence   []bailey.Evidence
 	fresh      int // how many of them, at the end, are within the window
 	paths      map[string]*path
-	needed     []string // the paths of the newest run that came to its end
-	conditions string   // of the newest run that came to its end
+	needed     []string  // the paths of the newest run that came to its end
+	conditions string    // of the newest run that came to its end
+	copied     time.Time // the moment of the newest copy
+}
+
+func newHistory(x *bailey.Experiment, s bailey.Scope) *history {
+	return &history{experiment: x, scope: s, paths: map[string]*path{}}
 }
 
 // path is what was seen of one path.
@@ -52,8 +57,11 @@ func (h *history) path(name string) *path {
 // fails one time in four, and what held on other paths is none at all. Whatever
 // was broken, what any path held before says nothing of what came after.
 func (h *history) add(e bailey.Evidence, fresh bool) {
-	if last := len(h.evidence) - 1; e.Copy && last >= 0 && h.evidence[last].Copy && h.evidence[last].At.Equal(e.At) {
-		return // the same copy, read again
+	if e.Copy {
+		if e.At.Equal(h.copied) {
+			return // the same copy, read again
+		}
+		h.copied = e.At
 	}
 	h.evidence = append(h.evidence, e)
 	if fresh {
@@ -142,14 +150,24 @@ func (h *history) standing(at time.Time, left func(*history, string) bool) (name
 	return names
 }
 
-// counting gives the evidence that a proof, or the breaks that stand, may rest on.
+// counting gives the evidence that a proof, or the breaks that stand, rest on.
 func (h *history) counting(standing []string) []bailey.Evidence {
-	from := len(h.evidence) - h.fresh
-	for _, name := range standing {
-		first := slices.IndexFunc(h.evidence, func(e bailey.Evidence) bool { return !e.At.Before(h.paths[name].at) })
-		from = min(from, first)
+	n := len(h.evidence) - h.fresh
+	fresh := h.evidence[n:]
+	if n == 0 || len(standing) == 0 {
+		return fresh
 	}
-	return h.evidence[from:]
+	b := h.basis(n)
+	for _, name := range standing {
+		b.of(name, h.paths[name].at)
+	}
+	var all []bailey.Evidence
+	for i, keep := range b.keep {
+		if keep {
+			all = append(all, h.evidence[i])
+		}
+	}
+	return append(all, fresh...)
 }
 
 // held reports whether every path was tried often enough, and held.

@@ -195,8 +195,8 @@ func (l *ladder) ownRung(st *standing) bailey.Rung {
 	return bailey.RungSound
 }
 
-func (l *ladder) experiment(name string) *bailey.Experiment {
-	for _, x := range l.control.Experiments {
+func experimentOf(c *bailey.Control, name string) *bailey.Experiment {
+	for _, x := range c.Experiments {
 		if x.Name == name {
 			return x
 		}

@@ -41,8 +41,8 @@ func (l *ladder) takeEvidence(evidence []bailey.Evidence) {
 		k := key{e.Experiment, e.Scope}
 		h, known := histories[k]
 		if !known {
-			if x := l.experiment(e.Experiment); x != nil && !l.gone(e.Scope) {
-				h = &history{experiment: x, scope: e.Scope, paths: map[string]*path{}}
+			if x := experimentOf(l.control, e.Experiment); x != nil && !l.gone(e.Scope) {
+				h = newHistory(x, e.Scope)
 				order = append(order, h)
 			}
 			histories[k] = h
