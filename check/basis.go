@@ -52,10 +52,7 @@ func (b *basis) at(moment time.Time) int {
 
 // of keeps what a path's break rests on that was seen at that moment: the runs that
 // name the path, and those that set it back, until it was put right.
-func (b *basis) of(path string, at time.Time) {
-	b.from(path, b.at(at))
-	b.follow()
-}
+func (b *basis) of(path string, at time.Time) { b.from(path, b.at(at)) }
 
 // follow looks at what the runs that are kept say of other paths: where they leave
 // them broken, what put those right must stay as well.
@@ -73,15 +70,21 @@ func (b *basis) from(path string, first int) {
 	was := false
 	for i := first; i < b.n; i++ {
 		named := names(&b.runs[i])[path]
-		if (named || b.reset[i][path]) && !b.keep[i] {
-			b.keep[i] = true
-			b.todo = append(b.todo, i)
+		if named || b.reset[i][path] {
+			b.mark(i)
 		}
 		if _, is := b.broken[i][path]; named && is {
 			was = true
 		} else if named && was {
 			return // put right
 		}
+	}
+}
+
+func (b *basis) mark(i int) {
+	if !b.keep[i] {
+		b.keep[i] = true
+		b.todo = append(b.todo, i)
 	}
 }
 

@@ -75,14 +75,29 @@ func settled(x *bailey.Experiment, scope bailey.Scope, evidence []bailey.Evidenc
 		for _, b := range all {
 			b.hold(needed)
 		}
+		for i := range evidence { // the first of what was read of one copy hides the others
+			if needed[evidence[i].ID] {
+				for j := i; j >= 0 && sameCopy(&evidence[i], &evidence[j]); j-- {
+					needed[evidence[j].ID] = true
+				}
+			}
+		}
 	}
 	for i := range evidence {
-		if e := &evidence[i]; e.At.Before(before) && !needed[e.ID] {
-			ids = append(ids, e.ID)
+		e := &evidence[i]
+		if !e.At.Before(before) || needed[e.ID] {
+			continue
 		}
+		at := len(ids)
+		for j := i - 1; j >= 0 && sameCopy(e, &evidence[j]); j-- {
+			at-- // what is hidden goes before what hides it
+		}
+		ids = slices.Insert(ids, max(at, 0), e.ID)
 	}
 	return ids
 }
+
+func sameCopy(a, b *bailey.Evidence) bool { return a.Copy && b.Copy && a.At.Equal(b.At) }
 
 // needs is the basis of what comes after a moment: what was broken before it and
 // not put right, whether or not it stands today (it would again if the plan had its
@@ -117,9 +132,8 @@ func (h *history) needs(before time.Time) *basis {
 // hold keeps the runs named too, and names those that are kept.
 func (b *basis) hold(ids map[string]bool) {
 	for i := range b.keep {
-		if ids[b.runs[i].ID] && !b.keep[i] {
-			b.keep[i] = true
-			b.todo = append(b.todo, i)
+		if ids[b.runs[i].ID] {
+			b.mark(i)
 		}
 	}
 	b.follow()
@@ -135,7 +149,7 @@ func (b *basis) hold(ids map[string]bool) {
 func (b *basis) standing(h *history) {
 	for name, p := range h.paths {
 		if p.broken != "" {
-			b.hold(map[string]bool{b.runs[b.n-1].ID: true})
+			b.mark(b.n - 1)
 			b.of(name, p.at)
 		}
 	}

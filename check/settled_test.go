@@ -24,6 +24,9 @@ func history(r *rand.Rand) []bailey.Evidence {
 		e.ID, e.Run = fmt.Sprintf("id%d", i), fmt.Sprintf("run%d", r.IntN(100))
 		e.Conditions, e.Signer = fmt.Sprint(r.IntN(changes)), fmt.Sprint(r.IntN(signers))
 		e.Interrupted, e.Copy = r.IntN(8) == 0, r.IntN(8) == 0
+		if !e.Copy { // a copy is read several times; two runs of an experiment end at two moments
+			e.At = e.At.Add(time.Duration(1 + i))
+		}
 		for _, p := range paths {
 			switch r.IntN(10) {
 			case 0:

@@ -126,20 +126,25 @@ func InterruptedStatement(e bailey.Evidence, removed []string, cluster Cluster, 
 // Sign signs a statement, and gives the envelope (JSON, one line) and the
 // evidence's ID.
 func Sign(ctx context.Context, s Statement, key *Key) (envelope []byte, id string, err error) {
-	payload, err := json.Marshal(s)
-	if err != nil {
-		return nil, "", err
+	envelope, payload, err := seal(ctx, s, key)
+	return envelope, evidenceID(payload), err
+}
+
+// seal signs what a statement says in JSON.
+func seal(ctx context.Context, statement any, key *Key) (envelope, payload []byte, err error) {
+	if payload, err = json.Marshal(statement); err != nil {
+		return nil, nil, err
 	}
 	signer, err := dsse.NewEnvelopeSigner(key)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	signed, err := signer.SignPayload(ctx, PayloadType, payload)
 	if err != nil {
-		return nil, "", fmt.Errorf("the evidence could not be signed: %w", err)
+		return nil, nil, fmt.Errorf("the evidence could not be signed: %w", err)
 	}
 	envelope, err = json.Marshal(signed)
-	return append(envelope, '\n'), evidenceID(payload), err
+	return append(envelope, '\n'), payload, err
 }
 
 func evidenceID(payload []byte) string {
@@ -154,37 +159,9 @@ var ErrUntrusted = errors.New("no trusted key has signed it")
 // its evidence's ID and signer filled in. Without a valid signature there is no
 // statement.
 func Open(ctx context.Context, envelope []byte, trusted []ed25519.PublicKey) (*Statement, error) {
-	if len(envelope) > evidenceLimit {
-		return nil, fmt.Errorf("larger than %d MiB", evidenceLimit>>20)
-	}
-	var e dsse.Envelope
-	if err := json.Unmarshal(envelope, &e); err != nil {
-		return nil, fmt.Errorf("not a DSSE envelope: %w", err)
-	}
-	if e.PayloadType != PayloadType {
-		return nil, fmt.Errorf("its payload is %q, not %s", e.PayloadType, PayloadType)
-	}
-	if len(e.Signatures) == 0 || len(e.Signatures) > 16 {
-		return nil, fmt.Errorf("it has %d signatures", len(e.Signatures))
-	}
-	verifiers := make([]dsse.Verifier, len(trusted))
-	for i, public := range trusted {
-		verifiers[i] = &Key{public: public}
-	}
-	if len(verifiers) == 0 {
-		return nil, ErrUntrusted
-	}
-	verifier, err := dsse.NewEnvelopeVerifier(verifiers...)
+	payload, signer, err := unseal(ctx, envelope, trusted)
 	if err != nil {
 		return nil, err
-	}
-	accepted, err := verifier.Verify(ctx, &e)
-	if err != nil || len(accepted) == 0 {
-		return nil, fmt.Errorf("%w (it names the key %.16s)", ErrUntrusted, e.Signatures[0].KeyID)
-	}
-	payload, err := base64.StdEncoding.DecodeString(e.Payload)
-	if err != nil {
-		return nil, fmt.Errorf("its payload is not base64: %w", err)
 	}
 	var s Statement
 	if err := json.NewDecoder(bytes.NewReader(payload)).Decode(&s); err != nil {
@@ -194,6 +171,55 @@ func Open(ctx context.Context, envelope []byte, trusted []ed25519.PublicKey) (*S
 		return nil, fmt.Errorf("it is a %s about %s, not evidence of Bailey's", s.Type, s.PredicateType)
 	}
 	s.Predicate.Evidence.ID = evidenceID(payload)
-	s.Predicate.Evidence.Signer = accepted[0].KeyID
+	s.Predicate.Evidence.Signer = signer
 	return &s, nil
+}
+
+// unseal verifies an envelope, and gives what is signed and the key's id.
+func unseal(ctx context.Context, envelope []byte, trusted []ed25519.PublicKey) (payload []byte, signer string, err error) {
+	if len(envelope) > evidenceLimit {
+		return nil, "", fmt.Errorf("larger than %d MiB", evidenceLimit>>20)
+	}
+	var e dsse.Envelope
+	if err := json.Unmarshal(envelope, &e); err != nil {
+		return nil, "", fmt.Errorf("not a DSSE envelope: %w", err)
+	}
+	if e.PayloadType != PayloadType {
+		return nil, "", fmt.Errorf("its payload is %q, not %s", e.PayloadType, PayloadType)
+	}
+	if len(e.Signatures) == 0 || len(e.Signatures) > 16 {
+		return nil, "", fmt.Errorf("it has %d signatures", len(e.Signatures))
+	}
+	verifiers := make([]dsse.Verifier, len(trusted))
+	for i, public := range trusted {
+		verifiers[i] = &Key{public: public}
+	}
+	if len(verifiers) == 0 {
+		return nil, "", ErrUntrusted
+	}
+	verifier, err := dsse.NewEnvelopeVerifier(verifiers...)
+	if err != nil {
+		return nil, "", err
+	}
+	accepted, err := verifier.Verify(ctx, &e)
+	if err != nil || len(accepted) == 0 {
+		return nil, "", fmt.Errorf("%w (it names the key %.16s)", ErrUntrusted, e.Signatures[0].KeyID)
+	}
+	if payload, err = base64.StdEncoding.DecodeString(e.Payload); err != nil {
+		return nil, "", fmt.Errorf("its payload is not base64: %w", err)
+	}
+	return payload, accepted[0].KeyID, nil
+}
+
+// payloadID is the ID of what an envelope holds, signed or not; empty if it is none.
+func payloadID(envelope []byte) string {
+	var e struct{ Payload string }
+	if json.Unmarshal(envelope, &e) != nil {
+		return ""
+	}
+	payload, err := base64.StdEncoding.DecodeString(e.Payload)
+	if err != nil || len(payload) == 0 {
+		return ""
+	}
+	return evidenceID(payload)
 }

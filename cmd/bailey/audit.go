@@ -1,20 +1,14 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"io"
 	"path/filepath"
 	"regexp"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/prove"
 	"github.com/baileyhq/bailey/report"
 )
-
-// evidenceSize bounds a signed statement that is copied, in bytes.
-const evidenceSize = 64 << 20
 
 var evidenceHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
@@ -29,31 +23,13 @@ func signedStatements(r *bailey.Report) (files []report.Document, address func(*
 		if err != nil || names[e.ID] != "" || !evidenceHash.MatchString(e.ID) {
 			continue
 		}
-		found, _ := filepath.Glob(filepath.Join(state, "evidence", "*-"+e.ID[:12]+".dsse.json"))
-		for _, path := range found {
-			data, err := readBounded(path, evidenceSize)
-			if err != nil || payloadHash(data) != e.ID {
-				continue
-			}
-			name := "evidence/" + filepath.Base(path)
-			names[e.ID] = name
-			files = append(files, report.Document{Name: name, Render: func(w io.Writer) error { _, err := w.Write(data); return err }})
-			break
+		file, data := prove.Find(filepath.Join(state, "evidence"), e.ID)
+		if data == nil {
+			continue
 		}
+		name := "evidence/" + file
+		names[e.ID] = name
+		files = append(files, report.Document{Name: name, Render: func(w io.Writer) error { _, err := w.Write(data); return err }})
 	}
 	return files, func(e *bailey.Evidence) string { return names[e.ID] }
-}
-
-// payloadHash is the SHA-256 of what an envelope signs; empty if it is none.
-func payloadHash(envelope []byte) string {
-	var e struct{ Payload string }
-	if json.Unmarshal(envelope, &e) != nil {
-		return ""
-	}
-	payload, err := base64.StdEncoding.DecodeString(e.Payload)
-	if err != nil || len(payload) == 0 {
-		return ""
-	}
-	sum := sha256.Sum256(payload)
-	return hex.EncodeToString(sum[:])
 }

@@ -23,8 +23,10 @@ func (a *app) evidenceCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "evidence",
 		Short: "List, show and verify what was proven",
-		Long: `Evidence is kept as in-toto statements in DSSE envelopes, one file for each
-experiment and scope, in the state folder of its cluster.`,
+		Long: `Evidence is kept as in-toto statements in DSSE envelopes, one for each experiment,
+scope and run, in the state folder of its cluster, each with a signed summary
+beside it, which is what scans read. What no verdict rests on any more is in
+evidence/archive, compressed: every command here reads that too.`,
 		Args: exactArgs(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -37,7 +39,9 @@ func (a *app) evidenceVerifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify FILE...",
 		Short: "Verify evidence, offline, with nothing but its signer's public key",
-		Example: "  bailey evidence verify --key evidence.pub *.dsse.json\n" +
+		Long: `Verify checks the signature of each file. Of a whole with a summary beside it, and
+of a summary, it checks too that the two agree; the whole of a summary must be there.`,
+		Example: "  bailey evidence verify --key evidence.pub *.dsse.json archive/*/*.dsse.json.gz\n" +
 			"  docs/verify-without-us.md shows the same with other tools",
 		RunE: func(c *cobra.Command, files []string) error {
 			if len(files) == 0 || len(keys) == 0 {
@@ -57,18 +61,18 @@ func (a *app) evidenceVerifyCommand() *cobra.Command {
 func (a *app) verifyEvidence(ctx context.Context, files []string, trusted []ed25519.PublicKey) error {
 	bad := 0
 	for _, file := range files {
-		s, err := prove.LoadFile(ctx, file, trusted)
+		s, err := prove.Verify(ctx, file, trusted)
 		if err != nil {
-			if !errors.Is(err, prove.ErrUntrusted) && errors.Is(err, os.ErrNotExist) {
+			if _, missing := os.Stat(file); missing != nil && !errors.Is(err, prove.ErrUntrusted) && errors.Is(err, os.ErrNotExist) {
 				return usageError("%w", err)
 			}
 			bad++
 			fmt.Fprintf(a.stdout, "BAD   %s\n", printable(err.Error()))
 			continue
 		}
-		p := s.Predicate
-		fmt.Fprintf(a.stdout, "good  %s\n      %s: %s %s, %s, %s, signed by %.16s\n", printable(file), p.Verdict, printable(p.Evidence.Control),
-			printable(p.Evidence.Experiment), printable(p.Evidence.Scope.String()), p.End.Format(time.RFC3339), p.Evidence.Signer)
+		e := &s.Evidence
+		fmt.Fprintf(a.stdout, "good  %s\n      %s: %s %s, %s, %s, signed by %.16s\n", printable(file), s.Verdict, printable(e.Control),
+			printable(e.Experiment), printable(e.Scope.String()), s.End.Format(time.RFC3339), e.Signer)
 	}
 	if bad > 0 {
 		return &exitError{exitFindings, fmt.Errorf("%d of %d do not verify", bad, len(files))}
@@ -87,10 +91,17 @@ func (a *app) evidenceShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(keys) == 0 { // the key beside the folder that it lies in
-				if trusted, err = readPublicKeys([]string{filepath.Join(filepath.Dir(args[0]), "..", "evidence.pub")}); err != nil {
-					return usageError("no key to verify it with\nhint: --key FILE names the signer's public key")
+			if len(keys) == 0 {
+				own, err := keyBeside(args[0])
+				if err != nil {
+					return err
 				}
+				if trusted, err = readPublicKeys([]string{own}); err != nil {
+					return err
+				}
+			}
+			if prove.IsSummary(args[0]) {
+				return usageError("%s is a summary\nhint: show its whole, the file of the same name that ends in .dsse.json", args[0])
 			}
 			s, err := prove.LoadFile(c.Context(), args[0], trusted)
 			if err != nil {
@@ -103,6 +114,17 @@ func (a *app) evidenceShowCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVar(&keys, "key", nil, "a public key that is trusted (PEM); default: evidence.pub beside the folder")
 	return c
+}
+
+// keyBeside is the public key of the state folder that a piece of evidence lies in.
+func keyBeside(path string) (string, error) {
+	for _, up := range []string{"..", filepath.Join("..", "..", "..")} { // evidence/, evidence/archive/2026-11/
+		key := filepath.Join(filepath.Dir(path), up, "evidence.pub")
+		if _, err := os.Stat(key); err == nil {
+			return key, nil
+		}
+	}
+	return "", usageError("no key to verify it with\nhint: --key FILE names the signer's public key")
 }
 
 func (a *app) evidenceListCommand() *cobra.Command {
@@ -131,18 +153,18 @@ func (a *app) evidenceListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				kept, err := prove.Load(c.Context(), folder, trusted, time.Time{})
+				kept, err := prove.Load(c.Context(), folder, trusted, prove.Reading{Archived: true})
 				if err != nil {
 					return err
 				}
 				for _, k := range kept {
 					count++
-					if k.Err != nil {
-						fmt.Fprintf(w, "BAD\t\t\t%s\n", printable(k.Err.Error()))
+					if bad := errors.Join(k.Err, k.Doubt); bad != nil {
+						fmt.Fprintf(w, "BAD\t\t\t%s\n", printable(bad.Error()))
 						continue
 					}
-					e := k.Statement.Predicate.Evidence
-					fmt.Fprintf(w, "%s\t%s\t%s %s\t%s\t%s\n", k.Statement.Predicate.Verdict, e.At.Format(time.RFC3339), e.Control, e.Experiment, printable(e.Scope.String()), k.Path)
+					e := &k.Summary.Evidence
+					fmt.Fprintf(w, "%s\t%s\t%s %s\t%s\t%s\n", k.Summary.Verdict, e.At.Format(time.RFC3339), e.Control, e.Experiment, printable(e.Scope.String()), k.Path)
 				}
 			}
 			if err := w.Flush(); err != nil {

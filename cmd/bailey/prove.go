@@ -426,11 +426,8 @@ func (r *proving) reap(ctx context.Context) error {
 
 // keep signs a statement and puts it on disk.
 func (r *proving) keep(ctx context.Context, s prove.Statement) (path, id string, err error) {
-	envelope, id, err := prove.Sign(ctx, s, r.key)
-	if err != nil {
-		return "", "", err
-	}
-	if path, err = prove.Keep(r.evidence(), id, s.Predicate.End, envelope); err != nil || r.ledger == nil {
+	path, id, envelope, err := prove.Keep(ctx, r.evidence(), s, r.key)
+	if err != nil || r.ledger == nil {
 		return path, id, err
 	}
 	if _, err = r.ledger.Append(ctx, ledger.Record{ID: "evidence/" + id, Data: envelope}); err != nil {
@@ -488,6 +485,7 @@ func (r *proving) run(ctx context.Context, planned prove.Planned) error {
 		},
 	})
 	progress.end()
+	r.archive(ctx)
 	if err != nil {
 		_ = r.print(id, planned, results)
 		return err

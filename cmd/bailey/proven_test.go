@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/devcluster"
+	"github.com/baileyhq/bailey/prove"
 	"github.com/baileyhq/bailey/report"
 )
 
@@ -76,9 +79,27 @@ func TestProvenRung(t *testing.T) {
 	if v := rung(state); v.Rung != bailey.RungGuarded {
 		t.Errorf("one try a path gives %s: %+v", v.Rung, v.Proof)
 	}
+	old := oldEvidence(t, state)
 	proveIt(state, exitOK)
 	if v := rung(state); v.Rung != bailey.RungProven || v.Proof == nil || v.Proof.Least < 16 {
 		t.Errorf("16 tries a path that held give %s: %+v", v.Rung, v.Proof)
+	}
+	// What no verdict rests on any more was archived meanwhile, and is still there.
+	if _, err := os.Stat(old); err == nil {
+		t.Errorf("%s was not archived", old)
+	}
+	archived := filepath.Join(filepath.Dir(old), "archive", "*", filepath.Base(old)+".gz")
+	if found, err := filepath.Glob(archived); err != nil || len(found) != 1 {
+		t.Errorf("the archive has %v of %s", found, archived)
+	} else if out, errs, code := programIn(t, state, "evidence", "show", found[0]); code != exitOK || !strings.Contains(out, `"run": "run of old"`) {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if out, _, code := programIn(t, state, "evidence", "list"); code != exitOK || strings.Count(out, filepath.Base(old)) != 1 {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	verify := func(state, file string) (string, int) {
+		out, _, code := programIn(t, state, "evidence", "verify", "--key", filepath.Join(filepath.Dir(file), "..", "evidence.pub"), file)
+		return out, code
 	}
 
 	// A stranger's evidence: the same files beside another's key.
@@ -88,6 +109,22 @@ func TestProvenRung(t *testing.T) {
 	if v := rung(stranger); v.Rung != bailey.RungGuarded {
 		t.Errorf("a stranger's evidence gives %s", v.Rung)
 	}
+	// Without the wholes nothing can be verified: it raises nothing, and is named.
+	hollow := t.TempDir()
+	copyState(t, state, hollow)
+	for _, file := range evidenceFiles(t, hollow) {
+		if strings.HasSuffix(file, ".dsse.json") {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if v := rung(hollow); v.Rung != bailey.RungGuarded {
+		t.Errorf("summaries alone give %s", v.Rung)
+	}
+	if _, errs, _ := programIn(t, hollow, "scan", "-c", "compute/pod-security", "--kubeconfig", cluster.Kubeconfig, "--fail-on", "none"); !strings.Contains(errs, "is missing") {
+		t.Errorf("that wholes are missing is not said: %s", errs)
+	}
 	tampered := t.TempDir()
 	copyState(t, state, tampered)
 	copyEvidence(t, tampered, tampered, func(data []byte) []byte {
@@ -96,6 +133,16 @@ func TestProvenRung(t *testing.T) {
 	})
 	if v := rung(tampered); v.Rung != bailey.RungGuarded {
 		t.Errorf("tampered evidence gives %s", v.Rung)
+	}
+	for _, file := range evidenceFiles(t, state) {
+		if out, code := verify(state, file); code != exitOK {
+			t.Errorf("exit %d: %s", code, out)
+		}
+	}
+	for _, file := range evidenceFiles(t, tampered) {
+		if out, code := verify(tampered, file); code != exitFindings || !strings.Contains(out, "BAD") {
+			t.Errorf("tampered evidence verifies: exit %d: %s", code, out)
+		}
 	}
 
 	// Broken: the namespace enforces nothing any more, and says so only to the try.
@@ -123,9 +170,36 @@ func TestProvenRung(t *testing.T) {
 	}
 }
 
+// oldEvidence adds a run of 30 days ago, signed as the state folder's own, and gives
+// the path.
+func oldEvidence(t *testing.T, state string) string {
+	t.Helper()
+	folder := filepath.Dir(evidenceFiles(t, state)[0])
+	key, err := prove.StateKey(filepath.Dir(folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := prove.Load(t.Context(), folder, []ed25519.PublicKey{key.PublicKey()}, prove.Reading{})
+	if err != nil || len(kept) == 0 {
+		t.Fatalf("%v %v", kept, err)
+	}
+	s, err := prove.LoadFile(t.Context(), kept[0].Path, []ed25519.PublicKey{key.PublicKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(-30 * 24 * time.Hour)
+	e := &s.Predicate.Evidence
+	e.ID, e.Signer, e.Run, e.At, s.Predicate.End = "", "", "run of old", at, at
+	path, _, _, err := prove.Keep(t.Context(), folder, *s, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func evidenceFiles(t *testing.T, state string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(state, "bailey", "*", "evidence", "*.dsse.json"))
+	files, err := filepath.Glob(filepath.Join(state, "bailey", "*", "evidence", "*.json")) // wholes and summaries
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no evidence in %s: %v", state, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/prove"
@@ -69,13 +70,31 @@ func readPublicKeys(paths []string) ([]ed25519.PublicKey, error) {
 	return keys, nil
 }
 
+// archiveMargin is how far in the past a moment is of which the archive is read too:
+// no verdict of a later one rests on what is in it.
+const archiveMargin = 24 * time.Hour
+
 // evidence gives what was proven of the snapshot's cluster by signers that are
 // trusted, and warns of what does not count. A snapshot of files has none.
 func (a *app) evidence(ctx context.Context, conf *config, s *bailey.Snapshot) ([]bailey.Evidence, error) {
 	if s.Meta.ClusterUID == "" {
 		return nil, nil
 	}
-	state, err := clusterState(s.Meta.ClusterUID)
+	kept, err := a.kept(ctx, conf, s.Meta.ClusterUID, s.Meta.At)
+	if err != nil {
+		return nil, err
+	}
+	var all []bailey.Evidence
+	for _, k := range kept {
+		all = append(all, k.Summary.Evidence)
+	}
+	return all, nil
+}
+
+// kept gives the pieces of evidence of a cluster that count at a moment, and warns of
+// those that do not.
+func (a *app) kept(ctx context.Context, conf *config, uid string, at time.Time) ([]prove.Kept, error) {
+	state, err := clusterState(uid)
 	if err != nil {
 		return nil, err
 	}
@@ -83,25 +102,31 @@ func (a *app) evidence(ctx context.Context, conf *config, s *bailey.Snapshot) ([
 	if err != nil {
 		return nil, err
 	}
-	kept, err := prove.Load(ctx, filepath.Join(state, "evidence"), trusted, s.Meta.At.Add(-evidenceHorizon))
+	kept, err := prove.Load(ctx, filepath.Join(state, "evidence"), trusted,
+		prove.Reading{Since: at.Add(-evidenceHorizon), Archived: at.Before(a.now().Add(-archiveMargin))})
 	if err != nil {
 		return nil, fmt.Errorf("the evidence could not be read: %w", err)
 	}
-	var all []bailey.Evidence
-	var refused []prove.Kept
+	var counts []prove.Kept
+	var refused, doubted []error
 	for _, k := range kept {
 		switch {
-		case k.Err != nil:
-			refused = append(refused, k)
-		case k.Statement.Predicate.Cluster.UID != s.Meta.ClusterUID:
+		case k.Err == nil && k.Summary.Cluster.UID != uid:
 			k.Err = fmt.Errorf("%s is of another cluster", k.Path)
-			refused = append(refused, k)
-		default:
-			all = append(all, k.Statement.Predicate.Evidence)
+			fallthrough
+		case k.Err != nil:
+			refused = append(refused, k.Err)
+			continue
+		case k.Doubt != nil:
+			doubted = append(doubted, k.Doubt)
 		}
+		counts = append(counts, k)
 	}
 	if len(refused) > 0 {
-		fmt.Fprintf(a.stderr, "%s of %d pieces of evidence does not count: %s\n", plural(len(refused), "piece"), len(kept), printable(refused[0].Err.Error()))
+		fmt.Fprintf(a.stderr, "%s of %d pieces of evidence does not count: %s\n", plural(len(refused), "piece"), len(kept), printable(refused[0].Error()))
 	}
-	return all, nil
+	if len(doubted) > 0 {
+		fmt.Fprintf(a.stderr, "%s of %d pieces of evidence cannot be verified and counts only where something was broken: %s\n", plural(len(doubted), "piece"), len(kept), printable(doubted[0].Error()))
+	}
+	return counts, nil
 }

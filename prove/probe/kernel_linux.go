@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"unsafe"
 
@@ -31,12 +32,20 @@ var calls = map[string]func() error{
 		_, _, e := unix.RawSyscall(unix.SYS_PERSONALITY, 0xffffffff, 0, 0)
 		return errnoOf(e)
 	},
-	// For faults of user mode only, which needs no privilege; a kernel without
-	// userfaultfd says ENOSYS, which is no profile's answer.
+	// For faults of user mode only, which needs no privilege since Linux 5.11. A kernel
+	// without userfaultfd says ENOSYS, and SELinux, which has a class for it, EACCES.
 	"userfaultfd": func() error {
-		fd, _, e := unix.RawSyscall(unix.SYS_USERFAULTFD, 1, 0, 0)
+		const userModeOnly = 1 // UFFD_USER_MODE_ONLY
+		fd, _, e := unix.RawSyscall(unix.SYS_USERFAULTFD, userModeOnly, 0, 0)
 		if e == 0 {
 			_ = unix.Close(int(fd))
+		}
+		if e == unix.EPERM {
+			release, _ := uname()
+			setting, _ := os.ReadFile("/proc/sys/vm/unprivileged_userfaultfd")
+			if refusesItself(release, string(setting)) {
+				return errors.New("operation not permitted, which kernels before 5.11 say themselves where vm.unprivileged_userfaultfd is 0")
+			}
 		}
 		return errnoOf(e)
 	},
@@ -44,6 +53,15 @@ var calls = map[string]func() error{
 		_, _, e := unix.RawSyscall6(unix.SYS_MOVE_PAGES, 0, 0, 0, 0, 0, 0)
 		return errnoOf(e)
 	},
+}
+
+// refusesItself reports whether a kernel may refuse userfaultfd to the unprivileged
+// without any profile: one before 5.11 does that before it looks at the flags, if
+// so set. A kernel whose version cannot be read counts as one.
+func refusesItself(uname, setting string) bool {
+	var major, minor int
+	_, err := fmt.Sscanf(uname, "Linux %d.%d", &major, &minor)
+	return strings.TrimSpace(setting) == "0" && (err != nil || major < 5 || major == 5 && minor < 11)
 }
 
 func errnoOf(e unix.Errno) error {
@@ -72,19 +90,26 @@ func Syscalls() []string {
 	return names
 }
 
-// syscallNamed makes the call. EPERM and EACCES are how seccomp and security modules
-// refuse. ENOSYS may be a profile's answer or an old kernel's: it shows nothing.
+// syscallNamed makes the call. EPERM is how the runtimes' profiles refuse, before
+// anything else of the kernel sees the call. EACCES is how SELinux and AppArmor do,
+// which see only what a profile let through: it shows nothing of one. ENOSYS may be a
+// profile's answer or an old kernel's: it shows nothing either.
 func syscallNamed(name string) Report {
 	call, known := calls[name]
 	if !known {
 		return failed("no system call %q is known here", name)
 	}
-	err := call()
+	return called(name, call())
+}
+
+func called(name string, err error) Report {
 	switch {
 	case err == nil:
 		return accepted("%s was let through", name)
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+	case errors.Is(err, unix.EPERM):
 		return refused(bailey.RefuserKernel, "%s: %v", name, err)
+	case errors.Is(err, unix.EACCES):
+		return failed("%s: %v: that is a security module's answer (SELinux, AppArmor), and no seccomp profile's", name, err)
 	}
 	return failed("%s: %v", name, err)
 }
