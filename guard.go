@@ -1,13 +1,16 @@
 package bailey
 
 // Guard is something native that, once in place, keeps objects from violating
-// the rules it covers.
+// the rules it covers, or requests from what the experiments that try it forbid.
 type Guard struct {
 	Name  string
 	Title string
 	Doc   string
 	// Covers lists the rules of the control whose violations it stops.
 	Covers []*Rule
+	// Tried lists the experiments of the control that try what it refuses where no
+	// rule judges it: who asks, or a request that leaves no object behind.
+	Tried []*Experiment
 	// Scope is the kind of thing that one instance of the guard covers.
 	Scope ScopeKind
 	Needs []Kind
@@ -24,3 +27,8 @@ type Presence struct {
 	// Why names what is there or what is lacking: "enforce=baseline".
 	Why string
 }
+
+// RegistriesParam is the name of the ConfigMap in kube-system that lists the allowed
+// registries, as a parameter of an admission policy: its key "registries" holds one
+// registry, or the beginning of repositories' names in one, a line.
+const RegistriesParam = "bailey-registries"

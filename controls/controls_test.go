@@ -192,8 +192,13 @@ func checkGuards(t *testing.T, c *bailey.Control) {
 		if g.Objects == nil || g.Present == nil {
 			t.Errorf("guard %s lacks Objects or Present", g.Name)
 		}
-		if len(g.Covers) == 0 {
-			t.Errorf("guard %s covers no rule", g.Name)
+		if len(g.Covers)+len(g.Tried) == 0 {
+			t.Errorf("guard %s covers no rule, and no experiment tries it", g.Name)
+		}
+		for _, e := range g.Tried {
+			if !slices.Contains(c.Experiments, e) {
+				t.Errorf("guard %s is tried by %s, which is not an experiment of the control", g.Name, e.Name)
+			}
 		}
 		for _, r := range g.Covers {
 			if !slices.Contains(c.Rules, r) {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/enforce/policy"
@@ -56,10 +57,16 @@ func (e *Effect) Unknown() string {
 	return strings.Join(parts, "; ")
 }
 
+// guardAnnotation is what a guard's policy bears.
+const guardAnnotation = "bailey.dev/guard"
+
 // Judge evaluates a plan's admission policies, in force, on the objects that it is
 // shown. Its methods may be called by several goroutines.
 type Judge struct {
 	set *policy.Set
+	// spare tells that the policies are guards', which read who asks only to spare
+	// somebody: the makers of what is there need not be known.
+	spare bool
 
 	// resources are those that each policy names, with their subresources.
 	resources map[string]map[schema.GroupResource]bool
@@ -118,13 +125,19 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 		ns.Labels[corev1.LabelMetadataName] = scope.Name
 		source.Namespaces = append(source.Namespaces, ns)
 	}
+	params, err := paramsOf(s, p, source.Policies)
+	if err != nil {
+		return nil, err
+	}
+	source.Params = params
 	set, problems := policy.Compile(source)
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
-	j := &Judge{set: set, resources: map[string]map[schema.GroupResource]bool{}, impact: Impact{},
+	j := &Judge{set: set, spare: true, resources: map[string]map[schema.GroupResource]bool{}, impact: Impact{},
 		replayed: Replayed{Refused: map[string][]RefusedRequests{}, NotEvaluated: map[string]int{}}}
 	for _, p := range source.Policies {
+		j.spare = j.spare && p.Annotations[guardAnnotation] != ""
 		named := map[schema.GroupResource]bool{}
 		for _, rule := range p.Spec.MatchConstraints.ResourceRules {
 			for _, group := range rule.APIGroups {
@@ -173,6 +186,15 @@ func (j *Judge) Look(ctx context.Context, apiVersion, kind string, object any) e
 	if err != nil || madeByWorkload(m) || m.GetDeletionTimestamp() != nil {
 		return err
 	}
+	var who user.Info
+	if j.spare {
+		who = maker(o, m)
+	}
+	if pod, ok := o.(*corev1.Pod); ok && pod.UID != "" && pod.Spec.NodeName != "" {
+		pod = pod.DeepCopy() // whoever made it, the scheduler named the node
+		pod.Spec.NodeName = ""
+		o = pod
+	}
 	resource, _ := meta.UnsafeGuessKindToResource(gvk)
 	looking := j.lookingAt(resource.GroupResource())
 	if len(looking) == 0 {
@@ -180,7 +202,7 @@ func (j *Judge) Look(ctx context.Context, apiVersion, kind string, object any) e
 	}
 	denials, undecided, err := j.set.Review(ctx, &policy.Request{
 		Operation: admission.Create, Kind: gvk, Resource: resource,
-		Namespace: m.GetNamespace(), Name: m.GetName(), Object: o, Options: &metav1.CreateOptions{},
+		Namespace: m.GetNamespace(), Name: m.GetName(), Object: o, Options: &metav1.CreateOptions{}, User: who,
 	})
 	if err != nil {
 		return err
@@ -203,6 +225,17 @@ func (j *Judge) Look(ctx context.Context, apiVersion, kind string, object any) e
 		}
 	}
 	return nil
+}
+
+// maker is who an object is judged to be made by: a kubelet, if it mirrors a static pod,
+// else nobody in particular.
+func maker(o runtime.Object, m metav1.Object) user.Info {
+	if _, mirror := m.GetAnnotations()[corev1.MirrorPodAnnotationKey]; mirror {
+		if pod, ok := o.(*corev1.Pod); ok {
+			return &user.DefaultInfo{Name: "system:node:" + pod.Spec.NodeName, Groups: []string{user.NodesGroup, user.AllAuthenticated}}
+		}
+	}
+	return &user.DefaultInfo{Name: "bailey:nobody-in-particular", Groups: []string{user.AllAuthenticated}}
 }
 
 // lookingAt gives the policies that name a resource.

@@ -1,16 +1,15 @@
 package enforce
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/user"
 
@@ -81,8 +80,7 @@ func (j *Judge) Replay(ctx context.Context, r *Recorded) error {
 		return nil
 	}
 	o := &unstructured.Unstructured{}
-	decoder := json.NewDecoder(bytes.NewReader(r.Body))
-	if err := decoder.Decode(&o.Object); err != nil || o.GetKind() == "" {
+	if err := utiljson.Unmarshal(r.Body, &o.Object); err != nil || o.GetKind() == "" {
 		j.notEvaluated("its body is no object")
 		return nil
 	}

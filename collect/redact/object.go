@@ -20,7 +20,8 @@ import (
 //
 //   - Of a Secret, metadata, type and the names of the keys stay; each key's
 //     value is empty.
-//   - Of a ConfigMap, each value becomes its class.
+//   - Of a ConfigMap, each value becomes its class, but for the list of registries
+//     that Bailey's own policy takes as its parameter.
 //   - Of pods and pod templates, the values of environment variables,
 //     arguments (flags keep their names), commands beyond the program, HTTP
 //     headers, and the attributes of CSI and flex volumes become their class.
@@ -65,7 +66,13 @@ func Object(obj any) {
 	case *corev1.Secret:
 		secret(o)
 	case *corev1.ConfigMap:
-		values(o.Data)
+		if o.Namespace == metav1.NamespaceSystem && o.Name == bailey.RegistriesParam {
+			for k, v := range o.Data {
+				o.Data[k] = Credential(v)
+			}
+		} else {
+			values(o.Data)
+		}
 		for k, v := range o.BinaryData {
 			o.BinaryData[k] = []byte(text(classifyBytes(v)))
 		}

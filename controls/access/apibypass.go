@@ -35,5 +35,7 @@ the audit log must not explain.`,
 		ref.ATTACK("T1611"),
 	},
 
+	Guards: []*bailey.Guard{nodePathsRefused},
+
 	Experiments: apiBypassExperiments,
 }

@@ -33,5 +33,7 @@ name, and by binding it; and by a node's identity that tries to change the label
 		ref.ATTACK("T1611"),
 	},
 
+	Guards: []*bailey.Guard{untrustedKept},
+
 	Experiments: nodeIsolationExperiments,
 }

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/baileyhq/bailey/devcluster"
+	"github.com/baileyhq/bailey/internal/controltest"
 	"github.com/baileyhq/bailey/internal/provetest"
 	"github.com/baileyhq/bailey/prove"
 )
@@ -96,6 +97,28 @@ func proveDedicated(t *testing.T, cluster *devcluster.Cluster) {
 	send(t, cluster, "/api/v1/namespaces/strangers/pods", strings.ReplaceAll(strings.ReplaceAll(compliantPod, "NAME", "app"), "cpu: 10m, memory: 16Mi}, limits: {cpu: 20m", "cpu: 1k, memory: 16Mi}, limits: {cpu: 1k"))
 	dedicated := provetest.Options{Only: []string{dedicatedNodesKept.Name}}
 	provetest.Want(t, provetest.Run(t, cluster, NodeIsolation, dedicated), map[string]prove.Outcome{"*": prove.Unclaimed})
+
+	remove := controltest.Install(t, cluster, provetest.Collect(t, cluster), untrustedKept)
+	waitFor(t, func() string {
+		records := provetest.Run(t, cluster, NodeIsolation, dedicated)
+		outcomes := provetest.Outcomes(records)
+		for _, outcome := range outcomes {
+			if outcome != prove.Held || len(outcomes) != 4 {
+				return "the guard does not hold: " + provetest.Text(records)
+			}
+		}
+		return ""
+	})
+	remove()
+	waitFor(t, func() string {
+		records := provetest.Run(t, cluster, NodeIsolation, dedicated)
+		for _, outcome := range provetest.Outcomes(records) {
+			if outcome != prove.Unclaimed {
+				return "the guard has not gone: " + provetest.Text(records)
+			}
+		}
+		return ""
+	})
 
 	policy := func(name, resource, expression string) {
 		send(t, cluster, "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", `{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {name: `+name+`}, spec: {

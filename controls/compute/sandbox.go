@@ -38,7 +38,7 @@ runtime configuration, which the Kubernetes API does not show.`,
 
 	Rules: sandboxRules,
 
-	Guards: nil,
+	Guards: sandboxGuards,
 
 	Experiments: sandboxExperiments,
 }

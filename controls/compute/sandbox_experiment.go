@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,7 +36,7 @@ its kernel is not found out. That workloads which need the class have it, the ru
 		var probes []bailey.Probe
 		for _, f := range v.List(bailey.KindRuntimeClass, "") {
 			class, ok := f.Object.(*nodev1.RuntimeClass)
-			if !ok || plainRuntime(class.Handler) {
+			if !ok || slices.Contains(plainRuntimes, class.Handler) {
 				continue
 			}
 			var selector map[string]string

@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,8 +55,8 @@ var untrustedWithoutSandbox = templateRule(bailey.Rule{
 	Title: "Untrusted workload shares the kernel of its node",
 	Doc: `Trust cannot be guessed from a manifest: a workload is untrusted if it, its pods or its namespace bear the label
 bailey.dev/trust: untrusted. Such a workload needs a RuntimeClass with a kernel of its own (Kata Containers) or a
-kernel in user space (gVisor). A class whose handler is a plain runtime (runc, crun, youki, nvidia) gives it none. The
-label of the workload counts before that of the namespace.
+kernel in user space (gVisor). A class whose handler is a plain runtime (runc, crun, youki, nvidia) gives it none. A
+workload of an untrusted namespace cannot trust itself: a label with another value changes nothing.
 
 Handlers are names that the node's runtime configuration gives a meaning, so that an unknown one is believed.`,
 	Severity: bailey.SeverityMedium,
@@ -90,7 +91,7 @@ handler: runc
 		return []violation{{fault: podFault(w, ".runtimeClassName", who+" is marked untrusted, and no RuntimeClass is set")}}
 	}
 	class, ok := bailey.As[*nodev1.RuntimeClass](v.Get(bailey.KindRuntimeClass, "", *w.Spec.RuntimeClassName))
-	if !ok || !plainRuntime(class.Handler) {
+	if !ok || !slices.Contains(plainRuntimes, class.Handler) {
 		return nil
 	}
 	return []violation{{fault: podFault(w, ".runtimeClassName",
@@ -99,13 +100,8 @@ handler: runc
 
 // markedUntrusted says what marks the workload as untrusted; empty if nothing does.
 func markedUntrusted(v *bailey.View, w workload.Workload) string {
-	for _, labels := range []map[string]string{w.Meta.Labels, w.Fact.Labels} {
-		if trust, marked := labels[trustLabel]; marked {
-			if trust == untrusted {
-				return "the workload"
-			}
-			return ""
-		}
+	if w.Meta.Labels[trustLabel] == untrusted || w.Fact.Labels[trustLabel] == untrusted {
+		return "the workload"
 	}
 	if ns := v.Get(bailey.KindNamespace, "", w.Fact.Namespace); ns != nil && ns.Labels[trustLabel] == untrusted {
 		return "the namespace"
@@ -113,15 +109,8 @@ func markedUntrusted(v *bailey.View, w workload.Workload) string {
 	return ""
 }
 
-// plainRuntime reports whether the handler is known to run containers on the
-// kernel of the node.
-func plainRuntime(handler string) bool {
-	switch handler {
-	case "runc", "crun", "youki", "nvidia", "nvidia-cdi", "nvidia-legacy":
-		return true
-	}
-	return false
-}
+// plainRuntimes are the handlers known to run containers on the kernel of the node.
+var plainRuntimes = []string{"runc", "crun", "youki", "nvidia", "nvidia-cdi", "nvidia-legacy"}
 
 var rootInHostUserNamespace = templateRule(bailey.Rule{
 	Name:  "root-in-host-user-namespace",

@@ -45,7 +45,7 @@ What a webhook's server decides cannot be read from its configuration; only the 
 
 	Rules: admissionRules,
 
-	Guards: nil,
+	Guards: admissionGuards,
 
 	Experiments: admissionExperiments,
 }

@@ -28,8 +28,7 @@ over 700 characters, are refused: the API server bounds what an expression may c
 	Covers:    []*bailey.Rule{invalidReference, latestTag, notPinned, staleImage},
 	Resources: vap.PodBearing,
 	Variables: append(vap.PodVariables,
-		admissionv1.Variable{Name: "images", Expression: "variables.containers.filter(c, object.kind == 'Pod' || c.name != 'istio-proxy' || c.?image.orValue('') != 'auto').map(c, c.?image.orValue('')) + " +
-			"variables.spec.?volumes.orValue([]).filter(v, has(v.image)).map(v, v.image.?reference.orValue(''))"},
+		imagesVariable,
 		admissionv1.Variable{Name: "unpinned", Expression: "size(variables.images) > 500 ? ['more than 500 images'] : variables.images.filter(i, size(i) > 700 || i != '' && !i.matches('[$<{%]') && !i.matches(r'" + referenceGrammar + "'))"},
 	),
 	Checks: []vap.Check{vap.Pods("size(variables.unpinned) == 0",

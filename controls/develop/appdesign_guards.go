@@ -9,7 +9,7 @@ import (
 	"github.com/baileyhq/bailey/controls/internal/vap"
 )
 
-var appDesignGuards = []*bailey.Guard{readOnlyRoot, servicesContained, snippetsRefused}
+var appDesignGuards = []*bailey.Guard{readOnlyRoot, servicesContained, sensitivePortsKept, snippetsRefused}
 
 const appDesign = "develop/app-design"
 

@@ -237,62 +237,31 @@ func sensitivePort(p *corev1.ServicePort) string {
 	if p.Protocol == corev1.ProtocolUDP {
 		return ""
 	}
-	if what := sensitiveNumber(p.TargetPort.IntVal); what != "" {
+	if what := sensitiveNumbers[p.TargetPort.IntVal]; what != "" {
 		return what
 	}
-	if what := sensitiveNumber(p.Port); what != "" {
+	if what := sensitiveNumbers[p.Port]; what != "" {
 		return what
 	}
-	if what := sensitiveName(p.TargetPort.StrVal); what != "" {
+	if what := sensitiveNames[p.TargetPort.StrVal]; what != "" {
 		return what
 	}
-	return sensitiveName(p.Name)
+	return sensitiveNames[p.Name]
 }
 
-func sensitiveNumber(port int32) string {
-	switch port {
-	case 5432:
-		return "PostgreSQL"
-	case 3306:
-		return "MySQL"
-	case 1433:
-		return "SQL Server"
-	case 1521:
-		return "Oracle Database"
-	case 27017:
-		return "MongoDB"
-	case 6379:
-		return "Redis"
-	case 11211:
-		return "memcached"
-	case 9042:
-		return "Cassandra"
-	case 5984:
-		return "CouchDB"
-	case 9200, 9300:
-		return "Elasticsearch"
-	case 2379, 2380:
-		return "etcd"
-	case 2181:
-		return "ZooKeeper"
-	case 2375, 2376:
-		return "Docker's API"
-	case 10250, 10255:
-		return "the kubelet's API"
-	case 9229:
-		return "a Node.js debugger"
-	}
-	return ""
+// sensitiveNumbers says what ports serve that should not be published.
+var sensitiveNumbers = map[int32]string{
+	5432: "PostgreSQL", 3306: "MySQL", 1433: "SQL Server", 1521: "Oracle Database", 27017: "MongoDB", 6379: "Redis",
+	11211: "memcached", 9042: "Cassandra", 5984: "CouchDB", 9200: "Elasticsearch", 9300: "Elasticsearch",
+	2379: "etcd", 2380: "etcd", 2181: "ZooKeeper", 2375: "Docker's API", 2376: "Docker's API",
+	10250: "the kubelet's API", 10255: "the kubelet's API", 9229: "a Node.js debugger",
 }
 
-func sensitiveName(name string) string {
-	switch name {
-	case "pprof", "debug", "debugger", "jdwp", "jmx", "jmxrmi":
-		return "a debug port"
-	case "postgres", "postgresql", "mysql", "mongodb", "redis", "memcached", "cassandra", "etcd", "etcd-client", "zookeeper":
-		return name
-	}
-	return ""
+// sensitiveNames is sensitiveNumbers by the names of ports.
+var sensitiveNames = map[string]string{
+	"pprof": "a debug port", "debug": "a debug port", "debugger": "a debug port", "jdwp": "a debug port", "jmx": "a debug port", "jmxrmi": "a debug port",
+	"postgres": "postgres", "postgresql": "postgresql", "mysql": "mysql", "mongodb": "mongodb", "redis": "redis", "memcached": "memcached",
+	"cassandra": "cassandra", "etcd": "etcd", "etcd-client": "etcd-client", "zookeeper": "zookeeper",
 }
 
 var serviceExternalIPs = &bailey.Rule{

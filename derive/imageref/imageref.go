@@ -96,6 +96,18 @@ func (r Ref) Name() string {
 	return r.Registry + "/" + r.Repository
 }
 
+// FullName is registry and repository in full of any text by which a runtime may be
+// asked for an image, a valid reference or not: what compares names must have one for
+// every text. Of a valid reference it is Ref.Name.
+func FullName(text string) string {
+	name, _, _ := strings.Cut(text, "@")
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name = name[:i]
+	}
+	registry, repository := split(name)
+	return Ref{Registry: registry, Repository: repository}.Name()
+}
+
 // split parts the registry from the repository. A first component is a
 // registry only if it can be no repository's: it has a dot, a port or an
 // upper-case letter, or is "localhost".

@@ -143,3 +143,20 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestFullName wants a name of every text, and of a valid reference its own.
+func TestFullName(t *testing.T) {
+	for text, want := range map[string]string{
+		"nginx": "docker.io/library/nginx", "nginx:1@sha256:ab": "docker.io/library/nginx", "team/app": "docker.io/team/app",
+		"docker.io/nginx": "docker.io/library/nginx", "index.docker.io/team/app:1": "docker.io/team/app",
+		"registry.example:5000/a/b:1": "registry.example:5000/a/b", "localhost/a": "localhost/a", "Registry/a": "Registry/a",
+		"": "docker.io/library/", "https://registry.example/a": "https://registry.example/a",
+	} {
+		if got := FullName(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+		if ref, err := Parse(text); err == nil && ref.Name() != want {
+			t.Errorf("%q: Parse gives %q, want %q", text, ref.Name(), want)
+		}
+	}
+}

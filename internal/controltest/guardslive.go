@@ -10,6 +10,7 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -24,44 +25,77 @@ import (
 // a namespace.
 const testLabel = "bailey.example/guard"
 
-// GuardsLive puts each of the control's admission policies in place on the API server,
+// GuardsLive puts each of the controls' admission policies in place on the API server,
 // for a namespace of its own, and sends every Bad, every pod of one in every other way
 // into the cluster, and the objects of the cases. What a covered rule finds must be
-// refused by the policy, and nothing else may be.
-func GuardsLive(t *testing.T, c *bailey.Control) {
+// refused by the policy, and nothing else may be. The control plane is the caller's own:
+// its other tests would meet the policies.
+func GuardsLive(t *testing.T, cluster *devcluster.Cluster, controls ...*bailey.Control) {
 	t.Helper()
-	cluster := devclustertest.Own(t)
-	for _, g := range c.Guards {
-		policies, bindings := admissionPolicies(t, g)
-		if len(policies) == 0 {
-			continue
+	for _, c := range controls {
+		for _, g := range c.Guards {
+			policies, bindings := admissionPolicies(t, g)
+			if len(policies) == 0 || !slices.ContainsFunc(g.Covers, func(r *bailey.Rule) bool { return looksAtBad(t, policies, r) }) {
+				continue
+			}
+			t.Run(g.Name, func(t *testing.T) { guardLive(t, cluster, c, g, policies, bindings) })
 		}
-		t.Run(g.Name, func(t *testing.T) {
-			l := &live{t: t, cluster: cluster, guard: g, policies: policies, namespace: devclustertest.NamespaceIn(t, cluster, nil)}
-			l.install(bindings)
-			for _, r := range g.Covers {
-				for _, bad := range r.Bad {
-					for _, document := range documents(t, []byte(bad)) {
-						l.offer(r, document)
-					}
-				}
-			}
-			for _, sample := range Samples(t, c) {
-				if strings.HasSuffix(sample.Name, ".txtar") {
-					for _, document := range documents(t, sample.Text) {
-						o := l.object(document)
-						if said := l.send(o); said == "" || l.isRefusal(said) { // some cases are no objects for a server
-							l.compare(g.Covers[0], o, said)
-						}
-					}
-				}
-			}
-			if l.refused == 0 || l.admitted == 0 {
-				t.Errorf("%d refused and %d admitted: too little was tried", l.refused, l.admitted)
-			}
-			t.Logf("%d refused, %d admitted", l.refused, l.admitted)
-		})
 	}
+}
+
+func guardLive(t *testing.T, cluster *devcluster.Cluster, c *bailey.Control, g *bailey.Guard, policies []*admissionv1.ValidatingAdmissionPolicy, bindings []*admissionv1.ValidatingAdmissionPolicyBinding) {
+	l := &live{t: t, cluster: cluster, guard: g, policies: policies, namespace: devclustertest.NamespaceIn(t, cluster, nil)}
+	var samples []Sample
+	for _, r := range g.Covers {
+		for _, bad := range r.Bad {
+			if sample := (Sample{Name: "Bad of " + r.Name, Text: []byte(bad)}); l.takes(sample) {
+				samples = append(samples, sample)
+			}
+		}
+	}
+	bads := len(samples)
+	for _, sample := range Samples(t, c) {
+		if strings.HasSuffix(sample.Name, ".txtar") && l.takes(sample) {
+			samples = append(samples, sample)
+		}
+	}
+	l.install(bindings)
+	for i, sample := range samples {
+		for _, document := range documents(t, sample.Text) {
+			if i < bads {
+				l.offer(sample.Name, document)
+				continue
+			}
+			o := l.object(document)
+			if said := l.send(o); said == "" || l.isRefusal(said) { // some cases are no objects for a server
+				l.compare(sample.Name, o, said)
+			}
+		}
+	}
+	if l.refused == 0 || l.admitted == 0 {
+		t.Errorf("%d refused and %d admitted: too little was tried", l.refused, l.admitted)
+	}
+	t.Logf("%d refused, %d admitted", l.refused, l.admitted)
+}
+
+// takes adds the sample's parameters to those that are in place, and reports whether
+// they can be there together with what was there before.
+func (l *live) takes(sample Sample) bool {
+	l.t.Helper()
+	var more []*unstructured.Unstructured
+	for _, u := range paramsIn(l.t, sample.Text, l.policies) {
+		at := slices.IndexFunc(l.params, func(p *unstructured.Unstructured) bool {
+			return p.GetKind() == u.GetKind() && p.GetName() == u.GetName()
+		})
+		switch {
+		case at < 0:
+			more = append(more, u)
+		case !equality.Semantic.DeepEqual(l.params[at].Object, u.Object):
+			return false
+		}
+	}
+	l.params = append(l.params, more...)
+	return true
 }
 
 type live struct {
@@ -69,6 +103,7 @@ type live struct {
 	cluster   *devcluster.Cluster
 	guard     *bailey.Guard
 	policies  []*admissionv1.ValidatingAdmissionPolicy
+	params    []*unstructured.Unstructured // as the samples have them
 	namespace string
 
 	refused, admitted int
@@ -87,36 +122,42 @@ func (l *live) install(bindings []*admissionv1.ValidatingAdmissionPolicyBinding)
 		b.Name, b.Spec.PolicyName = b.Name+"-"+l.namespace, b.Spec.PolicyName+"-"+l.namespace
 		selector := &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": l.namespace}}
 		b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: selector}
+		if ref := b.Spec.ParamRef; ref != nil && ref.Namespace != "" {
+			ref.Namespace = l.namespace
+		}
 		if l.guard.Scope == bailey.ScopeCluster {
 			b.Spec.MatchResources = &admissionv1.MatchResources{ObjectSelector: &metav1.LabelSelector{MatchLabels: map[string]string{testLabel: l.namespace}}}
 		}
 		l.create(path+"validatingadmissionpolicybindings", b.Name, b)
 	}
-	first := l.firstBad()
-	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		said := l.send(l.object(first))
-		if l.isRefusal(said) {
-			return
+	for _, p := range l.params {
+		p = p.DeepCopy()
+		if p.GetNamespace() != "" {
+			p.SetNamespace(l.namespace)
 		}
-		if time.Since(begin) > 30*time.Second {
-			l.t.Fatalf("the policy is not in force: the server says %q to %s", said, first)
+		l.create(pathOf(p), p.GetName(), p.Object)
+	}
+	begin := time.Now()
+	for _, document := range l.bads() {
+		for said := "-"; !l.isRefusal(said); time.Sleep(50 * time.Millisecond) {
+			if said = l.send(l.object(document)); time.Since(begin) > 30*time.Second {
+				l.t.Fatalf("the policy is not in force: the server says %q to %s", said, document)
+			}
 		}
 	}
 }
 
-// firstBad is the first Bad object that the policies look at.
-func (l *live) firstBad() []byte {
+// bads gives the Bad objects that the policies look at, the first of each text.
+func (l *live) bads() [][]byte {
+	var all [][]byte
 	for _, r := range l.guard.Covers {
 		for _, bad := range r.Bad {
-			for _, document := range documents(l.t, []byte(bad)) {
-				if l.looksAt(document) {
-					return document
-				}
+			if first := documents(l.t, []byte(bad))[0]; l.looksAt(first) {
+				all = append(all, first)
 			}
 		}
 	}
-	l.t.Fatal("the policies look at no Bad object of the rules that they cover")
-	return nil
+	return all
 }
 
 func (l *live) looksAt(document []byte) bool {
@@ -137,23 +178,23 @@ func (l *live) create(path, name string, object any) {
 }
 
 // offer sends the object, and where it is or makes a pod, that pod in every other way.
-func (l *live) offer(r *bailey.Rule, document []byte) {
+func (l *live) offer(from string, document []byte) {
 	o := l.object(document)
-	l.judge(r, o)
+	l.judge(from, o)
 	template := templateIn(o)
 	if template == nil {
 		return
 	}
 	for _, kind := range bailey.PodBearing {
 		if kind != bailey.KindOf(o.GetAPIVersion(), o.GetKind()) {
-			l.judge(r, l.carrier(kind, template))
+			l.judge(from, l.carrier(kind, template))
 		}
 	}
-	l.debug(r, template)
+	l.debug(from, template)
 }
 
 // debug adds the pod's first container to a running pod, as kubectl debug does.
-func (l *live) debug(r *bailey.Rule, template map[string]any) {
+func (l *live) debug(from string, template map[string]any) {
 	if !l.looksAtEphemeral() {
 		return
 	}
@@ -193,7 +234,7 @@ func (l *live) debug(r *bailey.Rule, template map[string]any) {
 			said = err.Error()
 		}
 	}
-	l.compare(r, &o, said)
+	l.compare(from, &o, said)
 }
 
 func (l *live) looksAtEphemeral() bool {
@@ -208,21 +249,29 @@ func (l *live) looksAtEphemeral() bool {
 }
 
 // judge sends the object, and compares.
-func (l *live) judge(r *bailey.Rule, o *unstructured.Unstructured) { l.compare(r, o, l.send(o)) }
+func (l *live) judge(from string, o *unstructured.Unstructured) { l.compare(from, o, l.send(o)) }
 
 // compare sets what the server said to an object beside what the covered rules do.
-func (l *live) compare(r *bailey.Rule, o *unstructured.Unstructured, said string) {
+func (l *live) compare(from string, o *unstructured.Unstructured, said string) {
 	text, err := json.Marshal(o.Object)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	found := evaluate(l.guard.Covers, caseSettings{version: bailey.LatestVersion}.snapshot(Facts(l.t, text), nil))
+	facts := Facts(l.t, text)
+	for _, p := range l.params {
+		context, err := json.Marshal(p.Object)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		facts = append(facts, Facts(l.t, context)...)
+	}
+	found := evaluate(l.guard.Covers, caseSettings{version: bailey.LatestVersion}.snapshot(facts, nil))
 	switch {
 	case !l.looksAt(text):
 	case len(found.findings) > 0 && !l.isRefusal(said):
-		l.t.Errorf("rule %s finds %s, and the server says %q:\n%s", r.Name, found.findings[0].Message, said, text)
+		l.t.Errorf("%s: a covered rule finds %s, and the server says %q:\n%s", from, found.findings[0].Message, said, text)
 	case len(found.findings) == 0 && l.isRefusal(said):
-		l.t.Errorf("no covered rule finds anything, and the server says %q:\n%s", said, text)
+		l.t.Errorf("%s: no covered rule finds anything, and the server says %q:\n%s", from, said, text)
 	case l.isRefusal(said):
 		l.refused++
 	case said == "":
@@ -233,6 +282,14 @@ func (l *live) compare(r *bailey.Rule, o *unstructured.Unstructured, said string
 // send creates the object by dry-run, and gives what the server says; nothing where
 // it is admitted.
 func (l *live) send(o *unstructured.Unstructured) string {
+	if err := l.cluster.Do(l.t.Context(), http.MethodPost, pathOf(o)+"?dryRun=All", o.Object, nil); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// pathOf is where objects like this are created.
+func pathOf(o *unstructured.Unstructured) string {
 	gvk := o.GroupVersionKind()
 	resource, _ := meta.UnsafeGuessKindToResource(gvk)
 	path := "/apis/" + gvk.Group + "/" + gvk.Version
@@ -242,10 +299,7 @@ func (l *live) send(o *unstructured.Unstructured) string {
 	if o.GetNamespace() != "" {
 		path += "/namespaces/" + o.GetNamespace()
 	}
-	if err := l.cluster.Do(l.t.Context(), http.MethodPost, path+"/"+resource.Resource+"?dryRun=All", o.Object, nil); err != nil {
-		return err.Error()
-	}
-	return ""
+	return path + "/" + resource.Resource
 }
 
 func (l *live) isRefusal(said string) bool {
@@ -281,7 +335,11 @@ func templateIn(o *unstructured.Unstructured) map[string]any {
 	}
 	template, _, _ := unstructured.NestedMap(o.Object, path...)
 	kept := map[string]any{"spec": template["spec"]}
-	labels := map[string]any{"app": "guarded"}
+	labels, _, _ := unstructured.NestedMap(template, "metadata", "labels")
+	if labels == nil {
+		labels = map[string]any{}
+	}
+	labels["app"] = "guarded"
 	notes, _, _ := unstructured.NestedMap(template, "metadata", "annotations")
 	kept["metadata"] = map[string]any{"labels": labels, "annotations": notes}
 	return kept

@@ -141,6 +141,13 @@ func guardSection(g *bailey.Guard) string {
 		}
 		fmt.Fprintf(&b, "\nCovers %s.\n", strings.Join(names, ", "))
 	}
+	if len(g.Tried) > 0 {
+		names := make([]string, len(g.Tried))
+		for i, x := range g.Tried {
+			names[i] = fmt.Sprintf("[%s](#%s)", x.Name, x.Name)
+		}
+		fmt.Fprintf(&b, "\nTried by %s.\n", strings.Join(names, ", "))
+	}
 	return b.String()
 }
 

@@ -30,12 +30,20 @@ type Policy struct {
 	Control, Name string
 	Title, Doc    string
 	Covers        []*bailey.Rule
+	Tried         []*bailey.Experiment
 	// ClusterWide tells that it looks at objects outside of namespaces.
 	ClusterWide bool
 	// Resources are the requests it looks at.
 	Resources []admissionv1.NamedRuleWithOperations
 	Variables []admissionv1.Variable
 	Checks    []Check
+	// Labels, if set, are those that a namespace bears for the policy to look into it.
+	Labels map[string]string
+	// Param is what its expressions read as params; nil if they read none.
+	Param *Param
+	// With are more policies of the same guard, each about requests or with a
+	// parameter of its own. Of these Title, Doc, Covers, Tried and With count for nothing.
+	With []Policy
 }
 
 // Check is one expression that must be true of what is admitted.
@@ -52,17 +60,47 @@ func Guard(p Policy) *bailey.Guard {
 	if p.ClusterWide {
 		scope = bailey.ScopeCluster
 	}
-	own := p.policy()
+	parts := append([]Policy{p}, p.With...)
+	needs := []bailey.Kind{bailey.KindNamespace, bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding}
+	owns := make([]*admissionv1.ValidatingAdmissionPolicy, len(parts))
+	for i := range parts {
+		parts[i].Control = p.Control
+		owns[i] = parts[i].policy(p.Name)
+		if param := parts[i].Param; param != nil {
+			needs = append(needs, param.needs()...)
+		}
+	}
 	return &bailey.Guard{
-		Name: p.Name, Title: p.Title, Doc: p.Doc, Covers: p.Covers, Scope: scope,
-		Needs: []bailey.Kind{bailey.KindNamespace, bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding},
+		Name: p.Name, Title: p.Title, Doc: p.Doc, Covers: p.Covers, Tried: p.Tried, Scope: scope,
+		Needs: needs,
 		Objects: func(v *bailey.View, scope bailey.Ref) []bailey.Change {
-			if p.spares(scope) || p.present(v, scope, own).InPlace {
+			if p.spares(scope) {
 				return nil
 			}
-			return p.objects()
+			var changes []bailey.Change
+			for i := range parts {
+				if parts[i].concerns(v, scope) && !parts[i].present(v, scope, owns[i]).InPlace {
+					changes = append(changes, parts[i].objects(v, p.Name)...)
+				}
+			}
+			return changes
 		},
-		Present: func(v *bailey.View, scope bailey.Ref) bailey.Presence { return p.present(v, scope, own) },
+		Present: func(v *bailey.View, scope bailey.Ref) bailey.Presence {
+			var first bailey.Presence
+			for i := range parts {
+				if !parts[i].concerns(v, scope) {
+					continue
+				}
+				presence := parts[i].present(v, scope, owns[i])
+				if !presence.InPlace {
+					return presence
+				}
+				if i == 0 {
+					first = presence
+				}
+			}
+			return first
+		},
 	}
 }
 
@@ -71,29 +109,53 @@ func (p *Policy) spares(scope bailey.Ref) bool {
 	return !p.ClusterWide && slices.Contains(bailey.SystemNamespaces, scope.Name)
 }
 
-func (p *Policy) objects() []bailey.Change {
-	policy, binding := p.policy(), p.binding()
-	return []bailey.Change{creation(bailey.KindValidatingAdmissionPolicy, policy.Name, policy), creation(bailey.KindValidatingAdmissionPolicyBinding, binding.Name, binding)}
+// concerns reports whether the policy is about the scope at all.
+func (p *Policy) concerns(v *bailey.View, scope bailey.Ref) bool {
+	if p.Labels == nil {
+		return true
+	}
+	namespace := v.Get(bailey.KindNamespace, "", scope.Name)
+	if namespace == nil {
+		return false
+	}
+	for key, value := range p.Labels {
+		if namespace.Labels[key] != value {
+			return false
+		}
+	}
+	return true
 }
 
-func (p *Policy) meta() metav1.ObjectMeta {
+func (p *Policy) objects(v *bailey.View, guard string) []bailey.Change {
+	policy, binding := p.policy(guard), p.binding(guard)
+	changes := []bailey.Change{creation(bailey.KindValidatingAdmissionPolicy, policy), creation(bailey.KindValidatingAdmissionPolicyBinding, binding)}
+	if p.Param != nil && p.Param.Object != nil && p.Param.lacking(v) {
+		changes = append(changes, p.Param.change(v, p.meta(guard)))
+	}
+	return changes
+}
+
+func (p *Policy) meta(guard string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name:        Prefix + p.Name,
 		Labels:      map[string]string{ManagedByLabel: "bailey"},
-		Annotations: map[string]string{GuardAnnotation: p.Control + "/" + p.Name},
+		Annotations: map[string]string{GuardAnnotation: p.Control + "/" + guard},
 	}
 }
 
-func (p *Policy) policy() *admissionv1.ValidatingAdmissionPolicy {
+func (p *Policy) policy(guard string) *admissionv1.ValidatingAdmissionPolicy {
 	fail, equivalent := admissionv1.Fail, admissionv1.Equivalent
 	policy := &admissionv1.ValidatingAdmissionPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "ValidatingAdmissionPolicy"},
-		ObjectMeta: p.meta(),
+		ObjectMeta: p.meta(guard),
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
 			FailurePolicy:    &fail,
 			MatchConstraints: &admissionv1.MatchResources{ResourceRules: p.Resources, MatchPolicy: &equivalent},
 			Variables:        p.Variables,
 		},
+	}
+	if p.Param != nil {
+		policy.Spec.ParamKind = &admissionv1.ParamKind{APIVersion: p.Param.APIVersion, Kind: p.Param.Kind.Short()}
 	}
 	for _, c := range p.Checks {
 		policy.Spec.Validations = append(policy.Spec.Validations, admissionv1.Validation{Expression: c.Expression, Message: c.Message, MessageExpression: c.MessageExpression})
@@ -101,29 +163,39 @@ func (p *Policy) policy() *admissionv1.ValidatingAdmissionPolicy {
 	return policy
 }
 
-func (p *Policy) binding() *admissionv1.ValidatingAdmissionPolicyBinding {
+func (p *Policy) binding(guard string) *admissionv1.ValidatingAdmissionPolicyBinding {
 	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
 		TypeMeta:   metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "ValidatingAdmissionPolicyBinding"},
-		ObjectMeta: p.meta(),
+		ObjectMeta: p.meta(guard),
 		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
 			PolicyName:        Prefix + p.Name,
 			ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny, admissionv1.Audit},
 		},
 	}
+	if p.Param != nil {
+		binding.Spec.ParamRef = p.Param.reference()
+	}
 	if !p.ClusterWide {
-		binding.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
+		binding.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: p.Labels,
 			MatchExpressions: []metav1.LabelSelectorRequirement{{Key: nameLabel, Operator: metav1.LabelSelectorOpNotIn, Values: bailey.SystemNamespaces}}}}
 	}
 	return binding
 }
 
+// object is what is created as objects, with its identity.
+type object interface {
+	metav1.Object
+	runtime.Object
+}
+
 // creation is a change that creates the object, as maps, lists and scalars.
-func creation(kind bailey.Kind, name string, object any) bailey.Change {
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+func creation(kind bailey.Kind, o object) bailey.Change {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		panic(err) // of types that have no JSON; these have
 	}
 	delete(content, "status")
 	delete(content["metadata"].(map[string]any), "creationTimestamp")
-	return bailey.Change{Object: bailey.Ref{Kind: kind, Name: name}, APIVersion: admissionv1.SchemeGroupVersion.String(), Content: content}
+	apiVersion, _ := content["apiVersion"].(string)
+	return bailey.Change{Object: bailey.Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}, APIVersion: apiVersion, Content: content}
 }

@@ -37,6 +37,9 @@ func (p *Policy) present(v *bailey.View, scope bailey.Ref, own *admissionv1.Vali
 				continue
 			}
 			lack := p.lacksBinding(v, binding, scope)
+			if lack == "" && p.Param != nil && p.Param.lacking(v) {
+				lack = "its parameter " + p.Param.Namespace + "/" + p.Param.Name + " is missing, so that it refuses everything"
+			}
 			if lack == "" {
 				return bailey.Presence{InPlace: true, Why: f.Ref.String() + " refuses by " + b.Ref.String()}
 			}
@@ -50,7 +53,7 @@ func (p *Policy) present(v *bailey.View, scope bailey.Ref, own *admissionv1.Vali
 func lacks(policy, own *admissionv1.ValidatingAdmissionPolicy) string {
 	m := policy.Spec.MatchConstraints
 	switch {
-	case !equality.Semantic.DeepEqual(expressionsOf(own), expressionsOf(policy)) || policy.Spec.ParamKind != nil:
+	case !equality.Semantic.DeepEqual(expressionsOf(own), expressionsOf(policy)) || !equality.Semantic.DeepEqual(own.Spec.ParamKind, policy.Spec.ParamKind):
 		return "its expressions are others"
 	case policy.Spec.FailurePolicy != nil && *policy.Spec.FailurePolicy != admissionv1.Fail:
 		return "it fails open"
@@ -95,6 +98,8 @@ func (p *Policy) lacksBinding(v *bailey.View, b *admissionv1.ValidatingAdmission
 	switch {
 	case !slices.Contains(b.Spec.ValidationActions, admissionv1.Deny):
 		return "it does not deny"
+	case !sameParams(p.paramRef(), b.Spec.ParamRef):
+		return "its parameters are others"
 	case m == nil:
 		return ""
 	case len(m.ResourceRules) > 0 || len(m.ExcludeResourceRules) > 0:
@@ -105,6 +110,13 @@ func (p *Policy) lacksBinding(v *bailey.View, b *admissionv1.ValidatingAdmission
 		return "it does not choose namespace " + scope.Name
 	}
 	return ""
+}
+
+func (p *Policy) paramRef() *admissionv1.ParamRef {
+	if p.Param == nil {
+		return nil
+	}
+	return p.Param.reference()
 }
 
 // selects reports whether a selector chooses the namespace, whose labels are read

@@ -56,7 +56,7 @@ func TestPresent(t *testing.T) {
 		"bound to another policy":        {change: func(_ *policy, b *binding) { b.Spec.PolicyName = "other" }, lack: "no binding"},
 		"a namespace of Kubernetes' own": {change: func(*policy, *binding) {}, scope: "kube-system", lack: "alone"},
 	} {
-		own, bound := p.policy(), p.binding()
+		own, bound := p.policy("g"), p.binding("g")
 		test.change(own, bound)
 		b := bailey.NewBuilder(bailey.Meta{Medium: "cluster"})
 		for _, k := range bailey.KnownKinds() {
@@ -75,6 +75,53 @@ func TestPresent(t *testing.T) {
 		got := g.Present(view, bailey.Ref{Kind: bailey.KindNamespace, Name: scope})
 		if got.InPlace != (test.lack == "") || !strings.Contains(got.Why, test.lack) {
 			t.Errorf("%s: in place %t: %s", name, got.InPlace, got.Why)
+		}
+	}
+}
+
+// TestPresentWithParams wants the parameters to be the guard's own, and to be there.
+func TestPresentWithParams(t *testing.T) {
+	p := Policy{Control: "a/b", Name: "g", Resources: PodBearing, Variables: PodVariables, Checks: []Check{Pods("has(params.data)", "'no'")},
+		Param: &Param{APIVersion: "v1", Kind: bailey.KindConfigMap, Namespace: ParamNamespace, Name: "list", Object: func(*bailey.View) (map[string]string, string) {
+			return map[string]string{"a": "b"}, "look at it"
+		}}}
+	allow := admissionv1.AllowAction
+	for name, test := range map[string]struct {
+		change  func(*admissionv1.ValidatingAdmissionPolicyBinding)
+		missing bool
+		lack    string
+		plans   int
+	}{
+		"as it is made":         {change: func(*admissionv1.ValidatingAdmissionPolicyBinding) {}},
+		"the object is missing": {change: func(*admissionv1.ValidatingAdmissionPolicyBinding) {}, missing: true, lack: "is missing", plans: 3},
+		"another object":        {change: func(b *admissionv1.ValidatingAdmissionPolicyBinding) { b.Spec.ParamRef.Name = "other" }, lack: "parameters are others", plans: 2},
+		"no object":             {change: func(b *admissionv1.ValidatingAdmissionPolicyBinding) { b.Spec.ParamRef = nil }, lack: "parameters are others", plans: 2},
+		"without it all passes": {change: func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+			b.Spec.ParamRef.ParameterNotFoundAction = &allow
+		}, lack: "parameters are others", plans: 2},
+		"of another namespace": {change: func(b *admissionv1.ValidatingAdmissionPolicyBinding) { b.Spec.ParamRef.Namespace = "shop" }, lack: "parameters are others", plans: 2},
+	} {
+		own, bound := p.policy("g"), p.binding("g")
+		test.change(bound)
+		b := bailey.NewBuilder(bailey.Meta{Medium: "cluster"})
+		for _, k := range bailey.KnownKinds() {
+			b.Saw(k, "")
+		}
+		b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicy, Name: own.Name}, Object: own},
+			&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicyBinding, Name: bound.Name}, Object: bound})
+		if !test.missing {
+			b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindConfigMap, Namespace: ParamNamespace, Name: "list"}, Object: &corev1.ConfigMap{}})
+		}
+		g := Guard(p)
+		view := bailey.NewView(b.Snapshot())
+		view.Allow(nil, g.Needs, nil)
+		scope := bailey.Ref{Kind: bailey.KindNamespace, Name: "shop"}
+		got := g.Present(view, scope)
+		if got.InPlace != (test.lack == "") || !strings.Contains(got.Why, test.lack) {
+			t.Errorf("%s: in place %t: %s", name, got.InPlace, got.Why)
+		}
+		if n := len(g.Objects(view, scope)); n != test.plans {
+			t.Errorf("%s: %d objects are planned, want %d", name, n, test.plans)
 		}
 	}
 }

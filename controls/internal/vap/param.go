@@ -1,0 +1,65 @@
+package vap
+
+import (
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Param names the objects that a policy takes as parameters.
+type Param struct {
+	APIVersion string
+	Kind       bailey.Kind
+	// Namespace and Name choose one object; while it is not there, all that the policy
+	// looks at is refused. Without a name each object of the kind is a parameter in its
+	// turn, and what is forbidden with any of them is refused.
+	Namespace, Name string
+	// Needs and Object make the object where there is none: Object gives the data of a
+	// ConfigMap, and what a person must decide about it.
+	Needs  []bailey.Kind
+	Object func(v *bailey.View) (data map[string]string, note string)
+}
+
+// ParamNamespace is where the parameters of Bailey's policies are: beside the
+// cluster's own parts, where nobody else may write.
+const ParamNamespace = metav1.NamespaceSystem
+
+func (p *Param) needs() []bailey.Kind { return append([]bailey.Kind{p.Kind}, p.Needs...) }
+
+func (p *Param) reference() *admissionv1.ParamRef {
+	deny, allow := admissionv1.DenyAction, admissionv1.AllowAction
+	if p.Name == "" {
+		return &admissionv1.ParamRef{Selector: &metav1.LabelSelector{}, ParameterNotFoundAction: &allow}
+	}
+	return &admissionv1.ParamRef{Name: p.Name, Namespace: p.Namespace, ParameterNotFoundAction: &deny}
+}
+
+// lacking reports whether the one object is not there.
+func (p *Param) lacking(v *bailey.View) bool {
+	return p.Name != "" && v.Get(p.Kind, p.Namespace, p.Name) == nil
+}
+
+func (p *Param) change(v *bailey.View, meta metav1.ObjectMeta) bailey.Change {
+	data, note := p.Object(v)
+	meta.Namespace, meta.Name = p.Namespace, p.Name
+	change := creation(p.Kind, &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: p.APIVersion, Kind: p.Kind.Short()}, ObjectMeta: meta, Data: data})
+	change.Note = note
+	return change
+}
+
+// sameParams reports whether a binding's parameters are those of the reference.
+func sameParams(own, of *admissionv1.ParamRef) bool {
+	if own == nil || of == nil {
+		return own == of
+	}
+	all := func(s *metav1.LabelSelector) bool {
+		return s != nil && len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0
+	}
+	same := own.Name == of.Name && own.Namespace == of.Namespace && all(own.Selector) == all(of.Selector)
+	if own.Name != "" { // where it is missing, refusing is what counts
+		same = same && of.ParameterNotFoundAction != nil && *of.ParameterNotFoundAction == admissionv1.DenyAction
+	}
+	return same
+}
