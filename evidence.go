@@ -25,6 +25,9 @@ type Evidence struct {
 	// Unclaimed are the paths of which nobody claimed to refuse what would have been
 	// tried: no proof and no failure, unless the claim was made before.
 	Unclaimed []string `json:"unclaimed,omitempty"`
+	// Untold are the paths of which it could not be told whether anybody claims to
+	// refuse what would have been tried: something else of it was refused.
+	Untold []string `json:"untold,omitempty"`
 	// Interrupted tells that the run did not end by itself.
 	Interrupted bool `json:"interrupted,omitempty"`
 	// Signer is the id of the key that signed it.
@@ -34,6 +37,8 @@ type Evidence struct {
 // Tally counts the tries of one path.
 type Tally struct {
 	Path string `json:"path"`
+	// Conditions is a digest of what the path's tries rest on (PathConditions).
+	Conditions string `json:"conditions,omitempty"`
 	// Held, Broken and Inconclusive add up to Tried.
 	Tried        int `json:"tried"`
 	Held         int `json:"held"`

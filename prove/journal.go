@@ -202,3 +202,33 @@ func journals(dir string) ([]string, error) {
 	}
 	return paths, err
 }
+
+// CutOff names the runs in the folder that were killed and not cleaned up after.
+func CutOff(dir string) ([]string, error) { return runsOf(dir, false) }
+
+// Live names the runs in the folder that are under way.
+func Live(dir string) ([]string, error) { return runsOf(dir, true) }
+
+func runsOf(dir string, live bool) (runs []string, err error) {
+	paths, err := journals(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has just ended
+		}
+		if err != nil {
+			return runs, err
+		}
+		busy := errors.Is((&journal{file: f}).lock(), errBusy)
+		if err := f.Close(); err != nil {
+			return runs, err
+		}
+		if busy == live {
+			runs = append(runs, strings.TrimSuffix(filepath.Base(path), ".jsonl"))
+		}
+	}
+	return runs, nil
+}

@@ -64,5 +64,6 @@ func (r *run) notice(ctx context.Context, record *Record) {
 			}
 			record.Results[i].Detected = append(record.Results[i].Detected, d)
 		}
+		record.Results[i].respond()
 	}
 }

@@ -3,8 +3,8 @@ package prove
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,6 +20,8 @@ type Unit struct {
 	// Conditions is a digest of the plan, the server's version and the guards that
 	// the snapshot holds.
 	Conditions string
+	// paths has such a digest for each path alone.
+	paths map[string]string
 	// Skipped says why it will not be run; empty if it will.
 	Skipped string
 }
@@ -41,6 +43,9 @@ type Choice struct {
 	Only []string
 	// Schedule is nil for a run that somebody began by hand.
 	Schedule *Schedule
+	// Evidence is what there is already: where not all can be tried at once it says
+	// whose turn it is.
+	Evidence []bailey.Evidence
 }
 
 // Plan plans the controls' experiments on what the snapshot shows. It asks
@@ -51,7 +56,6 @@ func Plan(s *bailey.Snapshot, controls []*bailey.Control, c Choice) Planned {
 	if c.Schedule != nil {
 		p.Until = c.Schedule.until()
 	}
-	guards := guardsDigest(s)
 	for _, control := range controls {
 		for _, x := range control.Experiments {
 			if len(c.Only) > 0 && !slices.Contains(c.Only, x.Name) {
@@ -62,7 +66,7 @@ func Plan(s *bailey.Snapshot, controls []*bailey.Control, c Choice) Planned {
 			for _, scope := range scopesOf(s, x.Scope) {
 				u := Unit{Control: control, Experiment: x, Scope: scope, Skipped: skipped}
 				if skipped == "" || x.Danger != bailey.DangerDisruptive {
-					u.plan(s, guards)
+					u.plan(s)
 				}
 				if u.Skipped == "" && c.Schedule != nil && acts(x.Danger) {
 					u.Skipped = c.Schedule.refuses(s, &u)
@@ -74,7 +78,7 @@ func Plan(s *bailey.Snapshot, controls []*bailey.Control, c Choice) Planned {
 					break // one line says it for all scopes
 				}
 			}
-			p.Units = append(p.Units, turns(sample(units, x, s.Meta.At), x, s.Meta.At)...)
+			p.Units = append(p.Units, turns(sample(units, x, s.Meta.At), x, newest(c.Evidence, control, x))...)
 		}
 	}
 	return p
@@ -111,7 +115,7 @@ func (c Choice) skips(x *bailey.Experiment) string {
 
 // plan asks the experiment for its probes. A plan that read what was not seen, or
 // that failed, is skipped and says so.
-func (u *Unit) plan(s *bailey.Snapshot, guards string) {
+func (u *Unit) plan(s *bailey.Snapshot) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			u.Probes, u.Skipped = nil, fmt.Sprintf("its plan failed: %v", reason)
@@ -124,37 +128,17 @@ func (u *Unit) plan(s *bailey.Snapshot, guards string) {
 		u.Probes, u.Skipped = nil, fmt.Sprintf("%s was not seen (%s)", missing[0].Kind, missing[0].Reason)
 		return
 	}
+	u.paths = bailey.PathConditions(s, u.Scope.Object, u.Probes)
 	for i := range u.Probes {
 		if u.Probes[i].Scope.Kind == "" {
 			u.Probes[i].Scope = u.Scope
 		}
 	}
-	data, err := json.Marshal(u.Probes)
-	if err != nil {
-		u.Probes, u.Skipped = nil, fmt.Sprintf("its plan is no data: %v", err)
-		return
+	all := sha256.New()
+	for _, path := range slices.Sorted(maps.Keys(u.paths)) {
+		all.Write([]byte(path + "\x00" + u.paths[path] + "\x00"))
 	}
-	sum := sha256.Sum256(append(append(data, guards...), s.Meta.Version.String()...))
-	u.Conditions = hex.EncodeToString(sum[:12])
-}
-
-// guardKinds are the objects that decide at admission whatever a plan reads.
-var guardKinds = []bailey.Kind{
-	bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding,
-	bailey.KindMutatingAdmissionPolicy, bailey.KindMutatingAdmissionPolicyBinding,
-	bailey.KindValidatingWebhookConfiguration, bailey.KindMutatingWebhookConfiguration,
-}
-
-// guardsDigest is a digest of the admission policies and webhooks.
-func guardsDigest(s *bailey.Snapshot) string {
-	h := sha256.New()
-	for _, kind := range guardKinds {
-		for _, f := range s.List(kind, "") {
-			data, _ := json.Marshal(f.Object) // facts are plain data
-			h.Write(append([]byte(f.Ref.String()), data...))
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil))
+	u.Conditions = hex.EncodeToString(all.Sum(nil)[:12])
 }
 
 // scopesOf lists the things of a scope kind that an experiment is planned for.

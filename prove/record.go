@@ -20,9 +20,44 @@ type Result struct {
 	Broken       int      `json:"broken"`
 	Inconclusive int      `json:"inconclusive"`
 	Unclaimed    bool     `json:"unclaimed,omitempty"`
+	Untold       bool     `json:"untold,omitempty"`
 	Why          []string `json:"why,omitempty"`
 	// Detected says whether the tries were noticed, for experiments that should be.
 	Detected []Detected `json:"detected,omitempty"`
+	// Response is what came of it all, for experiments that should be noticed.
+	Response Response `json:"response,omitempty"`
+}
+
+// Response says in a word whether what was tried was prevented, and whether anybody
+// who should have noticed it did.
+type Response string
+
+const (
+	Prevented Response = "prevented"
+	Noticed   Response = "detected"
+	Both      Response = "both"
+	Neither   Response = "neither"
+)
+
+// respond sets the response, once it is known who noticed. Where neither can be told
+// for certain there is none.
+func (r *Result) respond() {
+	found, told := false, false
+	for _, d := range r.Detected {
+		found = found || d.Found
+		told = told || d.Failure == ""
+	}
+	switch outcome := r.Outcome(); {
+	case !told:
+	case outcome == Held && found:
+		r.Response = Both
+	case outcome == Held:
+		r.Response = Prevented
+	case outcome == Broken && found:
+		r.Response = Noticed
+	case outcome == Broken:
+		r.Response = Neither
+	}
 }
 
 func (r *Result) note(why string) {
@@ -36,6 +71,8 @@ func (r *Result) Outcome() Outcome {
 	switch {
 	case r.Unclaimed:
 		return Unclaimed
+	case r.Untold:
+		return Untold
 	case r.Broken > 0:
 		return Broken
 	case r.Held == 0 || r.Inconclusive > 0:
@@ -124,11 +161,15 @@ func (r *Record) Evidence() bailey.Evidence {
 			e.Unclaimed = append(e.Unclaimed, path)
 			continue
 		}
+		if result.Untold {
+			e.Untold = append(e.Untold, path)
+			continue
+		}
 		i, known := index[path]
 		if !known {
 			i = len(e.Paths)
 			index[path] = i
-			e.Paths = append(e.Paths, bailey.Tally{Path: path})
+			e.Paths = append(e.Paths, bailey.Tally{Path: path, Conditions: u.paths[path]})
 		}
 		e.Paths[i].Add(bailey.Tally{Tried: result.Tried, Held: result.Held, Broken: result.Broken, Inconclusive: result.Inconclusive, Why: result.Why})
 	}
@@ -149,7 +190,7 @@ func (r *Record) Verdict() (Outcome, string) {
 				why = bailey.PathName(result.Name, result.Path) + ": " + strings.Join(result.Why, "; ")
 			}
 			broken++
-		case Unclaimed:
+		case Unclaimed, Untold:
 			unclaimed++
 		default:
 			if inconclusive == 0 && broken == 0 && len(result.Why) > 0 {

@@ -187,10 +187,10 @@ func TestGiven(t *testing.T) {
 	}
 }
 
-// TestGivenTwin: where what goes beside the forbidden is refused by itself, the
-// forbidden is not what the platform claims to refuse.
+// TestGivenTwin: where what goes beside the forbidden is refused by itself, it cannot be
+// told whether the platform claims to refuse the forbidden.
 func TestGivenTwin(t *testing.T) {
-	for code, want := range map[int]Outcome{201: Held, 403: Unclaimed, 500: Inconclusive} {
+	for code, want := range map[int]Outcome{201: Held, 403: Untold, 500: Inconclusive} {
 		config, _ := standIn(t, func(name string, _ int) reply {
 			switch name {
 			case "beside":

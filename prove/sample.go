@@ -41,48 +41,45 @@ func sample(units []Unit, x *bailey.Experiment, at time.Time) []Unit {
 
 // perRun is for how many scopes one run does an experiment that tries each scope many
 // times: 150 namespaces of Pod Security are some 150,000 requests, a quarter of an hour
-// at the default rate.
+// at the default rate. More than 7 times that make each run longer, so that daily runs
+// come to all within a week.
 const perRun = 150
 
 // turns keeps the units whose turn it is where there are more scopes than one run can
-// do. Within a window of a week each has its turn, whether runs come by the hour or by
-// the day. More than 7 times perRun make each run longer.
-func turns(units []Unit, x *bailey.Experiment, at time.Time) []Unit {
-	if x.Sample > 0 || acts(x.Danger) || len(units) <= perRun {
+// do: those last seen broken first, since only a further run can show them mended, then
+// those whose evidence is oldest, and of those that have none any.
+func turns(units []Unit, x *bailey.Experiment, evidence map[bailey.Scope]bailey.Evidence) []Unit {
+	var kept, tried []Unit
+	for _, u := range units {
+		if u.Skipped != "" {
+			kept = append(kept, u)
+		} else {
+			tried = append(tried, u)
+		}
+	}
+	n := max(perRun, (len(tried)+6)/7)
+	if x.Sample > 0 || acts(x.Danger) || len(tried) <= n {
 		return units
 	}
-	slices.SortFunc(units, func(a, b Unit) int { return cmp.Compare(hashOf(a.Scope), hashOf(b.Scope)) })
-	parts := 7
-	if len(units) <= 5*perRun {
-		parts = 5
-	}
-	turn := turnOf(at, parts)
-	var kept []Unit
-	var later *Unit
-	left := 0
-	for i := range units {
-		if u := &units[i]; u.Skipped != "" || i%parts == turn {
-			kept = append(kept, *u)
-			continue
-		}
-		left++
-		if later == nil {
-			later = &units[i]
-		}
-	}
-	if later != nil {
-		later.Probes = nil
-		later.Skipped = fmt.Sprintf("this scope and %d more have their turn in other runs: one a day comes to all within %d days", left-1, parts)
-		kept = append(kept, *later)
-	}
-	return kept
+	slices.SortFunc(tried, func(a, b Unit) int {
+		was, other := evidence[a.Scope], evidence[b.Scope]
+		return cmp.Or(-cmp.Compare(was.Total().Broken, other.Total().Broken), was.At.Compare(other.At), cmp.Compare(hashOf(a.Scope), hashOf(b.Scope)))
+	})
+	later := tried[n]
+	later.Probes = nil
+	later.Skipped = fmt.Sprintf("this scope and %d more have their turn in other runs, those with the oldest evidence first: one a day comes to all within 7 days", len(tried)-n-1)
+	return append(append(kept, tried[:n]...), later)
 }
 
-// turnOf is the part whose turn it is. The day counts twice beside the hour, so that no
-// usual interval comes back to the same part.
-func turnOf(at time.Time, parts int) int {
-	hours := max(0, at.Unix()) / 3600
-	return int((hours + 2*(hours/24)) % int64(parts))
+// newest gives the newest evidence of an experiment for each scope.
+func newest(all []bailey.Evidence, control *bailey.Control, x *bailey.Experiment) map[bailey.Scope]bailey.Evidence {
+	of := map[bailey.Scope]bailey.Evidence{}
+	for _, e := range all {
+		if e.Control == control.ID && e.Experiment == x.Name && !e.Interrupted && !e.At.Before(of[e.Scope].At) {
+			of[e.Scope] = e
+		}
+	}
+	return of
 }
 
 func hashOf(s bailey.Scope) uint64 {

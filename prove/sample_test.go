@@ -8,36 +8,46 @@ import (
 	"github.com/baileyhq/bailey"
 )
 
-// TestTurns wants every scope of a large cluster to have its turn within a week,
-// whatever the interval between runs is, and no run to do more than its share.
+// TestTurns wants every scope of a large cluster to have its turn within seven runs,
+// whatever lies between them, no run to do more than its share, and what was broken
+// to be tried in every run until it is not.
 func TestTurns(t *testing.T) {
 	x := &bailey.Experiment{Name: "x", Danger: bailey.DangerDryRun, Scope: bailey.ScopeNamespace, Window: 7 * 24 * time.Hour}
-	for _, n := range []int{100, 700, 1000} {
-		for _, every := range []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 24} {
-			seen := map[string]bool{}
-			begin := time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)
-			for at := begin; at.Sub(begin) < x.Window; at = at.Add(time.Duration(every) * time.Hour) {
-				units := make([]Unit, n)
-				for i := range units {
-					units[i] = Unit{Experiment: x, Scope: bailey.Scope{Kind: bailey.ScopeNamespace, Object: bailey.Ref{Kind: bailey.KindNamespace, Name: fmt.Sprintf("n%d", i)}},
-						Probes: []bailey.Probe{{Name: "p"}}}
-				}
-				tried, told := 0, 0
-				for _, u := range turns(units, x, at) {
-					if u.Skipped != "" {
-						told++
-						continue
-					}
-					tried++
-					seen[u.Scope.String()] = true
-				}
-				if tried > perRun || told != min(1, n-tried) {
-					t.Fatalf("%d scopes: %d are tried at once, %d told of", n, tried, told)
-				}
+	control := &bailey.Control{ID: "test/x"}
+	scope := func(i int) bailey.Scope {
+		return bailey.Scope{Kind: bailey.ScopeNamespace, Object: bailey.Ref{Kind: bailey.KindNamespace, Name: fmt.Sprintf("n%d", i)}}
+	}
+	for _, n := range []int{100, 700, 1000, 3000} {
+		seen, broken := map[bailey.Scope]int{}, scope(n/2)
+		var evidence []bailey.Evidence
+		for run := range 7 {
+			units := make([]Unit, n)
+			for i := range units {
+				units[i] = Unit{Experiment: x, Scope: scope(i), Probes: []bailey.Probe{{Name: "p"}}}
 			}
-			if len(seen) != n {
-				t.Errorf("every %d hours: %d of %d scopes had their turn within a week", every, len(seen), n)
+			tried, told, before := 0, 0, seen[broken]
+			for _, u := range turns(units, x, newest(evidence, control, x)) {
+				if u.Skipped != "" {
+					told++
+					continue
+				}
+				tried++
+				seen[u.Scope]++
+				e := bailey.Evidence{Control: control.ID, Experiment: x.Name, Scope: u.Scope, At: time.Unix(int64(run), 0), Paths: []bailey.Tally{{Path: "p", Tried: 1}}}
+				if u.Scope == broken {
+					e.Paths[0].Broken = 1
+				}
+				evidence = append(evidence, e)
 			}
+			if tried > max(perRun, n/7+1) || told != min(1, n-tried) {
+				t.Fatalf("%d scopes: %d are tried at once, %d told of", n, tried, told)
+			}
+			if before > 0 && seen[broken] == before {
+				t.Errorf("%d scopes: the broken one is not tried again in run %d", n, run)
+			}
+		}
+		if len(seen) < n-n/100 {
+			t.Errorf("%d of %d scopes had their turn in seven runs", len(seen), n)
 		}
 	}
 }

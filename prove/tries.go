@@ -24,6 +24,9 @@ const (
 	Inconclusive Outcome = "inconclusive"
 	// Unclaimed: nobody claims to refuse it, so there is nothing to hold to.
 	Unclaimed Outcome = "unclaimed"
+	// Untold: it is refused, but so is the same without the forbidden thing. Whether
+	// anybody claims to refuse the thing itself cannot be told.
+	Untold Outcome = "untold"
 )
 
 // givenTries is how often a claim is asked for before it counts as not made. A
@@ -243,7 +246,7 @@ func (r *run) claimed(ctx context.Context, record *Record, t *trial) bool {
 	case twin.accepted:
 		return true
 	case refusedAs(twin, &step):
-		t.result.Unclaimed = true
+		t.result.Untold = true
 	default:
 		t.inconclusive("what the platform claims could not be seen: " + twin.String())
 	}

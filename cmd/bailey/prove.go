@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -182,8 +183,9 @@ func (f *proveFlags) worst() bailey.Danger {
 	return bailey.DangerDryRun
 }
 
-// proveAgain runs once, or on a schedule. On a schedule a run that found
-// something broken is no reason to stop; the worst exit code is kept.
+// proveAgain runs once, or on a schedule. On a schedule a run that found something
+// broken, or that failed (the API server is down, say), is no reason to stop; the worst
+// exit code is kept.
 func (a *app) proveAgain(ctx context.Context, f *proveFlags, chosen []*bailey.Control) error {
 	var worst error
 	for i := 1; ; i++ {
@@ -192,7 +194,7 @@ func (a *app) proveAgain(ctx context.Context, f *proveFlags, chosen []*bailey.Co
 			return err
 		}
 		var coded *exitError
-		if err != nil && (!errors.As(err, &coded) || coded.code == exitUsage) {
+		if errors.As(err, &coded) && coded.code == exitUsage {
 			return err
 		}
 		if worse(err, worst) {
@@ -200,6 +202,9 @@ func (a *app) proveAgain(ctx context.Context, f *proveFlags, chosen []*bailey.Co
 		}
 		if ctx.Err() != nil || i == f.times {
 			return worst
+		}
+		if err != nil && (coded == nil || coded.err != nil) {
+			fmt.Fprintf(a.stderr, "This run failed, and the next is in %s: %s\n", f.every, printable(err.Error()))
 		}
 		select {
 		case <-ctx.Done():
@@ -254,7 +259,11 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	if err != nil {
 		return err
 	}
-	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Places: f.places(conf), Schedule: schedule})
+	evidence, err := a.evidence(ctx, conf, s)
+	if err != nil {
+		return err
+	}
+	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Places: f.places(conf), Schedule: schedule, Evidence: evidence})
 	if f.explain {
 		return a.explainPlan(s, planned, f)
 	}
@@ -352,16 +361,16 @@ func (a *app) throwSwitches(stop bool) error {
 	if err != nil {
 		return err
 	}
-	keys, err := filepath.Glob(filepath.Join(home, "*", "evidence.key"))
+	folders, err := filepath.Glob(filepath.Join(home, "*", runsFolder))
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 {
+	if len(folders) == 0 {
 		fmt.Fprintln(a.stdout, "Nothing was ever proven from here: there is nothing to stop.")
 		return nil
 	}
-	for _, key := range keys {
-		path := stopFile(filepath.Dir(key))
+	for _, folder := range folders {
+		path := stopFile(filepath.Dir(folder))
 		if !stop {
 			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
@@ -395,7 +404,10 @@ type proving struct {
 	storage  prove.Store // nil without one
 }
 
-func (r *proving) runs() string     { return filepath.Join(r.state, "runs") }
+// runsFolder, in a cluster's state folder, holds the journals of its runs.
+const runsFolder = "runs"
+
+func (r *proving) runs() string     { return filepath.Join(r.state, runsFolder) }
 func (r *proving) evidence() string { return filepath.Join(r.state, "evidence") }
 
 func (r *proving) cluster() prove.Cluster {
@@ -406,7 +418,12 @@ func (r *proving) cluster() prove.Cluster {
 // says that there is something.
 func (r *proving) reap(ctx context.Context) error {
 	if r.flags.worst() == bailey.DangerDryRun && !r.flags.reap {
-		return nil
+		cutOff, err := prove.CutOff(r.runs())
+		for _, run := range cutOff {
+			fmt.Fprintf(r.stderr, "Run %s was cut off, and may have left something: `bailey prove --reap --context %s` removes it.\n", printable(run), printable(r.snapshot.Meta.Context))
+		}
+		r.tellStrays(cutOff)
+		return err
 	}
 	reaped, err := prove.Reap(ctx, r.config, r.runs(), r.snapshot.Meta.ClusterUID, r.flags.rate, r.now, func(was prove.Reaped) error {
 		fmt.Fprintf(r.stderr, "Cleaned up after run %s, which was cut off: %s removed.\n", printable(was.Run), plural(len(was.Removed), "object"))
@@ -418,10 +435,36 @@ func (r *proving) reap(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err == nil && r.flags.reap && len(reaped) == 0 {
+	var known []string
+	for _, was := range reaped {
+		known = append(known, was.Run)
+	}
+	strays := r.tellStrays(known)
+	if err == nil && r.flags.reap && len(reaped)+strays == 0 {
 		fmt.Fprintln(r.stdout, "There is nothing to clean up.")
 	}
 	return err
+}
+
+// tellStrays names the objects that bear the label of a run of which no journal here
+// tells. They are not removed: a label is no proof that Bailey made them.
+func (r *proving) tellStrays(known []string) (told int) {
+	live, err := prove.Live(r.runs())
+	if err != nil {
+		fmt.Fprintf(r.stderr, "The journals could not be read: %s\n", printable(err.Error()))
+	}
+	for _, kind := range r.snapshot.Kinds() {
+		for _, f := range r.snapshot.List(kind, "") {
+			run := f.Labels[bailey.RunLabel]
+			if run == "" || f.Namespace != "" || slices.Contains(known, run) || slices.Contains(live, run) {
+				continue
+			}
+			told++
+			fmt.Fprintf(r.stderr, "%s %s bears the label of run %s, of which no journal here tells. If no prover elsewhere is at it, remove it: kubectl delete %s %s\n",
+				kind.Short(), printable(f.Name), printable(run), strings.ToLower(kind.Short()), printable(f.Name))
+		}
+	}
+	return told
 }
 
 // keep signs a statement and puts it on disk.

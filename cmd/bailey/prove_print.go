@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/prove"
@@ -69,9 +71,13 @@ func left(planned prove.Planned) []notRun {
 func (r *proving) announce(id string, planned prove.Planned) {
 	count := map[bailey.Danger]int{}
 	tries, probes := 0, 0
+	var tried []string
 	for _, u := range planned.Units {
 		if u.Skipped != "" {
 			continue
+		}
+		if !slices.Contains(tried, u.Control.ID) {
+			tried = append(tried, u.Control.ID)
 		}
 		count[u.Experiment.Danger]++
 		n := r.flags.repeat
@@ -89,8 +95,9 @@ func (r *proving) announce(id string, planned prove.Planned) {
 	case count[bailey.DangerIsolated] > 0:
 		fmt.Fprintf(r.stderr, "Some make namespaces of their own, named %s%s..., and remove them. Stop it with Ctrl-C, or `bailey prove --stop`.\n", bailey.ProbePrefix, id)
 	default:
-		fmt.Fprintln(r.stderr, "Only questions and server-side dry-runs: nothing is stored in the cluster but audit records.")
+		fmt.Fprintln(r.stderr, "Only questions, connections (to the API server, kubelets and published routes) and server-side dry-runs: nothing is stored in the cluster but audit records.")
 	}
+	fmt.Fprintf(r.stderr, "It tries: %s. What exactly, and with which rights: --explain.\n", strings.Join(tried, ", "))
 }
 
 func (r *proving) print(id string, planned prove.Planned, results []proved) error {
@@ -193,7 +200,7 @@ func (r *proving) printOne(p *proved) {
 		}
 		fmt.Fprintf(w, "    %s\n", printable(text))
 		for _, d := range g.detected {
-			fmt.Fprintf(w, "      %s\n", printable(noticed(d)))
+			fmt.Fprintf(w, "      %s%s\n", g.prevented, printable(noticed(d)))
 		}
 	}
 	if more > 0 {
@@ -210,6 +217,7 @@ func (r *proving) printOne(p *proved) {
 // probeGroup are probes of which the same is to be said.
 type probeGroup struct {
 	name, why string
+	prevented string // begins what is said of who noticed
 	count     int
 	detected  []prove.Detected
 }
@@ -228,6 +236,12 @@ func groupProbes(p *proved) []probeGroup {
 			continue
 		}
 		g := probeGroup{name: probe.Name, count: 1, detected: probe.Detected}
+		switch outcome {
+		case prove.Held:
+			g.prevented = "prevented; "
+		case prove.Broken:
+			g.prevented = "not prevented; "
+		}
 		if probe.Path != "" && probe.Path != probe.Name {
 			g.name += " (" + probe.Path + ")"
 		}

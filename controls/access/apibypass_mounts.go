@@ -13,7 +13,7 @@ const namespaceSample = 12
 var mountsRefused = &bailey.Experiment{
 	Name:  "mounts-refused",
 	Title: "No pod can mount what leads round the API server",
-	Doc: `In up to 12 namespaces spread over the cluster, every time the same, pods are created by dry-run that mount from the
+	Doc: `In up to 12 namespaces spread over the cluster, as far as possible the same every time, pods are created by dry-run that mount from the
 node: the sockets of containerd, Docker and CRI-O, by which one commands the runtime; the folder of static pods, whose
 files the kubelet runs unasked; the folders of the kubelet and of etcd; and the whole file system. The mount of
 containerd's socket is tried in each kind of container, read-only, by the folder around it, as a volume that no
@@ -40,11 +40,9 @@ cannot be mounted; the detection static-pod tells of the mirror pod that follows
 		if nodes := v.Held(bailey.KindNode, ""); len(nodes) > 0 {
 			node = nodes[0].Name
 		}
-		namespaces := v.List(bailey.KindNamespace, "")
-		n := min(namespaceSample, len(namespaces))
 		var probes []bailey.Probe
-		for i := range n {
-			probes = append(probes, mountsIn(pods.ModelOf(v, namespaces[i*len(namespaces)/n].Name), node)...)
+		for _, namespace := range pods.Sample(v.List(bailey.KindNamespace, ""), namespaceSample) {
+			probes = append(probes, mountsIn(pods.ModelOf(v, namespace.Name), node)...)
 		}
 		return probes
 	},

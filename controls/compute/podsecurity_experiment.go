@@ -119,9 +119,6 @@ func (s standard) violates(only policy.CheckID, pod *corev1.Pod) bool {
 	return false
 }
 
-// copies bounds how many running pods of a namespace are tried.
-const copies = 20
-
 var runningPodsAdmitted = &bailey.Experiment{
 	Name:  "running-pods-admitted",
 	Title: "The running pods would be admitted today",
@@ -132,14 +129,13 @@ Nothing is created, and nothing runs.
 The copy lacks what the API server adds or refuses to take twice: the node, the mounted token, the computed priority and
 overhead, and ephemeral containers. Its containers ask for little, so that a quota that is nearly full does not refuse
 what its original already has. Values of the environment, which Bailey does not read, stand as placeholders; Pod
-Security does not look at them. Of the pods of one controller the first is tried, and in each namespace 20 at most.
-Mirrors of static pods are left out: the kubelet runs those unasked. What policies and webhooks would say of the pod is
+Security does not look at them. Of the pods of one controller the first is tried. Mirrors of static pods are left out: the kubelet runs those unasked. What policies and webhooks would say of the pod is
 not what is asked here, and where one refuses, the answer is inconclusive.`,
 	Hypothesis: "Each pod that runs in a namespace would be admitted by the level that the namespace enforces now.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1610",
 	Scope:      bailey.ScopeNamespace,
-	Needs:      []bailey.Kind{bailey.KindNamespace, bailey.KindPod},
+	Needs:      []bailey.Kind{bailey.KindNamespace, bailey.KindPod, bailey.KindReplicaSet, bailey.KindJob},
 	Window:     7 * 24 * time.Hour,
 	Plan: func(v *bailey.View, scope bailey.Ref) []bailey.Probe {
 		if _, found := enforcedIn(v, scope); !found {
@@ -154,14 +150,26 @@ not what is asked here, and where one refuses, the answer is inconclusive.`,
 				continue
 			}
 			seen[f.Owner] = true
-			if len(probes) == copies {
-				break
-			}
-			probes = append(probes, bailey.Probe{Name: "a copy of pod " + f.Name, Path: "create pods", Admits: true,
+			probes = append(probes, bailey.Probe{Name: "a copy of " + madeBy(v, f), Path: "create pods", Admits: true,
 				Try: pods.Create(copyOf(pod), bailey.RefuserPodSecurity), Twin: twin})
 		}
 		return probes
 	},
+}
+
+// madeBy names a pod by who made it in the end, which stays when a rollout replaces
+// pod and ReplicaSet.
+func madeBy(v *bailey.View, pod *bailey.Fact) string {
+	owner := pod.Owner
+	if owner.Name == "" {
+		return "pod " + pod.Name
+	}
+	if owner.Kind == bailey.KindReplicaSet || owner.Kind == bailey.KindJob {
+		if f := v.Get(owner.Kind, pod.Namespace, owner.Name); f != nil && f.Owner.Name != "" {
+			owner = f.Owner
+		}
+	}
+	return "a pod of " + owner.Kind.Short() + " " + owner.Name
 }
 
 // copyOf is the pod as it would have to be created again.

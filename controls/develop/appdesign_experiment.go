@@ -13,14 +13,11 @@ import (
 	"github.com/baileyhq/bailey"
 )
 
-// routeLimit is how many routes of a namespace are dialled.
-const routeLimit = 5
-
 // routesProtected dials what a namespace publishes, as anybody may.
 var routesProtected = &bailey.Experiment{
 	Name:  "routes-protected",
 	Title: "Published routes refuse plain HTTP and old TLS",
-	Doc: `Dials up to 5 published routes of a namespace at the addresses that their status names: the hosts of Ingresses,
+	Doc: `Dials the published routes of a namespace at the addresses that their status names: the hosts of Ingresses,
 listeners of Gateways, HTTP and HTTPS ports of public load balancers. A GET of / in plain text must be
 redirected to https or find no answer; a handshake must be refused that offers no more than TLS 1.1; the
 certificate must not be over nor another's. The twin of each is a handshake without that flaw (or a bare connection,
@@ -39,7 +36,7 @@ out. Not shown: other paths, HSTS, cookies, and whether users authenticate.`,
 	Plan: func(v *bailey.View, scope bailey.Ref) []bailey.Probe {
 		var probes []bailey.Probe
 		routes := routesOf(v, scope.Name)
-		for i := range routes[:min(len(routes), routeLimit)] {
+		for i := range routes {
 			probes = append(probes, routes[i].probes()...)
 		}
 		return probes
