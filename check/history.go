@@ -37,9 +37,11 @@ type path struct {
 	// since counts what held since then under the same conditions.
 	since int
 	// held is when a try was refused last, and unclaimed tells that nobody claimed
-	// to refuse it in the newest run that asked.
+	// to refuse it, or that it could not be told, in the newest run that asked.
 	held      time.Time
 	unclaimed bool
+	// conditions are those of the newest tries.
+	conditions string
 }
 
 func (h *history) path(name string) *path {
@@ -100,6 +102,10 @@ func (h *history) add(e bailey.Evidence, fresh bool) {
 			p.broken = ""
 		}
 		if fresh && !broke {
+			if t.Conditions != p.conditions {
+				p.counted = bailey.Tally{}
+			}
+			p.conditions = t.Conditions
 			p.counted.Add(t)
 		}
 	}
@@ -116,6 +122,9 @@ func (h *history) breaks(e bailey.Evidence) (broke bool) {
 		if t.Broken > 0 {
 			p.broken, p.at, p.since, broke = describe(t), e.At, 0, true
 		}
+	}
+	for _, name := range e.Untold {
+		h.path(name).unclaimed = !tried[name]
 	}
 	for _, name := range e.Unclaimed {
 		p := h.path(name)
@@ -140,10 +149,10 @@ func describe(t bailey.Tally) string {
 // standing lists the paths whose break stands at a moment, sorted. What was broken
 // does not mend by waiting. But once its window is over it no longer stands where
 // nobody claims to refuse it any more, or where nothing of it is left to try.
-func (h *history) standing(at time.Time, left func(*history, string) bool) (names []string) {
+func (h *history) standing(at time.Time, today planned) (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(h.paths)) {
 		p := h.paths[name]
-		if p.broken != "" && (at.Sub(p.at) <= h.experiment.Window || !p.unclaimed && left(h, name)) {
+		if p.broken != "" && (at.Sub(p.at) <= h.experiment.Window || !p.unclaimed && today.leftToTry(name)) {
 			names = append(names, name)
 		}
 	}
@@ -168,19 +177,4 @@ func (h *history) counting(standing []string) []bailey.Evidence {
 		}
 	}
 	return append(all, fresh...)
-}
-
-// held reports whether every path was tried often enough, and held.
-func (h *history) held() bool {
-	return len(h.needed) > 0 && h.least() >= h.experiment.Danger.Tries()
-}
-
-func (h *history) least() int {
-	least := -1
-	for _, name := range h.needed {
-		if held := h.path(name).counted.Held; least < 0 || held < least {
-			least = held
-		}
-	}
-	return max(least, 0)
 }

@@ -11,9 +11,11 @@ import (
 // brokenLimit bounds how many broken paths of one experiment a proof names.
 const brokenLimit = 5
 
-// counted is a history that counts for verdicts, with the paths whose break stands.
+// counted is a history that counts for verdicts, with what would be tried today and
+// the paths whose break stands.
 type counted struct {
 	*history
+	today    planned
 	standing []string
 }
 
@@ -52,11 +54,12 @@ func (l *ladder) takeEvidence(evidence []bailey.Evidence) {
 		}
 	}
 	for _, h := range order {
-		standing := h.standing(at, l.leftToTry)
+		today := l.today(h.experiment, h.scope)
+		standing := h.standing(at, today)
 		if h.fresh == 0 && len(standing) == 0 {
 			continue
 		}
-		l.proofs[h.scope] = append(l.proofs[h.scope], counted{h, standing})
+		l.proofs[h.scope] = append(l.proofs[h.scope], counted{h, today, standing})
 		l.counting = append(l.counting, h.counting(standing)...)
 		if len(standing) > 0 {
 			l.at(h.scope) // it counts even where the rules have nothing to judge
@@ -64,32 +67,34 @@ func (l *ladder) takeEvidence(evidence []bailey.Evidence) {
 	}
 }
 
+// LostClaims says of each path that nobody claims to refuse any more, by the newest
+// evidence, why that is a break: it was refused not long before, or it was broken and
+// never put right. Earlier evidence may be of anything; only what is of the same
+// experiment and scope counts.
+func LostClaims(x *bailey.Experiment, earlier []bailey.Evidence, newest bailey.Evidence) (lost []string) {
+	var own []bailey.Evidence
+	for _, e := range earlier {
+		if e.Control == newest.Control && e.Experiment == newest.Experiment && e.Scope == newest.Scope {
+			own = append(own, e)
+		}
+	}
+	sortEvidence(own)
+	h := &history{experiment: x, scope: newest.Scope, paths: map[string]*path{}}
+	for _, e := range append(own, newest) {
+		h.add(e, true)
+	}
+	for _, name := range newest.Unclaimed {
+		if p := h.paths[name]; p.broken != "" {
+			lost = append(lost, p.broken)
+		}
+	}
+	return lost
+}
+
 // gone reports whether the scope's object is seen not to be there.
 func (l *ladder) gone(s bailey.Scope) bool {
 	ref := s.Object
 	return ref.Name != "" && l.snap.Get(ref) == nil && l.snap.Unseen(ref.Kind, ref.Namespace, ref.Name) == nil
-}
-
-// leftToTry reports whether the experiment, planned for what is there now, has the
-// path still. Where that cannot be told, it has.
-func (l *ladder) leftToTry(h *history, name string) (left bool) {
-	x := h.experiment
-	if x.Plan == nil {
-		return true
-	}
-	for _, k := range x.Needs { // a plan may take what is known for all that there is
-		if l.snap.Unseen(k, "", "") != nil {
-			return true
-		}
-	}
-	defer func() {
-		if recover() != nil {
-			left = true
-		}
-	}()
-	l.view.Allow(nil, x.Needs, x.Derives)
-	probes := x.Plan(l.view, h.scope.Object)
-	return len(l.view.Missing()) > 0 || slices.ContainsFunc(probes, func(p bailey.Probe) bool { return bailey.PathName(p.Name, p.Path) == name })
 }
 
 // proof adds up what the control's experiments showed for the scope or a
@@ -100,11 +105,11 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 	held := map[string]bool{}
 	bounded := false // whether Least is of any experiment yet
 	for at, more := scope, true; more; at, more = parentOf(at) {
-		for _, h := range l.proofs[at] {
-			for _, name := range h.needed {
-				t := h.path(name).counted
-				p.Held += t.Held
-				p.Tried += t.Held
+		for i := range l.proofs[at] {
+			h := &l.proofs[at][i]
+			for _, name := range h.needed() {
+				p.Held += h.tries(name)
+				p.Tried += h.tries(name)
 			}
 			if least := h.least(); h.experiment.IsNeeded() && (!bounded || least < p.Least) {
 				p.Least, bounded = least, true
@@ -126,10 +131,12 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 		if !x.IsNeeded() {
 			continue
 		}
-		p.Needed++
 		if held[x.Name] {
 			p.Experiments++
+		} else if l.nothingToTry(x, scope) {
+			continue
 		}
+		p.Needed++
 	}
 	return p, len(p.Broken) == 0 && p.Needed > 0 && p.Experiments == p.Needed
 }

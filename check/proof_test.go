@@ -19,7 +19,15 @@ func evidenceOf(ago float64, paths ...bailey.Tally) bailey.Evidence {
 	return bailey.Evidence{Control: "test/tried", Experiment: "try", Scope: inNamespace("a"), At: days(ago), Paths: paths}
 }
 
-func held(path string, n int) bailey.Tally { return bailey.Tally{Path: path, Tried: n, Held: n} }
+func held(path string, n int) bailey.Tally {
+	return bailey.Tally{Path: path, Conditions: conditionsOf(path), Tried: n, Held: n}
+}
+
+// conditionsOf are those of the path in namespace a, as long as nothing changes.
+func conditionsOf(path string) string {
+	s := bailey.NewBuilder(bailey.Meta{Version: bailey.LatestVersion}).Snapshot()
+	return bailey.PathConditions(s, bailey.Ref{}, []bailey.Probe{{Name: path}})[path]
+}
 
 func broken(path string) bailey.Tally {
 	return bailey.Tally{Path: path, Tried: 1, Broken: 1, Why: []string{"the API server accepted it"}}

@@ -45,6 +45,7 @@ func (j *jsonWriter) evidence(e *bailey.Evidence) {
 		t := &e.Paths[i]
 		j.raw("{")
 		j.text("path", t.Path)
+		j.some("conditions", t.Conditions)
 		j.int("tried", t.Tried)
 		j.int("held", t.Held)
 		j.int("broken", t.Broken)
@@ -54,6 +55,9 @@ func (j *jsonWriter) evidence(e *bailey.Evidence) {
 	})
 	if len(e.Unclaimed) > 0 {
 		j.texts("unclaimed", e.Unclaimed)
+	}
+	if len(e.Untold) > 0 {
+		j.texts("untold", e.Untold)
 	}
 	if e.Copy {
 		j.bool("copy", true)
@@ -96,6 +100,7 @@ type wireEvidence struct {
 	Conditions string        `json:"conditions"`
 	Paths      []struct {
 		Path         string    `json:"path"`
+		Conditions   string    `json:"conditions"`
 		Tried        wireCount `json:"tried"`
 		Held         wireCount `json:"held"`
 		Broken       wireCount `json:"broken"`
@@ -103,6 +108,7 @@ type wireEvidence struct {
 		Why          []string  `json:"why"`
 	} `json:"paths"`
 	Unclaimed   []string `json:"unclaimed"`
+	Untold      []string `json:"untold"`
 	Copy        bool     `json:"copy"`
 	Interrupted bool     `json:"interrupted"`
 	Signer      string   `json:"signer"`
@@ -110,9 +116,9 @@ type wireEvidence struct {
 
 func (w wireEvidence) evidence() bailey.Evidence {
 	e := bailey.Evidence{ID: w.ID, Run: w.Run, Control: w.Control, Experiment: w.Experiment, Danger: w.Danger, Scope: w.Scope.scope(),
-		At: w.At.Time, Conditions: w.Conditions, Unclaimed: w.Unclaimed, Copy: w.Copy, Interrupted: w.Interrupted, Signer: w.Signer}
+		At: w.At.Time, Conditions: w.Conditions, Unclaimed: w.Unclaimed, Untold: w.Untold, Copy: w.Copy, Interrupted: w.Interrupted, Signer: w.Signer}
 	for _, p := range w.Paths {
-		e.Paths = append(e.Paths, bailey.Tally{Path: p.Path, Tried: int(p.Tried), Held: int(p.Held), Broken: int(p.Broken), Inconclusive: int(p.Inconclusive), Why: p.Why})
+		e.Paths = append(e.Paths, bailey.Tally{Path: p.Path, Conditions: p.Conditions, Tried: int(p.Tried), Held: int(p.Held), Broken: int(p.Broken), Inconclusive: int(p.Inconclusive), Why: p.Why})
 	}
 	return e
 }

@@ -224,6 +224,9 @@ func (w *oscal) tried(e *bailey.Evidence, x *bailey.Experiment) oscalObservation
 	for _, path := range e.Unclaimed {
 		paths = append(paths, "- "+markup(path)+": not claimed")
 	}
+	for _, path := range e.Untold {
+		paths = append(paths, "- "+markup(path)+": whether it is claimed cannot be told")
+	}
 	o := oscalObservation{UUID: w.evidenceID(e, "observation"), Title: titled(e.Experiment + ": " + e.Scope.String()), Methods: []string{"TEST"}, Types: []string{"control-objective"},
 		Collected: oscalTime(e.At), Remarks: strings.Join(paths, "\n"), Origins: w.origin(),
 		Evidence: []oscalEvidence{{Href: "#" + w.evidenceID(e, "resource"), Description: "The signed statement that this observation is taken from.", Props: w.props("evidence-sha256", e.ID, "signer", e.Signer)}},

@@ -271,7 +271,7 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	if err != nil {
 		return err
 	}
-	r := &proving{app: a, flags: f, conf: conf, snapshot: s, state: state, key: key, config: config}
+	r := &proving{app: a, flags: f, conf: conf, snapshot: s, state: state, key: key, config: config, earlier: evidence}
 	if err := r.openLedger(ctx); err != nil {
 		return err
 	}
@@ -402,6 +402,7 @@ type proving struct {
 	config   *rest.Config
 	ledger   *ledger.Log // nil without one
 	storage  prove.Store // nil without one
+	earlier  []bailey.Evidence
 }
 
 // runsFolder, in a cluster's state folder, holds the journals of its runs.
@@ -519,7 +520,7 @@ func (r *proving) run(ctx context.Context, planned prove.Planned) error {
 			statement := record.Statement(r.cluster(), prove.ProberID{Version: version, Identity: identity}, clock, r.key.Custody)
 			path, evidence, err := r.keep(context.WithoutCancel(ctx), statement)
 			if err == nil {
-				results = append(results, newProved(record, evidence, path))
+				results = append(results, newProved(record, r.earlier, evidence, path))
 			}
 			return err
 		},

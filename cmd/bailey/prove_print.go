@@ -9,37 +9,45 @@ import (
 	"strings"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/check"
 	"github.com/baileyhq/bailey/prove"
 )
 
 // proved is what one experiment showed for one scope, as -o json shows it.
 type proved struct {
-	Control      string         `json:"control"`
-	Experiment   string         `json:"experiment"`
-	Danger       bailey.Danger  `json:"danger"`
-	Scope        string         `json:"scope"`
-	Outcome      prove.Outcome  `json:"outcome"`
-	Why          string         `json:"why,omitempty"`
-	Tried        int            `json:"tried"`
-	Held         int            `json:"held"`
-	Broken       int            `json:"broken"`
-	Inconclusive int            `json:"inconclusive"`
-	Probes       []prove.Result `json:"probes"`
-	LeftBehind   []string       `json:"leftBehind"`
-	Interrupted  string         `json:"interrupted,omitempty"`
+	Control      string        `json:"control"`
+	Experiment   string        `json:"experiment"`
+	Danger       bailey.Danger `json:"danger"`
+	Scope        string        `json:"scope"`
+	Outcome      prove.Outcome `json:"outcome"`
+	Why          string        `json:"why,omitempty"`
+	Tried        int           `json:"tried"`
+	Held         int           `json:"held"`
+	Broken       int           `json:"broken"`
+	Inconclusive int           `json:"inconclusive"`
+	// LostClaims says what was refused before and is accepted now by who no longer
+	// claims to refuse it.
+	LostClaims  []string       `json:"lostClaims,omitempty"`
+	Probes      []prove.Result `json:"probes"`
+	LeftBehind  []string       `json:"leftBehind"`
+	Interrupted string         `json:"interrupted,omitempty"`
 	// FailureBound is the failure rate that the least tried path may still have.
 	FailureBound float64 `json:"failureBound,omitempty"`
 	Evidence     string  `json:"evidence"` // its ID
 	File         string  `json:"file"`
 }
 
-func newProved(r *prove.Record, evidence, path string) proved {
+func newProved(r *prove.Record, earlier []bailey.Evidence, evidence, path string) proved {
 	e := r.Evidence()
 	total := e.Total()
 	outcome, why := r.Verdict()
 	p := proved{Control: e.Control, Experiment: e.Experiment, Danger: e.Danger, Scope: e.Scope.String(), Outcome: outcome, Why: why,
 		Tried: total.Tried, Held: total.Held, Broken: total.Broken, Inconclusive: total.Inconclusive, Probes: r.Results,
 		LeftBehind: append([]string{}, r.LeftBehind...), Interrupted: r.Interrupted, Evidence: evidence, File: path}
+	if p.LostClaims = check.LostClaims(r.Unit.Experiment, earlier, e); len(p.LostClaims) > 0 && outcome != prove.Broken {
+		p.Outcome, p.Why = prove.Broken, p.LostClaims[0]
+		outcome = prove.Broken
+	}
 	if outcome == prove.Held {
 		least := total.Held
 		for _, t := range e.Paths {
@@ -48,6 +56,17 @@ func newProved(r *prove.Record, evidence, path string) proved {
 		p.FailureBound = bailey.FailureBound(least)
 	}
 	return p
+}
+
+// unclaimed counts the probes of which nobody claims to refuse what they try, or of
+// which that cannot be told.
+func (p *proved) unclaimed() (n int) {
+	for i := range p.Probes {
+		if p.Probes[i].Unclaimed || p.Probes[i].Untold {
+			n++
+		}
+	}
+	return n
 }
 
 // notRun is an experiment that was left out, with the reason.
@@ -110,18 +129,22 @@ func (r *proving) print(id string, planned prove.Planned, results []proved) erro
 	} else {
 		r.printText(planned, results)
 	}
-	held, broken := 0, 0
+	held, broken, unclaimed := 0, 0, 0
 	for _, p := range results {
 		switch p.Outcome {
 		case prove.Held:
 			held++
 		case prove.Broken:
 			broken++
+		case prove.Unclaimed:
+			unclaimed++
 		}
 	}
 	switch {
 	case broken > 0:
 		return &exitError{code: exitFindings}
+	case unclaimed > 0 && unclaimed == len(results):
+		return &exitError{exitFailed, errors.New("nothing was learned: nobody here claims to refuse what would be tried\nhint: `bailey enforce` plans what would")}
 	case held == 0:
 		return &exitError{exitFailed, errors.New("nothing was learned: every experiment was inconclusive\nhint: the reasons above say who refused the allowed twins")}
 	}
@@ -184,7 +207,17 @@ func (r *proving) printOne(p *proved) {
 	if p.Outcome == prove.Held {
 		fmt.Fprintf(w, " (a failure rate above %.0f %% would have been seen)", 100*p.FailureBound)
 	}
+	if n := p.unclaimed(); n > 0 {
+		fmt.Fprintf(w, "; %s not claimed", plural(n, "probe"))
+	}
 	fmt.Fprintln(w)
+	for i, lost := range p.LostClaims {
+		if i == namedLimit {
+			fmt.Fprintf(w, "    and %d more; -o json names them\n", len(p.LostClaims)-i)
+			break
+		}
+		fmt.Fprintf(w, "    %s\n", printable(lost))
+	}
 	shown, more := 0, 0
 	for _, g := range groupProbes(p) {
 		if shown++; shown > namedLimit {

@@ -1,0 +1,99 @@
+package check
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/baileyhq/bailey"
+)
+
+// planned is what an experiment would try in a scope today.
+type planned struct {
+	// paths has, for each path, a digest of what its tries would rest on.
+	paths map[string]string
+	// told tells that the plan could be made of what was seen.
+	told bool
+}
+
+// today plans the experiment for what is there now.
+func (l *ladder) today(x *bailey.Experiment, scope bailey.Scope) (p planned) {
+	if x.Plan == nil {
+		return p
+	}
+	for _, k := range x.Needs { // a plan may take what is known for all that there is
+		if l.snap.Unseen(k, "", "") != nil {
+			return p
+		}
+	}
+	defer func() {
+		if recover() != nil {
+			p = planned{}
+		}
+	}()
+	l.view.Allow(nil, x.Needs, x.Derives)
+	probes := x.Plan(l.view, scope.Object)
+	if len(l.view.Missing()) > 0 {
+		return planned{}
+	}
+	return planned{paths: bailey.PathConditions(l.snap, scope.Object, probes), told: true}
+}
+
+// nothingToTry reports whether the experiment is seen to have nothing to try for the
+// scope, or the larger one for which it is planned.
+func (l *ladder) nothingToTry(x *bailey.Experiment, scope bailey.Scope) bool {
+	for at, more := scope, true; more; at, more = parentOf(at) {
+		if at.Kind == x.Scope {
+			p := l.today(x, at)
+			return p.told && len(p.paths) == 0
+		}
+	}
+	return false
+}
+
+// leftToTry reports whether the plan has the path still. Where that cannot be told, it has.
+func (p planned) leftToTry(path string) bool {
+	_, has := p.paths[path]
+	return has || !p.told
+}
+
+// needed lists the paths that a proof needs of a history, sorted: those that the
+// experiment would try today, and of which somebody claims to refuse it. Where that
+// cannot be told, or the experiment has no plan, those of the newest run.
+func (c *counted) needed() []string {
+	if !c.today.told {
+		return c.history.needed
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(c.today.paths)) {
+		if p := c.paths[name]; p == nil || !p.unclaimed {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// tries gives how often the path held under the conditions of today.
+func (c *counted) tries(name string) int {
+	p := c.paths[name]
+	if p == nil || c.today.told && p.conditions != c.today.paths[name] {
+		return 0
+	}
+	return p.counted.Held
+}
+
+// least is the number of tries of the path that was tried least.
+func (c *counted) least() int {
+	least := -1
+	for _, name := range c.needed() {
+		if n := c.tries(name); least < 0 || n < least {
+			least = n
+		}
+	}
+	return max(least, 0)
+}
+
+// held reports whether every path was tried often enough, and held, as things are
+// today. What cannot be planned today is not known to hold today.
+func (c *counted) held() bool {
+	return (c.today.told || c.experiment.Plan == nil) && len(c.needed()) > 0 && c.least() >= c.experiment.Danger.Tries()
+}
