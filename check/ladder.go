@@ -50,11 +50,12 @@ type ladder struct {
 	proofs   map[bailey.Scope][]counted
 	counting []bailey.Evidence // what proofs rest on
 	present  map[*bailey.Guard]map[bailey.Ref]bool
+	todays   map[plannedFor]planned
 }
 
 func newLadder(p *plan, s *bailey.Snapshot, c *bailey.Control, evidence []bailey.Evidence) *ladder {
 	l := &ladder{plan: p, snap: s, control: c, view: bailey.NewView(s), scopes: map[bailey.Scope]*standing{}, proofs: map[bailey.Scope][]counted{},
-		present: map[*bailey.Guard]map[bailey.Ref]bool{}}
+		present: map[*bailey.Guard]map[bailey.Ref]bool{}, todays: map[plannedFor]planned{}}
 	l.takeEvidence(evidence)
 	l.at(bailey.Scope{Kind: bailey.ScopeCluster})
 	return l

@@ -15,8 +15,24 @@ type planned struct {
 	told bool
 }
 
-// today plans the experiment for what is there now.
-func (l *ladder) today(x *bailey.Experiment, scope bailey.Scope) (p planned) {
+// plannedFor is an experiment and the scope that it is planned for.
+type plannedFor struct {
+	experiment *bailey.Experiment
+	scope      bailey.Scope
+}
+
+// today gives the experiment's plan for what is there now. Each is made once.
+func (l *ladder) today(x *bailey.Experiment, scope bailey.Scope) planned {
+	k := plannedFor{x, scope}
+	p, known := l.todays[k]
+	if !known {
+		p = l.planToday(x, scope)
+		l.todays[k] = p
+	}
+	return p
+}
+
+func (l *ladder) planToday(x *bailey.Experiment, scope bailey.Scope) (p planned) {
 	if x.Plan == nil {
 		return p
 	}
