@@ -126,11 +126,12 @@ var runningPodsAdmitted = &bailey.Experiment{
 what the level forbids. A copy of each running pod is created by dry-run, and the PodSecurity plugin must admit it.
 Nothing is created, and nothing runs.
 
-The copy lacks what the API server adds or refuses to take twice: the node, the mounted token, the computed priority and
-overhead, and ephemeral containers. Its containers ask for little, so that a quota that is nearly full does not refuse
-what its original already has. Values of the environment, which Bailey does not read, stand as placeholders; Pod
-Security does not look at them. Of the pods of one controller the first is tried. Mirrors of static pods are left out: the kubelet runs those unasked. What policies and webhooks would say of the pod is
-not what is asked here, and where one refuses, the answer is inconclusive.`,
+The copy lacks what the API server adds or refuses to take twice: the node, the mounted token, the computed priority
+and overhead, and ephemeral containers. Its containers ask for little, so that a quota that is nearly full does not
+refuse what its original already has. Values of the environment, which Bailey does not read, stand as placeholders;
+Pod Security does not look at them. Of the pods of one controller the first is tried. Mirrors of static pods are left
+out: the kubelet runs those unasked. What policies and webhooks would say of the pod is not what is asked here, and
+where one refuses, the answer is inconclusive.`,
 	Hypothesis: "Each pod that runs in a namespace would be admitted by the level that the namespace enforces now.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1610",
