@@ -13,13 +13,13 @@ const namespaceSample = 12
 var mountsRefused = &bailey.Experiment{
 	Name:  "mounts-refused",
 	Title: "No pod can mount what leads round the API server",
-	Doc: `In up to 12 namespaces spread over the cluster, as far as possible the same every time, pods are created by dry-run that mount from the
-node: the sockets of containerd, Docker and CRI-O, by which one commands the runtime; the folder of static pods, whose
-files the kubelet runs unasked; the folders of the kubelet and of etcd; and the whole file system. The mount of
-containerd's socket is tried in each kind of container, read-only, by the folder around it, as a volume that no
-container mounts yet, and in a pod that says it mirrors a static pod, which policies may leave alone. Pod Security, a
-policy or a webhook must refuse each. The twin has an empty folder in the place of the node's, and mirrors nothing.
-Nothing is created, and nothing runs.
+	Doc: `In up to 12 namespaces spread over the cluster, as far as possible the same every time, pods are created by dry-run
+that mount from the node: the sockets of containerd, Docker and CRI-O, by which one commands the runtime; the folder
+of static pods, whose files the kubelet runs unasked; the folders of the kubelet and of etcd; and the whole file
+system. The mount of containerd's socket is tried in each kind of container, read-only, by the folder around it, as
+a volume that no container mounts yet, and in a pod that says it mirrors a static pod, which policies may leave
+alone. Pod Security, a policy or a webhook must refuse each. The twin has an empty folder in the place of the
+node's, and mirrors nothing. Nothing is created, and nothing runs.
 
 Where nobody refuses containerd's socket in an ordinary container, nobody claims to keep pods of that namespace from
 the node's files, and the namespace is left out. That a mirror pod as such is refused to who is no node is tried where
