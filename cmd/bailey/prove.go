@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -353,44 +351,6 @@ func nothingToTry(p prove.Planned) error {
 	return &exitError{exitNothing, errors.New(text)}
 }
 
-// throwSwitches stops the experiments on every cluster that was proven from this
-// state folder, or lets them go on. It asks no cluster: the one to be spared may
-// no longer answer.
-func (a *app) throwSwitches(stop bool) error {
-	home, err := stateHome()
-	if err != nil {
-		return err
-	}
-	folders, err := filepath.Glob(filepath.Join(home, "*", runsFolder))
-	if err != nil {
-		return err
-	}
-	if len(folders) == 0 {
-		fmt.Fprintln(a.stdout, "Nothing was ever proven from here: there is nothing to stop.")
-		return nil
-	}
-	for _, folder := range folders {
-		path := stopFile(filepath.Dir(folder))
-		if !stop {
-			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			continue
-		}
-		if err := os.WriteFile(path, []byte(a.now().UTC().Format(time.RFC3339)+"\n"), 0o600); err != nil {
-			return fmt.Errorf("the stop switch could not be thrown: %w\nhint: interrupt the prover itself", err)
-		}
-	}
-	if !stop {
-		fmt.Fprintln(a.stdout, "Experiments may run again.")
-		return nil
-	}
-	fmt.Fprintln(a.stdout, "Stopped: running experiments end within seconds and clean up; none begins until `bailey prove --resume`.")
-	return nil
-}
-
-func stopFile(state string) string { return filepath.Join(state, "STOP") }
-
 // proving is one run with what it needs.
 type proving struct {
 	*app
@@ -405,67 +365,11 @@ type proving struct {
 	earlier  []bailey.Evidence
 }
 
-// runsFolder, in a cluster's state folder, holds the journals of its runs.
-const runsFolder = "runs"
-
 func (r *proving) runs() string     { return filepath.Join(r.state, runsFolder) }
 func (r *proving) evidence() string { return filepath.Join(r.state, "evidence") }
 
 func (r *proving) cluster() prove.Cluster {
 	return prove.Cluster{UID: r.snapshot.Meta.ClusterUID, Version: r.snapshot.Meta.Version.String()}
-}
-
-// reap removes what killed runs left, where this run may write at all, and else
-// says that there is something.
-func (r *proving) reap(ctx context.Context) error {
-	if r.flags.worst() == bailey.DangerDryRun && !r.flags.reap {
-		cutOff, err := prove.CutOff(r.runs())
-		for _, run := range cutOff {
-			fmt.Fprintf(r.stderr, "Run %s was cut off, and may have left something: `bailey prove --reap --context %s` removes it.\n", printable(run), printable(r.snapshot.Meta.Context))
-		}
-		r.tellStrays(cutOff)
-		return err
-	}
-	reaped, err := prove.Reap(ctx, r.config, r.runs(), r.snapshot.Meta.ClusterUID, r.flags.rate, r.now, func(was prove.Reaped) error {
-		fmt.Fprintf(r.stderr, "Cleaned up after run %s, which was cut off: %s removed.\n", printable(was.Run), plural(len(was.Removed), "object"))
-		for _, e := range was.Interrupted {
-			statement := prove.InterruptedStatement(e, was.Removed, r.cluster(), prove.ProberID{Version: version}, prove.Clock{}, r.key.Custody)
-			if _, _, err := r.keep(ctx, statement); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	var known []string
-	for _, was := range reaped {
-		known = append(known, was.Run)
-	}
-	strays := r.tellStrays(known)
-	if err == nil && r.flags.reap && len(reaped)+strays == 0 {
-		fmt.Fprintln(r.stdout, "There is nothing to clean up.")
-	}
-	return err
-}
-
-// tellStrays names the objects that bear the label of a run of which no journal here
-// tells. They are not removed: a label is no proof that Bailey made them.
-func (r *proving) tellStrays(known []string) (told int) {
-	live, err := prove.Live(r.runs())
-	if err != nil {
-		fmt.Fprintf(r.stderr, "The journals could not be read: %s\n", printable(err.Error()))
-	}
-	for _, kind := range r.snapshot.Kinds() {
-		for _, f := range r.snapshot.List(kind, "") {
-			run := f.Labels[bailey.RunLabel]
-			if run == "" || f.Namespace != "" || slices.Contains(known, run) || slices.Contains(live, run) {
-				continue
-			}
-			told++
-			fmt.Fprintf(r.stderr, "%s %s bears the label of run %s, of which no journal here tells. If no prover elsewhere is at it, remove it: kubectl delete %s %s\n",
-				kind.Short(), printable(f.Name), printable(run), strings.ToLower(kind.Short()), printable(f.Name))
-		}
-	}
-	return told
 }
 
 // keep signs a statement and puts it on disk.
