@@ -1,0 +1,160 @@
+// Package imagegate holds what the API server has to be told about the admission
+// gate (`bailey gate`): its webhooks, which requests they look at and which
+// namespaces they leave alone; and says how a configuration that is read from a
+// cluster lets more through than that. It is pure.
+package imagegate
+
+import (
+	"slices"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Name is that of both webhook configurations, and of the objects that the gate
+// is installed with.
+const Name = "bailey-gate"
+
+// The webhooks, by their names.
+const (
+	ImagesWebhook = "images.gate.bailey.dev" // validating: judges images
+	PinWebhook    = "pin.gate.bailey.dev"    // mutating: writes digests
+	GrantWebhook  = "grants.gate.bailey.dev" // validating: judges break-glass grants
+	SealWebhook   = "seal.gate.bailey.dev"   // mutating: seals them
+)
+
+// The paths at which the gate's server takes each webhook's requests.
+const (
+	ImagesPath = "/images"
+	PinPath    = "/pin"
+	GrantPath  = "/grants"
+	SealPath   = "/seal"
+)
+
+// GrantLabel marks the Leases that are break-glass grants.
+const GrantLabel = "gate.bailey.dev/breakglass"
+
+// TimeoutSeconds is how long the API server waits for a webhook.
+const TimeoutSeconds = 10
+
+// nameLabel is the label that the API server gives every namespace and lets nobody change.
+const nameLabel = "kubernetes.io/metadata.name"
+
+// Exempt gives the namespaces that the gate leaves alone, sorted: its own, so that it can
+// be repaired, and those of the control plane.
+func Exempt(own string) []string {
+	names := append(slices.Clone(bailey.SystemNamespaces), own)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Config says where the gate's server is.
+type Config struct {
+	Namespace string // its own
+	// Service is the Service's name; URL stands in its place where the gate
+	// runs outside of the cluster: "https://gate.example.com:8443".
+	Service  string
+	URL      string
+	CABundle []byte // PEM; the running gate fills it in
+}
+
+func (c Config) client(path string) admissionv1.WebhookClientConfig {
+	if c.URL != "" {
+		url := c.URL + path
+		return admissionv1.WebhookClientConfig{URL: &url, CABundle: c.CABundle}
+	}
+	port := int32(443)
+	return admissionv1.WebhookClientConfig{CABundle: c.CABundle,
+		Service: &admissionv1.ServiceReference{Namespace: c.Namespace, Name: c.Service, Path: &path, Port: &port}}
+}
+
+// Validating is the configuration of the webhooks that refuse.
+func (c Config) Validating() *admissionv1.ValidatingWebhookConfiguration {
+	fail, equivalent, effects, timeout := admissionv1.Fail, admissionv1.Equivalent, admissionv1.SideEffectClassNoneOnDryRun, int32(TimeoutSeconds)
+	hook := func(name, path string, rules []admissionv1.RuleWithOperations, objects *metav1.LabelSelector, conditions []admissionv1.MatchCondition) admissionv1.ValidatingWebhook {
+		return admissionv1.ValidatingWebhook{
+			Name: name, ClientConfig: c.client(path), Rules: rules, FailurePolicy: &fail, MatchPolicy: &equivalent,
+			NamespaceSelector: c.namespaces(), ObjectSelector: objects, SideEffects: &effects, TimeoutSeconds: &timeout,
+			AdmissionReviewVersions: []string{"v1"}, MatchConditions: conditions,
+		}
+	}
+	return &admissionv1.ValidatingWebhookConfiguration{
+		TypeMeta:   metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "ValidatingWebhookConfiguration"},
+		ObjectMeta: meta(),
+		Webhooks: []admissionv1.ValidatingWebhook{
+			hook(ImagesWebhook, ImagesPath, podBearing(), &metav1.LabelSelector{}, conditions()),
+			hook(GrantWebhook, GrantPath, leases(), grants(), nil),
+		},
+	}
+}
+
+// Mutating is the configuration of the webhooks that write digests and seals.
+func (c Config) Mutating() *admissionv1.MutatingWebhookConfiguration {
+	fail, equivalent, effects, timeout := admissionv1.Fail, admissionv1.Equivalent, admissionv1.SideEffectClassNoneOnDryRun, int32(TimeoutSeconds)
+	again := admissionv1.IfNeededReinvocationPolicy
+	hook := func(name, path string, rules []admissionv1.RuleWithOperations, objects *metav1.LabelSelector, conditions []admissionv1.MatchCondition) admissionv1.MutatingWebhook {
+		return admissionv1.MutatingWebhook{
+			Name: name, ClientConfig: c.client(path), Rules: rules, FailurePolicy: &fail, MatchPolicy: &equivalent,
+			NamespaceSelector: c.namespaces(), ObjectSelector: objects, SideEffects: &effects, TimeoutSeconds: &timeout,
+			AdmissionReviewVersions: []string{"v1"}, MatchConditions: conditions, ReinvocationPolicy: &again,
+		}
+	}
+	return &admissionv1.MutatingWebhookConfiguration{
+		TypeMeta:   metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "MutatingWebhookConfiguration"},
+		ObjectMeta: meta(),
+		Webhooks: []admissionv1.MutatingWebhook{
+			hook(PinWebhook, PinPath, podBearing(), &metav1.LabelSelector{}, conditions()),
+			hook(SealWebhook, SealPath, leases(), grants(), nil),
+		},
+	}
+}
+
+func meta() metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: Name, Labels: map[string]string{"app.kubernetes.io/managed-by": "bailey", "app.kubernetes.io/name": Name}}
+}
+
+// namespaces leaves out the exempt ones by the label that nobody can change.
+func (c Config) namespaces() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: nameLabel, Operator: metav1.LabelSelectorOpNotIn, Values: Exempt(c.Namespace)}}}
+}
+
+func grants() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: GrantLabel, Operator: metav1.LabelSelectorOpExists}}}
+}
+
+func rule(group string, resources ...string) admissionv1.RuleWithOperations {
+	scope := admissionv1.NamespacedScope
+	return admissionv1.RuleWithOperations{
+		Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update},
+		Rule:       admissionv1.Rule{APIGroups: []string{group}, APIVersions: []string{"v1"}, Resources: resources, Scope: &scope},
+	}
+}
+
+// podBearing are the requests by which an image comes in: pods, their subresources that
+// hold containers, and every kind that makes pods.
+func podBearing() []admissionv1.RuleWithOperations {
+	return []admissionv1.RuleWithOperations{
+		rule("", "pods", "pods/ephemeralcontainers", "pods/resize", "podtemplates", "replicationcontrollers"),
+		rule("apps", "deployments", "replicasets", "statefulsets", "daemonsets"),
+		rule("batch", "jobs", "cronjobs"),
+	}
+}
+
+func leases() []admissionv1.RuleWithOperations {
+	return []admissionv1.RuleWithOperations{rule("coordination.k8s.io", "leases")}
+}
+
+// imagesChange is true where a request brings in an image that was not there: the
+// names and images of all containers and image volumes, before and after. It spares the
+// gate the many updates that change something else. The gate itself looks again.
+const imagesChange = `request.operation != 'UPDATE' || [[dyn(oldObject), dyn(object)]` +
+	`.map(o, o.kind == 'Pod' ? o.?spec : o.kind == 'PodTemplate' ? o.?template.?spec : o.kind == 'CronJob' ? o.?spec.?jobTemplate.?spec.?template.?spec : o.?spec.?template.?spec)` +
+	`.map(s, [s.?containers.orValue([]), s.?initContainers.orValue([]), s.?ephemeralContainers.orValue([])].map(l, l.map(c, [c.name, c.?image.orValue('')])) + ` +
+	`[s.?volumes.orValue([]).filter(v, has(v.image)).map(v, [v.name, v.image.?reference.orValue('')])])].exists(l, l[0] != l[1])`
+
+func conditions() []admissionv1.MatchCondition {
+	return []admissionv1.MatchCondition{{Name: "images-change", Expression: imagesChange}}
+}
