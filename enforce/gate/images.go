@@ -84,9 +84,10 @@ func decode(raw []byte, kind metav1.GroupVersionKind) (workload.Workload, error)
 	w, ok := workload.Of(&bailey.Fact{Object: o})
 	if !ok {
 		if rc, is := o.(*corev1.ReplicationController); is && rc.Spec.Template == nil {
-			return workload.Workload{Spec: &corev1.PodSpec{}}, nil // it makes no pods
+			w = workload.Workload{Spec: &corev1.PodSpec{}} // it makes no pods
+		} else {
+			return workload.Workload{}, fmt.Errorf("the gate finds no pod in the %s", kind.Kind)
 		}
-		return workload.Workload{}, fmt.Errorf("the gate finds no pod in the %s", kind.Kind)
 	}
 	if len(strict) > 0 {
 		if err := unknownImages(raw, w); err != nil {
