@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"store":      {""},
 	"controls":   {"", "derive"},
 	"check":      {""},
-	"enforce":    {"", "check"},
+	"enforce":    {"", "check", "derive"},
 	"prove":      {"", "ledger"},
 	"trust":      {""},
 	"server":     {"", "check", "collect", "derive", "devcluster", "enforce", "ledger", "prove", "report", "store"},

@@ -252,3 +252,14 @@ func (g *Gate) lease(d *Decision, r *admissionv1.AdmissionRequest) (*coordinatio
 	}
 	return nil, false
 }
+
+// GrantLease is the Lease by which somebody asks for a grant; the gate completes it.
+func GrantLease(name, digest string, lasts time.Duration, reason string) *coordinationv1.Lease {
+	seconds := int32(lasts / time.Second)
+	return &coordinationv1.Lease{
+		TypeMeta: metav1.TypeMeta{APIVersion: coordinationv1.SchemeGroupVersion.String(), Kind: "Lease"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{imagegate.GrantLabel: ""},
+			Annotations: map[string]string{digestAnnotation: digest, reasonAnnotation: reason}},
+		Spec: coordinationv1.LeaseSpec{LeaseDurationSeconds: &seconds},
+	}
+}

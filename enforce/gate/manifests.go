@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
+	"maps"
 	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -35,7 +39,8 @@ const (
 type Install struct {
 	Config imagegate.Config
 	Image  string // of Bailey
-	// Policy are the trust policy's files: PolicyFile and what it names beside it.
+	// Policy are the trust policy's files by their paths: PolicyFile and what it names,
+	// relative to it.
 	Policy     map[string][]byte
 	PolicyFile string
 	// Recipients are the age public keys whose holders read the decision log.
@@ -65,15 +70,42 @@ func (i *Install) Objects() ([]runtime.Object, error) {
 	if len(i.Policy) == 0 {
 		return nil, errors.New("the manifests need the trust policy\nhint: --policy FILE")
 	}
-	policy := &corev1.ConfigMap{TypeMeta: typeMeta("v1", "ConfigMap"), ObjectMeta: i.meta(PolicyName), Data: map[string]string{}}
-	for name, data := range i.Policy {
-		if bytes.ContainsRune(data, 0) {
-			return nil, fmt.Errorf("%s, which the trust policy names, is no text", name)
-		}
-		policy.Data[name] = string(data)
+	policy, err := i.policy()
+	if err != nil {
+		return nil, err
 	}
 	objects := append(i.identity(), policy, i.deployment(), i.service(), i.budget())
 	return append(objects, i.Config.Validating(), i.Config.Mutating()), nil
+}
+
+// policy is the ConfigMap with the trust policy's files.
+func (i *Install) policy() (*corev1.ConfigMap, error) {
+	m := &corev1.ConfigMap{TypeMeta: typeMeta("v1", "ConfigMap"), ObjectMeta: i.meta(PolicyName), Data: map[string]string{}}
+	for name, data := range i.Policy {
+		if !filepath.IsLocal(name) {
+			return nil, fmt.Errorf("the trust policy names %s, which is not beside it\nhint: put the files that it names into its folder", name)
+		}
+		if !utf8.Valid(data) {
+			return nil, fmt.Errorf("%s, which the trust policy names, is no text\nhint: keys and certificates in PEM", name)
+		}
+		m.Data[entryOf(name)] = string(data)
+	}
+	if len(m.Data) != len(i.Policy) {
+		return nil, errors.New("two of the files that the trust policy names would have the same name in a ConfigMap")
+	}
+	return m, nil
+}
+
+// entryOf is a file's name in the ConfigMap, which takes no slashes.
+func entryOf(path string) string { return strings.ReplaceAll(filepath.ToSlash(path), "/", "..") }
+
+// policyItems puts the entries of the ConfigMap where the policy looks for them.
+func (i *Install) policyItems() []corev1.KeyToPath {
+	var items []corev1.KeyToPath
+	for _, path := range slices.Sorted(maps.Keys(i.Policy)) {
+		items = append(items, corev1.KeyToPath{Key: entryOf(path), Path: filepath.ToSlash(path)})
+	}
+	return items
 }
 
 func typeMeta(version, kind string) metav1.TypeMeta {
@@ -144,7 +176,7 @@ func (i *Install) deployment() *appsv1.Deployment {
 			VolumeMounts: []corev1.VolumeMount{{Name: "policy", MountPath: policyFolder, ReadOnly: true}, {Name: "registry", MountPath: dockerFolder, ReadOnly: true}, {Name: "ledger", MountPath: ledgerFolder}},
 		}},
 		Volumes: []corev1.Volume{
-			{Name: "policy", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: PolicyName}}}},
+			{Name: "policy", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: PolicyName}, Items: i.policyItems()}}},
 			{Name: "registry", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: RegistryName, Optional: &optional, DefaultMode: &mode,
 				Items: []corev1.KeyToPath{{Key: corev1.DockerConfigJsonKey, Path: "config.json"}}}}},
 			{Name: "ledger", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &size}}},
@@ -208,9 +240,4 @@ func prune(content map[string]any) {
 			}
 		}
 	}
-}
-
-// ListenAddresses are those of the manifests' ports.
-func ListenAddresses() (webhooks, health string) {
-	return net.JoinHostPort("", fmt.Sprint(webhookPort)), net.JoinHostPort("", fmt.Sprint(healthPort))
 }

@@ -1,0 +1,84 @@
+package imagegate
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+var config = Config{Namespace: "bailey", Service: Name}
+
+// TestDeviations tells a configuration that is as it should be, or stricter, from every
+// one that lets more through.
+func TestDeviations(t *testing.T) {
+	type hooks = admissionv1.ValidatingWebhookConfiguration
+	for name, test := range map[string]struct {
+		change func(c *hooks)
+		lack   string // none if empty
+	}{
+		"as it is made":      {change: func(*hooks) {}},
+		"without a selector": {change: func(c *hooks) { c.Webhooks[0].NamespaceSelector = nil }},
+		"fewer exemptions":   {change: func(c *hooks) { c.Webhooks[0].NamespaceSelector.MatchExpressions[0].Values = []string{"bailey"} }},
+		"without conditions": {change: func(c *hooks) { c.Webhooks[0].MatchConditions = nil }},
+		"more requests":      {change: func(c *hooks) { c.Webhooks[0].Rules[0].Resources = []string{"*/*"} }},
+		"another CA":         {change: func(c *hooks) { c.Webhooks[0].ClientConfig.CABundle = []byte("x") }},
+		"more webhooks":      {change: func(c *hooks) { c.Webhooks = append(c.Webhooks, admissionv1.ValidatingWebhook{Name: "x.example.com"}) }},
+		"it is gone":         {change: func(c *hooks) { c.Webhooks = c.Webhooks[1:] }, lack: ImagesWebhook + " is missing"},
+		"the other is gone":  {change: func(c *hooks) { c.Webhooks = c.Webhooks[:1] }, lack: GrantWebhook + " is missing"},
+		"fails open":         {change: func(c *hooks) { ignore := admissionv1.Ignore; c.Webhooks[0].FailurePolicy = &ignore }, lack: "fails open"},
+		"one API version":    {change: func(c *hooks) { exact := admissionv1.Exact; c.Webhooks[0].MatchPolicy = &exact }, lack: "one API version"},
+		"no ephemeral": {change: func(c *hooks) {
+			c.Webhooks[0].Rules[0].Resources = slices.Delete(c.Webhooks[0].Rules[0].Resources, 1, 2)
+		}, lack: "does not look at CREATE of pods/ephemeralcontainers"},
+		"no updates":           {change: func(c *hooks) { c.Webhooks[0].Rules[1].Operations = c.Webhooks[0].Rules[1].Operations[:1] }, lack: "does not look at UPDATE of apps/deployments"},
+		"no subresources":      {change: func(c *hooks) { c.Webhooks[0].Rules[0].Resources = []string{"*"} }, lack: "pods/resize"},
+		"cluster-wide objects": {change: func(c *hooks) { wide := admissionv1.ClusterScope; c.Webhooks[0].Rules[2].Scope = &wide }, lack: "batch/jobs"},
+		"one more exemption": {change: func(c *hooks) {
+			e := &c.Webhooks[0].NamespaceSelector.MatchExpressions[0]
+			e.Values = append(e.Values, "shop")
+		}, lack: "leaves out other namespaces"},
+		"exempt by a label": {change: func(c *hooks) {
+			c.Webhooks[0].NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "gate", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"off"}}}}
+		}, lack: "leaves out other namespaces"},
+		"only some namespaces": {change: func(c *hooks) {
+			c.Webhooks[0].NamespaceSelector.MatchLabels = map[string]string{"gate": "on"}
+		}, lack: "leaves out other namespaces"},
+		"objects left out": {change: func(c *hooks) {
+			c.Webhooks[0].ObjectSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "skip", Operator: metav1.LabelSelectorOpDoesNotExist}}}
+		}, lack: "leaves out objects"},
+		"grants left out": {change: func(c *hooks) {
+			c.Webhooks[1].ObjectSelector.MatchExpressions[0].Key = "x"
+		}, lack: "leaves out objects"},
+		"another condition": {change: func(c *hooks) {
+			c.Webhooks[0].MatchConditions = append(c.Webhooks[0].MatchConditions, admissionv1.MatchCondition{Name: "not-admins", Expression: "request.userInfo.username != 'admin'"})
+		}, lack: `has the match condition "not-admins"`},
+		"little time":    {change: func(c *hooks) { one := int32(1); c.Webhooks[0].TimeoutSeconds = &one }, lack: "waits 1 s"},
+		"another server": {change: func(c *hooks) { c.Webhooks[0].ClientConfig.Service.Namespace = "evil" }, lack: "calls Service evil/bailey-gate:443/images"},
+		"another path":   {change: func(c *hooks) { c.Webhooks[0].ClientConfig.Service.Path = nil }, lack: "calls Service"},
+		"an address":     {change: func(c *hooks) { u := "https://evil.example.com"; c.Webhooks[0].ClientConfig.URL = &u }, lack: "calls https://evil.example.com"},
+	} {
+		got := config.Validating()
+		test.change(got)
+		deviations := config.ValidatingDeviations(got)
+		if (len(deviations) == 0) != (test.lack == "") || !strings.Contains(strings.Join(deviations, "\n"), test.lack) {
+			t.Errorf("%s: %q", name, deviations)
+		}
+	}
+	if d := config.ValidatingDeviations(nil); len(d) != 1 {
+		t.Errorf("none: %q", d)
+	}
+	if d := config.MutatingDeviations(config.Mutating()); len(d) != 0 {
+		t.Errorf("the mutating one as it is made: %q", d)
+	}
+	mutating := config.Mutating()
+	mutating.Webhooks = mutating.Webhooks[:1]
+	if d := config.MutatingDeviations(mutating); len(d) != 1 || !strings.Contains(d[0], SealWebhook) {
+		t.Errorf("%q", d)
+	}
+	if d := config.MutatingDeviations(nil); len(d) != 1 {
+		t.Errorf("none: %q", d)
+	}
+}
