@@ -49,10 +49,10 @@ func accepts(c *tls.Certificate, bundle []byte, now time.Time) error {
 	return err
 }
 
-// TestKeysOverThreeYears lets two replicas renew every five minutes, and an API server
+// TestKeysOverTwoYears lets two replicas renew every five minutes, and an API server
 // that hears of the CA five minutes late, by a clock that is an hour wrong: it accepts
 // every replica's certificate all the time.
-func TestKeysOverThreeYears(t *testing.T) {
+func TestKeysOverTwoYears(t *testing.T) {
 	now := time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return now }
 	s := &shared{}
@@ -60,7 +60,7 @@ func TestKeysOverThreeYears(t *testing.T) {
 	var late []byte
 	grants := ""
 	leaves, authorities := map[string]bool{}, map[string]bool{}
-	end := now.AddDate(3, 0, 0)
+	end := now.AddDate(2, 0, 0)
 	for now.Before(end) {
 		for _, k := range []*Keys{a, b} {
 			if err := k.Renew(t.Context()); err != nil {
@@ -88,8 +88,8 @@ func TestKeysOverThreeYears(t *testing.T) {
 		}
 		now = now.Add(step)
 	}
-	if len(leaves) < 50 || len(authorities) < 4 || len(certificates(a.Bundle())) > 2 {
-		t.Errorf("in three years there were %d certificates of %d CAs, %d of which are trusted", len(leaves), len(authorities), len(certificates(a.Bundle())))
+	if len(leaves) < 30 || len(authorities) < 3 || len(certificates(a.Bundle())) > 2 {
+		t.Errorf("in two years there were %d certificates of %d CAs, %d of which are trusted", len(leaves), len(authorities), len(certificates(a.Bundle())))
 	}
 	if string(a.GrantKey()) != grants || grants != string(b.GrantKey()) || len(grants) != 32 {
 		t.Error("the key of the grants changed")
