@@ -164,7 +164,7 @@ func isPod(r *admissionv1.AdmissionRequest) bool { return r.Kind.Kind == "Pod" }
 // pin gives the reference with the digest that its tag has now; "" if it stays.
 func (g *Gate) pin(ctx context.Context, t *Trust, r *admissionv1.AdmissionRequest, u usedImage) (ImageDecision, string) {
 	d := ImageDecision{Image: u.text, Place: u.place(), Decision: outUnchanged}
-	ref, err := imageref.Parse(u.text)
+	ref, err := parse(u.text)
 	if err != nil || ref.Pinned() || filledInLater(u) || g.o.PinPodsOnly && !isPod(r) {
 		return d, "" // the other webhook judges it
 	}
@@ -187,7 +187,7 @@ func (g *Gate) judge(ctx context.Context, t *Trust, r *admissionv1.AdmissionRequ
 	if filledInLater(u) && !isPod(r) {
 		return d
 	}
-	ref, err := imageref.Parse(u.text)
+	ref, err := parse(u.text)
 	if err != nil {
 		d.Decision, d.Reason = outRefused, "the reference "+err.Error()
 		return d
@@ -333,7 +333,9 @@ func (d *ImageDecision) fail(ref imageref.Ref, err error) {
 	if errors.As(err, &refusal) {
 		d.Decision, d.Rule, d.Reason, d.Hint = outRefused, refusal.Rule, refusal.Reason, refusal.Hint
 		if d.Hint == "" {
-			d.Hint = "bailey verify " + name + " says what is lacking; bailey sign " + name + " signs it"
+			d.Hint = "bailey sign " + name
+		} else {
+			d.Hint += "; bailey verify " + name + " shows all of it"
 		}
 		return
 	}

@@ -252,3 +252,24 @@ func TestRecord(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// TestSpellings: one image has one name, whatever way it is written.
+func TestSpellings(t *testing.T) {
+	for text, want := range map[string]string{
+		"Registry.Example.COM/shop/web:1":            "registry.example.com/shop/web",
+		"registry.example.com:443/shop/web":          "registry.example.com/shop/web",
+		"registry.example.com:00443/shop/web":        "registry.example.com/shop/web",
+		"registry.example.com:05000/shop/web":        "registry.example.com:5000/shop/web",
+		"[2001:DB8::1]:443/web":                      "[2001:db8::1]/web",
+		"[2001:db8::1]/web":                          "[2001:db8::1]/web",
+		"nginx":                                      "docker.io/library/nginx",
+		"index.docker.io/nginx":                      "docker.io/library/nginx",
+		"registry-1.docker.io/library/nginx:1":       "docker.io/library/nginx",
+		"DOCKER.IO/nginx":                            "docker.io/library/nginx",
+		"docker.io:443/library/nginx@" + digest("a"): "docker.io/library/nginx",
+	} {
+		if r, err := parse(text); err != nil || r.Name() != want {
+			t.Errorf("%s is %s, %v", text, r.Name(), err)
+		}
+	}
+}

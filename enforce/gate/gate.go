@@ -155,3 +155,6 @@ func setDefault[T int | time.Duration](field *T, value T) {
 		*field = value
 	}
 }
+
+// PolicyFailed counts a trust policy that could not be read.
+func (g *Gate) PolicyFailed() { g.metrics.policyErrors.Inc() }
