@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,11 +45,18 @@ What was there before is noted, and --revert puts it back.` + targetHelp,
   bailey enforce deploy/image-identity       for one control
   bailey enforce 'compute/*' ./deploy        for a folder of manifests
   bailey enforce -o yaml > guards.yaml       the objects, to be applied by other means
+  bailey enforce -o helm=./guards            a chart of them; -o kustomize=DIR a kustomization
   bailey enforce --apply --context prod      put them in place, stage by stage
   bailey enforce --revert --context prod     put back what was there`,
 		RunE: func(c *cobra.Command, args []string) error {
-			if f.format != "text" && f.format != "json" && f.format != "yaml" {
-				return usageError("enforce has no output format %q: use text, json or yaml", f.format)
+			format, folder, inFolder := strings.Cut(f.format, "=")
+			switch {
+			case format == string(enforce.LayoutKustomize) || format == string(enforce.LayoutHelm):
+				if folder == "" {
+					return usageError("-o %s wants a folder: -o %s=DIR", format, format)
+				}
+			case inFolder || format != "text" && format != "json" && format != "yaml":
+				return usageError("enforce has no output format %q: use text, json, yaml, kustomize=DIR or helm=DIR", f.format)
 			}
 			chosen, targets, err := controlsAndTargets(args)
 			if err != nil {
@@ -66,7 +74,7 @@ What was there before is noted, and --revert puts it back.` + targetHelp,
 		},
 	}
 	f.target.register(c)
-	c.Flags().StringVarP(&f.format, "output", "o", "text", "text, json, or yaml: the objects for kubectl apply --server-side")
+	c.Flags().StringVarP(&f.format, "output", "o", "text", "text, json, yaml: the objects for kubectl apply --server-side, kustomize=DIR, or helm=DIR: a chart of them")
 	c.Flags().StringVar(&f.auditLog, "audit-log", "", "an API server's audit log: say which of its requests the policies would have refused")
 	c.Flags().BoolVar(&f.apply, "apply", false, "put in place what the plan says, as far as it goes now (wants --context)")
 	c.Flags().BoolVar(&f.revert, "revert", false, "put back what was there before --apply (wants --context)")
@@ -103,6 +111,9 @@ func (a *app) enforce(ctx context.Context, f *enforceFlags, chosen []*bailey.Con
 	plan, err := enforce.Make(s, chosen)
 	if err != nil {
 		return err
+	}
+	if layout, folder, inFolder := strings.Cut(f.format, "="); inFolder {
+		return a.writeFiles(plan, enforce.Layout(layout), folder)
 	}
 	if f.format == "yaml" {
 		return writeObjects(a.stdout, plan)

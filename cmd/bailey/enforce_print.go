@@ -23,23 +23,11 @@ func writeObjects(w io.Writer, plan *enforce.Plan) error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, "---\n%s%s", remarks(c), text); err != nil {
+		if _, err := fmt.Fprintf(w, "---\n%s%s", c.Remarks(), text); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// remarks says as YAML comments what must be decided before the object is applied.
-func remarks(c *enforce.Change) string {
-	var b strings.Builder
-	if c.Managed != "" {
-		fmt.Fprintf(&b, "# %s is owned by %s: change it at its source.\n", c.Object, c.Managed)
-	}
-	for _, note := range c.Notes {
-		fmt.Fprintf(&b, "# %s\n", strings.ReplaceAll(note, "\n", " "))
-	}
-	return b.String()
 }
 
 // plannedChange is a change as -o json shows it.
