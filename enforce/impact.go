@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -39,6 +40,8 @@ type Effect struct {
 	Judged int `json:"judged"`
 	// Refused is sorted by object.
 	Refused []Refusal `json:"refused"`
+	// Warned are those that a policy which does not deny would have told of.
+	Warned []Refusal `json:"warned,omitempty"`
 	// Undecided counts, by the reason, the objects that it could not be evaluated on.
 	Undecided map[string]int `json:"undecided,omitempty"`
 	// Unseen names what it looks at and was not read: of that, nothing is known.
@@ -112,6 +115,21 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 	if len(source.Policies) == 0 {
 		return nil, nil
 	}
+	params, err := paramsOf(s, p, source.Policies)
+	if err != nil {
+		return nil, err
+	}
+	source.Params = params
+	j, problems := newJudge(s, source)
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	return j, nil
+}
+
+// newJudge compiles policies for the namespaces of the snapshot. Problems are of
+// policies that do not compile: those decide by their failure policy.
+func newJudge(s *bailey.Snapshot, source policy.Source) (j *Judge, problems []error) {
 	for _, scope := range scopes(s, bailey.ScopeNamespace) {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: scope.Name}}
 		if f := s.Get(scope); f != nil {
@@ -125,16 +143,8 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 		ns.Labels[corev1.LabelMetadataName] = scope.Name
 		source.Namespaces = append(source.Namespaces, ns)
 	}
-	params, err := paramsOf(s, p, source.Policies)
-	if err != nil {
-		return nil, err
-	}
-	source.Params = params
 	set, problems := policy.Compile(source)
-	if len(problems) > 0 {
-		return nil, problems[0]
-	}
-	j := &Judge{set: set, spare: true, resources: map[string]map[schema.GroupResource]bool{}, impact: Impact{},
+	j = &Judge{set: set, spare: true, resources: map[string]map[schema.GroupResource]bool{}, impact: Impact{},
 		replayed: Replayed{Refused: map[string][]RefusedRequests{}, NotEvaluated: map[string]int{}}}
 	for _, p := range source.Policies {
 		j.spare = j.spare && p.Annotations[guardAnnotation] != ""
@@ -149,7 +159,7 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 		j.resources[p.Name] = named
 		j.impact[p.Name] = &Effect{Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
 	}
-	return j, nil
+	return j, problems
 }
 
 // unseen names the resources, but for subresources, whose objects the snapshot does
@@ -215,16 +225,30 @@ func (j *Judge) Look(ctx context.Context, apiVersion, kind string, object any) e
 	for _, u := range undecided {
 		j.impact[u.Policy].Undecided[u.Why]++
 	}
+	ref := bailey.Ref{Kind: bailey.KindOf(apiVersion, kind), Namespace: m.GetNamespace(), Name: m.GetName()}
+	slices.SortStableFunc(denials, func(a, b policy.Denial) int { return cmp.Compare(rankOf(a), rankOf(b)) })
 	said := map[string]bool{}
 	for _, d := range denials {
-		if !said[d.Policy] {
-			said[d.Policy] = true
-			ref := bailey.Ref{Kind: bailey.KindOf(apiVersion, kind), Namespace: m.GetNamespace(), Name: m.GetName()}
-			e := j.impact[d.Policy]
+		if said[d.Policy] {
+			continue
+		}
+		said[d.Policy] = true
+		e := j.impact[d.Policy]
+		if d.Denies {
 			e.Refused = append(e.Refused, Refusal{ref, d.Message})
+		} else {
+			e.Warned = append(e.Warned, Refusal{ref, d.Message})
 		}
 	}
 	return nil
+}
+
+// rankOf puts what denies before what warns.
+func rankOf(d policy.Denial) int {
+	if d.Denies {
+		return 0
+	}
+	return 1
 }
 
 // maker is who an object is judged to be made by: a kubelet, if it mirrors a static pod,
@@ -254,7 +278,9 @@ func (j *Judge) Impact() Impact {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range j.impact {
-		slices.SortFunc(e.Refused, func(a, b Refusal) int { return a.Object.Compare(b.Object) })
+		for _, list := range [][]Refusal{e.Refused, e.Warned} {
+			slices.SortFunc(list, func(a, b Refusal) int { return a.Object.Compare(b.Object) })
+		}
 	}
 	return j.impact
 }

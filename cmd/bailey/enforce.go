@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -155,21 +152,9 @@ func (e *enforcement) judge(ctx context.Context, targets []string) error {
 	}
 	// A snapshot holds no whole objects, and standard input can be read once.
 	if len(targets) != 1 || !isSnapshot(targets[0]) && targets[0] != "-" {
-		var mu sync.Mutex
-		var failed error
-		again := e.flags.target
-		again.whole = func(apiVersion, kind string, object any) {
-			if err := judge.Look(ctx, apiVersion, kind, object); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed = errors.Join(failed, fmt.Errorf("%s: %w", kind, err))
-			}
-		}
-		if _, err := e.app.snapshot(ctx, &again, targets); err != nil {
+		look := func(apiVersion, kind string, object any) error { return judge.Look(ctx, apiVersion, kind, object) }
+		if err := e.app.readWhole(ctx, &e.flags.target, targets, look); err != nil {
 			return err
-		}
-		if failed != nil {
-			return failed
 		}
 		e.impact = judge.Impact()
 	}

@@ -41,6 +41,7 @@ func (a *app) scanCommand() *cobra.Command {
 	var t targetFlags
 	var j judgeFlags
 	var diff, save string
+	var asAdmitted bool
 	c := &cobra.Command{
 		Use:   "scan [TARGET...]",
 		Short: "Judge a cluster, or a folder of manifests",
@@ -48,14 +49,19 @@ func (a *app) scanCommand() *cobra.Command {
 		Example: `  bailey scan
   bailey scan ./deploy -o sarif=bailey.sarif
   helm template . | bailey scan -
+  bailey scan --as-admitted
   bailey scan --diff yesterday.json`,
 		RunE: func(c *cobra.Command, targets []string) error {
+			if asAdmitted {
+				return a.scanAdmitted(c.Context(), &t, &j, targets)
+			}
 			return a.scan(c.Context(), &t, &j, targets, diff, save)
 		},
 	}
 	t.register(c)
 	j.register(c)
 	c.Flags().StringVar(&diff, "diff", "", "show only what is new since this JSON result or snapshot")
+	c.Flags().BoolVar(&asAdmitted, "as-admitted", false, "evaluate the admission policies that are there instead: what of what is there, and of what rules find, they would refuse")
 	c.Flags().StringVar(&save, "save", "", "save the snapshot that was judged to this file")
 	return c
 }
