@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,7 +104,12 @@ func initFolder(ctx context.Context, dir string, o InitOptions) (Config, error) 
 	}
 	ids := make([]byte, idKeySize)
 	rand.Read(ids)
+	state, err := json.Marshal(ownState{Config: hexSum(data)})
+	if err != nil {
+		return Config{}, err
+	}
 	for name, data := range map[string][]byte{
+		ownFile:    append(state, '\n'),
 		signingKey: []byte(secret + "\n"),
 		idKey:      []byte(hex.EncodeToString(ids) + "\n"),
 		configFile: data,

@@ -118,7 +118,7 @@ func (l *Log) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := l.checkConfig(l.integrated()); err != nil {
+	if err := l.checkConfig(); err != nil {
 		return err
 	}
 	if err := sweep(filepath.Join(l.dir, logFolder), before.Size); err != nil {

@@ -28,8 +28,7 @@ type ownState struct {
 
 // own is the file of it.
 type own struct {
-	path   string
-	legacy bool // there was no such file: the version that wrote the ledger kept none
+	path string
 
 	mu     sync.Mutex
 	state  ownState
@@ -40,8 +39,7 @@ func readOwn(dir string) (*own, error) {
 	o := &own{path: filepath.Join(dir, ownFile), landed: map[string]uint64{}}
 	data, err := readBounded(os.DirFS(dir), ownFile, maxOwnState)
 	if errors.Is(err, fs.ErrNotExist) {
-		o.legacy = true
-		return o, nil
+		return nil, fmt.Errorf("%s is missing, so that nobody can tell what this writer made from what somebody put there\nhint: restore private/ from a backup; without it the ledger can be read, verified and exported, and not be written", ownFile)
 	}
 	if err != nil {
 		return nil, err
@@ -125,10 +123,9 @@ func (o *own) forget(size uint64) error {
 func (o *own) settle(config string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.legacy && len(o.state.Controls) == 0 && o.state.Config == config {
+	if len(o.state.Controls) == 0 && o.state.Config == config {
 		return nil
 	}
-	o.legacy = false
 	return o.change(ownState{Config: config, Next: o.state.Next})
 }
 

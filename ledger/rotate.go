@@ -82,23 +82,13 @@ func (l *Log) finishReconfigure(ctx context.Context) error {
 }
 
 // checkConfig refuses a configuration that the writer did not make: who could change the
-// recipients in the folder would read what comes. A version that kept no state of its own named it
-// in the last key entry only.
-func (l *Log) checkConfig(t tree) error {
+// recipients in the folder would read what comes.
+func (l *Log) checkConfig() error {
 	config, next := l.own.state.Config, l.own.state.Next
 	data, err := readBounded(os.DirFS(l.dir), configNext, maxConfig)
 	begun := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
-	}
-	if l.own.legacy {
-		if config, err = l.lastConfig(t); err != nil {
-			return err
-		}
-		if begun && hexSum(data) == config { // the key entry of the change is there, and ledger.json will be
-			l.own.state.Next = config // settle writes it
-			return nil
-		}
 	}
 	if l.configSum != next && l.configSum != config {
 		return fmt.Errorf("%s is not the configuration that this ledger runs with: somebody changed it\nhint: restore it; `bailey ledger config` changes recipients and witnesses", configFile)
@@ -107,24 +97,4 @@ func (l *Log) checkConfig(t tree) error {
 		return fmt.Errorf("%s is no change that this ledger began\nhint: remove it; `bailey ledger config` changes recipients and witnesses", configNext)
 	}
 	return nil
-}
-
-// lastConfig gives the hash of the configuration that the last key entry names.
-func (l *Log) lastConfig(t tree) (string, error) {
-	from, config := uint64(0), l.configSum // of a log without entries
-	if p := l.period.Load(); p != nil {
-		from = p.Index
-	}
-	for bundle := from / tileWidth; bundle*tileWidth < t.size; bundle++ {
-		entries, _, err := t.entries(bundle)
-		if err != nil {
-			return "", err
-		}
-		for _, data := range entries {
-			if e, err := parseEntry(data); err == nil && e.kind == kindKey {
-				config = e.newKey.Config
-			}
-		}
-	}
-	return config, nil
 }

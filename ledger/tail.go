@@ -13,9 +13,6 @@ import (
 // shred entry must have been announced, and a record must open with the current period's key: a
 // period ends only when its records are signed.
 func (l *Log) checkTail(state treeState, signed uint64) error {
-	if l.own.legacy {
-		return nil
-	}
 	t := l.integrated()
 	hashes := t.hashes(state.root())
 	for bundle := signed / tileWidth; bundle*tileWidth < t.size; bundle++ {

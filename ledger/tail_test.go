@@ -129,9 +129,9 @@ func TestForgedTail(t *testing.T) {
 	}
 }
 
-// TestTailOfTheVersionBefore: a ledger of a version that kept no state of its own
-// opens once with what is not signed yet, and from then on is held to the rule.
-func TestTailOfTheVersionBefore(t *testing.T) {
+// TestWriterWithoutState: who takes away what the writer knows of its own doings does not
+// get it to sign what he put after the checkpoint.
+func TestWriterWithoutState(t *testing.T) {
 	dir, _ := newLedger(t, ledger.InitOptions{})
 	l := open(t, dir, ledger.Options{})
 	appendTo(t, l, numbered(0, 5)...)
@@ -140,11 +140,15 @@ func TestTailOfTheVersionBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, entries := readLog(t, dir)
-	shred := fmt.Sprintf(`S{"period":%q,"key":0,"time":"2026-11-25T00:00:00Z"}`, strings.Split(string(entries[0]), `"`)[3])
-	forge(t, dir, shred)
-	closeLog(t, open(t, dir, ledger.Options{}))
-	forge(t, dir, shred)
-	refuses(t, dir, "this writer did not make it")
+	period := strings.Split(string(entries[0]), `"`)[3]
+	if err := os.Remove(filepath.Join(dir, "keys", period+".age")); err != nil {
+		t.Fatal(err)
+	}
+	forge(t, dir, fmt.Sprintf(`S{"period":%q,"key":0,"time":"2026-11-25T00:00:00Z"}`, period))
+	refuses(t, dir, "private/state is missing")
+	if r := verify(t, os.DirFS(dir), ledger.VerifyOptions{}); r.Intact() || r.Shredded > 0 {
+		t.Errorf("verify says %v, %d shredded", r.Problems, r.Shredded)
+	}
 }
 
 // TestKeyOutlivesItsAnnouncement: a key is destroyed only once the entry that says so
