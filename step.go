@@ -178,9 +178,11 @@ type Wire struct {
 
 // Export reaches for an NFS export by a client in user space, as root and without any
 // credential that says so, and lists its uppermost folder: by version 4.0, and by
-// version 3 with the mount service. Nothing of the list is kept. It is accepted where one
-// of them lists, and refused by RefuserAuthorization (the address or the user is not
-// let in) or RefuserAuthentication (a credential is asked for) where none does.
+// version 3 with the mount service. Where the files' permissions refuse root, it claims to be
+// their owner and of their group. Nothing of the list is kept. It is accepted where one
+// version lists, and refused by RefuserAuthorization (the export is not for this
+// address) or RefuserAuthentication (a credential is asked for) where none does. What permissions of
+// files refuse to all of these users shows nothing: another number may be let in.
 type Export struct {
 	Server string `json:"server"` // host name or address
 	Path   string `json:"path"`
@@ -205,7 +207,10 @@ type Dial struct {
 	// by what comes back: an answer is acceptance; a connection that is closed without
 	// one, or by a TLS alert, is refused by RefuserTLS; one that the mesh's proxy signs as its
 	// own is refused by RefuserAuthorization.
-	Plain bool   `json:"plain,omitempty"`
+	Plain bool `json:"plain,omitempty"`
+	// TLSAt is the host:port at which TLS must be spoken for a connection that is closed on plain text
+	// to count as turned down by it; Address if empty. A mesh's proxy may take TLS at a port of its own.
+	TLSAt string `json:"tlsAt,omitempty"`
 	Host  string `json:"host,omitempty"` // that the request is for; the address if empty
 	Token string `json:"token,omitempty"`
 	// OwnToken sends the token that is mounted into the probe pod.

@@ -23,10 +23,13 @@ var exportsAskWho = &bailey.Experiment{
 an NFS client in user space tries to list the uppermost folder as root, without any credential that says so: by
 version 4.0, and by version 3 with the mount service. It does so from a pod, and from a pod on the host's network,
 thus from the node's own address; both on the first node by name that is ready. The server must refuse: the
-credential (Kerberos is asked for), or the address or user. The twin calls the server's procedure that does nothing.
+credential (Kerberos is asked for), or the address. The twin calls the server's procedure that does nothing.
 
-Only that something was listed is kept, no name in it. Version 3 is told afterwards that the export is no longer
-used. Some servers let only ports below 1024 in: the client uses such ports, for which the pod on the host's network
+A server that turns root into nobody has asked nobody who he is. So where the permissions of the files refuse root, the
+client claims to be the owner whom the server names, and of the group; if they refuse these too, nothing is shown.
+
+Only that something was listed is kept, no name in it. Version 3's list of who mounts keeps a line: to have it taken
+off could take the node's own mount off too, since pods often come from the node's address. Some servers let only ports below 1024 in: the client uses such ports, for which the pod on the host's network
 takes CAP_NET_BIND_SERVICE in a namespace of the level privileged, and the other one a sysctl of its own network.
 
 Where an export trusts the addresses of nodes, the second path is broken even if no pod of an ordinary user can

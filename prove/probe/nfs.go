@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,9 +18,10 @@ const (
 	nfsProgram, nfsPort       = 100003, 2049
 	mountProgram              = 100005
 	portmapProgram, portmap   = 100000, 111
-	mountMNT, mountUMNT       = 1, 3
-	nfs3ReadDir               = 16
+	mountMNT                  = 1
+	nfs3GetAttr, nfs3ReadDir  = 1, 16
 	nfs4Compound              = 1
+	opAccess, opGetAttr       = 3, 9
 	opLookup, opPutRoot       = 15, 24
 	opReadDir                 = 26
 	statusPerm, statusAccess  = 1, 13
@@ -29,6 +32,7 @@ const (
 	listSize                  = 4096
 	portmapGetPort, tcpNumber = 3, 6
 	exportLimit               = 30 * time.Second
+	claimsLimit               = 4 // users that are claimed to be one
 )
 
 // outcome of one way to an export.
@@ -51,7 +55,7 @@ func export(ctx context.Context, e *bailey.Export) Report {
 	said := "version 4: " + v4.said + "; version 3: " + v3.said
 	switch {
 	case v4.listed || v3.listed:
-		return accepted("%s:%s was listed as root without a credential (%s)", e.Server, e.Path, said)
+		return accepted("%s:%s was listed without a credential (%s)", e.Server, e.Path, said)
 	case v4.refuser != "" && (v3.refuser != "" || v3.absent):
 		return refused(v4.refuser, "%s", said)
 	case v3.refuser != "" && v4.absent:
@@ -99,7 +103,7 @@ func nfsStatus(what string, status uint32) outcome {
 	said := fmt.Sprintf("%s: status %d", what, status)
 	switch status {
 	case 0:
-		return outcome{listed: true, said: "listed"}
+		return outcome{listed: true}
 	case statusPerm, statusAccess:
 		return outcome{refuser: bailey.RefuserAuthorization, said: said}
 	case statusWrongSec:
@@ -109,6 +113,35 @@ func nfsStatus(what string, status uint32) outcome {
 	}
 	return outcome{said: said}
 }
+
+// claim asks for a list as root, and where permissions of the files refuse that, as those
+// whom the server names as the owners: nothing vouches for a user number, so that
+// who may list as one of them may be anybody. ask gives the owner of what
+// refused, if the files' permissions were what did. If they refuse all of these, a
+// user who is let in may still be there, and nothing is shown.
+func claim(ask func(as user) (outcome, *user)) outcome {
+	var tried []user
+	for as := (user{}); ; {
+		o, owner := ask(as)
+		if o.listed {
+			o.said = "listed as " + as.String()
+		}
+		if owner == nil {
+			return o
+		}
+		tried = append(tried, as)
+		if owner.uid == 0 {
+			owner.uid = nobody // root was tried; this is for the group
+		}
+		if slices.Contains(tried, *owner) || len(tried) == claimsLimit {
+			return outcome{said: fmt.Sprintf("%s: the machine was let in, and permissions of the files refused %v; whether others may list cannot be told", o.said, tried)}
+		}
+		as = *owner
+	}
+}
+
+// isDenied tells the status of what permissions, of files or of an export, refuse.
+func isDenied(status uint32) bool { return status == statusPerm || status == statusAccess }
 
 // export4 looks the path up from the server's root, and lists it.
 func export4(ctx context.Context, e *bailey.Export) outcome {
@@ -123,31 +156,121 @@ func export4(ctx context.Context, e *bailey.Export) outcome {
 			names = append(names, name)
 		}
 	}
+	return claim(func(as user) (outcome, *user) {
+		c.as = as
+		in, err := c.call(nfsProgram, 4, nfs4Compound, listCompound(names))
+		if err != nil {
+			return unlisted(err), nil
+		}
+		return judgeCompound(in)
+	})
+}
+
+// Attributes and rights of version 4.
+const (
+	attributesWords  = 2
+	ownerAttributes  = 1<<(36-32) | 1<<(37-32) // owner and owner_group, in the second word
+	accessRead       = 0x01
+	accessLookup     = 0x02
+	attributesLimit  = 4096 // bytes
+	compoundOpsLimit = 1024
+)
+
+// listCompound looks up the names, and lists the last. Before each step it asks what the user may
+// do in the folder, and whose it is.
+func listCompound(names []string) []byte {
 	var args xdrOut
 	args.opaque(nil) // tag
-	args.words(0, uint32(2+len(names)), opPutRoot)
+	args.words(0, uint32(1+3*(len(names)+1)), opPutRoot)
+	whose := func() {
+		args.words(opAccess, accessRead|accessLookup)
+		args.words(opGetAttr, attributesWords, 0, ownerAttributes)
+	}
 	for _, name := range names {
+		whose()
 		args.words(opLookup)
 		args.opaque([]byte(name))
 	}
+	whose()
 	args.words(opReadDir, 0, 0, 0, 0, listSize, listSize, 0) // cookie and verifier of two words each; no attributes
-	in, err := c.call(nfsProgram, 4, nfs4Compound, args)
-	if err != nil {
-		return unlisted(err)
-	}
-	status := in.word()
-	in.opaque(opaqueLimit) // tag
-	if done, first := in.word(), in.word(); status != statusMinorMismatch && (in.err != nil || done == 0 || first != opPutRoot) {
-		return outcome{absent: true, said: "the answer is none of this version"}
-	}
-	if status == statusNoEntry {
-		// A server may show an address only the exports that are for it.
-		return outcome{absent: true, said: "the path is hidden from here, or there is none"}
-	}
-	return nfsStatus("list", status)
+	return args
 }
 
-// export3 asks the mount service for the export's handle, and lists that.
+// judgeCompound reads the answer to listCompound. It gives the owner of the folder in which the files'
+// permissions refused.
+func judgeCompound(in *xdrIn) (outcome, *user) {
+	status := in.word()
+	in.opaque(opaqueLimit) // tag
+	done := in.word()
+	if status == statusMinorMismatch {
+		return nfsStatus("list", status), nil
+	}
+	var may uint32
+	var owner *user
+	for i := range min(done, compoundOpsLimit) {
+		op, status := in.word(), in.word()
+		if i == 0 && (in.err != nil || op != opPutRoot) {
+			break
+		}
+		if in.err != nil {
+			return outcome{said: in.err.Error()}, nil
+		}
+		if status == statusNoEntry {
+			// A server may show an address only the exports that are for it.
+			return outcome{absent: true, said: "the path is hidden from here, or there is none"}, nil
+		}
+		if status != 0 {
+			// To look at a folder's attributes needs no right in it: who refuses that refuses
+			// the export. So does who refuses a folder below one that may be searched.
+			o := nfsStatus("list", status)
+			if isDenied(status) && (op == opReadDir || op == opLookup && may&accessLookup == 0) {
+				if owner == nil {
+					return outcome{said: o.said + ": permissions of a folder whose owner is not told by number"}, nil
+				}
+				return o, owner
+			}
+			return o, nil
+		}
+		switch op {
+		case opAccess:
+			in.word() // what the server can tell
+			may = in.word()
+		case opGetAttr:
+			owner = ownerOf(in)
+		case opReadDir:
+			return nfsStatus("list", status), nil
+		}
+	}
+	return outcome{absent: true, said: "the answer is none of this version"}, nil
+}
+
+// ownerOf reads owner and group, where the server gives both as numbers.
+func ownerOf(in *xdrIn) *user {
+	words := in.word()
+	var given [attributesWords]uint32
+	for i := range min(words, attributesWords+1) {
+		if word := in.word(); i < attributesWords {
+			given[i] = word
+		} else if word != 0 {
+			in.err = errShort // attributes that were not asked for
+		}
+	}
+	values := &xdrIn{left: in.opaque(attributesLimit)}
+	if in.err != nil || words > attributesWords+1 || given != [attributesWords]uint32{0, ownerAttributes} {
+		return nil
+	}
+	uid, err := strconv.ParseUint(string(values.opaque(attributesLimit)), 10, 32)
+	gid, err2 := strconv.ParseUint(string(values.opaque(attributesLimit)), 10, 32)
+	if err != nil || err2 != nil || values.err != nil {
+		return nil
+	}
+	return &user{uint32(uid), uint32(gid)}
+}
+
+// export3 asks the mount service for the export's handle, and lists that. It does not tell the
+// service afterwards that the export is no longer used: pods' requests often come from
+// their node's address, and a service that does not count would take the node's own mount off
+// its list. A line more in that list is the smaller evil.
 func export3(ctx context.Context, e *bailey.Export) outcome {
 	port := e.MountPort
 	if port == 0 {
@@ -174,27 +297,54 @@ func export3(ctx context.Context, e *bailey.Export) outcome {
 		}
 		return nfsStatus("mount", status)
 	}
-	handle := in.opaque(handleLimit)
+	var handle xdrOut
+	handle.opaque(in.opaque(handleLimit))
 	if in.err != nil {
 		return outcome{said: in.err.Error()}
 	}
-	defer m.call(mountProgram, 3, mountUMNT, path) // the server keeps a list of who mounts
 	c, err := rpcDial(ctx, e.Server, portOf(e))
 	if err != nil {
 		return unlisted(err)
 	}
 	defer c.Close()
-	var args xdrOut
-	args.opaque(handle)
-	args.words(0, 0, 0, 0, listSize) // cookie and verifier of two words each
-	if in, err = c.call(nfsProgram, 3, nfs3ReadDir, args); err != nil {
-		return unlisted(err)
+	return claim(func(as user) (outcome, *user) {
+		c.as = as
+		list := slices.Clone(handle)
+		list.words(0, 0, 0, 0, listSize) // cookie and verifier of two words each
+		status, _, err := c.status(nfs3ReadDir, list)
+		switch {
+		case err != nil:
+			return unlisted(err), nil
+		case !isDenied(status):
+			return nfsStatus("list", status), nil
+		}
+		denied := nfsStatus("list", status)
+		status, in, err := c.status(nfs3GetAttr, handle)
+		switch {
+		case err != nil:
+			return unlisted(err), nil
+		case status != 0: // attributes need no right: it is the export that is refused
+			return nfsStatus("attributes", status), nil
+		}
+		in.word() // type
+		in.word() // mode
+		in.word() // links
+		owner := &user{in.word(), in.word()}
+		if in.err != nil {
+			return outcome{said: in.err.Error()}, nil
+		}
+		return denied, owner
+	})
+}
+
+// status calls a procedure of version 3, and gives the status and what comes after it.
+func (c *rpcConn) status(procedure uint32, arguments []byte) (uint32, *xdrIn, error) {
+	in, err := c.call(nfsProgram, 3, procedure, arguments)
+	if err != nil {
+		return 0, nil, err
 	}
-	status = in.word()
-	if in.err != nil {
-		return outcome{said: in.err.Error()}
-	}
-	return nfsStatus("list", status)
+	status := in.word()
+	return status, in, in.err
 }
 
 // mountPort asks the portmapper where the mount service is.

@@ -111,6 +111,7 @@ func FuzzReply(f *testing.F) {
 	f.Add(reply(1<<31|24, 7, 1, 0, 0, 0, 0, 0))
 	f.Add(reply(1<<31|20, 7, 1, 1, 1, 5))
 	f.Add(reply(4, 7, 1<<31|8, 1, 0))
+	f.Add(reply(1<<31|88, 7, 1, 0, 0, 0, 0, 13, 0, 4, opPutRoot, 0, opAccess, 0, 3, 2, opGetAttr, 0, 2, 0, ownerAttributes, 0, opReadDir, 13))
 	f.Add(binary.BigEndian.AppendUint32(nil, 0xffffffff))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		record, err := readRecord(bytes.NewReader(data))
@@ -123,6 +124,9 @@ func FuzzReply(f *testing.F) {
 		in, err := parseReply(record, 7)
 		if err != nil {
 			return
+		}
+		if o, owner := judgeCompound(&xdrIn{left: in.left}); o.listed && owner != nil {
+			t.Fatalf("listed, and refused by an owner: %+v", o)
 		}
 		in.word()
 		if h := in.opaque(handleLimit); len(h) > handleLimit {

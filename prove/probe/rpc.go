@@ -36,7 +36,16 @@ var (
 type rpcConn struct {
 	net.Conn
 	xid uint32
+	as  user
 }
+
+// user is whom a call claims to be of. The zero value is root.
+type user struct{ uid, gid uint32 }
+
+func (u user) String() string { return fmt.Sprintf("user %d of group %d", u.uid, u.gid) }
+
+// nobody is the user who by custom has no right of his own.
+const nobody = 65534
 
 // rpcDial connects from a reserved port.
 func rpcDial(ctx context.Context, server string, port int) (*rpcConn, error) {
@@ -58,14 +67,14 @@ func rpcDial(ctx context.Context, server string, port int) (*rpcConn, error) {
 	return nil, errors.New("no reserved port is free")
 }
 
-// call calls a procedure as root of the machine it runs on, for which nothing
+// call calls a procedure as a user of the machine it runs on, for which nothing
 // vouches, and gives what comes after the reply's header.
 func (c *rpcConn) call(program, version, procedure uint32, arguments []byte) (*xdrIn, error) {
 	c.xid++
 	var who, message xdrOut
 	who.words(0) // stamp
 	who.opaque([]byte("bailey-probe"))
-	who.words(0, 0, 0) // user, group, no other groups
+	who.words(c.as.uid, c.as.gid, 0) // no other groups
 	message.words(c.xid, 0, rpcVersion, program, version, procedure, authSys)
 	message.opaque(who)
 	message.words(authNone, 0)
