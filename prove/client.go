@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/prove/probe"
 )
 
 const (
@@ -220,7 +221,7 @@ type agentKey struct{}
 
 // asAgent gives the requests of a context a User-Agent of their own.
 func asAgent(ctx context.Context, agent string) context.Context {
-	return context.WithValue(ctx, agentKey{}, agent)
+	return probe.AsAgent(context.WithValue(ctx, agentKey{}, agent), agent)
 }
 
 // spoken says who asks, without a credential.

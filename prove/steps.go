@@ -206,15 +206,16 @@ func (r *run) pod(ctx context.Context, in *bailey.ProbePod, tasks []*bailey.Task
 		}
 		return all
 	}
-	args := make([]any, len(tasks))
-	for i, t := range tasks {
+	agent, _ := ctx.Value(agentKey{}).(string)
+	args := []any{"probe", "--agent=" + agent}
+	for _, t := range tasks {
 		bare := *t
 		bare.In = nil
 		data, err := json.Marshal(bare)
 		if err != nil {
 			return each(func(_ int, a *answer) { a.failure = err })
 		}
-		args[i] = string(data)
+		args = append(args, string(data))
 	}
 	if r.o.Image == "" {
 		return each(func(_ int, a *answer) {
@@ -280,14 +281,14 @@ func (r *run) listening(ctx context.Context, listeners []*bailey.ProbePod) error
 
 // podObject is a probe pod that the restricted Pod Security Standard admits,
 // unless the plan says otherwise.
-func podObject(in *bailey.ProbePod, name, image string, tasks []any) map[string]any {
+func podObject(in *bailey.ProbePod, name, image string, args []any) map[string]any {
 	labels := map[string]any{}
 	for key, value := range in.Labels {
 		labels[key] = value
 	}
 	small := func() map[string]any { return map[string]any{"cpu": "10m", "memory": "64Mi"} }
 	container := map[string]any{
-		"name": "probe", "image": image, "args": append([]any{"probe"}, tasks...),
+		"name": "probe", "image": image, "args": args,
 		"resources":                map[string]any{"requests": small(), "limits": map[string]any{"cpu": "500m", "memory": "128Mi"}},
 		"terminationMessagePolicy": "File",
 		"securityContext": map[string]any{

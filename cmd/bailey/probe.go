@@ -14,7 +14,7 @@ import (
 
 // probeCommand is what probe pods run. It is hidden: people have no use for it.
 func (a *app) probeCommand() *cobra.Command {
-	report := "/dev/termination-log"
+	report, agent := "/dev/termination-log", ""
 	c := &cobra.Command{
 		Use:    "probe TASK...",
 		Short:  "Do harmless tasks of an experiment, and report them (run by probe pods)",
@@ -31,7 +31,7 @@ func (a *app) probeCommand() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM, os.Interrupt)
 			defer stop()
-			reports := probe.DoAll(ctx, tasks)
+			reports := probe.DoAll(probe.AsAgent(ctx, agent), tasks)
 			if err := probe.Write(report, reports); err != nil {
 				return fmt.Errorf("the report could not be written: %w", err)
 			}
@@ -41,6 +41,7 @@ func (a *app) probeCommand() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().StringVar(&agent, "agent", "", "the User-Agent of requests over HTTP")
 	c.Flags().StringVar(&report, "report", report, "where the report is written")
 	return c
 }

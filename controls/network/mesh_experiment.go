@@ -217,7 +217,11 @@ func (m *mesh) probe(pod *corev1.Pod, port int32) bailey.Probe {
 	if shown == 0 {
 		shown = port
 	}
-	try := dial("try", &bailey.Dial{Address: at(port), Plain: true})
+	plain := &bailey.Dial{Address: at(port), Plain: true}
+	if m.port != 0 {
+		plain.TLSAt = at(m.port)
+	}
+	try := dial("try", plain)
 	try.Refusers = []bailey.Refuser{bailey.RefuserTLS, bailey.RefuserAuthorization}
 	return bailey.Probe{
 		Name: "plain text to port " + strconv.Itoa(int(port)) + " of pod " + pod.Namespace + "/" + pod.Name,

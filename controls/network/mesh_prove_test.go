@@ -149,6 +149,9 @@ func TestMeshPlan(t *testing.T) {
 				name == "linkerd" && twin.TLS.ServerName != "cart.shop.serviceaccount.identity.linkerd.cluster.local" {
 				t.Errorf("%s: %+v", name, twin)
 			}
+			if at := p.Try.Task.Dial.TLSAt; (name == "ambient") != (at == twin.Address) || name != "ambient" && at != "" {
+				t.Errorf("%s: TLS is asked for at %q", name, at)
+			}
 		}
 		if !slices.Equal(got, want) || len(v.Missing()) > 0 {
 			t.Errorf("%s: %v, want %v; missing %v", name, got, want, v.Missing())

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -275,7 +276,7 @@ func get(ctx context.Context, conn net.Conn, d *bailey.Dial) Report {
 		return failed("%v", err)
 	}
 	request := &http.Request{Method: http.MethodGet, URL: target, Host: d.Address, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"User-Agent": {"bailey-prober"}, "Connection": {"close"}}}
+		Header: http.Header{"User-Agent": {agentOf(ctx)}, "Connection": {"close"}}}
 	switch {
 	case d.Host != "":
 		request.Host = d.Host
@@ -318,14 +319,14 @@ func get(ctx context.Context, conn net.Conn, d *bailey.Dial) Report {
 }
 
 // noAnswer tells what it means that no answer came to a request. Where plain
-// text was cut off by one who speaks TLS at the same address, it was turned down;
+// text was cut off by one who speaks TLS at the same address, or at that of his own, it was turned down;
 // one who does not speak TLS may have hung up for any reason.
 func noAnswer(ctx context.Context, d *bailey.Dial, err error) Report {
 	switch {
 	case isAlert(err, ""):
 		return refused(bailey.RefuserTLS, "%v", err)
-	case d.TLS == nil && !isTimeout(err) && cutOff(err) && speaksTLS(ctx, d.Address):
-		return refused(bailey.RefuserTLS, "the connection was closed on plain text, and TLS is spoken there: %v", err)
+	case d.TLS == nil && !isTimeout(err) && cutOff(err) && speaksTLS(ctx, cmp.Or(d.TLSAt, d.Address)):
+		return refused(bailey.RefuserTLS, "the connection was closed on plain text, and TLS is spoken at %s: %v", cmp.Or(d.TLSAt, d.Address), err)
 	}
 	return failed("no answer: %v", err)
 }

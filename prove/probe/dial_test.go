@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/baileyhq/bailey"
@@ -207,4 +208,39 @@ func certificate(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Certificate, err
 	t.Cleanup(s.Close)
 	pair := s.TLS.Certificates[0]
 	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }
+}
+
+// TestAgent: every request over HTTP says whose it is.
+func TestAgent(t *testing.T) {
+	seen := make(chan string, 2)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Method + " " + r.UserAgent() }))
+	s.Config.DisableGeneralOptionsHandler = true // it would answer OPTIONS * itself
+	s.Start()
+	defer s.Close()
+	ctx := AsAgent(t.Context(), "bailey-prober/1 (run x-001)\r\n")
+	for want, d := range map[string]*bailey.Dial{
+		"GET bailey-prober/1 (run x-001)":     {HTTP: "/"},
+		"OPTIONS bailey-prober/1 (run x-001)": {Plain: true},
+	} {
+		d.Address = s.Listener.Addr().String()
+		if r := Do(ctx, &bailey.Task{Dial: d}); !r.Accepted {
+			t.Errorf("%+v", r)
+		}
+		if got := <-seen; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestTLSElsewhere: a proxy that takes TLS at a port of its own turns plain text down at others.
+func TestTLSElsewhere(t *testing.T) {
+	proxy := httptest.NewTLSServer(http.NotFoundHandler())
+	defer proxy.Close()
+	at := proxy.Listener.Addr().String()
+	if r := Do(t.Context(), &bailey.Task{Dial: &bailey.Dial{Address: hangsUp(t), Plain: true, TLSAt: at}}); r.Refuser != bailey.RefuserTLS || !strings.Contains(r.Message, at) {
+		t.Errorf("%+v", r)
+	}
+	if r := Do(t.Context(), &bailey.Task{Dial: &bailey.Dial{Address: hangsUp(t), Plain: true, TLSAt: hangsUp(t)}}); !r.Failed {
+		t.Errorf("nobody speaks TLS: %+v", r)
+	}
 }

@@ -16,7 +16,7 @@ const linkerdHeader = "L5d-Proxy-Error"
 // options sends `OPTIONS *`, which is of no resource (RFC 9110, section 9.3.7), and
 // judges by whether anything comes back. Nothing of it is kept but the status.
 func options(ctx context.Context, conn net.Conn, d *bailey.Dial) Report {
-	const request = "OPTIONS * HTTP/1.1\r\nHost: bailey-probe\r\nUser-Agent: bailey-prober\r\nConnection: close\r\n\r\n"
+	request := "OPTIONS * HTTP/1.1\r\nHost: bailey-probe\r\nUser-Agent: " + agentOf(ctx) + "\r\nConnection: close\r\n\r\n"
 	if _, err := io.WriteString(conn, request); err != nil {
 		return noAnswer(ctx, d, err)
 	}

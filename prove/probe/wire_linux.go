@@ -61,7 +61,7 @@ func wire(ctx context.Context, w *bailey.Wire) Report {
 		return failed("what leaves the node cannot be read: %v", err)
 	}
 	defer tap.close()
-	s := sight{tap: tap, devices: devices, marker: markerBytes(w.Marker)}
+	s := sight{tap: tap, devices: devices, to: to, marker: markerBytes(w.Marker)}
 	if w.Datagram != "" {
 		return s.datagram(ctx, w.Datagram)
 	}
@@ -72,8 +72,9 @@ func wire(ctx context.Context, w *bailey.Wire) Report {
 type sight struct {
 	tap     *tap
 	devices map[int]string
+	to      []netip.Addr
 	marker  []byte
-	bytes   int64
+	bytes   int64 // that left for these addresses
 }
 
 func (s *sight) names() string {
@@ -92,7 +93,9 @@ func (s *sight) until(ctx context.Context, end time.Time) (string, error) {
 		if !own {
 			continue
 		}
-		s.bytes += int64(size)
+		if isFor(frame, s.to) {
+			s.bytes += int64(size)
+		}
 		if bytes.Contains(frame, s.marker) {
 			return name, nil
 		}
@@ -290,6 +293,24 @@ func (t *tap) read() (frame []byte, size, device int, err error) {
 		return nil, 0, 0, nil
 	}
 	return t.buffer[:min(n, len(t.buffer))], n, link.Ifindex, nil
+}
+
+// isFor reports whether a frame carries a packet to one of the addresses. What is no IP is read
+// for the marker, and carries nothing that could be told from other traffic.
+func isFor(frame []byte, to []netip.Addr) bool {
+	const etherType, header = 12, 14
+	if len(frame) < header {
+		return false
+	}
+	var raw []byte
+	switch packet := frame[header:]; binary.BigEndian.Uint16(frame[etherType:]) {
+	case unix.ETH_P_IP:
+		raw = packet[min(16, len(packet)):min(20, len(packet))]
+	case unix.ETH_P_IPV6:
+		raw = packet[min(24, len(packet)):min(40, len(packet))]
+	}
+	address, ok := netip.AddrFromSlice(raw)
+	return ok && slices.Contains(to, address)
 }
 
 // lost gives how many packets the kernel dropped since the tap was asked last.
