@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/pods"
 )
 
 // apiBypassExperiments try the ways round the API server.
@@ -108,11 +109,8 @@ func tokenWorks(namespace string) bailey.Step {
 // listenerOn is a step of the setup that makes a pod on the node which answers
 // connections, and binds its address as ${listener}.
 func listenerOn(node, namespace string) bailey.Step {
-	named := map[string]any{"key": "metadata.name", "operator": "In", "values": []any{node}}
+	spec := pods.OnNamedNode(node)
+	spec["tolerations"] = []any{map[string]any{"operator": "Exists"}}
 	return bailey.Step{Bind: map[string]string{"listener": "status.podIP"}, Task: &bailey.Task{Listen: bypassPort, In: &bailey.ProbePod{
-		Namespace: namespace, Name: "listener", Spec: map[string]any{
-			"tolerations": []any{map[string]any{"operator": "Exists"}},
-			"affinity": map[string]any{"nodeAffinity": map[string]any{"requiredDuringSchedulingIgnoredDuringExecution": map[string]any{
-				"nodeSelectorTerms": []any{map[string]any{"matchFields": []any{named}}}}}},
-		}}}}
+		Namespace: namespace, Name: "listener", Spec: spec}}}
 }

@@ -1,6 +1,8 @@
 package access
 
 import (
+	"slices"
+
 	"github.com/baileyhq/bailey"
 )
 
@@ -59,8 +61,8 @@ var portsClosed = &bailey.Experiment{
 	Title: "No other port answers a stranger",
 	Doc: `Connections without a credential: to the API server's host at 8080, where an API server without any protection
 or a forgotten "kubectl proxy" listens, and at the ports of etcd, controller-manager and scheduler; on nodes to
-the kubelet's read-only port and to the kubelet itself, and on nodes of the control plane to etcd. No
-connection, a failed handshake, 401 and 403 are refusals; any answer to a request is not. The twin connects to
+the kubelet's read-only port and to the kubelet itself, and on nodes of the control plane to all of these, since the
+API server's host may be a load balancer. No connection, a failed handshake, 401 and 403 are refusals; any answer to a request is not. The twin connects to
 the API server, and on a node to the kubelet's port. Up to 2 nodes are sampled, one of the control plane where
 there is one.
 
@@ -83,7 +85,7 @@ inside the network of the nodes. access/api-bypass asks from a pod.`,
 		for _, node := range sampledNodes(v) {
 			ports := nodePorts
 			if inControlPlane(node) {
-				ports = append(ports[:len(ports):len(ports)], etcdPort)
+				ports = slices.Concat(ports, controlPlanePorts)
 			}
 			for _, port := range ports {
 				probes = append(probes, bailey.Probe{Name: port.name + ", node " + node.Name, Path: "port " + port.number,
@@ -103,7 +105,8 @@ type port struct {
 }
 
 var (
-	etcdPort          = port{"etcd", "2379", true, "/version"}
+	etcdPort = port{"etcd", "2379", true, "/version"}
+	// controlPlanePorts are those of its parts beside the API server.
 	controlPlanePorts = []port{
 		{"unprotected API", "8080", false, "/api"},
 		etcdPort,

@@ -16,7 +16,8 @@ that nothing may come in to, out of one that nothing may go out of, and both at 
 pods that no policy selects, at the same time. Each try is a pod of its own; a listener is reached from its node
 before the first try, and must still be after each. A policy may take 10 seconds to come into force.
 
-It shows that policies are enforced for TCP between pods on the nodes that the scheduler chose. Not shown: other
+Both listeners run on one node and all clients on another, where there are two: the scheduler's choice. It shows that
+policies are enforced for TCP between pods on these nodes. Not shown: other
 protocols, address blocks, each node, connections that were open before the policy came, and the race at a pod's start:
 clients wait 2 seconds before they dial, since plugins learn of a new pod a little after its start.`,
 	Hypothesis: "A connection that a NetworkPolicy refuses, in or out, is not made.",
@@ -34,14 +35,13 @@ clients wait 2 seconds before they dial, since plugins learn of a new pod a litt
 			return makePolicy(namespace, name, map[string]any{"policyTypes": []any{direction},
 				"podSelector": map[string]any{"matchLabels": map[string]any{"role": role}}})
 		}
-		setup := []bailey.Step{
+		setup := append(places(),
 			makeNamespace(namespace, nil),
 			deny("nothing-in", "closed", "Ingress"), deny("nothing-out", "mute", "Egress"),
-			listen(pod("open", "free"), port), listen(pod("closed", "closed"), port),
-		}
-		twin := dial(pod("twin", "free"), "open", port)
+			listen(at(serverNode, pod("open", "free")), port), listen(at(serverNode, pod("closed", "closed")), port))
+		twin := dial(at(clientNode, pod("twin", "free")), "open", port)
 		probe := func(path, role, to string) bailey.Probe {
-			return bailey.Probe{Name: "a connection that a policy refuses", Path: path, Setup: setup, Twin: twin, Try: mayNot(dial(pod("try", role), to, port))}
+			return bailey.Probe{Name: "a connection that a policy refuses", Path: path, Setup: setup, Twin: twin, Try: mayNot(dial(at(clientNode, pod("try", role)), to, port))}
 		}
 		return []bailey.Probe{probe("ingress", "free", "closed"), probe("egress", "mute", "open"), probe("ingress and egress", "mute", "closed")}
 	},

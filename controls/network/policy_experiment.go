@@ -33,7 +33,8 @@ through or refused by a namespace's name or by labels of other systems (those of
 all other protocols than TCP, and clusters with policies of other kinds (ClusterNetworkPolicy, Cilium, Calico). Not
 shown: workloads outside of the sample and those on the host network, a node to its own pod, connections that were
 open before the policy came, and the race at a pod's start: clients wait 2 seconds before they dial, and a policy may
-take 10 to come into force. The copies run where the scheduler puts them.`,
+take 10 to come into force. All listeners run on one node and all clients on another, where there are two: the
+scheduler's choice.`,
 	Hypothesis: "A connection that the policies of a workload close is refused.",
 	Danger:     bailey.DangerIsolated,
 	Technique:  "T1046",
@@ -121,7 +122,7 @@ func (s *shadow) probes(edges []edge) []bailey.Probe {
 		}
 		probes[i] = bailey.Probe{Name: fmt.Sprintf("%s to %s, port %d", e.client.ref, e.server.ref, e.port), Path: path, Twin: twin, Try: mayNot(try)}
 	}
-	setup := append(append(s.namespaces, s.policies...), s.listeners...)
+	setup := slices.Concat(places(), s.namespaces, s.policies, s.listeners)
 	for i := range probes {
 		probes[i].Setup = setup
 	}
@@ -147,10 +148,10 @@ func (s *shadow) dial(clients string, client *end, servers string, server *end, 
 	if !known {
 		to = fmt.Sprintf("server%d", len(s.bound))
 		s.bound[key] = to
-		s.listeners = append(s.listeners, listen(s.server(servers, server, to, port), int(port)))
+		s.listeners = append(s.listeners, listen(at(serverNode, s.server(servers, server, to, port)), int(port)))
 	}
 	pod := bailey.ProbePod{Namespace: s.namespace(clients, client), Name: "client", Labels: only(client.copy.labels, s.podKeys)}
-	return dial(pod, to, int(port))
+	return dial(at(clientNode, pod), to, int(port))
 }
 
 // server is the pod that stands for a server, with the names of its ports.

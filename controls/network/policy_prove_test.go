@@ -171,6 +171,45 @@ func TestShadowShowsLittle(t *testing.T) {
 	}
 }
 
+// TestOneWay: a try and its twin go from one node to one other, so that a way between nodes that is
+// cut is not taken for a policy.
+func TestOneWay(t *testing.T) {
+	units := planned(t, snapshotAt(t, time.Now(), shop))
+	plugin := prove.Plan(snapshotAt(t, time.Now(), ""), []*bailey.Control{Plugin},
+		prove.Choice{Worst: bailey.DangerIsolated, Places: []bailey.Place{bailey.PlaceNode}})
+	on := func(step *bailey.Step, node string) bool {
+		text, err := yaml.Marshal(step.Task.In.Spec)
+		return err == nil && strings.Contains(string(text), "key: metadata.name\n          operator: In\n          values:\n          - ${"+node+"}")
+	}
+	for _, u := range append(units, plugin.Units...) {
+		for i := range u.Probes {
+			p := &u.Probes[i]
+			bound := map[string]bool{}
+			for k := range p.Setup {
+				step := &p.Setup[k]
+				switch {
+				case step.Task == nil:
+				case len(bound) < 2: // the two that choose the nodes
+					for name, path := range step.Bind {
+						bound[name] = path == "spec.nodeName"
+					}
+				case !on(step, serverNode):
+					t.Errorf("%s: the listener %s is anywhere", p.Name, step.Task.In.Name)
+				}
+			}
+			if !bound[serverNode] || !bound[clientNode] {
+				t.Errorf("%s: no node is chosen: %v", p.Name, bound)
+			}
+			if !on(&p.Twin, clientNode) || !on(&p.Try, clientNode) {
+				t.Errorf("%s: the clients are anywhere", p.Name)
+			}
+		}
+	}
+	if len(units) == 0 || len(plugin.Units) == 0 {
+		t.Fatal("nothing is planned")
+	}
+}
+
 // TestSampleTurns: every week other workloads, the same all week, each in its turn.
 func TestSampleTurns(t *testing.T) {
 	text := shop

@@ -2,9 +2,13 @@ package network
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/pods"
 )
 
 const (
@@ -55,4 +59,40 @@ func dial(pod bailey.ProbePod, to string, port int) bailey.Step {
 func mayNot(dial bailey.Step) bailey.Step {
 	dial.Within, dial.Refusers = inForce, []bailey.Refuser{bailey.RefuserNetwork}
 	return dial
+}
+
+// The nodes of listeners and clients, as places binds them.
+const (
+	serverNode = "serverNode"
+	clientNode = "clientNode"
+)
+
+// places chooses the nodes, by a pod on each that stays until the probe ends: the scheduler's
+// choice, and two nodes where there are two. A try and its twin then go the same way
+// between nodes, so that a way that is cut is not taken for a policy.
+func places() []bailey.Step {
+	namespace := pods.ProbeNamespace("places")
+	apart := map[string]any{"podAntiAffinity": map[string]any{"preferredDuringSchedulingIgnoredDuringExecution": []any{map[string]any{
+		"weight": 100, "podAffinityTerm": map[string]any{"topologyKey": corev1.LabelHostname,
+			"labelSelector": map[string]any{"matchLabels": map[string]any{"place": "taken"}}}}}}}
+	steps := []bailey.Step{makeNamespace(namespace, nil)}
+	for _, node := range []string{serverNode, clientNode} {
+		steps = append(steps, bailey.Step{Bind: map[string]string{node: "spec.nodeName"}, Task: &bailey.Task{Listen: placePort,
+			In: &bailey.ProbePod{Namespace: namespace, Name: strings.ToLower(node), Labels: map[string]string{"place": "taken"},
+				Spec: map[string]any{"affinity": apart}}}})
+	}
+	return steps
+}
+
+// placePort is a port at which nobody but the node asks.
+const placePort = 8080
+
+// at puts a pod on a node that places chose.
+func at(node string, pod bailey.ProbePod) bailey.ProbePod {
+	spec := pods.OnNamedNode("${" + node + "}")
+	for key, value := range pod.Spec {
+		spec[key] = value
+	}
+	pod.Spec = spec
+	return pod
 }

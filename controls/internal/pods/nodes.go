@@ -39,6 +39,14 @@ func OnNode(node string, tolerations []corev1.Toleration) map[string]any {
 	return spec
 }
 
+// OnNamedNode is the part of a pod's spec that brings it to the node of this name, which
+// may be one that an earlier step bound.
+func OnNamedNode(node string) map[string]any {
+	named := map[string]any{"key": "metadata.name", "operator": "In", "values": []any{node}}
+	return map[string]any{"affinity": map[string]any{"nodeAffinity": map[string]any{"requiredDuringSchedulingIgnoredDuringExecution": map[string]any{
+		"nodeSelectorTerms": []any{map[string]any{"matchFields": []any{named}}}}}}}
+}
+
 // ReadyNodes gives the host names of nodes on which pods with these tolerations
 // start: Linux, ready, not cordoned, chosen by the selector; the first by name, all of
 // them if most is negative.
