@@ -224,6 +224,10 @@ func checkExperiments(t *testing.T, c *bailey.Control) {
 	if len(c.Experiments) > 0 && c.Unprovable != "" {
 		t.Errorf("the control is unprovable and has experiments")
 	}
+	tried := slices.Contains([]string{"access", "compute", "network", "deploy", "storage"}, c.Area())
+	if tried && len(c.Experiments) == 0 && c.Unprovable == "" {
+		t.Errorf("the control has no experiment, and does not say why")
+	}
 }
 
 // TestCatalogueRows compares the CNCF rows with the catalogue itself: each

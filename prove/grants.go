@@ -44,8 +44,10 @@ func Grants(units []Unit) []Grant {
 func stepsOf(p *bailey.Probe) iter.Seq[*bailey.Step] {
 	return func(yield func(*bailey.Step) bool) {
 		steps := append(append(slices.Clone(p.Setup), p.Twin, p.Try), p.Undo...)
-		if p.Given != nil {
-			steps = append(steps, *p.Given)
+		for _, given := range []*bailey.Step{p.Given, p.GivenTwin} {
+			if given != nil {
+				steps = append(steps, *given)
+			}
 		}
 		for i := range steps {
 			if !yield(&steps[i]) {

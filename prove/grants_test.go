@@ -57,3 +57,20 @@ func TestGrantsToCleanUp(t *testing.T) {
 		t.Errorf("rights on %q", probe.Path)
 	}
 }
+
+// TestGrantsOfWhatIsClaimed: what asks whether anything is claimed needs its rights too.
+func TestGrantsOfWhatIsClaimed(t *testing.T) {
+	dry := func(resource string) *bailey.Step {
+		return &bailey.Step{Request: &bailey.Request{Verb: "create", APIVersion: "v1", Resource: resource, Namespace: "shop"}}
+	}
+	probe := bailey.Probe{Given: dry("pods"), GivenTwin: dry("services"), Twin: *dry("configmaps"), Try: *dry("configmaps")}
+	var asked []string
+	for _, g := range Grants([]Unit{{Experiment: &bailey.Experiment{Danger: bailey.DangerDryRun}, Probes: []bailey.Probe{probe}}}) {
+		if g.Namespace == "shop" {
+			asked = append(asked, g.Resource)
+		}
+	}
+	if want := []string{"configmaps", "pods", "services"}; !slices.Equal(asked, want) {
+		t.Errorf("rights on %v, want %v", asked, want)
+	}
+}

@@ -115,7 +115,7 @@ func named(body []byte, correlation string, since time.Time) (bool, error) {
 		}
 		for _, values := range []map[string]string{alert.Labels, alert.Annotations} {
 			for _, value := range values {
-				if strings.Contains(value, correlation) {
+				if names(value, correlation) {
 					return true, nil
 				}
 			}

@@ -22,6 +22,23 @@ type Watcher interface {
 // what has nothing to do with it.
 const shortest = 8
 
+// names reports whether a text holds the whole correlation ID: the number at the end of one may
+// begin another's. What stands before it is not looked at, since it may be the end of an escape
+// sequence.
+func names(text, id string) bool {
+	for {
+		_, after, found := strings.Cut(text, id)
+		if !found || after == "" || !isPart(after[0]) {
+			return found
+		}
+		text = after
+	}
+}
+
+func isPart(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
+}
+
 func checkCorrelation(id string) error {
 	if len(id) < shortest || strings.ContainsFunc(id, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')

@@ -66,6 +66,7 @@ func TestAlertmanager(t *testing.T) {
 	}
 	s.add(time.Now(), "somebody listed Secrets")
 	s.add(start.Add(-time.Hour), "an earlier run of "+correlation)
+	s.add(time.Now(), "another experiment: "+correlation+"0")
 	if _, found, err := await(t, m, start, 100*time.Millisecond); found || err != nil {
 		t.Errorf("with others: %t (%v)", found, err)
 	}
@@ -139,7 +140,11 @@ func TestReceiver(t *testing.T) {
 	if _, found, _ := await(t, r, later, 50*time.Millisecond); found {
 		t.Error("an earlier alert counted for a later run")
 	}
-	time.AfterFunc(20*time.Millisecond, func() { post("a-token", "x"+correlation+"y") })
+	post("a-token", "another's: "+correlation+"0, and "+correlation+"-001")
+	if _, found, _ := await(t, r, later, 50*time.Millisecond); found {
+		t.Error("an alert counted for what its ID only begins with")
+	}
+	time.AfterFunc(20*time.Millisecond, func() { post("a-token", `{"text":"seen:\n`+correlation+`\n"}`) })
 	if _, found, err := await(t, r, later, 10*time.Second); !found || err != nil {
 		t.Errorf("arrives during the call: %t (%v)", found, err)
 	}

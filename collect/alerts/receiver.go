@@ -1,7 +1,6 @@
 package alerts
 
 import (
-	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -38,7 +37,7 @@ type Receiver struct {
 
 type received struct {
 	at   time.Time
-	body []byte
+	body string
 }
 
 // Listen starts a receiver at a TCP address: a free port of loopback if empty.
@@ -102,7 +101,7 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request) {
 	if len(r.kept) == maxKept {
 		r.kept = append(r.kept[:0], r.kept[1:]...)
 	}
-	r.kept = append(r.kept, received{time.Now(), body})
+	r.kept = append(r.kept, received{time.Now(), string(body)})
 	close(r.news)
 	r.news = make(chan struct{})
 }
@@ -114,7 +113,7 @@ func (r *Receiver) Await(ctx context.Context, correlation string, since time.Tim
 		return time.Time{}, false, err
 	}
 	for {
-		at, found, news := r.look([]byte(correlation), since)
+		at, found, news := r.look(correlation, since)
 		if found {
 			return at, true, nil
 		}
@@ -126,11 +125,11 @@ func (r *Receiver) Await(ctx context.Context, correlation string, since time.Tim
 	}
 }
 
-func (r *Receiver) look(correlation []byte, since time.Time) (time.Time, bool, <-chan struct{}) {
+func (r *Receiver) look(correlation string, since time.Time) (time.Time, bool, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, x := range r.kept {
-		if !x.at.Before(since) && bytes.Contains(x.body, correlation) {
+		if !x.at.Before(since) && names(x.body, correlation) {
 			return x.at, true, nil
 		}
 	}

@@ -15,11 +15,10 @@ stay.
 Bailey judges the node's system image, whether its root file system is read-only, whether it has a package
 manager, which services listen, how the kernel is hardened, and which updates are pending.
 
-Enforced by kubelet and kernel settings, written out.
-
-No experiment of this version proves it: a pod sees the file system of its image, not that of the node, and Bailey's
-probe pods mount nothing of the node. The node agent, which comes later, will show that the root file system is mounted
-read-only, and that the kernel refuses to load a module before it looks at it.`,
+Enforced by kubelet and kernel settings, written out.`,
+	Unprovable: "None in this version. A pod sees the file system of its image, not that of the node, and Bailey's probe pods " +
+		"mount nothing of the node. The node agent, which comes later, will show that the root file system is mounted " +
+		"read-only, and that the kernel refuses to load a module before it looks at it.",
 	Scope: bailey.ScopeNode,
 	Refs: []bailey.Reference{
 		ref.CNCF(220, "The operating system is made for containers"),

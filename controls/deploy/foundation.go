@@ -17,13 +17,12 @@ hardening guides, and over several clusters their drift, and certificate authori
 they share.
 
 Enforced by configuration of kubelet, API server, controller manager, scheduler and etcd, written out
-to apply.
-
-No experiment of this version proves it: to prove is to read the configuration back from the running process.
-The kubelet gives its own at configz, which the collector reads as nodes/configz where it may; through the API
-server's proxy Bailey never reads it, since the right to do so is the right to run commands on the node. The
-control plane's processes have no such endpoint for anybody but their administrators. The node agent, which
-comes later, will compare files, flags and running processes.`,
+to apply.`,
+	Unprovable: "None in this version. To prove is to read the configuration back from the running process. The kubelet gives " +
+		"its own at configz, which the collector reads as nodes/configz where it may; through the API server's proxy Bailey " +
+		"never reads it, since the right to do so is the right to run commands on the node. The control plane's processes " +
+		"have no such endpoint for anybody but their administrators. The node agent, which comes later, will compare files, " +
+		"flags and running processes.",
 	Scope: bailey.ScopeCluster,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("tasks/administer-cluster/securing-a-cluster/", "Securing a Cluster"),
