@@ -44,7 +44,11 @@ func TestTogether(t *testing.T) {
 				Spec     struct{ Containers []struct{ Args []string } }
 			}
 			_ = json.NewDecoder(r.Body).Decode(&pod)
-			made[pod.Metadata.Name] = pod.Spec.Containers[0].Args[1:]
+			args := pod.Spec.Containers[0].Args
+			if !strings.HasPrefix(args[1], "--agent=bailey-prober/") || !strings.HasSuffix(args[1], "-001)") {
+				t.Errorf("the pod does not learn the experiment's User-Agent: %q", args[1])
+			}
+			made[pod.Metadata.Name] = args[2:]
 			total++
 			w.WriteHeader(http.StatusCreated)
 			fmt.Fprintf(w, `{"metadata":{"name":%q,"uid":"u"}}`, pod.Metadata.Name)

@@ -62,9 +62,9 @@ var portsClosed = &bailey.Experiment{
 	Doc: `Connections without a credential: to the API server's host at 8080, where an API server without any protection
 or a forgotten "kubectl proxy" listens, and at the ports of etcd, controller-manager and scheduler; on nodes to
 the kubelet's read-only port and to the kubelet itself, and on nodes of the control plane to all of these, since the
-API server's host may be a load balancer. No connection, a failed handshake, 401 and 403 are refusals; any answer to a request is not. The twin connects to
-the API server, and on a node to the kubelet's port. Up to 2 nodes are sampled, one of the control plane where
-there is one.
+API server's host may be a load balancer. No connection, a failed handshake, 401 and 403 are refusals; any answer
+to a request is not. The twin connects to the API server, and on a node to the kubelet's port. Up to 2 nodes are
+sampled, one of the control plane where there is one.
 
 A node at which the kubelet does not answer either is out of reach, which shows nothing of its ports: run it
 inside the network of the nodes. access/api-bypass asks from a pod.`,
