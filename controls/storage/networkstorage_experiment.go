@@ -29,9 +29,9 @@ A server that turns root into nobody has asked nobody who he is. So where the pe
 client claims to be the owner whom the server names, and of the group; if they refuse these too, nothing is shown.
 
 Only that something was listed is kept, no name in it. Version 3's list of who mounts keeps a line: to have it taken
-off could take the node's own mount off too, since pods often come from the node's address. Some servers let only ports below 1024 in: the client uses such
-ports, for which the pod on the host's network takes CAP_NET_BIND_SERVICE in a namespace of the level privileged, and
-the other one a sysctl of its own network.
+off could take the node's own mount off too, since pods often come from the node's address. Some servers let only
+ports below 1024 in: the client uses such ports, for which the pod on the host's network takes CAP_NET_BIND_SERVICE
+in a namespace of the level privileged, and the other one a sysctl of its own network.
 
 Where an export trusts the addresses of nodes, the second path is broken even if no pod of an ordinary user can
 act from there; what the node's kernel mounts, it mounts for every pod with such a volume. A server of version 4.1
