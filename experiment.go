@@ -111,6 +111,9 @@ type Probe struct {
 	// Admits turns the question round: the try is what the platform must accept, and
 	// a refusal by one of its refusers breaks the control.
 	Admits bool `json:"admits,omitempty"`
+	// Detections names those of the experiment's that should notice this try; all of them if
+	// nil, and none if empty: few tries of some experiments show anything to an audit log.
+	Detections []string `json:"detections,omitempty"`
 	// Undo puts back what removing the made objects does not, by requests for the run's
 	// own objects. It is done after the tries in every case, the failed and the
 	// interrupted included, and after an interruption perhaps twice.

@@ -31,13 +31,19 @@ type Detected struct {
 
 // notice awaits the detections of what a unit tried.
 func (r *run) notice(ctx context.Context, record *Record) {
-	names := record.Unit.Experiment.Detections
-	if len(names) == 0 || len(r.o.Watchers) == 0 {
+	if len(record.Unit.Experiment.Detections) == 0 || len(r.o.Watchers) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, noticeLimit)
 	defer cancel()
 	for i := range record.Results {
+		names := record.Unit.Probes[i].Detections
+		if names == nil {
+			names = record.Unit.Experiment.Detections
+		}
+		if len(names) == 0 {
+			continue
+		}
 		var ids []string
 		var since time.Time
 		for _, e := range record.Exchanges {

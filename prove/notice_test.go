@@ -69,3 +69,45 @@ func TestAlertIsOfItsExperiment(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoIsToNotice: a try that leaves nothing to tell is not waited for; the others of its experiment are.
+func TestWhoIsToNotice(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Audit-Id", "a")
+		_, _ = out.Write([]byte("{}"))
+	}))
+	defer server.Close()
+	step := bailey.Step{Refusers: []bailey.Refuser{bailey.RefuserQuota}, Request: &bailey.Request{Verb: "list", APIVersion: "v1", Resource: "pods", Namespace: "a"}}
+	x := &bailey.Experiment{Name: "x", Danger: bailey.DangerNone, Scope: bailey.ScopeCluster, Detections: []string{"some", "other"},
+		Plan: func(*bailey.View, bailey.Ref) []bailey.Probe {
+			return []bailey.Probe{
+				{Name: "all", Path: "p", Twin: step, Try: step},
+				{Name: "one", Path: "p", Twin: step, Try: step, Detections: []string{"other"}},
+				{Name: "none", Path: "p", Twin: step, Try: step, Detections: []string{}},
+			}
+		}}
+	planned := Plan(bailey.NewBuilder(bailey.Meta{At: time.Now()}).Snapshot(), []*bailey.Control{{ID: "test/a", Experiments: []*bailey.Experiment{x}}}, Choice{Worst: bailey.DangerNone})
+	w := &asked{}
+	ran, err := Run(t.Context(), NewRunID(), planned, Options{Config: &rest.Config{Host: server.URL}, Folder: t.TempDir(), Repeat: 1, Rate: 10000, Watchers: []Watcher{w}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(w.detections, "; "); got != "some other; other" {
+		t.Errorf("asked for %q", got)
+	}
+	for i, want := range []int{1, 1, 0} {
+		if r := ran.Records[0].Results[i]; len(r.Detected) != want {
+			t.Errorf("%s: %+v", r.Name, r.Detected)
+		}
+	}
+}
+
+// asked is a watcher that keeps what it is asked for.
+type asked struct{ detections []string }
+
+func (*asked) Name() string { return "asked" }
+
+func (w *asked) Await(_ context.Context, _ string, _, detections []string, _ time.Time) (time.Time, bool, string, error) {
+	w.detections = append(w.detections, strings.Join(detections, " "))
+	return time.Time{}, false, "", nil
+}

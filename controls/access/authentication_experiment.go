@@ -28,6 +28,7 @@ authenticator, but a token in their own name is not made.`,
 	Hypothesis: "A credential that the platform did not give out opens nothing.",
 	Danger:     bailey.DangerNone,
 	Technique:  "T1078",
+	Detections: []string{"anonymous-refused"},
 	Scope:      bailey.ScopeCluster,
 	Needs:      []bailey.Kind{bailey.KindComponent},
 	Window:     evidenceWindow,
@@ -48,7 +49,7 @@ authenticator, but a token in their own name is not made.`,
 		// A token names no group, so that only a refusal by authentication counts.
 		byBoth := []bailey.Refuser{bailey.RefuserAuthentication, bailey.RefuserAuthorization}
 		byAuthentication := byBoth[:1]
-		return []bailey.Probe{
+		probes := []bailey.Probe{
 			{Name: "self-signed certificate of an administrator", Path: "client certificate",
 				Setup: forge(bailey.Forge{What: bailey.ForgeSelfSigned, CommonName: "kubernetes-admin", Organizations: masters}, "certificate", "key"),
 				Twin:  twin, Try: getPath(certificate, open, byBoth...)},
@@ -66,6 +67,13 @@ authenticator, but a token in their own name is not made.`,
 			{Name: "administrator named in a proxy's headers", Path: "front proxy headers",
 				Twin: twin, Try: getPath(bailey.Identity{Proxied: true, User: "kubernetes-admin", Groups: masters}, open, byBoth...)},
 		}
+		for i := range probes {
+			if probes[i].Try.Request.As.Proxied {
+				continue // the headers are ignored, and a stranger is turned away
+			}
+			probes[i].Detections = []string{} // of a credential that is not known the audit log names no user
+		}
+		return probes
 	},
 }
 

@@ -24,7 +24,7 @@ about there.`,
 	Hypothesis: "A ServiceAccount with one role can do what the role gives, and nothing beside it.",
 	Danger:     bailey.DangerIsolated,
 	Technique:  "T1098.006",
-	Detections: []string{"forbidden-burst"},
+	Detections: []string{"forbidden-burst", "admission-change", "impersonation"},
 	Scope:      bailey.ScopeCluster,
 	Window:     evidenceWindow,
 	Plan: func(*bailey.View, bailey.Ref) []bailey.Probe {

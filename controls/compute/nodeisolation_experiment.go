@@ -32,6 +32,7 @@ kubelet's credentials can be taken for elsewhere, as in a cloud, this does not s
 	Hypothesis: "A node's identity cannot change labels and taints that isolation rests on, another node, or pods not its own.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1098",
+	Detections: []string{"impersonation-privileged"},
 	Scope:      bailey.ScopeCluster,
 	Needs:      []bailey.Kind{bailey.KindNode},
 	Window:     7 * 24 * time.Hour,
@@ -61,7 +62,11 @@ func boundsOfNode(f, other *bailey.Fact) []bailey.Probe {
 	var probes []bailey.Probe
 	add := func(name, path string, try, twin bailey.Step) {
 		try.Refusers = refusers
-		probes = append(probes, bailey.Probe{Name: name, Path: path + " as node " + f.Name, Try: try, Twin: twin})
+		p := bailey.Probe{Name: name, Path: path + " as node " + f.Name, Try: try, Twin: twin}
+		if try.Review != nil {
+			p.Detections = []string{} // nobody acts as the node: it is asked about
+		}
+		probes = append(probes, p)
 	}
 	patch := func(node string, object map[string]any) bailey.Step {
 		return bailey.Step{Request: &bailey.Request{As: who, Verb: "patch", APIVersion: "v1", Resource: "nodes", Name: node, Object: object}}

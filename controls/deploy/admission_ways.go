@@ -124,7 +124,8 @@ func (t *trial) try(f *forbidden) {
 		givenTwin = &step
 	}
 	add := func(name, path, namespace string, try, twin bailey.Step) {
-		t.probes = append(t.probes, bailey.Probe{Name: f.name + ", " + name, Path: path + " in " + namespace, Given: &given, GivenTwin: givenTwin, Try: try, Twin: twin})
+		t.probes = append(t.probes, bailey.Probe{Name: f.name + ", " + name, Path: path + " in " + namespace, Given: &given, GivenTwin: givenTwin, Try: try, Twin: twin,
+			Detections: pods.Noticed(&try)})
 	}
 	for i := range ways {
 		if i == 0 || f.inPod == nil {

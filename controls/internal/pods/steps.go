@@ -1,6 +1,8 @@
 package pods
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -48,4 +50,42 @@ func plain(object any) map[string]any {
 		panic("a type of the API does not convert to a map: " + err.Error()) // they always do
 	}
 	return m
+}
+
+// Noticed names the detections, of derive/detect, that should notice a step which makes or changes a pod.
+func Noticed(step *bailey.Step) []string {
+	names := []string{}
+	var pod corev1.Pod
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(step.Request.Object, &pod); err != nil {
+		panic("a pod of the plan's is none: " + err.Error()) // it was made from one
+	}
+	containers := slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers)
+	for i := range pod.Spec.EphemeralContainers {
+		containers = append(containers, corev1.Container(pod.Spec.EphemeralContainers[i].EphemeralContainerCommon))
+	}
+	for _, d := range []struct {
+		name  string
+		shown bool
+	}{
+		{"ephemeral-container", len(pod.Spec.EphemeralContainers) > 0},
+		{"privileged-container", slices.ContainsFunc(containers, isPrivileged) || pod.Spec.SecurityContext != nil && isHostProcess(pod.Spec.SecurityContext.WindowsOptions)},
+		{"host-path", slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.HostPath != nil })},
+		{"host-namespaces", pod.Spec.HostPID || pod.Spec.HostIPC || pod.Spec.HostNetwork},
+		{"impersonation", step.Request.As.User != ""},
+		{"impersonation-privileged", step.Request.As.User != ""},
+	} {
+		if d.shown {
+			names = append(names, d.name)
+		}
+	}
+	return names
+}
+
+func isPrivileged(c corev1.Container) bool {
+	s := c.SecurityContext
+	return s != nil && (s.Privileged != nil && *s.Privileged || isHostProcess(s.WindowsOptions))
+}
+
+func isHostProcess(o *corev1.WindowsSecurityContextOptions) bool {
+	return o != nil && o.HostProcess != nil && *o.HostProcess
 }
