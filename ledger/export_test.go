@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -99,4 +100,67 @@ func TestExportBounded(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestExportWhileWritten: an export is a backup of a ledger that is being written, with new periods and
+// large records, and a copy of the closed folder is one that can be written again.
+func TestExportWhileWritten(t *testing.T) {
+	dir, id := newLedger(t, ledger.InitOptions{})
+	l := open(t, dir, ledger.Options{})
+	appendTo(t, l, numbered(0, 300)...)
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		large := []byte(`"` + strings.Repeat("x", 70_000) + `"`)
+		for n := 300; ; n += 20 {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			_, err := l.Append(t.Context(), append(numbered(n, 20), ledger.Record{ID: fmt.Sprintf("large-%d", n), Data: large})...)
+			if err == nil && n%100 == 0 {
+				_, err = l.Rotate(t.Context())
+			}
+			if err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	last := uint64(0)
+	for i := 0; i < 5 || last < 500; i++ { // what is signed grows a little later than what is written
+		to := filepath.Join(t.TempDir(), "copy")
+		if err := ledger.Export(t.Context(), os.DirFS(dir), to, ledger.ExportOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		r := verify(t, os.DirFS(to), ledger.VerifyOptions{Key: l.Config().Key})
+		if !r.Intact() || r.Size < last {
+			t.Errorf("export %d of %d entries after %d: %v", i, r.Size, last, r.Problems)
+		}
+		last = r.Size
+		if all := readAll(t, to, id); r.Size >= 300 && len(all) < 300 {
+			t.Errorf("export %d of %d entries: %d records", i, r.Size, len(all))
+		}
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	closeLog(t, l)
+	again := filepath.Join(t.TempDir(), "again")
+	if err := os.CopyFS(again, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"index", "lock"} {
+		if err := os.RemoveAll(filepath.Join(again, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restored := open(t, again, ledger.Options{})
+	appendTo(t, restored, ledger.Record{ID: "after", Data: []byte(`{}`)})
+	closeLog(t, restored)
+	if r := verify(t, os.DirFS(again), ledger.VerifyOptions{Key: l.Config().Key}); !r.Intact() || r.Size <= last {
+		t.Errorf("%d entries: %v", r.Size, r.Problems)
+	}
 }
