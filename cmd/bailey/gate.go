@@ -95,7 +95,7 @@ how somebody may let an image in that nobody vouches for (bailey gate grant).`,
 }
 
 func (f *gateFlags) config() imagegate.Config {
-	return imagegate.Config{Namespace: f.namespace, Service: f.service, URL: strings.TrimSuffix(f.url, "/")}
+	return imagegate.Config{Namespace: f.namespace, Service: f.service, URL: strings.TrimSuffix(f.url, "/"), PinPods: f.pin == "pods"}
 }
 
 func (a *app) gate(ctx context.Context, f *gateFlags) (err error) {

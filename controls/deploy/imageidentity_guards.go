@@ -7,7 +7,7 @@ import (
 	"github.com/baileyhq/bailey/controls/internal/vap"
 )
 
-var imageIdentityGuards = []*bailey.Guard{imagesPinned}
+var imageIdentityGuards = []*bailey.Guard{imagesPinned, imagesVerified}
 
 // referenceGrammar is the grammar of derive/imageref as a regular expression, for
 // a reference with a digest.

@@ -58,6 +58,7 @@ type Config struct {
 	Service  string
 	URL      string
 	CABundle []byte // PEM; the running gate fills it in
+	PinPods  bool   // templates keep their tags: only pods are pinned
 }
 
 func (c Config) client(path string) admissionv1.WebhookClientConfig {
@@ -101,11 +102,15 @@ func (c Config) Mutating() *admissionv1.MutatingWebhookConfiguration {
 			AdmissionReviewVersions: []string{"v1"}, MatchConditions: conditions, ReinvocationPolicy: &again,
 		}
 	}
+	pinned := podBearing()
+	if c.PinPods {
+		pinned = []admissionv1.RuleWithOperations{rule("", "pods", "pods/ephemeralcontainers", "pods/resize")}
+	}
 	return &admissionv1.MutatingWebhookConfiguration{
 		TypeMeta:   metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "MutatingWebhookConfiguration"},
 		ObjectMeta: meta(),
 		Webhooks: []admissionv1.MutatingWebhook{
-			hook(PinWebhook, PinPath, podBearing(), &metav1.LabelSelector{}, conditions()),
+			hook(PinWebhook, PinPath, pinned, &metav1.LabelSelector{}, conditions()),
 			hook(SealWebhook, SealPath, leases(), grants(), nil),
 		},
 	}
