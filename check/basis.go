@@ -94,8 +94,10 @@ func names(e *bailey.Evidence) map[string]bool {
 	for i := range e.Paths {
 		set[e.Paths[i].Path] = true
 	}
-	for _, name := range e.Unclaimed {
-		set[name] = true
+	for _, list := range [][]string{e.Unclaimed, e.Untold} {
+		for _, name := range list {
+			set[name] = true
+		}
 	}
 	return set
 }

@@ -40,6 +40,8 @@ type path struct {
 	// to refuse it, or that it could not be told, in the newest run that asked.
 	held      time.Time
 	unclaimed bool
+	// excused is unclaimed of the runs within the window: a proof does not need the path.
+	excused bool
 	// conditions are those of the newest tries.
 	conditions string
 }
@@ -83,6 +85,11 @@ func (h *history) add(e bailey.Evidence, fresh bool) {
 	}
 	if fresh && !e.Interrupted {
 		h.needed = h.needed[:0]
+		for _, names := range [][]string{e.Unclaimed, e.Untold} {
+			for _, name := range names {
+				h.path(name).excused = true
+			}
+		}
 	}
 	for _, t := range e.Paths {
 		p := h.path(t.Path)
@@ -91,6 +98,9 @@ func (h *history) add(e bailey.Evidence, fresh bool) {
 		}
 		if e.Interrupted {
 			continue
+		}
+		if fresh {
+			p.excused = false
 		}
 		if fresh && !slices.Contains(h.needed, t.Path) {
 			h.needed = append(h.needed, t.Path)

@@ -33,8 +33,10 @@ func history(r *rand.Rand) []bailey.Evidence {
 				e.Paths = append(e.Paths, broken(p))
 			case 1:
 				e.Paths = append(e.Paths, bailey.Tally{Path: p, Tried: 3, Held: 2, Inconclusive: 1})
-			case 2, 3:
+			case 2:
 				e.Unclaimed = append(e.Unclaimed, p)
+			case 3:
+				e.Untold = append(e.Untold, p)
 			case 4, 5:
 				e.Paths = append(e.Paths, held(p, 8))
 			case 6, 7:

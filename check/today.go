@@ -81,7 +81,7 @@ func (c *counted) needed() []string {
 	}
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(c.today.paths)) {
-		if p := c.paths[name]; p == nil || !p.unclaimed {
+		if p := c.paths[name]; p == nil || !p.excused {
 			names = append(names, name)
 		}
 	}
