@@ -1,10 +1,13 @@
 package trust
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"google.golang.org/protobuf/encoding/protojson"
 )
@@ -77,11 +80,12 @@ func (b *Bundle) takeEntity(parsed *protobundle.Bundle) error {
 	if err != nil {
 		return err
 	}
-	if version != "v0.1" {
-		for i, entry := range parsed.GetVerificationMaterial().GetTlogEntries() {
-			if entry != nil && entry.GetInclusionProof() == nil {
-				return &refusalError{refuse(ReasonNoProof, "its transparency log entry %d has no inclusion proof", i+1)}
-			}
+	for i, entry := range parsed.GetVerificationMaterial().GetTlogEntries() {
+		if entry != nil && entry.GetInclusionProof() == nil && version != "v0.1" {
+			return &refusalError{refuse(ReasonNoProof, "its transparency log entry %d has no inclusion proof", i+1)}
+		}
+		if err := checkEntry(entry); err != nil {
+			return fmt.Errorf("its transparency log entry %d: %w", i+1, err)
 		}
 	}
 	var options []bundle.Option
@@ -100,7 +104,7 @@ func (b *Bundle) takeEntity(parsed *protobundle.Bundle) error {
 	}
 	envelope := parsed.GetDsseEnvelope()
 	if envelope == nil {
-		return nil
+		return checkHash(parsed.GetMessageSignature().GetMessageDigest())
 	}
 	if len(envelope.GetSignatures()) != 1 {
 		return fmt.Errorf("its envelope has %d signatures, and one is wanted", len(envelope.GetSignatures()))
@@ -110,6 +114,36 @@ func (b *Bundle) takeEntity(parsed *protobundle.Bundle) error {
 	}
 	if b.statement, err = parseStatement(envelope.GetPayload()); err != nil {
 		return &refusalError{refuse(ReasonStatement, "%v", err)}
+	}
+	return nil
+}
+
+// checkHash wants a digest to be of the kind that it says.
+func checkHash(h *protocommon.HashOutput) error {
+	length := map[protocommon.HashAlgorithm]int{protocommon.HashAlgorithm_SHA2_256: 32, protocommon.HashAlgorithm_SHA2_384: 48, protocommon.HashAlgorithm_SHA2_512: 64}[h.GetAlgorithm()]
+	if length == 0 || length != len(h.GetDigest()) {
+		return fmt.Errorf("its digest of %d bytes is no %s that is taken", len(h.GetDigest()), h.GetAlgorithm())
+	}
+	return nil
+}
+
+// checkEntry holds what an entry says of itself, unsigned, to what is signed.
+func checkEntry(entry *protorekor.TransparencyLogEntry) error {
+	var body struct {
+		Kind    string `json:"kind"`
+		Version string `json:"apiVersion"`
+	}
+	if err := json.Unmarshal(entry.GetCanonicalizedBody(), &body); err != nil {
+		return fmt.Errorf("its body is no JSON: %w", err)
+	}
+	if kind := entry.GetKindVersion(); kind.GetKind() != body.Kind || kind.GetVersion() != body.Version {
+		return fmt.Errorf("it is of kind %s %s, and says %s %s", body.Kind, body.Version, kind.GetKind(), kind.GetVersion())
+	}
+	// A log of version 2 has one index, and signs no time.
+	if proof := entry.GetInclusionProof(); body.Version == "0.0.2" && body.Kind == "hashedrekord" {
+		if proof != nil && proof.GetLogIndex() != entry.GetLogIndex() || entry.GetIntegratedTime() != 0 {
+			return errors.New("its index or time is not the log's")
+		}
 	}
 	return nil
 }

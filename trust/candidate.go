@@ -87,10 +87,14 @@ func (c *candidate) strict(whole verify.SignedEntity, entries []*tlog.Entry, tim
 	var times []time.Time
 	logs := c.material.RekorLogs()
 	for _, entry := range entries {
-		if logs[hex.EncodeToString([]byte(entry.LogKeyID()))] == nil {
+		log := logs[hex.EncodeToString([]byte(entry.LogKeyID()))]
+		if log == nil {
 			continue
 		}
 		stamps, err := verify.VerifyTlogEntry(&part{SignedEntity: whole, entries: []*tlog.Entry{entry}}, c.material, 1, true)
+		if err == nil {
+			err = checkWhole(entry, log)
+		}
 		if err != nil {
 			return nil, c.whyEntry(whole, entry, err)
 		}

@@ -29,38 +29,50 @@ func TestOracles(t *testing.T) {
 		dir := filepath.Dir(path)
 		name := filepath.Base(dir)
 		t.Run(name, func(t *testing.T) {
-			optional := func(file, otherwise string) string {
-				data, err := os.ReadFile(filepath.Join(dir, file))
-				if err != nil {
-					return otherwise
-				}
-				return string(data)
-			}
-			artifact := []byte(optional("artifact", string(mustRead(t, filepath.Join(oracles, "a.txt")))))
-			s := trust.Signer{
-				TrustedRoot: optional("trusted_root.json", string(mustRead(t, "testdata/public-good.json"))),
-				Subject:     strings.TrimSpace(optional("identity", "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main")),
-				Issuer:      strings.TrimSpace(optional("issuer", "https://token.actions.githubusercontent.com")),
-			}
-			if key := optional("key.pub", ""); key != "" {
-				s.Key, s.Subject, s.Issuer = key, "", ""
-			}
-			for how, a := range map[string]trust.Artifact{"content": file(artifact), "digest": {Digest: digest(artifact)}} {
+			c := oracle(t, dir)
+			for how, a := range map[string]trust.Artifact{"content": file(c.artifact), "digest": {Digest: digest(c.artifact)}} {
 				var d trust.Decision
-				p, err := trust.Single(s, "")
+				p, err := trust.Single(c.signer, "")
 				if err == nil {
-					d = p.For("", "").Verify(a, []*trust.Bundle{trust.ParseBundle("bundle", mustRead(t, path))}, time.Now())
+					d = p.For("", "").Verify(a, []*trust.Bundle{trust.ParseBundle("bundle", c.bundle)}, time.Now())
 				}
 				if want := !strings.HasSuffix(name, "_fail"); d.Verified != want {
-					t.Errorf("by %s: verified %v, want %v: %s", how, d.Verified, want, d.Reason())
-				}
-				t.Logf("by %s: %v %s", how, err, d.Reason())
-				for _, r := range d.Refusals {
-					t.Log(r.Reason)
+					t.Errorf("by %s: verified %v, want %v: %v%s", how, d.Verified, want, err, d.Reason())
 				}
 			}
 		})
 	}
+}
+
+// oracleCase is one of sigstore-conformance's cases.
+type oracleCase struct {
+	bundle, artifact []byte
+	signer           trust.Signer
+}
+
+// oracle reads a case: what its folder does not hold is the same for all (README.md there).
+func oracle(t testing.TB, dir string) oracleCase {
+	t.Helper()
+	optional := func(file, otherwise string) string {
+		data, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			return otherwise
+		}
+		return string(data)
+	}
+	c := oracleCase{
+		bundle:   mustRead(t, filepath.Join(dir, "bundle.sigstore.json")),
+		artifact: []byte(optional("artifact", string(mustRead(t, filepath.Join(oracles, "a.txt"))))),
+		signer: trust.Signer{
+			TrustedRoot: optional("trusted_root.json", string(mustRead(t, "testdata/public-good.json"))),
+			Subject:     strings.TrimSpace(optional("identity", "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main")),
+			Issuer:      strings.TrimSpace(optional("issuer", "https://token.actions.githubusercontent.com")),
+		},
+	}
+	if key := optional("key.pub", ""); key != "" {
+		c.signer.Key, c.signer.Subject, c.signer.Issuer = key, "", ""
+	}
+	return c
 }
 
 func file(content []byte) trust.Artifact {

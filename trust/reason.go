@@ -59,7 +59,7 @@ var hints = map[Reason]string{
 	ReasonMissing:        "make it with bailey sign or bailey attest, or cosign, after the image was pushed",
 	ReasonMalformed:      "sign again; what was attached is no sigstore bundle or was damaged",
 	ReasonOtherMaterial:  "sign in the way that the policy names: with its key, or with a certificate",
-	ReasonDigest:         "sign this very digest; a tag may have moved since",
+	ReasonDigest:         "sign what is there now: the file was changed, or the tag was moved",
 	ReasonUntrusted:      "sign with a certificate of the policy's CA, or add the CA to the policy",
 	ReasonWrongKey:       "sign with the private key of the policy's public key",
 	ReasonSignature:      "sign again; artifact or signature were changed",

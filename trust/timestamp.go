@@ -13,9 +13,9 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 )
 
-// checkTimestamp verifies one signed timestamp over a signature. One by an authority
-// that nobody trusts counts for nothing (no time, no refusal), if only it is about this
-// signature; one that says it is by a trusted authority must verify.
+// checkTimestamp verifies one signed timestamp over a signature. Beside a certificate each
+// must verify. A key has no time, unless it is asked for one: there, one by an authority
+// that nobody trusts counts for nothing, if only it is about this signature.
 func (c *candidate) checkTimestamp(whole verify.SignedEntity, stamp, signature []byte) (time.Time, *Refusal) {
 	known, err := c.byKnownAuthority(stamp, signature)
 	if err != nil {
@@ -28,7 +28,7 @@ func (c *candidate) checkTimestamp(whole verify.SignedEntity, stamp, signature [
 	switch {
 	case err == nil && len(times) == 1:
 		return times[0].Time, nil
-	case err == nil || !known:
+	case err == nil || !known && c.key != nil && c.authority.timestamps == 0:
 		return time.Time{}, nil
 	}
 	return time.Time{}, refuse(ReasonTimestamp, "its timestamp does not verify: %s", oneLine(err))
@@ -51,6 +51,9 @@ func (c *candidate) byKnownAuthority(stamp, signature []byte) (bool, error) {
 	}
 	token, err := pkcs7.Parse(t.RawToken)
 	if err != nil {
+		return false, err
+	}
+	if err := checkResponse(stamp); err != nil {
 		return false, err
 	}
 	for _, signer := range token.Signers {

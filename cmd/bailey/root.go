@@ -142,6 +142,7 @@ Exit codes: 0 nothing at or over --fail-on, 1 findings, 2 usage,
 	root.AddCommand(
 		a.upCommand(), a.downCommand(), a.scanCommand(), a.enforceCommand(), a.proveCommand(), a.detectCommand(), a.gateCommand(), a.evidenceCommand(), a.probeCommand(), a.explainCommand(),
 		a.controlsCommand(), a.reportCommand(), a.baselineCommand(), a.snapshotCommand(), a.ledgerCommand(),
+		a.signCommand(), a.attestCommand(), a.verifyCommand(),
 	)
 	return root
 }

@@ -17,6 +17,9 @@ import (
 // bundlePrefix begins the media types of sigstore bundles, of every version.
 const bundlePrefix = "application/vnd.dev.sigstore.bundle"
 
+// referrersPerSignature bounds how many manifests are read in search of signatures.
+const referrersPerSignature = 4
+
 // Fetch gives the signatures and attestations of an image: first the bundles among its
 // referrers, then what lies under cosign's tags. It fails if the registry could not be
 // asked about any of them, or has more than the limits: what is missing could be what
@@ -78,9 +81,14 @@ func (f *fetch) referrers(digest string) error {
 	if err != nil {
 		return problem("the referrers of "+f.repository.Digest(digest).String(), err)
 	}
+	read := 0
 	for _, desc := range manifest.Manifests {
-		if !strings.HasPrefix(desc.ArtifactType, bundlePrefix) {
+		// Some registries list the type of the configuration, or none.
+		if t := desc.ArtifactType; t != "" && t != emptyType && !strings.HasPrefix(t, bundlePrefix) {
 			continue
+		}
+		if read++; read > referrersPerSignature*f.limits.Signatures {
+			return fmt.Errorf("%s has more than %d referrers that could be signatures\nhint: remove those that nobody needs", f.repository, read-1)
 		}
 		if err := f.referrer(desc); err != nil {
 			return err
