@@ -125,3 +125,49 @@ func expiredFinding(w *bailey.Waiver, controls []*bailey.Control, stands int) ba
 	return bailey.Finding{ID: bailey.FindingID(rule, object, w.Kind+"/"+w.Name), Control: control, Rule: rule, Severity: severity,
 		Object: object, APIVersion: "bailey.dev/v1", Field: "expires", Message: message, Cause: object}
 }
+
+// CompareWaivers says which waivers have been added, widened, prolonged or removed
+// between two lists.
+func CompareWaivers(base, head []bailey.Waiver) []bailey.WaiverChange {
+	var changes []bailey.WaiverChange
+	replaced := make([]bool, len(base))
+	for _, w := range head {
+		what := "adds"
+		for i, b := range base {
+			switch {
+			case sameRange(w, b) && w.Expires.After(b.Expires):
+				what = "prolongs"
+			case sameRange(w, b):
+				what = ""
+			case what == "adds" && covers(w, b):
+				what = "widens"
+			default:
+				continue
+			}
+			replaced[i] = true
+			if sameRange(w, b) {
+				break
+			}
+		}
+		if what != "" {
+			changes = append(changes, bailey.WaiverChange{Waiver: w, What: what})
+		}
+	}
+	for i, b := range base {
+		if !replaced[i] {
+			changes = append(changes, bailey.WaiverChange{Waiver: b, What: "removes"})
+		}
+	}
+	return changes
+}
+
+// sameRange reports whether two waivers take in the same.
+func sameRange(a, b bailey.Waiver) bool {
+	return a.Rule == b.Rule && a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name
+}
+
+// covers reports whether one waiver takes in all that another does, and more.
+func covers(wide, narrow bailey.Waiver) bool {
+	rule := wide.Rule == narrow.Rule || strings.HasPrefix(narrow.Rule, strings.TrimSuffix(wide.Rule, "/*")+"/")
+	return rule && wildcard(wide.Kind, narrow.Kind) && wildcard(wide.Namespace, narrow.Namespace) && wildcard(wide.Name, narrow.Name)
+}

@@ -87,6 +87,10 @@ func loadConfig(path string) (*config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the configuration could not be read: %w", err)
 	}
+	return parseConfig(path, data)
+}
+
+func parseConfig(path string, data []byte) (*config, error) {
 	c := &config{path: path}
 	if err := yaml.UnmarshalStrict(data, c); err != nil {
 		return nil, usageError("%s: %v\nhint: the README lists what bailey.yaml may say", path, shortYAMLError(err))
