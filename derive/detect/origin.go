@@ -43,7 +43,7 @@ Quiet: what it tells everybody: health, version, the keys of its tokens, and kub
 	{
 		Name: "anonymous-refused", Title: "Somebody without a credential was turned away",
 		Doc:       "Where the API server can be reached from the internet this is told all day long, and is a reason to close it off; elsewhere it is somebody inside who looks around.",
-		Unseen:    "Requests without a credential at kubelets, etcd and other ports.",
+		Unseen:    "Requests without a credential at kubelets, etcd and other ports. Where anonymous authentication is off, those for paths that are no resource: the audit log then says the same of a credential that is not known.",
 		Technique: "T1133", Matrix: "Exposed sensitive interfaces", Severity: bailey.SeverityLow,
 		Level: LevelMetadata,
 		Expr:  `(user == "system:anonymous" && !authorized && code in [401, 403] || user == "" && code == 401 && message == "Authentication failed, no credentials provided") && !(` + published + `)`,
