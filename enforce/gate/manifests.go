@@ -165,12 +165,12 @@ func (i *Install) deployment() *appsv1.Deployment {
 			WhenUnsatisfiable: corev1.ScheduleAnyway, LabelSelector: &metav1.LabelSelector{MatchLabels: selector}}},
 		Containers: []corev1.Container{{
 			Name: "gate", Image: i.Image, Args: append(args, i.Args...),
-			Env:   []corev1.EnvVar{{Name: "DOCKER_CONFIG", Value: dockerFolder}, {Name: "POD_NAME", ValueFrom: from("metadata.name")}, {Name: "GOMEMLIMIT", Value: "350MiB"}},
+			Env:   []corev1.EnvVar{{Name: "DOCKER_CONFIG", Value: dockerFolder}, {Name: "POD_NAME", ValueFrom: from("metadata.name")}},
 			Ports: []corev1.ContainerPort{{Name: "webhooks", ContainerPort: webhookPort}, {Name: "health", ContainerPort: healthPort}},
 			SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes, Privileged: &no,
 				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
 			Resources: corev1.ResourceRequirements{
-				Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("128Mi")},
+				Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("160Mi")},
 				Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}},
 			LivenessProbe: probe("/livez"), ReadinessProbe: probe("/readyz"),
 			VolumeMounts: []corev1.VolumeMount{{Name: "policy", MountPath: policyFolder, ReadOnly: true}, {Name: "registry", MountPath: dockerFolder, ReadOnly: true}, {Name: "ledger", MountPath: ledgerFolder}},

@@ -84,6 +84,9 @@ type Record struct {
 const (
 	recordQueue = 8192 // decisions that wait; one is about 1 KB
 	recordBatch = 512
+	// recordGather is how long the first of a batch waits for others: nobody waits for
+	// them, and each write costs the disk and the processor the same.
+	recordGather = 250 * time.Millisecond
 )
 
 // Recorder writes decisions into a ledger, beside the requests: no request waits for the
@@ -154,7 +157,7 @@ func (r *Recorder) must(ctx context.Context, record Record) error {
 func (r *Recorder) run() {
 	defer close(r.done)
 	for first := range r.queue {
-		batch := []Record{first}
+		batch, late := []Record{first}, time.NewTimer(recordGather)
 	gather:
 		for len(batch) < recordBatch {
 			select {
@@ -163,10 +166,11 @@ func (r *Recorder) run() {
 					break gather
 				}
 				batch = append(batch, next)
-			default:
+			case <-late.C:
 				break gather
 			}
 		}
+		late.Stop()
 		lost := r.unsaid.Swap(0)
 		if lost > 0 {
 			batch = append(batch, r.gap(lost))
