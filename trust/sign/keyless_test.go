@@ -5,8 +5,11 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -19,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digitorus/timestamp"
 	"github.com/sigstore/rekor/pkg/generated/models"
 	"github.com/sigstore/rekor/pkg/types"
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -29,13 +33,13 @@ import (
 	"github.com/baileyhq/bailey/trust/sign"
 )
 
-// services stand in for Fulcio and Rekor: their protocols are spoken, with certificates,
-// entries and proofs that verify.
+// services stand in for Fulcio, Rekor and a timestamp authority: their protocols are
+// spoken, with certificates, entries, proofs and timestamps that verify.
 type services struct {
 	*ca.VirtualSigstore
-	root          string
-	fulcio, rekor *httptest.Server
-	breakRekor    bool
+	root               string
+	fulcio, rekor, tsa *httptest.Server
+	breakRekor         bool
 }
 
 const issuer = "https://issuer.example.com"
@@ -49,6 +53,12 @@ func start(t *testing.T) *services {
 	must(t, err)
 	issuing, issuingKey, err := ca.GenerateFulcioIntermediate(top, topKey)
 	must(t, err)
+	stamping, stampingKey, err := ca.GenerateTSAIntermediate(top, topKey)
+	must(t, err)
+	stampKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	stampLeaf, err := ca.GenerateTSALeafCert(time.Now().Add(-time.Minute), stampKey, stamping, stampingKey)
+	must(t, err)
 	logs := v.RekorLogs()
 	for id, log := range logs {
 		log.ID, err = hex.DecodeString(id)
@@ -56,13 +66,31 @@ func start(t *testing.T) *services {
 	}
 	trusted, err := root.NewTrustedRoot(root.TrustedRootMediaType01, []root.CertificateAuthority{&root.FulcioCertificateAuthority{
 		Root: top, Intermediates: []*x509.Certificate{issuing}, ValidityPeriodStart: time.Now().Add(-time.Hour), URI: "https://fulcio.example.com",
-	}}, nil, v.TimestampingAuthorities(), logs)
+	}}, nil, []root.TimestampingAuthority{&root.SigstoreTimestampingAuthority{Root: top, Intermediates: []*x509.Certificate{stamping}, Leaf: stampLeaf, URI: "https://tsa.example.com"}}, logs)
 	must(t, err)
 	text, err := trusted.MarshalJSON()
 	must(t, err)
 	s.root = string(text)
 	s.fulcio = serve(t, func(w http.ResponseWriter, r *http.Request) error { return s.certify(w, r, issuing, issuingKey) })
 	s.rekor = serve(t, s.enter)
+	s.tsa = serve(t, func(w http.ResponseWriter, r *http.Request) error {
+		query, err := io.ReadAll(r.Body)
+		if err != nil {
+			return err
+		}
+		asked, err := timestamp.ParseRequest(query)
+		if err != nil {
+			return err
+		}
+		answer, err := (&timestamp.Timestamp{
+			HashAlgorithm: asked.HashAlgorithm, HashedMessage: asked.HashedMessage, Time: time.Now(), Policy: asn1.ObjectIdentifier{1, 2, 3}, Nonce: asked.Nonce,
+		}).CreateResponseWithOpts(stampLeaf, stampKey, crypto.SHA256)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(answer)
+		return err
+	})
 	return s
 }
 
@@ -214,6 +242,29 @@ func TestKeyless(t *testing.T) {
 	if d := p.For("", image.Repository).Verify(image, []*trust.Bundle{trust.ParseBundle("b", bundle)}, time.Now()); !d.Verified {
 		t.Errorf("an image: %s", d.Reason())
 	}
+
+	// With a timestamp, and with nothing but a timestamp.
+	one := 1
+	for _, rekor := range []string{s.rekor.URL, ""} {
+		signer := trust.Signer{TrustedRoot: s.root, Subject: "robot@example.com", Issuer: issuer, CertificateTransparency: &none, Timestamps: &one}
+		if rekor == "" {
+			signer.TransparencyLog = &none
+		}
+		p, err := trust.Single(signer)
+		must(t, err)
+		o := o
+		o.Rekor, o.Timestamp = rekor, s.tsa.URL
+		bundle, err := sign.Image(ctx, image, o)
+		must(t, err)
+		if d := p.For("", image.Repository).Verify(image, []*trust.Bundle{trust.ParseBundle("b", bundle)}, time.Now()); !d.Verified {
+			t.Errorf("with a timestamp, and the log %q: %s", rekor, d.Reason())
+		}
+	}
+	o.Rekor = ""
+	if _, err := sign.Image(ctx, image, o); err == nil || !strings.Contains(err.Error(), "witness to the time") {
+		t.Errorf("a keyless signature without a time: %v", err)
+	}
+	o.Rekor = s.rekor.URL
 
 	// What goes wrong at a service is told, without the token that it may send back.
 	s.breakRekor = true
