@@ -2,7 +2,7 @@
 // ratios and growth curves: how far a scan is from merely parsing its input,
 // and whether time and memory grow no faster than the objects.
 //
-//	go run ./bench -bailey bin/bailey [yaml|small|judge|change|audit|ledger|evidence ...]
+//	go run ./bench -bailey bin/bailey [yaml|small|judge|change|audit|ledger|gate|evidence ...]
 package main
 
 import (
@@ -23,6 +23,7 @@ var parts = []struct {
 	{"change", benchChange},
 	{"audit", benchAudit},
 	{"ledger", benchLedger},
+	{"gate", benchGate},
 	{"evidence", benchEvidence},
 }
 
