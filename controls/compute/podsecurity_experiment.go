@@ -33,6 +33,7 @@ that the API server's own configuration exempts are not tried: the prober is non
 	Hypothesis: "A pod that violates the level its namespace enforces is refused by PodSecurity, whichever container is at fault.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1610",
+	Detections: []string{"privileged-container", "host-path", "host-namespaces", "ephemeral-container"},
 	Scope:      bailey.ScopeNamespace,
 	Needs:      []bailey.Kind{bailey.KindNamespace, bailey.KindPod},
 	Window:     7 * 24 * time.Hour,
@@ -58,8 +59,9 @@ that the API server's own configuration exempts are not tried: the prober is non
 				if !s.violates(t.check, try) || !s.admits(twin) {
 					continue
 				}
+				step := pods.Create(try, bailey.RefuserPodSecurity)
 				probes = append(probes, bailey.Probe{Name: t.name + place.suffix(), Path: "create pods/" + place.name,
-					Try: pods.Create(try, bailey.RefuserPodSecurity), Twin: pods.Create(twin)})
+					Try: step, Twin: pods.Create(twin), Detections: pods.Noticed(&step)})
 			}
 			if target == nil || !t.ephemeral() {
 				continue
@@ -68,8 +70,9 @@ that the API server's own configuration exempts are not tried: the prober is non
 			try := *twin.DeepCopy()
 			t.inContainer(&try)
 			if s.violates(t.check, withEphemeral(target, try)) {
+				step := pods.AddEphemeral(target, try, bailey.RefuserPodSecurity)
 				probes = append(probes, bailey.Probe{Name: t.name + ", ephemeral container", Path: "patch pods/ephemeralcontainers",
-					Try: pods.AddEphemeral(target, try, bailey.RefuserPodSecurity), Twin: pods.AddEphemeral(target, twin)})
+					Try: step, Twin: pods.AddEphemeral(target, twin), Detections: pods.Noticed(&step)})
 			}
 		}
 		return probes
