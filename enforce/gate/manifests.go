@@ -65,7 +65,7 @@ func (i *Install) Objects() ([]runtime.Object, error) {
 		return append(i.identity(), i.Config.Validating(), i.Config.Mutating()), nil
 	}
 	if i.Image == "" {
-		return nil, errors.New("the manifests need the image of Bailey, by digest\nhint: --image registry.example.com/bailey@sha256:...")
+		return nil, errors.New("the manifests need the image of Bailey, by digest\nhint: --image registry.example.com/bailey@sha256:DIGEST")
 	}
 	if len(i.Policy) == 0 {
 		return nil, errors.New("the manifests need the trust policy\nhint: --policy FILE")
