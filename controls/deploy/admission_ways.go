@@ -118,13 +118,9 @@ func (t *trial) try(f *forbidden) {
 	}
 	pod := pods.Restricted(pods.ModelOf(t.v, home))
 	given := pods.Create(f.put(pod, &ways[0]), gatekeepers...)
-	var givenTwin *bailey.Step
-	if f.beside != nil {
-		step := pods.Create(f.twin(pod, &ways[0]))
-		givenTwin = &step
-	}
+	givenTwin := pods.Create(f.twin(pod, &ways[0])) // a gate that refuses the ordinary claims nothing about the forbidden
 	add := func(name, path, namespace string, try, twin bailey.Step) {
-		t.probes = append(t.probes, bailey.Probe{Name: f.name + ", " + name, Path: path + " in " + namespace, Given: &given, GivenTwin: givenTwin, Try: try, Twin: twin,
+		t.probes = append(t.probes, bailey.Probe{Name: f.name + ", " + name, Path: path + " in " + namespace, Given: &given, GivenTwin: &givenTwin, Try: try, Twin: twin,
 			Detections: pods.Noticed(&try)})
 	}
 	for i := range ways {

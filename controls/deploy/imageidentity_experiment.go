@@ -15,7 +15,8 @@ var unknownImagesRefused = &bailey.Experiment{
 	Title: "Images that nobody vouches for are refused every way",
 	Doc: `Where webhooks or policies look at pods, three images are tried: one of a registry that does not exist
 (registry.invalid), one of an ordinary image's name with a digest that nothing has, and an ordinary image by the tag
-latest alone. Which of the three the platform refuses as the container of a new pod is what it claims; that must be
+latest alone (stable, where that is what runs).
+Which of the three the platform refuses as the container of a new pod is what it claims; that must be
 refused in every other way. The twin has the image of a pod that runs in the namespace.
 
 ` + trialDoc + `
@@ -40,5 +41,14 @@ const nothing = "@sha256:ba11e70000000000000000000000000000000000000000000000000
 var unknownImages = []forbidden{
 	{name: "image of an unknown registry", image: func(string) string { return "registry.invalid/bailey/nobody:1" + nothing }},
 	{name: "unknown digest", image: func(ordinary string) string { return repository(ordinary) + nothing }},
-	{name: "image by a tag", image: func(ordinary string) string { return repository(ordinary) + ":latest" }},
+	{name: "image by a tag", image: byTag},
+}
+
+// byTag is the image by a tag alone, and not the text that is there already: an update
+// to that changes nothing, and no gate refuses it.
+func byTag(ordinary string) string {
+	if latest := repository(ordinary) + ":latest"; latest != ordinary {
+		return latest
+	}
+	return repository(ordinary) + ":stable"
 }

@@ -112,6 +112,7 @@ func (a *Applier) Apply(ctx context.Context, s enforce.Staged) error {
 		r = &Record{Object: s.Object, APIVersion: s.APIVersion, Created: !there}
 	}
 	if there {
+		s.Fields = kept(r, current, s.Fields)
 		a.remember(r, current, s.Fields)
 	}
 	r.Applied, r.Stage, r.At = s.Fields, s.Stage, a.now().UTC()
@@ -131,6 +132,22 @@ func (a *Applier) Apply(ctx context.Context, s enforce.Staged) error {
 		return r.write(a.folder)
 	}
 	return nil
+}
+
+// kept adds to the fields of an object that is not Bailey's those that were applied
+// before and are as they were: server-side apply takes away what its manager names no
+// longer, and a plan names only what is still to be done.
+func kept(r *Record, current *unstructured.Unstructured, fields map[string]any) map[string]any {
+	if r.Created || r.Applied == nil {
+		return fields
+	}
+	all := (&unstructured.Unstructured{Object: fields}).DeepCopy().Object
+	for _, f := range enforce.Leaves(r.Applied) {
+		if enforce.ValueAt(all, f.Path) == nil && enforce.Holds(enforce.ValueAt(current.Object, f.Path), f.Value) {
+			set(all, f.Path, f.Value)
+		}
+	}
+	return all
 }
 
 // refused says why an apply failed. Where the API server answered that it did nothing,

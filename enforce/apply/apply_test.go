@@ -269,3 +269,33 @@ func TestConflict(t *testing.T) {
 		t.Errorf("what was taken over was not given back: %s", got)
 	}
 }
+
+// TestLaterPlanKeepsWhatIsApplied applies a plan that names other fields of the same
+// object, as the next level of a namespace does: what was applied before stays.
+func TestLaterPlanKeepsWhatIsApplied(t *testing.T) {
+	w := newWorld(t, devclustertest.Own(t))
+	before := w.state()
+	labelled := func(label, value string) enforce.Staged {
+		change := w.plan().Changes[0]
+		fields := map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": w.namespace,
+			"labels": map[string]any{"pod-security.kubernetes.io/" + label: value}}}
+		return enforce.Staged{Change: &change, Fields: fields, Stage: enforce.StageDeny}
+	}
+	for _, s := range []enforce.Staged{labelled("enforce", "baseline"), labelled("audit", "restricted")} {
+		if err := w.applier().Apply(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := w.state()["/api/v1/namespaces/"+w.namespace]
+	for _, label := range []string{`security.kubernetes.io/enforce":"baseline"`, `security.kubernetes.io/audit":"restricted"`} {
+		if !strings.Contains(got, label) {
+			t.Errorf("%s is gone: %s", label, got)
+		}
+	}
+	if _, err := w.applier().Revert(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.state(); !maps.Equal(got, before) {
+		t.Errorf("reverted:\n%v\nbefore:\n%v", got, before)
+	}
+}

@@ -63,13 +63,14 @@ func ordinary(labels map[string]string) map[string]string {
 // Container is one that every version of the Pod Security Standards admits at
 // restricted. It states requests and limits, so that quotas admit it.
 func Container(name, image string) corev1.Container {
-	no := false
+	yes, no := true, false
 	small := corev1.ResourceList{"cpu": resource.MustParse("10m"), "memory": resource.MustParse("16Mi")}
 	return corev1.Container{
 		Name: name, Image: image,
 		Resources: corev1.ResourceRequirements{Requests: small, Limits: small.DeepCopy()},
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: &no,
+			ReadOnlyRootFilesystem:   &yes,
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
 	}

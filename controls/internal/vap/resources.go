@@ -29,15 +29,17 @@ func templateOf(object string) string {
 // PodVariables are the variables of a policy about PodBearing requests:
 //
 //	template    the pod, or the template of one
-//	spec        the pod's spec
+//	spec        the pod's spec; where ephemeral containers are added, only these and what
+//	            else says how they run: what is there already is not judged again
 //	containers  its containers of every sort
 //	unchanged   an update leaves the spec as it was: what is there already may go on,
 //	            be scaled, labelled and deleted
 var PodVariables = []admissionv1.Variable{
 	{Name: "template", Expression: templateOf("object")},
-	{Name: "spec", Expression: "variables.template.spec"},
+	{Name: "spec", Expression: "request.?subResource.orValue('') == 'ephemeralcontainers' ? dyn({'containers': dyn([]), ?'ephemeralContainers': variables.template.spec.?ephemeralContainers, " +
+		"?'securityContext': variables.template.spec.?securityContext, ?'os': variables.template.spec.?os, ?'runtimeClassName': variables.template.spec.?runtimeClassName}) : variables.template.spec"},
 	{Name: "containers", Expression: "variables.spec.containers + variables.spec.?initContainers.orValue([]) + variables.spec.?ephemeralContainers.orValue([])"},
-	{Name: "unchanged", Expression: "request.operation == 'UPDATE' && (" + templateOf("oldObject") + ").spec == variables.spec"},
+	{Name: "unchanged", Expression: "request.operation == 'UPDATE' && (" + templateOf("oldObject") + ").spec == variables.template.spec"},
 }
 
 // Pods is a check of a policy about PodBearing requests.
