@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"check":      {""},
 	"enforce":    {"", "check", "derive"},
 	"prove":      {"", "ledger"},
-	"trust":      {""},
+	"trust":      {"", "derive"},
 	"server":     {"", "check", "collect", "derive", "devcluster", "enforce", "ledger", "prove", "report", "store"},
 	"web":        {"server"},
 	"cmd":        {"*"},

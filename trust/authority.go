@@ -87,6 +87,9 @@ func (d *authorityDocument) authority(read func(string) ([]byte, error)) (*autho
 	case len(d.Keys) > 0:
 		a.form = byKey
 		err = a.setKeys(d.Keys, read)
+		if a.trusted != nil && len(a.trusted.RekorLogs()) > 0 {
+			a.log = 1
+		}
 		if err == nil && len(d.Identities) > 0 {
 			err = errors.New("a key has no identities\nhint: leave them out")
 		}

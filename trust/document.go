@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/baileyhq/bailey/derive/imageref"
 )
 
 // document is a policy as people write it.
@@ -78,10 +80,39 @@ func decodePolicy(data []byte) (*document, error) {
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more than one document in it\nhint: a trust policy is one document")
 	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err != nil {
+		return nil, fmt.Errorf("it is no YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if err := checkNoneEmpty(&root); err != nil {
+		return nil, err
+	}
 	if doc.Version != 1 {
 		return nil, fmt.Errorf("version: %d is not known to this Bailey\nhint: write version: 1", doc.Version)
 	}
 	return doc, nil
+}
+
+// checkNoneEmpty refuses fields that are written and hold nothing: "namespaces: []" would
+// mean all of them, and a demand without a value would be none.
+func checkNoneEmpty(n *yaml.Node) error {
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			field, value := n.Content[i], n.Content[i+1]
+			if value.Kind == yaml.AliasNode {
+				value = value.Alias
+			}
+			if value.Kind == yaml.SequenceNode && len(value.Content) == 0 || value.Kind == yaml.ScalarNode && value.Tag == "!!null" {
+				return fmt.Errorf("line %d: %s: is written and empty\nhint: fill it, or leave it out where everything is meant", field.Line, field.Value)
+			}
+		}
+	}
+	for _, child := range n.Content {
+		if err := checkNoneEmpty(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // policy resolves what the document names.
@@ -150,12 +181,13 @@ func (d *ruleDocument) rule(authorities map[string]*authority) (*rule, error) {
 		return nil, fmt.Errorf("a list has at most %d entries", listLimit)
 	}
 	var err error
-	for _, image := range d.Images {
-		if err := checkImagePattern(image); err != nil {
+	images := make([]string, len(d.Images))
+	for i, image := range d.Images {
+		if images[i], err = canonicalImage(image); err != nil {
 			return nil, err
 		}
 	}
-	if r.images, err = globs("image", d.Images); err != nil {
+	if r.images, err = globs("image", images); err != nil {
 		return nil, err
 	}
 	if r.namespaces, err = globs("namespace", d.Namespaces); err != nil {
@@ -197,22 +229,35 @@ func (d *ruleDocument) rule(authorities map[string]*authority) (*rule, error) {
 	return r, nil
 }
 
-// checkImagePattern wants the registry named: "nginx" would never match anything.
-func checkImagePattern(image string) error {
+// canonicalImage gives a pattern of images with its registry as imageref.Canonical has it.
+// It refuses one that could never match: its images would fall under no rule.
+func canonicalImage(image string) (string, error) {
 	host, rest, found := strings.Cut(image, "/")
-	if strings.HasPrefix(image, "**") {
-		return nil
+	anywhere := strings.HasPrefix(image, "**")
+	if !anywhere && (!found || rest == "" || !strings.ContainsAny(host, ".:*") && host != "localhost") {
+		return "", fmt.Errorf("image %q names no registry\nhint: write it with its registry, like docker.io/library/nginx or registry.example.com/shop/**", image)
 	}
-	if !found || rest == "" || !strings.ContainsAny(host, ".:*") && host != "localhost" {
-		return fmt.Errorf("image %q names no registry\nhint: write it with its registry, like docker.io/library/nginx or registry.example.com/shop/**", image)
+	if strings.ContainsAny(rest, "@:") {
+		return "", fmt.Errorf("image %q holds a tag or a digest\nhint: rules are about repositories; leave it out", image)
 	}
-	if strings.Contains(rest, "@") || strings.Contains(rest, ":") {
-		return fmt.Errorf("image %q holds a tag or a digest\nhint: rules are about repositories; leave it out", image)
+	// A star stands for what a name may hold at its place, such as a digit.
+	ref, err := imageref.Parse(strings.ReplaceAll(image, "*", "0"))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("image %q matches nothing: a reference like it %w", image, err)
+	case ref.Tag != "" || ref.Digest != "":
+		return "", fmt.Errorf("image %q holds a tag or a digest\nhint: rules are about repositories; leave it out", image)
+	case !found:
+		return image, nil
 	}
-	if host == "index.docker.io" {
-		return fmt.Errorf("image %q: this registry is called docker.io here", image)
+	host = imageref.CanonicalRegistry(host)
+	if strings.Contains(host, "*") && strings.HasSuffix(host, ".docker.io") {
+		return "", fmt.Errorf("image %q matches nothing: the registry is called docker.io here, by whatever name it is asked\nhint: write docker.io/%s", image, rest)
 	}
-	return nil
+	if host == imageref.DefaultRegistry && !strings.Contains(rest, "/") && !strings.Contains(rest, "**") {
+		rest = "library/" + rest // where its images without another folder are
+	}
+	return host + "/" + rest, nil
 }
 
 func (d *wantDocument) want(kind Kind, authorities map[string]*authority) (want, error) {

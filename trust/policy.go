@@ -45,7 +45,7 @@ type rule struct {
 type want struct {
 	kind      Kind
 	by        []*authority
-	threshold int      // of different authorities
+	threshold int      // of different authorities, each by another signer
 	types     []string // predicate types; none for a signature
 	builders  []pattern
 	sources   []pattern

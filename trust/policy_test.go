@@ -125,7 +125,14 @@ func TestPolicyErrors(t *testing.T) {
 		{"no images", head + "rules: [{name: r, signature: {by: [a]}}]", "names no images"},
 		{"no registry", head + "rules: [{name: r, images: [nginx], signature: {by: [a]}}]", "names no registry"},
 		{"tag", head + `rules: [{name: r, images: ["x.example/a:1"], signature: {by: [a]}}]`, "tag or a digest"},
-		{"docker", head + `rules: [{name: r, images: [index.docker.io/a], signature: {by: [a]}}]`, "docker.io"},
+		{"upper case", head + `rules: [{name: r, images: [x.example/Shop/**], signature: {by: [a]}}]`, "upper-case"},
+		{"a name of docker.io", head + `rules: [{name: r, images: ["*.docker.io/library/a"], signature: {by: [a]}}]`, "write docker.io/library/a"},
+		{"no repository", head + `rules: [{name: r, images: [x.example/shop/], signature: {by: [a]}}]`, "matches nothing"},
+		{"no namespaces", head + "rules: [{name: r, images: [x.example/**], namespaces: [], signature: {by: [a]}}]", "line 3: namespaces: is written and empty"},
+		{"namespaces without a value", head + "rules: [{name: r, images: [x.example/**], namespaces: , signature: {by: [a]}}]", "namespaces: is written and empty"},
+		{"no builders", head + "rules: [{name: r, images: [x.example/**], provenance: {by: [a], builders: []}}]", "builders: is written and empty"},
+		{"no sources", head + "rules: [{name: r, images: [x.example/**], provenance: {by: [a], sources: []}}]", "sources: is written and empty"},
+		{"no demand", head + "rules: [{name: r, images: [x.example/**], signature: {by: [a]}, sbom: }]", "sbom: is written and empty"},
 		{"by nobody", head + "rules: [{name: r, images: [x.example/**], signature: {}}]", "does not say by whom"},
 		{"by a stranger", head + "rules: [{name: r, images: [x.example/**], signature: {by: [b]}}]", `no authority "b"`},
 		{"threshold", head + "rules: [{name: r, images: [x.example/**], signature: {by: [a], threshold: 2}}]", "2 of 1"},
@@ -151,5 +158,31 @@ func TestPolicyErrors(t *testing.T) {
 	}
 	if _, err := parse(t, authority("keys: [none.pub]"), files); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file is not told as one: %v", err)
+	}
+}
+
+// TestImageSpellings: a pattern names the registry by whatever spelling, and never falls
+// short of the images that it is meant for.
+func TestImageSpellings(t *testing.T) {
+	for pattern, repository := range map[string]string{
+		"docker.io/nginx":                   "docker.io/library/nginx",
+		"index.docker.io/library/nginx":     "docker.io/library/nginx",
+		"registry-1.docker.io/nginx":        "docker.io/library/nginx",
+		"Docker.IO:443/acme/*":              "docker.io/acme/web",
+		"docker.io/*":                       "docker.io/library/nginx",
+		"docker.io/**":                      "docker.io/acme/web",
+		"Registry.Example.com:443/shop/**":  "registry.example.com/shop/web",
+		"registry.example.com:05000/shop/*": "registry.example.com:5000/shop/web",
+		"*.Example.com/shop/web":            "eu.example.com/shop/web",
+		"**.Example.com/web":                "eu.example.com/web",
+		"**/nginx":                          "docker.io/library/nginx",
+		"**":                                "docker.io/library/nginx",
+	} {
+		p, err := parse(t, "version: 1\nauthorities: [{name: a, keys: [a.pub]}]\nrules: [{name: r, images: [\""+pattern+"\"], signature: {by: [a]}}]\nunmatched: admit\n", map[string]string{"a.pub": publicPEM(t)})
+		if err != nil {
+			t.Errorf("%s: %v", pattern, err)
+		} else if !p.For("", repository).Named() {
+			t.Errorf("%s does not name %s", pattern, repository)
+		}
 	}
 }

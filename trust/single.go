@@ -43,9 +43,6 @@ func Single(s Signer, predicateTypes ...string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.form == byKey && s.TransparencyLog == nil && a.trusted != nil && len(a.trusted.RekorLogs()) > 0 {
-		a.log = 1
-	}
 	w := want{kind: KindSignature, by: []*authority{a}, threshold: 1}
 	for _, t := range predicateTypes {
 		if t == "" {

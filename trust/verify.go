@@ -83,10 +83,7 @@ func (r Requirements) Verify(a Artifact, bundles []*Bundle, at time.Time) Decisi
 		return d
 	}
 	if len(r.rules) == 0 {
-		if d.Verified = r.admit; !r.admit {
-			d.Refusals = append(d.Refusals, *refuse(ReasonUnnamed, "no rule of the trust policy names %s", r.repository))
-		}
-		return d
+		return r.Unmatched()
 	}
 	for _, rule := range r.rules {
 		for i := range rule.wants {
@@ -108,13 +105,24 @@ func (r Requirements) Verify(a Artifact, bundles []*Bundle, at time.Time) Decisi
 	return d
 }
 
+// Unmatched decides about an image that no rule names (Named). It takes neither a digest
+// nor a registry.
+func (r Requirements) Unmatched() Decision {
+	d := Decision{Verified: r.admit && !r.Named(), Evidence: []Evidence{}, Refusals: []Refusal{}}
+	if !d.Verified {
+		d.Refusals = append(d.Refusals, *refuse(ReasonUnnamed, "no rule of the trust policy names %s", r.repository))
+	}
+	return d
+}
+
 // find looks for evidence from as many authorities as are wanted. Without it, the
 // refusal is that of the bundle that came nearest.
 func (w *want) find(a Artifact, bundles []*Bundle, at time.Time) ([]Evidence, *Refusal) {
 	var good []Evidence
 	var nearest *Refusal
 	candidates := 0
-	for _, authority := range w.by {
+	signers := newMatching()
+	for i, authority := range w.by {
 		if len(good) >= w.threshold {
 			break
 		}
@@ -125,14 +133,18 @@ func (w *want) find(a Artifact, bundles []*Bundle, at time.Time) ([]Evidence, *R
 			candidates++
 			e, refusal := w.judge(authority, a, b, at)
 			if refusal == nil {
-				good = append(good, e)
-				break
+				signers.add(i, e)
+				if w.threshold == 1 {
+					break
+				}
+				continue
 			}
 			if nearest == nil || refusal.nearer(nearest) {
 				refusal.Source = b.Source
 				nearest = refusal
 			}
 		}
+		good = signers.evidence()
 	}
 	switch {
 	case len(good) >= w.threshold:
@@ -144,7 +156,7 @@ func (w *want) find(a Artifact, bundles []*Bundle, at time.Time) ([]Evidence, *R
 		for i, e := range good {
 			names[i] = e.Authority
 		}
-		return good, refuse(ReasonThreshold, "%s by %d of %s is wanted, and only %s gave one", w.what(), w.threshold, w.who(), strings.Join(names, ", "))
+		return good, refuse(ReasonThreshold, "%s by %d of %s, each by another signer, is wanted, and only %s gave one", w.what(), w.threshold, w.who(), strings.Join(names, ", "))
 	}
 	nearest.Message = fmt.Sprintf("%s by %s is wanted, and the one from %s does not count: %s", w.what(), w.who(), nearest.Source, nearest.Message)
 	return good, nearest

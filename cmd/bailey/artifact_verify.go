@@ -249,6 +249,11 @@ func (a *app) printDecisionText(f *verifyFlags, s *subject, d trust.Decision) {
 		}
 		fmt.Fprintf(a.stdout, "%s: by %s\n", printable(what), printable(who))
 	}
+	for _, e := range d.Evidence {
+		if f.policy == "" && len(f.types) == 0 && e.Kind != trust.KindSignature {
+			fmt.Fprintf(a.stdout, "No --type was asked for: what was verified is an attestation of type %s, which says what that type says, and is no signature alone.\n", printable(e.PredicateType))
+		}
+	}
 	if len(d.Evidence) == 0 {
 		fmt.Fprintln(a.stdout, "The policy wants nothing of it.")
 	}

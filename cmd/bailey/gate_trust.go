@@ -52,6 +52,16 @@ func gateTrust(policy *trust.Policy, client *registry.Client, now func() time.Ti
 	return &gate.Trust{
 		Revision: policy.Revision(),
 		Rule:     func(namespace string, image imageref.Ref) string { return policy.For(namespace, image.Name()).Key() },
+		Unnamed: func(namespace string, image imageref.Ref) (bool, error) {
+			wanted := policy.For(namespace, image.Name())
+			if wanted.Named() {
+				return false, nil
+			}
+			if d := wanted.Unmatched(); !d.Verified {
+				return true, &gate.Refusal{Reason: "is not to be trusted: " + d.Reason(), Hint: d.Hint()}
+			}
+			return true, nil
+		},
 		Resolve: func(ctx context.Context, image imageref.Ref) (string, error) {
 			digest, err := client.Resolve(ctx, registry.Reference{Repository: image.Name(), Tag: image.Tag})
 			return digest, notThere(err)

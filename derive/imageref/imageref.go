@@ -96,6 +96,32 @@ func (r Ref) Name() string {
 	return r.Registry + "/" + r.Repository
 }
 
+// Canonical is the reference with its registry as policies name it: by CanonicalRegistry.
+// Another spelling of one registry would fall under no rule.
+func (r Ref) Canonical() Ref {
+	r.Registry = CanonicalRegistry(r.Registry)
+	return r
+}
+
+// CanonicalRegistry is the one spelling of a registry's host: in lower case, without the
+// port of HTTPS, and DefaultRegistry by whatever of its names it is asked.
+func CanonicalRegistry(host string) string {
+	host = strings.ToLower(host)
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		switch port := strings.TrimLeft(host[i+1:], "0"); port {
+		case "443":
+			host = host[:i]
+		default:
+			host = host[:i+1] + port
+		}
+	}
+	switch host {
+	case "index.docker.io", "registry-1.docker.io":
+		return DefaultRegistry
+	}
+	return host
+}
+
 // FullName is registry and repository in full of any text by which a runtime may be
 // asked for an image, a valid reference or not: what compares names must have one for
 // every text. Of a valid reference it is Ref.Name.

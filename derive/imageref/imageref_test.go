@@ -160,3 +160,15 @@ func TestFullName(t *testing.T) {
 		}
 	}
 }
+
+func TestCanonicalRegistry(t *testing.T) {
+	for host, want := range map[string]string{
+		"Registry.Example.com": "registry.example.com", "registry.example.com:443": "registry.example.com", "registry.example.com:0443": "registry.example.com",
+		"registry.example.com:5000": "registry.example.com:5000", "index.docker.io": "docker.io", "registry-1.docker.io:443": "docker.io", "[2001:DB8::443]": "[2001:db8::443]",
+		"[::1]:443": "[::1]", "localhost": "localhost",
+	} {
+		if got := CanonicalRegistry(host); got != want {
+			t.Errorf("%s: %s, want %s", host, got, want)
+		}
+	}
+}

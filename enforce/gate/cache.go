@@ -32,6 +32,7 @@ type admitted struct {
 	verdict    Verdict
 	at         time.Time // by the monotonic clock
 	refreshing atomic.Bool
+	pausedTo   atomic.Int64 // when it may be looked at again, Unix nanoseconds; zero: now
 }
 
 // refused is remembered briefly: it may be put right at any moment.
@@ -48,8 +49,17 @@ type cache struct {
 	refused  *lru.Cache[key, refused]
 	flight   singleflight.Group
 	slots    *slots
-	metrics  *metrics
+	// refreshes bounds looking again, which nobody waits for, apart from slots.
+	refreshes *semaphore.Weighted
+	metrics   *metrics
 }
+
+const (
+	refreshesAtOnce = 4
+	// refreshPause is kept after looking again failed: a registry that is down is not asked
+	// with every request.
+	refreshPause = time.Minute
+)
 
 func newCache(o *Options, m *metrics) (*cache, error) {
 	good, err := lru.New[key, *admitted](o.Admitted)
@@ -60,7 +70,7 @@ func newCache(o *Options, m *metrics) (*cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cache{o: o, admitted: good, refused: bad, slots: newSlots(o.Verifying), metrics: m}, nil
+	return &cache{o: o, admitted: good, refused: bad, slots: newSlots(o.Verifying), refreshes: semaphore.NewWeighted(refreshesAtOnce), metrics: m}, nil
 }
 
 // verdict judges an image with a digest, by what is remembered if possible. When ctx ends
@@ -68,12 +78,8 @@ func newCache(o *Options, m *metrics) (*cache, error) {
 func (c *cache) verdict(ctx context.Context, t *Trust, namespace string, image imageref.Ref) (Verdict, error) {
 	k := keyOf(t.Revision, t.Rule(namespace, image), image.Name(), image.Digest)
 	if a, found := c.admitted.Get(k); found && (a.verdict.Until.IsZero() || c.o.Now().Before(a.verdict.Until)) {
-		if time.Since(a.at) > c.o.RefreshFrom && a.refreshing.CompareAndSwap(false, true) {
-			image := cloneRef(image)
-			go func() {
-				defer a.refreshing.Store(false)
-				_, _, _ = c.flight.Do(string(k[:]), func() (any, error) { return c.verify(k, t, namespace, image) })
-			}()
+		if time.Since(a.at) > c.o.RefreshFrom && time.Now().UnixNano() >= a.pausedTo.Load() {
+			c.refresh(k, a, t, namespace, image)
 		}
 		c.metrics.hits.Inc()
 		return a.verdict, nil
@@ -84,7 +90,15 @@ func (c *cache) verdict(ctx context.Context, t *Trust, namespace string, image i
 	}
 	c.metrics.misses.Inc()
 	image = cloneRef(image)
-	done := c.flight.DoChan(string(k[:]), func() (any, error) { return c.verify(k, t, namespace, image) })
+	done := c.flight.DoChan(string(k[:]), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), verifyLimit)
+		defer cancel()
+		if err := c.slots.enter(ctx, namespace); err != nil {
+			return Verdict{}, fmt.Errorf("too many images are being verified: %w", err)
+		}
+		defer c.slots.leave(namespace)
+		return c.verify(ctx, k, t, namespace, image)
+	})
 	select {
 	case result := <-done:
 		if result.Err != nil {
@@ -94,6 +108,31 @@ func (c *cache) verdict(ctx context.Context, t *Trust, namespace string, image i
 	case <-ctx.Done():
 		return Verdict{}, fmt.Errorf("could not be verified in time; the verification goes on: %w", ctx.Err())
 	}
+}
+
+// refresh looks at a remembered verdict again, beside its use, unless that is being done
+// or too many are looked at.
+func (c *cache) refresh(k key, a *admitted, t *Trust, namespace string, image imageref.Ref) {
+	if !a.refreshing.CompareAndSwap(false, true) {
+		return
+	}
+	if !c.refreshes.TryAcquire(1) {
+		a.refreshing.Store(false)
+		return
+	}
+	image = cloneRef(image)
+	go func() {
+		defer a.refreshing.Store(false)
+		defer c.refreshes.Release(1)
+		_, err, _ := c.flight.Do(string(k[:]), func() (any, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), verifyLimit)
+			defer cancel()
+			return c.verify(ctx, k, t, namespace, image)
+		})
+		if err != nil {
+			a.pausedTo.Store(time.Now().Add(refreshPause).UnixNano())
+		}
+	}()
 }
 
 // keeps is how long what is no admission is remembered.
@@ -107,9 +146,7 @@ func (c *cache) keeps(err error) time.Duration {
 
 // verify asks the trust policy and remembers what it says. A verdict that admits outlives
 // a registry that is down: only a verdict takes its place.
-func (c *cache) verify(k key, t *Trust, namespace string, image imageref.Ref) (verdict Verdict, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), verifyLimit)
-	defer cancel()
+func (c *cache) verify(ctx context.Context, k key, t *Trust, namespace string, image imageref.Ref) (verdict Verdict, err error) {
 	begin := time.Now()
 	defer func() {
 		if p := recover(); p != nil { // a defect must refuse this image, not end the gate
@@ -119,10 +156,6 @@ func (c *cache) verify(k key, t *Trust, namespace string, image imageref.Ref) (v
 		}
 		c.metrics.verified(err, time.Since(begin))
 	}()
-	if err := c.slots.enter(ctx, namespace); err != nil {
-		return Verdict{}, fmt.Errorf("too many images are being verified: %w", err)
-	}
-	defer c.slots.leave(namespace)
 	verdict, err = t.Verify(ctx, namespace, image)
 	if err == nil && !verdict.Until.IsZero() && !c.o.Now().Before(verdict.Until) {
 		err = &Refusal{Reason: "was vouched for until " + verdict.Until.UTC().Format(time.RFC3339)}
@@ -207,6 +240,7 @@ func (s *slots) forget(namespace string, own *share) {
 type tags struct {
 	lru     *lru.Cache[string, resolved]
 	flight  singleflight.Group
+	slots   *slots
 	keep    time.Duration
 	keepErr time.Duration
 }
@@ -219,25 +253,33 @@ type resolved struct {
 
 const maxTags = 8192
 
-func newTags(keep, keepErr time.Duration) (*tags, error) {
+func newTags(atOnce int, keep, keepErr time.Duration) (*tags, error) {
 	cache, err := lru.New[string, resolved](maxTags)
 	if err != nil {
 		return nil, err
 	}
-	return &tags{lru: cache, keep: keep, keepErr: keepErr}, nil
+	return &tags{lru: cache, slots: newSlots(atOnce), keep: keep, keepErr: keepErr}, nil
 }
 
 // digest gives the digest of the image's tag, as the registry says now or said a moment ago.
-func (c *tags) digest(ctx context.Context, t *Trust, image imageref.Ref) (string, error) {
+func (c *tags) digest(ctx context.Context, t *Trust, namespace string, image imageref.Ref) (string, error) {
 	name := image.Name() + ":" + tagOf(image)
 	if r, found := c.lru.Get(name); found {
 		if age := time.Since(r.at); r.err == nil && age < c.keep || r.err != nil && age < c.keepErr {
 			return r.digest, r.err
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("the registry was not asked in time: %w", err)
+	}
 	image = cloneRef(image)
 	image.Tag = tagOf(image)
 	done := c.flight.DoChan(name, func() (result any, err error) {
+		// As long as the request waits: what waits for a slot is bounded by the requests.
+		if err := c.slots.enter(ctx, namespace); err != nil {
+			return "", fmt.Errorf("too many tags are being asked for: %w", err)
+		}
+		defer c.slots.leave(namespace)
 		ctx, cancel := context.WithTimeout(context.Background(), verifyLimit)
 		defer cancel()
 		asked := time.Now()

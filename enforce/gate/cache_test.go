@@ -210,3 +210,106 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// TestUnnamedFirst: of an image that no rule names no registry is asked.
+func TestUnnamedFirst(t *testing.T) {
+	b := &book{tags: map[string]string{}, unnamed: map[string]bool{"internal.example": true}, strangers: &Refusal{Reason: "is named by no rule"}}
+	g := newGate(t, Options{Trust: b.trust("1")})
+	tag, pinned := podOf(t, "internal.example/a:1"), podOf(t, "internal.example/a@"+digest("a"))
+	for name, r := range map[string]*admissionv1.AdmissionRequest{"tag": tag, "digest": pinned} {
+		if a := g.Review(t.Context(), imagegate.PinWebhook, r); !a.Allowed || a.Patch != nil {
+			t.Errorf("%s: it is left to the other webhook: %+v", name, a)
+		}
+		if a := g.Review(t.Context(), imagegate.ImagesWebhook, r); a.Allowed || a.Result.Code != 403 || !strings.Contains(a.Result.Message, "named by no rule") {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+	b.strangers = nil
+	for name, r := range map[string]*admissionv1.AdmissionRequest{"tag": tag, "digest": pinned} {
+		for _, webhook := range []string{imagegate.PinWebhook, imagegate.ImagesWebhook} {
+			if a := g.Review(t.Context(), webhook, r); !a.Allowed || a.Patch != nil {
+				t.Errorf("%s, where such images are admitted: %s: %+v", name, webhook, a)
+			}
+		}
+	}
+	if b.resolved+b.verified != 0 {
+		t.Errorf("its registry was asked %d times", b.resolved+b.verified)
+	}
+}
+
+// TestTagsAtOnce: tags are asked for by so many at once, those of one namespace by half of
+// them, and not at all for a request that is over.
+func TestTagsAtOnce(t *testing.T) {
+	b := &book{}
+	trust := b.trust("1")
+	asked, wait := make(chan struct{}, 100), make(chan struct{})
+	trust.Resolve = func(context.Context, imageref.Ref) (string, error) {
+		asked <- struct{}{}
+		<-wait
+		return digest("a"), nil
+	}
+	g := newGate(t, Options{Trust: trust, Verifying: 4})
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if a := g.Review(over, imagegate.PinWebhook, podOf(t, "registry.example.com/over:1")); a.Allowed {
+		t.Error("admitted without an answer")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	var group sync.WaitGroup
+	for i := range 20 {
+		r := podOf(t, fmt.Sprintf("registry.example.com/a%d:1", i))
+		group.Go(func() {
+			if a := g.Review(ctx, imagegate.PinWebhook, r); a.Allowed {
+				t.Error("admitted without an answer")
+			}
+		})
+	}
+	group.Wait()
+	if n := len(asked); n != 2 {
+		t.Errorf("%d tags were asked for at once, want 2", n)
+	}
+	close(wait)
+	await(t, func() bool {
+		return strings.Contains(string(g.Review(t.Context(), imagegate.PinWebhook, podOf(t, "registry.example.com/a1:1")).Patch), digest("a"))
+	})
+}
+
+// TestRefreshPauses: a registry that is down is not asked again with every request, and
+// looking again takes no room from verifications that somebody waits for.
+func TestRefreshPauses(t *testing.T) {
+	b := &book{good: map[string]bool{digest("a"): true, digest("c"): true}}
+	g := newGate(t, Options{Trust: b.trust("1"), RefreshFrom: 1, Verifying: 1})
+	r := podOf(t, good+digest("a"))
+	if a := g.Review(t.Context(), imagegate.ImagesWebhook, r); !a.Allowed {
+		t.Fatal(a.Result)
+	}
+	b.set(func() { b.down = true })
+	var entry *admitted
+	await(t, func() bool {
+		if a := g.Review(t.Context(), imagegate.ImagesWebhook, r); !a.Allowed {
+			t.Fatal(a.Result)
+		}
+		entry, _ = g.cache.admitted.Peek(g.cache.admitted.Keys()[0])
+		return entry.pausedTo.Load() != 0 && !entry.refreshing.Load()
+	})
+	before := b.verifications()
+	for range 50 {
+		if a := g.Review(t.Context(), imagegate.ImagesWebhook, r); !a.Allowed || entry.refreshing.Load() {
+			t.Fatalf("it is looked at again: %+v", a.Result)
+		}
+	}
+	if n := b.verifications(); n != before {
+		t.Errorf("%d verifications after one that failed", n-before)
+	}
+	entry.pausedTo.Store(0)
+	wait := make(chan struct{})
+	defer close(wait)
+	b.set(func() { b.down, b.wait = false, wait })
+	g.Review(t.Context(), imagegate.ImagesWebhook, r)
+	await(t, func() bool { return b.verifications() > before })
+	b.set(func() { b.wait = nil })
+	if a := g.Review(t.Context(), imagegate.ImagesWebhook, podOf(t, good+digest("c"))); !a.Allowed {
+		t.Error(a.Result)
+	}
+}

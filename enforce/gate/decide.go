@@ -168,7 +168,10 @@ func (g *Gate) pin(ctx context.Context, t *Trust, r *admissionv1.AdmissionReques
 	if err != nil || ref.Pinned() || filledInLater(u) || g.o.PinPodsOnly && !isPod(r) {
 		return d, "" // the other webhook judges it
 	}
-	digest, err := g.tags.digest(ctx, t, ref)
+	if unnamed, _ := t.Unnamed(r.Namespace, ref); unnamed {
+		return d, "" // whatever registry a stranger writes would be asked
+	}
+	digest, err := g.tags.digest(ctx, t, r.Namespace, ref)
 	if err != nil {
 		d.fail(ref, err)
 		return d, ""
@@ -192,12 +195,25 @@ func (g *Gate) judge(ctx context.Context, t *Trust, r *admissionv1.AdmissionRequ
 		d.Decision, d.Reason = outRefused, "the reference "+err.Error()
 		return d
 	}
+	unnamed, err := t.Unnamed(r.Namespace, ref)
+	switch {
+	case unnamed && err == nil:
+		d.Decision, d.Digest, d.By = outAdmitted, ref.Digest, "nobody, which the trust policy admits"
+		return d
+	case unnamed:
+		d.Digest = ref.Digest
+		d.fail(ref, err)
+		if ref.Pinned() {
+			g.breakglass(ctx, r, &d)
+		}
+		return d
+	}
 	if !ref.Pinned() {
 		if isPod(r) {
 			d.Decision, d.Reason, d.Hint = outRefused, "names no digest", "the gate pins tags itself, by its MutatingWebhookConfiguration: is it in place, and does another webhook write images after it?"
 			return d
 		}
-		if ref.Digest, err = g.tags.digest(ctx, t, ref); err != nil {
+		if ref.Digest, err = g.tags.digest(ctx, t, r.Namespace, ref); err != nil {
 			ref.Digest = ""
 			d.fail(ref, err)
 			return d
@@ -210,10 +226,16 @@ func (g *Gate) judge(ctx context.Context, t *Trust, r *admissionv1.AdmissionRequ
 		return d
 	}
 	d.fail(ref, err)
+	g.breakglass(ctx, r, &d)
+	return d
+}
+
+// breakglass admits a refused image if a grant names its digest.
+func (g *Gate) breakglass(ctx context.Context, r *admissionv1.AdmissionRequest, d *ImageDecision) {
 	if g.o.Grants == nil {
-		return d
+		return
 	}
-	grant, why := g.o.Grants.find(ctx, r.Namespace, ref.Digest, g.o.Now())
+	grant, why := g.o.Grants.find(ctx, r.Namespace, d.Digest, g.o.Now())
 	switch {
 	case grant != nil:
 		d.Decision, d.Grant = outGranted, grant.String()
@@ -223,7 +245,6 @@ func (g *Gate) judge(ctx context.Context, t *Trust, r *admissionv1.AdmissionRequ
 	case why != nil:
 		d.Reason += "; nor by break-glass: " + why.Error()
 	}
-	return d
 }
 
 // keep writes a decision into the log, and into the ledger if there is one. Only what

@@ -38,6 +38,9 @@ type Trust struct {
 	// Rule names what the policy asks of an image in a namespace. Under one rule an image
 	// of one repository and digest has one verdict.
 	Rule func(namespace string, image imageref.Ref) string
+	// Unnamed reports whether no rule of the policy names the image, and then what it says
+	// of such images: nil admits. It asks no registry, and so comes first.
+	Unnamed func(namespace string, image imageref.Ref) (unnamed bool, refusal error)
 	// Resolve asks the registry which digest the image's tag has now.
 	Resolve func(ctx context.Context, image imageref.Ref) (digest string, err error)
 	// Verify judges an image with a digest. An error that is a *Refusal is a verdict; any
@@ -76,7 +79,7 @@ type Options struct {
 	FailedFor   time.Duration // how long a failure to decide is remembered; 2 s if zero
 	RefreshFrom time.Duration // verdicts older than this are looked at again, beside being used; an hour if zero
 	TagFor      time.Duration // how long a tag's digest is believed; 5 s if zero
-	Verifying   int           // verifications at once; 32 if zero
+	Verifying   int           // verifications at once, and questions for a tag; 32 each if zero
 	InFlight    int           // requests at once; 1,000 if zero
 
 	// Margin is kept free of the API server's timeout, so that the answer arrives; 1 s if zero.
@@ -132,7 +135,7 @@ func New(o Options) (*Gate, error) {
 	if g.cache, err = newCache(&g.o, g.metrics); err != nil {
 		return nil, fmt.Errorf("the gate's cache: %w", err)
 	}
-	if g.tags, err = newTags(o.TagFor, o.FailedFor); err != nil {
+	if g.tags, err = newTags(o.Verifying, o.TagFor, o.FailedFor); err != nil {
 		return nil, fmt.Errorf("the gate's cache: %w", err)
 	}
 	g.metrics.watch(g)

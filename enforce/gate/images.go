@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -36,28 +35,13 @@ func (u usedImage) place() string {
 	return what + strconv.Quote(u.name) + " (" + u.field + ")"
 }
 
-// parse reads a reference, with its registry as policies name it: in lower case and
-// without the port that is meant anyway. Else another spelling would fall under no rule.
+// parse reads a reference, with its registry as policies name it.
 func parse(text string) (imageref.Ref, error) {
 	r, err := imageref.Parse(text)
 	if err != nil {
 		return r, err
 	}
-	r.Registry = strings.ToLower(r.Registry)
-	if i := strings.LastIndexByte(r.Registry, ':'); i > strings.LastIndexByte(r.Registry, ']') {
-		port := strings.TrimLeft(r.Registry[i+1:], "0")
-		switch port {
-		case "443":
-			r.Registry = r.Registry[:i]
-		default:
-			r.Registry = r.Registry[:i+1] + port
-		}
-	}
-	switch r.Registry {
-	case "index.docker.io", "registry-1.docker.io":
-		r.Registry = imageref.DefaultRegistry
-	}
-	return r, nil
+	return r.Canonical(), nil
 }
 
 // newObject gives a fresh object of a pod-bearing kind in its version 1, else nil.

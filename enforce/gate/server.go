@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,8 @@ import (
 const (
 	maxBody      = 8 << 20  // an update holds two objects of 3 MiB at most
 	bodiesAtOnce = 24 << 20 // bytes
+	// bodyLimit bounds how long a body may take to arrive.
+	bodyLimit = 2 * time.Second
 	// defaultTimeout is assumed where the API server does not say how long it waits.
 	defaultTimeout = imagegate.TimeoutSeconds * time.Second
 )
@@ -149,22 +152,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (code int, err er
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.patience(r))
 	defer cancel()
-	size := r.ContentLength
-	if size < 0 {
-		size = maxBody // not told, so the most that is read
+	body, code, err := s.read(ctx, w, r)
+	defer func() { s.room.Release(int64(len(body))) }()
+	if err != nil {
+		return code, err
 	}
-	if err := s.room.Acquire(ctx, size); err != nil {
-		return http.StatusTooManyRequests, errors.New("the gate has too many requests at once")
-	}
-	defer s.room.Release(size)
 	if !s.gate.room.TryAcquire(1) {
-		return http.StatusTooManyRequests, errors.New("the gate has too many requests at once")
+		return http.StatusTooManyRequests, errBusy
 	}
 	defer s.gate.room.Release(1)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		return http.StatusBadRequest, fmt.Errorf("the admission review cannot be read: %w", err)
-	}
 	review, err := parseReview(body)
 	if err != nil {
 		return http.StatusBadRequest, err
@@ -181,6 +177,46 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (code int, err er
 	_, _ = w.Write(data) // who does not hear the answer refuses
 	return 0, nil
 }
+
+// read reads a request's body, and takes room for what has arrived of it: who announces
+// bytes and does not send them, which nobody has to log in for, keeps no other out. The
+// caller releases as much as is returned, also beside an error.
+func (s *Server) read(ctx context.Context, w http.ResponseWriter, r *http.Request) (body []byte, code int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, bodyLimit)
+	defer cancel()
+	connection := http.NewResponseController(w)
+	end, _ := ctx.Deadline()
+	if err := connection.SetReadDeadline(end); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, http.StatusInternalServerError, err
+	}
+	from := http.MaxBytesReader(w, r.Body, maxBody)
+	part := make([]byte, 8<<10)
+	for {
+		n, err := from.Read(part)
+		if n > 0 {
+			if s.room.Acquire(ctx, int64(n)) != nil {
+				return body, http.StatusTooManyRequests, errBusy
+			}
+			body = append(body, part[:n]...)
+		}
+		switch {
+		case err == io.EOF:
+			// What is read from here on is that the API server hangs up.
+			if err := connection.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+				return body, http.StatusInternalServerError, err
+			}
+			return body, 0, nil
+		case errors.As(err, new(*http.MaxBytesError)):
+			return body, http.StatusRequestEntityTooLarge, fmt.Errorf("the admission review has more than %d bytes", maxBody)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return body, http.StatusRequestTimeout, fmt.Errorf("the admission review did not arrive within %s", bodyLimit)
+		case err != nil:
+			return body, http.StatusBadRequest, fmt.Errorf("the admission review cannot be read: %w", err)
+		}
+	}
+}
+
+var errBusy = errors.New("the gate has too many requests at once")
 
 // patience is how long the API server waits, less what the answer takes to arrive.
 func (s *Server) patience(r *http.Request) time.Duration {

@@ -31,7 +31,10 @@ type book struct {
 	down     bool
 	verified int
 	resolved int
-	wait     chan struct{} // verifications wait until it is closed, if it is there
+	// unnamed are registries that no rule names, strangers what the policy says of their images.
+	unnamed   map[string]bool
+	strangers error
+	wait      chan struct{} // verifications wait until it is closed, if it is there
 }
 
 var errDown = errors.New("registry.example.com cannot be reached: connection refused")
@@ -40,6 +43,7 @@ func (b *book) trust(revision string) *Trust {
 	return &Trust{
 		Revision: revision,
 		Rule:     func(namespace string, _ imageref.Ref) string { return strings.TrimSuffix(namespace, "-2") },
+		Unnamed:  func(_ string, image imageref.Ref) (bool, error) { return b.unnamed[image.Registry], b.strangers },
 		Resolve: func(_ context.Context, image imageref.Ref) (string, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()

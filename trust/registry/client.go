@@ -133,7 +133,27 @@ func problem(what string, err error) error {
 			kind, hint = ErrNotFound, "check repository and digest; was it pushed?"
 		}
 	}
-	return fmt.Errorf("%s: %w: %s\nhint: %s", what, kind, cut(err), hint)
+	said := ""
+	if answered != nil {
+		said = answer(answered)
+	} else {
+		said = cut(err)
+	}
+	return fmt.Errorf("%s: %w: %s\nhint: %s", what, kind, said, hint)
+}
+
+// answer is what a registry answered, by status and error codes alone: the text could be
+// anything, and of any host that an image's name leads to.
+func answer(e *transport.Error) string {
+	said := fmt.Sprintf("status %d", e.StatusCode)
+	for i, d := range e.Errors {
+		code := string(d.Code)
+		if i == 3 || code == "" || len(code) > 40 || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+			break
+		}
+		said += " " + code
+	}
+	return said
 }
 
 // cut is an error's text on one line, without what a registry put at its end.

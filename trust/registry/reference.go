@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/baileyhq/bailey/derive/imageref"
 	"github.com/baileyhq/bailey/trust"
 )
 
@@ -53,11 +54,7 @@ func Parse(image string) (Reference, error) {
 	return r, nil
 }
 
-// normal spells a repository as people write it.
+// normal spells a repository as trust policies name it.
 func normal(r name.Repository) string {
-	host := r.RegistryStr()
-	if host == name.DefaultRegistry {
-		host = "docker.io"
-	}
-	return host + "/" + r.RepositoryStr()
+	return imageref.Ref{Registry: r.RegistryStr(), Repository: r.RepositoryStr()}.Canonical().Name()
 }

@@ -310,3 +310,38 @@ func TestParseReference(t *testing.T) {
 		}
 	}
 }
+
+// TestSpellings: an image is named as policies name it, however it is written.
+func TestSpellings(t *testing.T) {
+	for image, want := range map[string]string{
+		"nginx": "docker.io/library/nginx", "docker.io/nginx": "docker.io/library/nginx", "registry-1.docker.io/nginx": "docker.io/library/nginx",
+		"index.docker.io/acme/web": "docker.io/acme/web", "Registry.Example.com:443/shop/web:1": "registry.example.com/shop/web",
+	} {
+		if r, err := registry.Parse(image); err != nil || r.Repository != want {
+			t.Errorf("%s: %q, want %q: %v", image, r.Repository, want, err)
+		}
+	}
+}
+
+// TestAnswerIsNotRepeated: of what a host answers, only status and error code are told.
+func TestAnswerIsNotRepeated(t *testing.T) {
+	for body, want := range map[string]string{
+		"secret of an internal service":                              "status 500",
+		`{"errors":[{"code":"TOOMANYREQUESTS","message":"secret"}]}`: "status 500 TOOMANYREQUESTS",
+		`{"errors":[{"code":"the secret","message":"secret"}]}`:      "status 500",
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/v2/" {
+				return
+			}
+			w.WriteHeader(http.StatusInternalServerError)
+			fmt.Fprint(w, body)
+		}))
+		host := strings.TrimPrefix(server.URL, "http://")
+		_, err := (&registry.Client{PlainHTTP: []string{host}}).Resolve(context.Background(), registry.Reference{Repository: host + "/a", Tag: "1"})
+		if !errors.Is(err, registry.ErrUnavailable) || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), want+"\n") {
+			t.Errorf("%s: %v", body, err)
+		}
+		server.Close()
+	}
+}
