@@ -195,3 +195,23 @@ func TestSecretsAreNotShown(t *testing.T) {
 		}
 	}
 }
+
+// TestVerifySaysType: an attestation that verifies where no type was asked for is not told
+// as a signature.
+func TestVerifySaysType(t *testing.T) {
+	t.Setenv(passphraseVariable, "")
+	t.Chdir(t.TempDir())
+	for name, content := range map[string]string{"app": "x", "sbom.json": `{"bomFormat":"CycloneDX","specVersion":"1.6"}`} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantExit(t, exitOK, nil, "sign", "--generate-key", "release")
+	wantExit(t, exitOK, nil, "attest", "app", "--key", "release.key", "--predicate", "sbom.json", "--type", "cyclonedx", "--bundle", "app.json")
+	const told = "No --type was asked for: what was verified is an attestation of type https://cyclonedx.org/bom"
+	wantExit(t, exitOK, []string{told}, "verify", "app", "--key", "release.pub", "--bundle", "app.json")
+	_, stdout, _ := inProcess("verify", "app", "--key", "release.pub", "--bundle", "app.json", "--type", "cyclonedx")
+	if !strings.Contains(stdout, "verified: app") || strings.Contains(stdout, "No --type") {
+		t.Errorf("with --type: %s", stdout)
+	}
+}
