@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/baileyhq/bailey/derive/imagegate"
 	"github.com/baileyhq/bailey/devcluster"
@@ -153,6 +155,7 @@ func TestLive(t *testing.T) {
 	}
 	t.Run("updates", func(t *testing.T) {
 		before := decisions(l)
+		pod.ResourceVersion = "" // the scheduler writes into its status meanwhile
 		pod.Labels = map[string]string{"a": "b"}
 		if pod, err = pods.Update(ctx, pod, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
@@ -161,6 +164,7 @@ func TestLive(t *testing.T) {
 			t.Errorf("an update that changes no image asked the gate %v times", after-before)
 		}
 		wrong := pod.DeepCopy()
+		wrong.ResourceVersion = ""
 		wrong.Spec.Containers[0].Image = "registry.example.com/shop/evil:1"
 		if _, err := pods.Update(ctx, wrong, metav1.UpdateOptions{}); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "registry.example.com/shop/evil:1@"+digest("b")) {
 			t.Errorf("%v", err)
@@ -170,6 +174,7 @@ func TestLive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			p.ResourceVersion = ""
 			return p
 		}
 		debug := latest()
@@ -349,14 +354,18 @@ func (l *live) scope(t *testing.T) {
 	ctx := t.Context()
 	api := l.admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	await(t, func() bool { return deviations(l) == 0 })
-	c, err := api.Get(ctx, imagegate.Name, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole := c.DeepCopy()
-	e := &c.Webhooks[0].NamespaceSelector.MatchExpressions[0]
-	e.Values = append(e.Values, "shop")
-	if _, err := api.Update(ctx, c, metav1.UpdateOptions{}); err != nil {
+	var whole *admissionregistrationv1.ValidatingWebhookConfiguration
+	if err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { // the gate keeps it too
+		c, err := api.Get(ctx, imagegate.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		whole = c.DeepCopy()
+		e := &c.Webhooks[0].NamespaceSelector.MatchExpressions[0]
+		e.Values = append(e.Values, "shop")
+		_, err = api.Update(ctx, c, metav1.UpdateOptions{})
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	await(t, func() bool { return deviations(l) == 1 })
@@ -403,6 +412,7 @@ func (l *live) newCA(t *testing.T, namespace string) {
 		t.Fatalf("the Secret holds no keys: %d entries", len(secret.Data))
 	}
 	secret.Data = nil
+	secret.ResourceVersion = ""
 	if _, err := l.admin.CoreV1().Secrets("bailey").Update(ctx, secret, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
