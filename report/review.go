@@ -127,7 +127,8 @@ func rungChanges(old, new *bailey.Report, moved map[bailey.Ref]bailey.Ref) []bai
 
 // ReviewFailing counts what makes a review fail: findings at or over the severity
 // that are new or worse and that nobody accepts, and what a change gives an attacker
-// that no rule judges and that is critical. SeverityNone gives 0.
+// that no rule judges: lost protection at or over the severity, and grants and
+// exposure that are critical. SeverityNone gives 0.
 func ReviewFailing(r *bailey.ChangeReview, at bailey.Severity) int {
 	if at == bailey.SeverityNone {
 		return 0
@@ -139,7 +140,7 @@ func ReviewFailing(r *bailey.ChangeReview, at bailey.Severity) int {
 		}
 	}
 	for i := range r.Effects {
-		if e := &r.Effects[i]; fails(e) {
+		if e := &r.Effects[i]; fails(e, at) {
 			n++
 		}
 	}
@@ -147,8 +148,14 @@ func ReviewFailing(r *bailey.ChangeReview, at bailey.Severity) int {
 }
 
 // fails: privileges and images are judged by rules, which waivers can accept.
-func fails(e *bailey.Effect) bool {
-	return e.Weakens() && e.Gain == bailey.SeverityCritical && e.Class != bailey.EffectPrivilege && e.Class != bailey.EffectImage
+func fails(e *bailey.Effect, at bailey.Severity) bool {
+	switch {
+	case !e.Weakens():
+		return false
+	case e.Class == bailey.EffectProtection:
+		return e.Gain >= at
+	}
+	return e.Gain == bailey.SeverityCritical && e.Class != bailey.EffectPrivilege && e.Class != bailey.EffectImage
 }
 
 // newAndWorse are the findings that count.

@@ -172,13 +172,38 @@ func protection(f *bailey.Fact) []trait {
 			if err != nil {
 				return nil
 			}
-			add(trait{class: bailey.EffectProtection, key: "object", value: string(content), text: "is in place", gain: bailey.SeverityMedium,
-				changed: func(string) (string, bailey.Severity, bool) {
+			gain, refusing := bailey.SeverityMedium, refuses(content)
+			if refusing && f.Kind != bailey.KindResourceQuota && f.Kind != bailey.KindLimitRange {
+				gain = bailey.SeverityHigh
+			}
+			add(trait{class: bailey.EffectProtection, key: "object", value: string(content), text: "is in place", gain: gain,
+				changed: func(before string) (string, bailey.Severity, bool) {
+					if !refusing && refuses([]byte(before)) {
+						return "no longer refuses anything, and did", bailey.SeverityHigh, false
+					}
 					return "says something else than before: see whether it still holds back what it did", bailey.SeverityMedium, false
 				}})
 		}
 	}
 	return all
+}
+
+// refuses reports whether what an object says can refuse a request: a binding denies,
+// a policy or a webhook of several does not give way when it fails.
+func refuses(content []byte) bool {
+	var o struct {
+		Spec struct {
+			ValidationActions []string
+			FailurePolicy     string
+		}
+		Webhooks []struct{ FailurePolicy string }
+	}
+	if json.Unmarshal(content, &o) != nil {
+		return true
+	}
+	const gives = "Ignore"
+	return (o.Spec.ValidationActions == nil || slices.Contains(o.Spec.ValidationActions, "Deny")) && o.Spec.FailurePolicy != gives &&
+		(len(o.Webhooks) == 0 || slices.ContainsFunc(o.Webhooks, func(w struct{ FailurePolicy string }) bool { return w.FailurePolicy != gives }))
 }
 
 // specOf is what an object says beside its metadata.

@@ -15,7 +15,60 @@ import (
 type place struct {
 	subject   bailey.Ref
 	namespace string
-	target    string // "pods", "deployments.apps", "secrets/name", "/metrics"
+	on        target
+}
+
+// target is what a grant is on: a URL, a role that the files do not have, or
+// resources. Its parts stay apart, since "*" is one of each, and names hold dots.
+type target struct {
+	url, role                          string
+	group, resource, subresource, name string // name "" for all
+}
+
+// String is "pods/exec", "deployments.apps web", "/metrics" or "ClusterRole view".
+func (t target) String() string {
+	if t.url != "" || t.role != "" {
+		return t.url + t.role
+	}
+	text := t.path()
+	if t.group != "" {
+		text += "." + t.group
+	}
+	if t.name != "" {
+		text += " " + t.name
+	}
+	return text
+}
+
+// path is the resource with its subresource, as rules write them.
+func (t target) path() string {
+	if t.subresource == "" {
+		return t.resource
+	}
+	return t.resource + "/" + t.subresource
+}
+
+// within gives the targets of which each would cover this one.
+func (t target) within() []target {
+	all := []target{t}
+	switch {
+	case t.role != "":
+	case t.url != "":
+		for i := range len(t.url) {
+			all = append(all, target{url: t.url[:i] + "*"})
+		}
+	default:
+		all = all[:0]
+		for _, group := range []string{t.group, "*"} {
+			for _, name := range []string{t.name, ""} {
+				all = append(all, target{group: group, resource: t.resource, subresource: t.subresource, name: name}, target{group: group, resource: "*", name: name})
+				if t.subresource != "" {
+					all = append(all, target{group: group, resource: "*", subresource: t.subresource, name: name})
+				}
+			}
+		}
+	}
+	return all
 }
 
 // grants are the verbs for each place, with the source of each.
@@ -40,7 +93,7 @@ func grantsOf(s *bailey.Snapshot) grants {
 		for i := range subjects {
 			subject := refOf(rbac.SubjectOf(&subjects[i], f.Namespace))
 			if !known {
-				all.add(place{subject, f.Namespace, role.Kind.Short() + " " + role.Name}, roleVerb, source)
+				all.add(place{subject, f.Namespace, target{role: role.Kind.Short() + " " + role.Name}}, roleVerb, source)
 			}
 			for j := range rules {
 				all.addRule(subject, f.Namespace, &rules[j], source)
@@ -77,30 +130,20 @@ func (g grants) addRule(subject bailey.Ref, namespace string, r *rbacv1.PolicyRu
 	for _, verb := range r.Verbs {
 		for _, group := range r.APIGroups {
 			for _, resource := range r.Resources {
-				target := resource
-				switch group {
-				case "":
-				case "*":
-					target += ".*"
-				default:
-					target += "." + group
-				}
+				on := target{group: group}
+				on.resource, on.subresource, _ = strings.Cut(resource, "/")
 				names := r.ResourceNames
 				if len(names) == 0 {
 					names = []string{""}
 				}
-				for _, name := range names {
-					at := target
-					if name != "" {
-						at += " " + name
-					}
-					g.add(place{subject, namespace, at}, verb, source)
+				for _, on.name = range names {
+					g.add(place{subject, namespace, on}, verb, source)
 				}
 			}
 		}
 		if namespace == "" {
 			for _, url := range r.NonResourceURLs {
-				g.add(place{subject, "", url}, verb, source)
+				g.add(place{subject, "", target{url: url}}, verb, source)
 			}
 		}
 	}
@@ -108,19 +151,7 @@ func (g grants) addRule(subject bailey.Ref, namespace string, r *rbacv1.PolicyRu
 
 // has reports whether the grants give the verb there, as such or by a wildcard.
 func (g grants) has(p place, verb string) bool {
-	resource, group, _ := strings.Cut(p.target, ".")
-	targets := []string{p.target, "*.*"}
-	if unnamed, _, named := strings.Cut(p.target, " "); named {
-		targets = append(targets, unnamed)
-	}
-	if !strings.HasPrefix(p.target, "/") {
-		targets = append(targets, resource+".*")
-		if group == "" {
-			targets = append(targets, "*")
-		} else {
-			targets = append(targets, "*."+group)
-		}
-	}
+	targets := p.on.within()
 	for _, namespace := range []string{p.namespace, ""} {
 		for _, t := range targets {
 			verbs := g[place{p.subject, namespace, t}]
@@ -164,12 +195,12 @@ func (p place) text(verbs []string) string {
 		where = "everywhere"
 	}
 	if len(verbs) == 1 && verbs[0] == roleVerb {
-		return fmt.Sprintf("holds %s %s", p.target, where)
+		return fmt.Sprintf("holds %s %s", p.on, where)
 	}
-	if strings.HasPrefix(p.target, "/") {
-		return fmt.Sprintf("may %s the URL %s", strings.Join(verbs, ", "), p.target)
+	if p.on.url != "" {
+		return fmt.Sprintf("may %s the URL %s", strings.Join(verbs, ", "), p.on)
 	}
-	return fmt.Sprintf("may %s %s %s", strings.Join(verbs, ", "), p.target, where)
+	return fmt.Sprintf("may %s %s %s", strings.Join(verbs, ", "), p.on, where)
 }
 
 // Resources that give more than they are: whoever writes them, or what the verb
@@ -183,12 +214,16 @@ var (
 	nodes    = []string{"nodes/proxy", "nodes", "persistentvolumes", "certificatesigningrequests/approval", "certificatesigningrequests/status"}
 	rulings  = []string{"escalate", "bind", "impersonate", "approve", "sign", "*"}
 	readings = []string{"get", "list", "watch"}
+	// ruled are the resources, with their groups, for which every verb includes one of
+	// the rulings that is not on roles: impersonate, approve, sign.
+	ruled = map[string]string{"users": "", "groups": "", "serviceaccounts": "", "uids": "authentication.k8s.io", "userextras": "authentication.k8s.io",
+		"signers": "certificates.k8s.io"}
 )
 
 // worth is what a grant gives an attacker.
 func worth(p place, verbs []string) bailey.Severity {
 	if len(verbs) == 1 && verbs[0] == roleVerb {
-		switch p.target {
+		switch p.on.role {
 		case "ClusterRole cluster-admin":
 			return bailey.SeverityCritical
 		case "ClusterRole admin", "ClusterRole edit":
@@ -196,14 +231,13 @@ func worth(p place, verbs []string) bailey.Severity {
 		}
 		return bailey.SeverityMedium
 	}
-	target, _, _ := strings.Cut(p.target, " ")
-	resource, _, _ := strings.Cut(target, ".")
+	resource := p.on.path()
 	writes := slices.ContainsFunc(verbs, func(v string) bool { return !slices.Contains(readings, v) })
 	gain := bailey.SeverityLow
 	switch {
-	case strings.HasPrefix(p.target, "/"):
+	case p.on.url != "":
 		return bailey.SeverityLow
-	case slices.ContainsFunc(verbs, func(v string) bool { return slices.Contains(rulings, v) }) && (resource == "*" || slices.Contains(binds, resource) || !slices.Contains(verbs, "*")),
+	case slices.ContainsFunc(verbs, func(v string) bool { return slices.Contains(rulings, v) }) && (resource == "*" || slices.Contains(binds, resource) || isRuled(p.on) || !slices.Contains(verbs, "*")),
 		resource == "nodes/proxy", resource == "serviceaccounts/token" && writes:
 		return bailey.SeverityCritical
 	case slices.Contains(enters, resource), writes && slices.Contains(binds, resource), writes && slices.Contains(admission, resource), writes && slices.Contains(nodes, resource),
@@ -216,4 +250,9 @@ func worth(p place, verbs []string) bailey.Severity {
 		gain = bailey.SeverityCritical
 	}
 	return gain
+}
+
+func isRuled(t target) bool {
+	group, known := ruled[t.resource]
+	return known && (t.group == group || t.group == "*")
 }

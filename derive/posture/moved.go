@@ -1,11 +1,13 @@
 package posture
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/derive/workload"
 )
 
 // Moved pairs objects that only one of two snapshots has and that are the same but
@@ -14,7 +16,7 @@ import (
 func Moved(base, head *bailey.Snapshot) map[bailey.Ref]bailey.Ref {
 	type key struct {
 		kind  bailey.Kind
-		is    string // the traits
+		is    string // the traits, and the pods' spec
 		stays string // the name or the namespace that is the same
 	}
 	gone, come := map[key][]bailey.Ref{}, map[key][]bailey.Ref{}
@@ -24,6 +26,14 @@ func Moved(base, head *bailey.Snapshot) map[bailey.Ref]bailey.Ref {
 			of[t.object] = append(of[t.object], string(t.class)+"\x00"+t.key+"\x00"+t.value)
 		}
 		for ref, all := range of {
+			// The traits leave out what runs: another command is another workload.
+			if w, is := workload.Of(s.Get(ref)); is {
+				spec, err := json.Marshal(w.Spec)
+				if err != nil {
+					continue
+				}
+				all = append(all, string(spec))
+			}
 			if other.Get(ref) != nil {
 				continue
 			}

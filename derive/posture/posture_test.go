@@ -45,6 +45,10 @@ func role(rules string) string {
 	return "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r}\nrules: [" + rules + "]"
 }
 
+func vapBinding(actions string) string {
+	return "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {name: b}\nspec: {policyName: p, validationActions: [" + actions + "]}"
+}
+
 const (
 	boundHere = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b, namespace: n}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: r}\n" +
 		"subjects: [{kind: ServiceAccount, name: a, namespace: n}]"
@@ -99,6 +103,14 @@ func TestCompare(t *testing.T) {
 		"escalate":            {[]string{role(""), boundHere}, []string{role("{apiGroups: [rbac.authorization.k8s.io], resources: [roles], verbs: [escalate]}"), boundHere}, []string{"critical grant may escalate roles.rbac.authorization.k8s.io in namespace n"}},
 		"harmless":            {[]string{role(""), boundHere}, []string{role("{apiGroups: [''], resources: [configmaps], resourceNames: [x], verbs: [get]}"), boundHere}, []string{"low grant may get configmaps x in namespace n"}},
 		"wider":               {[]string{role("{apiGroups: [''], resources: [pods], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [''], resources: [pods], verbs: [get]}"), boundEverywhere}, []string{"low grant may get pods everywhere"}},
+		"beside every URL":    {[]string{role("{nonResourceURLs: ['*'], verbs: [get]}"), boundEverywhere}, []string{role("{nonResourceURLs: ['*'], verbs: [get]}, {apiGroups: [''], resources: [secrets], verbs: [get]}"), boundEverywhere}, []string{"critical grant may get secrets everywhere"}},
+		"a name with a dot":   {[]string{role("{apiGroups: [apps], resources: ['*'], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [apps], resources: ['*'], verbs: [get]}, {apiGroups: [''], resources: [secrets], resourceNames: [prod.apps], verbs: [get]}"), boundHere}, []string{"high grant may get secrets prod.apps in namespace n"}},
+		"one that is named":   {[]string{role("{apiGroups: [''], resources: [secrets], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [''], resources: [secrets], verbs: [get]}, {apiGroups: [''], resources: [secrets], resourceNames: [x.y], verbs: [get]}"), boundHere}, nil},
+		"a URL below":         {[]string{role("{nonResourceURLs: ['/healthz*'], verbs: [get]}"), boundEverywhere}, []string{role("{nonResourceURLs: ['/healthz*', /healthz/etcd, /metrics], verbs: [get]}"), boundEverywhere}, []string{"low grant may get the URL /metrics"}},
+		"every verb on users": {[]string{role(""), boundEverywhere}, []string{role("{apiGroups: [''], resources: [users, groups], verbs: ['*']}"), boundEverywhere}, []string{"critical grant may * groups everywhere", "critical grant may * users everywhere"}},
+		"users of another":    {[]string{role(""), boundHere}, []string{role("{apiGroups: [app.example], resources: [users], verbs: ['*']}"), boundHere}, []string{"medium grant may * users.app.example in namespace n"}},
+		"only audited":        {[]string{vapBinding("Deny")}, []string{vapBinding("Audit")}, []string{"high protection no longer refuses anything, and did"}},
+		"refused still":       {[]string{vapBinding("Deny")}, []string{vapBinding("Deny, Audit")}, []string{"medium protection says something else than before: see whether it still holds back what it did"}},
 		"a role of elsewhere": {[]string{none}, []string{strings.Replace(boundEverywhere, "name: r}", "name: cluster-admin}", 1)}, []string{"critical grant holds ClusterRole cluster-admin everywhere"}},
 	} {
 		base, head := read(t, c.base...), read(t, c.head...)
@@ -130,6 +142,7 @@ func TestMoved(t *testing.T) {
 		"both are there":     {[]string{a}, []string{a, renamed}, nil},
 		"one of two":         {[]string{a}, []string{renamed, elsewhere}, nil},
 		"and more":           {[]string{a}, []string{strings.Replace(renamed, "hostPID", "hostIPC", 1)}, nil},
+		"runs another thing": {[]string{a}, []string{strings.Replace(renamed, "name: c,", "name: c, command: [sh, -c, evil],", 1)}, nil},
 		"another altogether": {[]string{a}, []string{strings.Replace(elsewhere, "name: p", "name: q", 1)}, nil},
 	} {
 		base, head := read(t, c.base...), read(t, c.head...)
