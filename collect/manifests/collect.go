@@ -54,6 +54,9 @@ type Options struct {
 	Whole func(apiVersion, kind string, object any)
 	// At is the moment of the snapshot; now if zero.
 	At time.Time
+	// Root, if set, is the folder out of which nothing is read, whatever
+	// kustomizations and symbolic links in it name.
+	Root string
 }
 
 // Collect reads the targets: paths, or "-" for Options.Stdin. What cannot be
@@ -71,6 +74,9 @@ func Collect(ctx context.Context, targets []string, opts Options) (*bailey.Snaps
 	}
 	if meta.Version.IsZero() {
 		meta.Version, meta.AssumedVersion = bailey.LatestVersion, true
+	}
+	if opts.Root != "" {
+		opts.Root = absolute(opts.Root)
 	}
 	c := &collector{opts: opts, version: meta.Version, budget: maxTotal, written: map[string][]written{}}
 	for _, name := range targets {

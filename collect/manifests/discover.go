@@ -172,6 +172,19 @@ func absolute(path string) string {
 	return path
 }
 
+// errOutside is of a path that leads out of Options.Root.
+var errOutside = errors.New("it leads out of the folder that may be read")
+
+// confined reports whether a path, links resolved, lies in the root; all do if it
+// is empty.
+func confined(root, path string) bool {
+	if root == "" {
+		return true
+	}
+	within, err := filepath.Rel(root, absolute(path))
+	return err == nil && filepath.IsLocal(within)
+}
+
 func pathless(err error) error {
 	var wrapped *os.PathError
 	if errors.As(err, &wrapped) {

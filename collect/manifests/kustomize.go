@@ -25,7 +25,7 @@ func (c *collector) addKustomizations(ctx context.Context, t *target, folders []
 	if len(folders) == 0 {
 		return covered
 	}
-	g := &graph{nodes: map[string]*kustomization{}}
+	g := &graph{root: c.opts.Root, nodes: map[string]*kustomization{}}
 	for _, folder := range folders {
 		g.add(absolute(folder))
 	}
@@ -227,6 +227,7 @@ func objectsIn(path string) []written {
 
 // graph is how kustomizations refer to each other.
 type graph struct {
+	root  string                    // see Options.Root
 	nodes map[string]*kustomization // by absolute path of the folder
 }
 
@@ -257,14 +258,17 @@ func (g *graph) add(folder string) {
 		n.path, n.err = folder, fmt.Errorf("no kustomization.yaml in %s", folder)
 		return
 	}
-	data, err := readBounded(n.path)
+	data, err := []byte(nil), errOutside
+	if confined(g.root, n.path) {
+		data, err = readBounded(n.path)
+	}
 	if err == nil {
 		var k types.Kustomization
 		if err = unmarshal(data, &k); err == nil {
 			n.component = k.Kind == types.ComponentKind
 			n.plain = isPlainKustomization(k)
 			n.schema = len(k.OpenAPI) > 0
-			n.collect(folder, &k)
+			n.collect(g.root, folder, &k)
 		}
 	}
 	if err != nil {
@@ -276,7 +280,7 @@ func (g *graph) add(folder string) {
 }
 
 // collect notes what the kustomization refers to.
-func (n *kustomization) collect(folder string, k *types.Kustomization) {
+func (n *kustomization) collect(root, folder string, k *types.Kustomization) {
 	for i, entry := range slices.Concat(k.Resources, k.Bases, k.Components, k.Generators, k.Transformers, k.Validators) {
 		plugin := i >= len(k.Resources)+len(k.Bases)+len(k.Components)
 		switch {
@@ -288,6 +292,10 @@ func (n *kustomization) collect(folder string, k *types.Kustomization) {
 			n.remote = append(n.remote, entry)
 		default:
 			path := filepath.Join(folder, entry)
+			if !confined(root, path) {
+				n.err = fmt.Errorf("%s: %w", entry, errOutside)
+				continue
+			}
 			if plugin {
 				n.plugins = append(n.plugins, absolute(path))
 			}
@@ -327,6 +335,8 @@ func (n *kustomization) collect(folder string, k *types.Kustomization) {
 		case file == "":
 		case isRemoteFile(file):
 			n.remote = append(n.remote, file)
+		case !confined(root, filepath.Join(folder, file)):
+			n.err = fmt.Errorf("%s: %w", file, errOutside)
 		default:
 			n.files = append(n.files, filepath.Join(folder, file))
 		}

@@ -22,6 +22,8 @@ import (
 type kustomizeFiles struct {
 	filesys.FileSystem
 	root string
+	// confine is the folder out of which nothing is read; see Options.Root.
+	confine string
 	// annotate asks for the origin of objects.
 	annotate bool
 	schema   bool // the build sets the library's schema
@@ -32,6 +34,9 @@ type kustomizeFiles struct {
 
 // ReadFile reads a file within the bounds.
 func (f *kustomizeFiles) ReadFile(path string) ([]byte, error) {
+	if !confined(f.confine, path) {
+		return nil, fmt.Errorf("%s: %w", path, errOutside)
+	}
 	if info, err := f.FileSystem.Open(path); err == nil {
 		stat, err := info.Stat()
 		info.Close()
@@ -54,6 +59,32 @@ func (f *kustomizeFiles) ReadFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: the settings of a generator or transformer name an address, and nothing is fetched", path)
 	}
 	return data, nil
+}
+
+// Open opens a file within the root.
+func (f *kustomizeFiles) Open(path string) (filesys.File, error) {
+	if !confined(f.confine, path) {
+		return nil, fmt.Errorf("%s: %w", path, errOutside)
+	}
+	return f.FileSystem.Open(path)
+}
+
+// ReadDir lists a folder within the root.
+func (f *kustomizeFiles) ReadDir(path string) ([]string, error) {
+	if !confined(f.confine, path) {
+		return nil, fmt.Errorf("%s: %w", path, errOutside)
+	}
+	return f.FileSystem.ReadDir(path)
+}
+
+// Exists reports whether a path is there, within the root.
+func (f *kustomizeFiles) Exists(path string) bool {
+	return confined(f.confine, path) && f.FileSystem.Exists(path)
+}
+
+// IsDir reports whether a path is a folder within the root.
+func (f *kustomizeFiles) IsDir(path string) bool {
+	return confined(f.confine, path) && f.FileSystem.IsDir(path)
 }
 
 // namesAddress reports whether a text in the YAML names a web server, as far as

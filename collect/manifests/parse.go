@@ -142,6 +142,9 @@ func (c *collector) feed(f *feeder, i int) {
 
 // readFile yields the blocks of a file.
 func (c *collector) readFile(in *input, yield func(data []byte, line int)) error {
+	if !confined(c.opts.Root, in.path) {
+		return errOutside
+	}
 	if info, err := os.Stat(in.path); err != nil {
 		return err
 	} else if !info.Mode().IsRegular() && in.path != in.target.Name {
