@@ -73,6 +73,7 @@ type side struct {
 	folder  string // where its files are
 	missing []bool // per folder asked for, whether it is not there
 	seen    *bailey.Snapshot
+	specs   posture.Specs
 	report  *bailey.Report
 }
 
@@ -133,7 +134,7 @@ func (a *app) review(ctx context.Context, f *reviewFlags, revisions string, fold
 	if err := wantObjects(base, head, targets); err != nil {
 		return err
 	}
-	moved := posture.Moved(base.seen, head.seen)
+	moved := posture.Moved(base.seen, head.seen, &base.specs, &head.specs)
 	review := report.Review(base.report, head.report, moved)
 	review.Base, review.Head = base.name, head.name
 	review.Effects = posture.Compare(base.seen, head.seen, moved)
@@ -147,13 +148,20 @@ func (a *app) review(ctx context.Context, f *reviewFlags, revisions string, fold
 	} else {
 		review.Waivers = check.CompareWaivers(options.Waivers, waivers)
 	}
-	review.Notes = append(notes, notesOf(ctx, r, base, head)...)
+	unseen, newly, err := unseenOf(ctx, r, base, head)
+	if err != nil {
+		return err
+	}
+	review.Notes = slices.Concat(notes, unseen, notesOf(ctx, r, base, head))
 	shown := report.Options{Verbose: f.all, FailOn: failOn, Command: "bailey review " + quoted(revisions), Version: version}
 	if err := a.writeReview(outputs, review, shown); err != nil {
 		return err
 	}
 	if report.ReviewFailing(review, failOn) > 0 {
 		return &exitError{code: exitFindings}
+	}
+	if newly > 0 {
+		return &exitError{exitFailed, fmt.Errorf("%s of the change could not be read and could before, or was not there: nothing is known of it\nhint: the review names it under what was not looked at", plural(newly, "part"))}
 	}
 	return nil
 }
@@ -269,7 +277,7 @@ func (a *app) judgeSide(ctx context.Context, f *reviewFlags, r *repo.Repository,
 	if err != nil {
 		return err
 	}
-	m := manifests.Options{Complete: complete, Namespace: f.namespace, At: a.now()}
+	m := manifests.Options{Complete: complete, Namespace: f.namespace, At: a.now(), Root: s.folder, Whole: s.specs.Add}
 	for _, text := range []string{f.version, conf.KubernetesVersion} {
 		if text != "" {
 			if m.Version, err = bailey.ParseVersion(text); err != nil {
@@ -332,19 +340,39 @@ func wantObjects(base, head *side, targets []string) error {
 	return nil
 }
 
-// notesOf says what of the change was not looked at, and what it changes about how
-// things are judged.
-func notesOf(ctx context.Context, r *repo.Repository, base, head *side) []string {
+// unseenOf names what of the change was not looked at: what cannot be read now, and
+// what could not be read before either and is no longer the same. Newly counts the
+// first.
+func unseenOf(ctx context.Context, r *repo.Repository, base, head *side) (notes []string, newly int, err error) {
 	before := map[string]bool{}
 	for _, skip := range skips(base) {
 		before[skip.What+"\x00"+skip.Why] = true
 	}
-	var notes []string
 	for _, skip := range skips(head) {
+		note := skip.What + ": " + skip.Why
 		if !before[skip.What+"\x00"+skip.Why] {
-			notes = append(notes, skip.What+": "+skip.Why)
+			notes = append(notes, note)
+			newly++
+			continue
+		}
+		was, err := r.Identity(ctx, base.state, skip.What)
+		if err != nil {
+			return nil, 0, err
+		}
+		is, err := r.Identity(ctx, head.state, skip.What)
+		if err != nil {
+			return nil, 0, err
+		}
+		if was != is {
+			notes = append(notes, note+"; it was so before, and what changed of it is not seen")
 		}
 	}
+	return notes, newly, nil
+}
+
+// notesOf says what the change alters about how things are judged.
+func notesOf(ctx context.Context, r *repo.Repository, base, head *side) []string {
+	var notes []string
 	a, b := *base.config, *head.config
 	a.Waivers, b.Waivers = nil, nil
 	a.path, b.path = "", ""

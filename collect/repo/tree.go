@@ -32,8 +32,12 @@ type State struct {
 	// Skipped are files that should have been read and were not.
 	Skipped []bailey.Skip
 
-	entries map[string]entry // by path with forward slashes
+	entries map[string]entry  // by path with forward slashes
+	unread  map[string]string // IDs of what is no entry: submodules, blobs that git lacks
 }
+
+// kustomizations are the names of kustomization files.
+var kustomizations = [...]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
 // entry is a file, or a symbolic link, of a state.
 type entry struct {
@@ -53,7 +57,7 @@ func (r *Repository) Tree(ctx context.Context, commit string) (*State, error) {
 
 // parseTree reads what git ls-tree -l -z lists.
 func parseTree(out string) (*State, error) {
-	s := &State{entries: map[string]entry{}}
+	s := &State{entries: map[string]entry{}, unread: map[string]string{}}
 	for line := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
 		if line == "" {
 			continue
@@ -67,8 +71,10 @@ func parseTree(out string) (*State, error) {
 		case !isLocal(name):
 			s.skip(name, "its path leads out of the repository")
 		case fields[1] == "commit":
+			s.unread[name] = fields[2]
 			s.skip(name, "a submodule, which is another repository")
 		case fields[3] == "BAD":
+			s.unread[name] = fields[2]
 			s.skip(name, "git does not have it: is this a partial clone?")
 		default:
 			size, err := strconv.ParseInt(fields[3], 10, 64)
@@ -91,7 +97,7 @@ func (r *Repository) WorkingTree(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &State{entries: map[string]entry{}}
+	s := &State{entries: map[string]entry{}, unread: map[string]string{}}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
 		if !isLocal(name) {
 			continue
@@ -102,6 +108,7 @@ func (r *Repository) WorkingTree(ctx context.Context) (*State, error) {
 		case err != nil:
 			s.skip(name, err.Error())
 		case info.IsDir():
+			s.unread[name] = r.submodule(ctx, name)
 			s.skip(name, "a submodule, which is another repository")
 		case info.Mode().IsRegular() || info.Mode().Type() == fs.ModeSymlink:
 			s.entries[name] = entry{link: !info.Mode().IsRegular(), size: info.Size()}

@@ -1,7 +1,6 @@
 package posture
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -12,27 +11,27 @@ import (
 
 // Moved pairs objects that only one of two snapshots has and that are the same but
 // for their name, or but for their namespace. Where there is more than one to choose
-// from nothing is paired.
-func Moved(base, head *bailey.Snapshot) map[bailey.Ref]bailey.Ref {
+// from nothing is paired, nor are workloads whose pods' specs differ or are not known.
+func Moved(base, head *bailey.Snapshot, was, is *Specs) map[bailey.Ref]bailey.Ref {
 	type key struct {
 		kind  bailey.Kind
 		is    string // the traits, and the pods' spec
 		stays string // the name or the namespace that is the same
 	}
 	gone, come := map[key][]bailey.Ref{}, map[key][]bailey.Ref{}
-	note := func(to map[key][]bailey.Ref, s, other *bailey.Snapshot) {
+	note := func(to map[key][]bailey.Ref, s, other *bailey.Snapshot, specs *Specs) {
 		of := map[bailey.Ref][]string{}
 		for _, t := range traits(s) {
 			of[t.object] = append(of[t.object], string(t.class)+"\x00"+t.key+"\x00"+t.value)
 		}
 		for ref, all := range of {
 			// The traits leave out what runs: another command is another workload.
-			if w, is := workload.Of(s.Get(ref)); is {
-				spec, err := json.Marshal(w.Spec)
-				if err != nil {
+			if _, is := workload.Of(s.Get(ref)); is {
+				spec, known := specs.of[ref]
+				if !known {
 					continue
 				}
-				all = append(all, string(spec))
+				all = append(all, string(spec[:]))
 			}
 			if other.Get(ref) != nil {
 				continue
@@ -45,8 +44,8 @@ func Moved(base, head *bailey.Snapshot) map[bailey.Ref]bailey.Ref {
 			}
 		}
 	}
-	note(gone, base, head)
-	note(come, head, base)
+	note(gone, base, head, was)
+	note(come, head, base, is)
 	moved := map[bailey.Ref]bailey.Ref{}
 	pairs := map[bailey.Ref]int{} // in which either takes part
 	for k, from := range gone {

@@ -13,7 +13,12 @@ import (
 // read gives the snapshot of documents.
 func read(t *testing.T, documents ...string) *bailey.Snapshot {
 	t.Helper()
-	s, err := manifests.Collect(t.Context(), []string{"-"}, manifests.Options{Stdin: strings.NewReader(strings.Join(documents, "\n---\n"))})
+	return readWhole(t, nil, documents...)
+}
+
+func readWhole(t *testing.T, whole func(apiVersion, kind string, object any), documents ...string) *bailey.Snapshot {
+	t.Helper()
+	s, err := manifests.Collect(t.Context(), []string{"-"}, manifests.Options{Whole: whole, Stdin: strings.NewReader(strings.Join(documents, "\n---\n"))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,10 +148,12 @@ func TestMoved(t *testing.T) {
 		"one of two":         {[]string{a}, []string{renamed, elsewhere}, nil},
 		"and more":           {[]string{a}, []string{strings.Replace(renamed, "hostPID", "hostIPC", 1)}, nil},
 		"runs another thing": {[]string{a}, []string{strings.Replace(renamed, "name: c,", "name: c, command: [sh, -c, evil],", 1)}, nil},
+		"another argument":   {[]string{strings.Replace(a, "name: c,", "name: c, command: [sh, -c, good],", 1)}, []string{strings.Replace(renamed, "name: c,", "name: c, command: [sh, -c, evil],", 1)}, nil},
 		"another altogether": {[]string{a}, []string{strings.Replace(elsewhere, "name: p", "name: q", 1)}, nil},
 	} {
-		base, head := read(t, c.base...), read(t, c.head...)
-		got := Moved(base, head)
+		var was, is Specs
+		base, head := readWhole(t, was.Add, c.base...), readWhole(t, is.Add, c.head...)
+		got := Moved(base, head, &was, &is)
 		if len(got) != len(c.want) || fmt.Sprint(got) != fmt.Sprint(c.want) && len(c.want) > 0 {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
