@@ -76,11 +76,14 @@ func Compare(base, head *bailey.Snapshot, moved map[bailey.Ref]bailey.Ref) []bai
 		if after[id] != nil || !within(t) {
 			continue
 		}
-		text := t.text
+		text, gain := t.text, t.gain
 		if t.class == bailey.EffectProtection {
 			text = "no longer " + text
+			if place := namespaceOf(t.object); place != "" && hasWorkloads(base, place) && !hasWorkloads(head, place) {
+				text, gain = text+"; its namespace has no workload any more", bailey.SeverityLow
+			}
 		}
-		add(t, text, t.gain, false)
+		add(t, text, gain, false)
 	}
 	effects = append(effects, compareGrants(grantsOf(base), grantsOf(head))...)
 	slices.SortFunc(effects, func(a, b bailey.Effect) int {
@@ -92,6 +95,18 @@ func Compare(base, head *bailey.Snapshot, moved map[bailey.Ref]bailey.Ref) []bai
 			cmp.Compare(a.Text, b.Text))
 	})
 	return effects
+}
+
+// namespaceOf is the namespace that an object is in, or is; empty for one of the cluster's.
+func namespaceOf(ref bailey.Ref) string {
+	if ref.Kind == bailey.KindNamespace {
+		return ref.Name
+	}
+	return ref.Namespace
+}
+
+func hasWorkloads(s *bailey.Snapshot, namespace string) bool {
+	return slices.ContainsFunc(bailey.PodBearing, func(k bailey.Kind) bool { return len(s.List(k, namespace)) > 0 })
 }
 
 func rank(b bool) int {
