@@ -399,7 +399,8 @@ func TestGate(t *testing.T) {
 	g.admits(host+"/shop/web@"+signed, signed)
 	g.refuses(host+"/shop/unsigned:1", "rule shop", "@"+unsigned, "bailey sign")
 	g.refuses(host+"/shop/stranger:1", "rule shop", "sign with the private key of the policy's public key")
-	g.refuses(host+"/elsewhere/web:1", "is not in its registry")
+	g.refuses(host+"/shop/missing:1", "is not in its registry")
+	g.refuses(host+"/elsewhere/web:1", "add a rule for this repository") // its registry is not even asked
 	other := g.registry.Push(t, "elsewhere/web", "1")
 	g.refuses(host+"/elsewhere/web@"+other, "add a rule for this repository")
 
