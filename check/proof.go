@@ -11,14 +11,6 @@ import (
 // brokenLimit bounds how many broken paths of one experiment a proof names.
 const brokenLimit = 5
 
-// counted is a history that counts for verdicts, with what would be tried today and
-// the paths whose break stands.
-type counted struct {
-	*history
-	today    planned
-	standing []string
-}
-
 // takeEvidence replays what the control's experiments showed, and keeps what
 // counts at the snapshot's moment: what is within its window, and what was broken
 // and not put right. What has gone since does not count: it cannot be tried again.
@@ -59,7 +51,7 @@ func (l *ladder) takeEvidence(evidence []bailey.Evidence) {
 		if h.fresh == 0 && len(standing) == 0 {
 			continue
 		}
-		l.proofs[h.scope] = append(l.proofs[h.scope], counted{h, today, standing})
+		l.proofs[h.scope] = append(l.proofs[h.scope], count(h, today, standing))
 		l.counting = append(l.counting, h.counting(standing)...)
 		if len(standing) > 0 {
 			l.at(h.scope) // it counts even where the rules have nothing to judge
@@ -79,7 +71,7 @@ func LostClaims(x *bailey.Experiment, earlier []bailey.Evidence, newest bailey.E
 		}
 	}
 	sortEvidence(own)
-	h := &history{experiment: x, scope: newest.Scope, paths: map[string]*path{}}
+	h := newHistory(x, newest.Scope)
 	for _, e := range append(own, newest) {
 		h.add(e, true)
 	}
@@ -107,12 +99,10 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 	for at, more := scope, true; more; at, more = parentOf(at) {
 		for i := range l.proofs[at] {
 			h := &l.proofs[at][i]
-			for _, name := range h.needed() {
-				p.Held += h.tries(name)
-				p.Tried += h.tries(name)
-			}
-			if least := h.least(); h.experiment.IsNeeded() && (!bounded || least < p.Least) {
-				p.Least, bounded = least, true
+			p.Held += h.held
+			p.Tried += h.held
+			if h.experiment.IsNeeded() && (!bounded || h.least < p.Least) {
+				p.Least, bounded = h.least, true
 			}
 			if newest := h.evidence[len(h.evidence)-1].At; newest.After(p.At) {
 				p.At = newest
@@ -120,7 +110,7 @@ func (l *ladder) proof(scope bailey.Scope) (p *bailey.Proof, proven bool) {
 			for _, name := range h.standing[:min(len(h.standing), brokenLimit)] {
 				p.Broken = append(p.Broken, h.experiment.Name+": "+h.path(name).broken)
 			}
-			held[h.experiment.Name] = held[h.experiment.Name] || h.held()
+			held[h.experiment.Name] = held[h.experiment.Name] || h.proven
 		}
 	}
 	if p.At.IsZero() {

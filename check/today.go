@@ -72,12 +72,38 @@ func (p planned) leftToTry(path string) bool {
 	return has || !p.told
 }
 
-// needed lists the paths that a proof needs of a history, sorted: those that the
+// counted is a history that counts for verdicts, as things are today.
+type counted struct {
+	*history
+	today    planned
+	standing []string // the paths whose break stands
+	held     int      // tries of the paths that a proof needs, under the conditions of today
+	least    int      // of the path that was tried least
+	proven   bool     // every path was tried often enough, and held
+}
+
+// count sets a history beside what would be tried today. What cannot be planned today is
+// not known to hold today.
+func count(h *history, today planned, standing []string) counted {
+	c := counted{history: h, today: today, standing: standing}
+	needed := c.needs()
+	for i, name := range needed {
+		n := c.tries(name)
+		c.held += n
+		if i == 0 || n < c.least {
+			c.least = n
+		}
+	}
+	c.proven = (today.told || h.experiment.Plan == nil) && len(needed) > 0 && c.least >= h.experiment.Danger.Tries()
+	return c
+}
+
+// needs lists the paths that a proof needs of a history, sorted: those that the
 // experiment would try today, and of which somebody claims to refuse it. Where that
 // cannot be told, or the experiment has no plan, those of the newest run.
-func (c *counted) needed() []string {
+func (c *counted) needs() []string {
 	if !c.today.told {
-		return c.history.needed
+		return c.needed
 	}
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(c.today.paths)) {
@@ -95,21 +121,4 @@ func (c *counted) tries(name string) int {
 		return 0
 	}
 	return p.counted.Held
-}
-
-// least is the number of tries of the path that was tried least.
-func (c *counted) least() int {
-	least := -1
-	for _, name := range c.needed() {
-		if n := c.tries(name); least < 0 || n < least {
-			least = n
-		}
-	}
-	return max(least, 0)
-}
-
-// held reports whether every path was tried often enough, and held, as things are
-// today. What cannot be planned today is not known to hold today.
-func (c *counted) held() bool {
-	return (c.today.told || c.experiment.Plan == nil) && len(c.needed()) > 0 && c.least() >= c.experiment.Danger.Tries()
 }

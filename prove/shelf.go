@@ -234,25 +234,24 @@ func (p *piece) isThere(dir string, s *Summary) bool {
 
 // LoadFile reads and verifies one piece of evidence, compressed or not.
 func LoadFile(ctx context.Context, path string, trusted []ed25519.PublicKey) (*Statement, error) {
-	data, err := readEnvelope(path)
-	if err != nil {
-		return nil, err
-	}
-	s, err := Open(ctx, data, trusted)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return s, nil
+	s, _, err := loadSigned(ctx, path, trusted, Open)
+	return s, err
 }
 
 func loadSummary(ctx context.Context, path string, trusted []ed25519.PublicKey) (*Summary, error) {
+	s, _, err := loadSigned(ctx, path, trusted, OpenSummary)
+	return s, err
+}
+
+// loadSigned reads an envelope and opens it, and gives its size in bytes too.
+func loadSigned[T any](ctx context.Context, path string, trusted []ed25519.PublicKey, open func(context.Context, []byte, []ed25519.PublicKey) (*T, error)) (*T, int, error) {
 	data, err := readEnvelope(path)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	s, err := OpenSummary(ctx, data, trusted)
+	s, err := open(ctx, data, trusted)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, 0, fmt.Errorf("%s: %w", path, err)
 	}
-	return s, nil
+	return s, len(data), nil
 }

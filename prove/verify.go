@@ -59,15 +59,11 @@ func IsSummary(path string) bool {
 }
 
 func verifyWhole(ctx context.Context, path string, trusted []ed25519.PublicKey) (*Summary, error) {
-	data, err := readEnvelope(path)
+	s, size, err := loadSigned(ctx, path, trusted, Open)
 	if err != nil {
 		return nil, err
 	}
-	s, err := Open(ctx, data, trusted)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return s.Summary(len(data)), nil
+	return s.Summary(size), nil
 }
 
 // wholeOf finds the whole of a summary: beside it, in the archive, or where it was
