@@ -47,3 +47,26 @@ func TestToday(t *testing.T) {
 		}
 	}
 }
+
+// TestLostClaims: a run that finds a claim gone says so only of what was refused shortly
+// before, or was broken and not put right, in the same experiment and scope.
+func TestLostClaims(t *testing.T) {
+	x := triedControl("p1", "p2").Experiments[0]
+	elsewhere := evidenceOf(1, held("p1", 16))
+	elsewhere.Scope = inNamespace("b")
+	for name, c := range map[string]struct {
+		earlier []bailey.Evidence
+		want    int
+	}{
+		"it was refused":                {[]bailey.Evidence{evidenceOf(1, held("p1", 16))}, 1},
+		"it was refused in another":     {[]bailey.Evidence{elsewhere}, 0},
+		"it was refused long ago":       {[]bailey.Evidence{evidenceOf(30, held("p1", 16))}, 0},
+		"it was broken":                 {[]bailey.Evidence{evidenceOf(1, broken("p1"))}, 1},
+		"nobody ever claimed it":        {[]bailey.Evidence{unclaimed(evidenceOf(1), "p1")}, 0},
+		"there is nothing from earlier": {nil, 0},
+	} {
+		if lost := check.LostClaims(x, c.earlier, unclaimed(evidenceOf(0, held("p2", 16)), "p1")); len(lost) != c.want {
+			t.Errorf("%s: %q, want %d", name, lost, c.want)
+		}
+	}
+}

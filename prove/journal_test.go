@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,4 +78,34 @@ func FuzzJournal(f *testing.F) {
 			t.Errorf("%d entries of %d lines", len(entries), strings.Count(text, "\n"))
 		}
 	})
+}
+
+// TestCutOffAndLive: a run whose journal nobody holds was cut off; one that is held lives.
+func TestCutOffAndLive(t *testing.T) {
+	dir := t.TempDir()
+	if runs, err := CutOff(filepath.Join(dir, "none")); err != nil || len(runs) > 0 {
+		t.Errorf("no folder: %v, %v", runs, err)
+	}
+	for _, run := range []string{"dead", "alive"} {
+		j, err := createJournal(dir, run, "uid", "v1", time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run == "dead" {
+			err = j.close()
+		} else {
+			t.Cleanup(func() { _ = j.close() })
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cutOff, err := CutOff(dir)
+	if err != nil || !slices.Equal(cutOff, []string{"dead"}) {
+		t.Errorf("cut off: %q, %v", cutOff, err)
+	}
+	live, err := Live(dir)
+	if err != nil || !slices.Equal(live, []string{"alive"}) {
+		t.Errorf("live: %q, %v", live, err)
+	}
 }

@@ -111,3 +111,28 @@ func (w *asked) Await(_ context.Context, _ string, _, detections []string, _ tim
 	w.detections = append(w.detections, strings.Join(detections, " "))
 	return time.Time{}, false, "", nil
 }
+
+// TestRespond: what came of a try is prevention, notice, both or neither, and nothing
+// where who noticed is not known.
+func TestRespond(t *testing.T) {
+	seen, missed, unknown := Detected{Found: true}, Detected{}, Detected{Failure: "the log ended"}
+	for _, c := range []struct {
+		result   Result
+		detected []Detected
+		want     Response
+	}{
+		{Result{Tried: 1, Held: 1}, []Detected{seen}, Both},
+		{Result{Tried: 1, Held: 1}, []Detected{missed}, Prevented},
+		{Result{Tried: 1, Broken: 1}, []Detected{missed, seen}, Noticed},
+		{Result{Tried: 1, Broken: 1}, []Detected{missed}, Neither},
+		{Result{Tried: 1, Broken: 1}, []Detected{unknown}, ""},
+		{Result{Tried: 1, Broken: 1}, []Detected{missed, unknown}, ""},
+		{Result{Tried: 1, Inconclusive: 1}, []Detected{seen}, ""},
+		{Result{Tried: 1, Held: 1}, nil, ""},
+	} {
+		c.result.Detected = c.detected
+		if c.result.respond(); c.result.Response != c.want {
+			t.Errorf("%+v: %q, want %q", c.detected, c.result.Response, c.want)
+		}
+	}
+}

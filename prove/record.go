@@ -39,16 +39,16 @@ const (
 	Neither   Response = "neither"
 )
 
-// respond sets the response, once it is known who noticed. Where neither can be told
-// for certain there is none.
+// respond sets the response, once it is known who noticed. There is none where the try
+// was inconclusive, or nobody is known to have noticed and one may have.
 func (r *Result) respond() {
-	found, told := false, false
+	found, unknown := false, len(r.Detected) == 0
 	for _, d := range r.Detected {
 		found = found || d.Found
-		told = told || d.Failure == ""
+		unknown = unknown || d.Failure != ""
 	}
 	switch outcome := r.Outcome(); {
-	case !told:
+	case unknown && !found:
 	case outcome == Held && found:
 		r.Response = Both
 	case outcome == Held:
