@@ -110,7 +110,7 @@ func (c Config) Mutating() *admissionv1.MutatingWebhookConfiguration {
 		TypeMeta:   metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "MutatingWebhookConfiguration"},
 		ObjectMeta: meta(),
 		Webhooks: []admissionv1.MutatingWebhook{
-			hook(PinWebhook, PinPath, pinned, &metav1.LabelSelector{}, conditions()),
+			hook(PinWebhook, PinPath, pinned, &metav1.LabelSelector{}, pinConditions()),
 			hook(SealWebhook, SealPath, leases(), grants(), nil),
 		},
 	}
@@ -152,14 +152,32 @@ func leases() []admissionv1.RuleWithOperations {
 	return []admissionv1.RuleWithOperations{rule("coordination.k8s.io", "leases")}
 }
 
+// podSpecs is CEL over a list of objects: the pod of each, or of its template.
+const podSpecs = `.map(o, o.kind == 'Pod' ? o.?spec : o.kind == 'PodTemplate' ? o.?template.?spec : o.kind == 'CronJob' ? o.?spec.?jobTemplate.?spec.?template.?spec : o.?spec.?template.?spec)`
+
+// podContainers and imageVolumes are CEL over such a pod s.
+const (
+	podContainers = `[s.?containers.orValue([]), s.?initContainers.orValue([]), s.?ephemeralContainers.orValue([])]`
+	imageVolumes  = `s.?volumes.orValue([]).filter(v, has(v.image))`
+)
+
 // imagesChange is true where a request brings in an image that was not there: the
 // names and images of all containers and image volumes, before and after. It spares the
 // gate the many updates that change something else. The gate itself looks again.
-const imagesChange = `request.operation != 'UPDATE' || [[dyn(oldObject), dyn(object)]` +
-	`.map(o, o.kind == 'Pod' ? o.?spec : o.kind == 'PodTemplate' ? o.?template.?spec : o.kind == 'CronJob' ? o.?spec.?jobTemplate.?spec.?template.?spec : o.?spec.?template.?spec)` +
-	`.map(s, [s.?containers.orValue([]), s.?initContainers.orValue([]), s.?ephemeralContainers.orValue([])].map(l, l.map(c, [c.name, c.?image.orValue('')])) + ` +
-	`[s.?volumes.orValue([]).filter(v, has(v.image)).map(v, [v.name, v.image.?reference.orValue('')])])].exists(l, l[0] != l[1])`
+const imagesChange = `request.operation != 'UPDATE' || [[dyn(oldObject), dyn(object)]` + podSpecs +
+	`.map(s, ` + podContainers + `.map(l, l.map(c, [c.name, c.?image.orValue('')])) + ` +
+	`[` + imageVolumes + `.map(v, [v.name, v.image.?reference.orValue('')])])].exists(l, l[0] != l[1])`
+
+// imageUnpinned is true where an image is named without a digest. It spares the gate the
+// pods of controllers, whose templates it has pinned: nothing is left to write there.
+const imageUnpinned = `[dyn(object)]` + podSpecs + `.exists(s, ` + podContainers + `.exists(l, l.exists(c, !c.?image.orValue('').contains('@'))) || ` +
+	imageVolumes + `.exists(v, !v.image.?reference.orValue('').contains('@')))`
 
 func conditions() []admissionv1.MatchCondition {
 	return []admissionv1.MatchCondition{{Name: "images-change", Expression: imagesChange}}
+}
+
+// pinConditions are those of the webhook that writes digests.
+func pinConditions() []admissionv1.MatchCondition {
+	return append(conditions(), admissionv1.MatchCondition{Name: "image-unpinned", Expression: imageUnpinned})
 }

@@ -154,13 +154,13 @@ func TestLive(t *testing.T) {
 		t.Fatalf("%v: %+v", err, pod)
 	}
 	t.Run("updates", func(t *testing.T) {
-		before := decisions(l)
+		before := decisions(l, "")
 		pod.ResourceVersion = "" // the scheduler writes into its status meanwhile
 		pod.Labels = map[string]string{"a": "b"}
 		if pod, err = pods.Update(ctx, pod, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if after := decisions(l); after != before {
+		if after := decisions(l, ""); after != before {
 			t.Errorf("an update that changes no image asked the gate %v times", after-before)
 		}
 		wrong := pod.DeepCopy()
@@ -203,8 +203,8 @@ func TestLive(t *testing.T) {
 	t.Run("CA", func(t *testing.T) { l.newCA(t, namespace) })
 }
 
-// decisions counts what the gate was asked.
-func decisions(l *live) float64 {
+// decisions counts what the gate was asked by a webhook; by all where it is "".
+func decisions(l *live, webhook string) float64 {
 	families, err := l.gate.metrics.registry.Gather()
 	if err != nil {
 		return -1
@@ -213,7 +213,13 @@ func decisions(l *live) float64 {
 	for _, f := range families {
 		if f.GetName() == "bailey_gate_requests_total" {
 			for _, m := range f.GetMetric() {
-				n += m.GetCounter().GetValue()
+				asked := webhook == ""
+				for _, label := range m.GetLabel() {
+					asked = asked || label.GetValue() == webhook
+				}
+				if asked {
+					n += m.GetCounter().GetValue()
+				}
 			}
 		}
 	}
@@ -239,10 +245,25 @@ func (l *live) everyKind(t *testing.T, namespace string) {
 				if err := json.Unmarshal([]byte(liveObject(kind, filled(places[place], image))), &object); err != nil {
 					t.Fatal(err)
 				}
+				asked := decisions(l, imagegate.PinWebhook)
 				err := l.cluster.Do(t.Context(), http.MethodPost, strings.Replace(path, "NS", namespace, 1)+"?dryRun=All", object, nil)
+				if n := decisions(l, imagegate.PinWebhook) - asked; n != 0 {
+					t.Errorf("%s, %s, %s: the gate was asked %v times to pin an image that has a digest", kind, place, image, n)
+				}
 				if (err == nil) != admit || !admit && !strings.Contains(err.Error(), imagegate.ImagesWebhook+`\" denied the request: image `+bad) && !strings.Contains(err.Error(), imagegate.ImagesWebhook+`" denied the request: image `+bad) {
 					t.Errorf("%s, %s, %s: %v", kind, place, image, err)
 				}
+			}
+			var tagged map[string]any
+			if err := json.Unmarshal([]byte(liveObject(kind, filled(places[place], "registry.example.com/shop/web:1"))), &tagged); err != nil {
+				t.Fatal(err)
+			}
+			var made json.RawMessage
+			if err := l.cluster.Do(t.Context(), http.MethodPost, strings.Replace(path, "NS", namespace, 1)+"?dryRun=All", tagged, &made); err != nil {
+				t.Errorf("%s, %s, by tag: %v", kind, place, err)
+			}
+			if !strings.Contains(string(made), `"registry.example.com/shop/web:1@`+digest("a")) {
+				t.Errorf("%s, %s: the tag was not pinned: %s", kind, place, made)
 			}
 		}
 	}
