@@ -54,12 +54,9 @@ func As[T any](f *Fact) (T, bool) {
 	return t, ok
 }
 
-// Component is a running part of the platform with the settings that it was
-// started with. A setting that looks like a secret is not kept.
+// Component is a running part of the platform (its kind says which) with the
+// settings that it was started with. A setting that looks like a secret is not kept.
 type Component struct {
-	// Name is the program: kube-apiserver, kube-controller-manager,
-	// kube-scheduler, etcd, kubelet.
-	Name string `json:"name"`
 	Node string `json:"node,omitempty"`
 	// Version is the component's own ("v1.37.2"); empty if it was not seen.
 	Version string `json:"version,omitempty"`

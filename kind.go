@@ -55,10 +55,40 @@ const (
 	KindMutatingAdmissionPolicy          Kind = "MutatingAdmissionPolicy.admissionregistration.k8s.io"
 	KindMutatingAdmissionPolicyBinding   Kind = "MutatingAdmissionPolicyBinding.admissionregistration.k8s.io"
 
-	// KindComponent is a running part of the control plane or of a node (an API
-	// server, a kubelet) with the settings it was started with: a *Component.
-	KindComponent Kind = "Component.bailey.dev"
+	// The running parts of the control plane and of nodes, with the settings that
+	// they were started with: each a *Component. Each is a kind of its own, for
+	// what was seen of one says nothing of another.
+	KindAPIServer         Kind = "KubeAPIServer.bailey.dev"
+	KindControllerManager Kind = "KubeControllerManager.bailey.dev"
+	KindScheduler         Kind = "KubeScheduler.bailey.dev"
+	KindEtcd              Kind = "Etcd.bailey.dev"
+	KindKubelet           Kind = "Kubelet.bailey.dev"
+	KindKubeProxy         Kind = "KubeProxy.bailey.dev"
 )
+
+// ControlPlane lists the kinds of the components that every cluster has outside
+// its nodes.
+var ControlPlane = []Kind{KindAPIServer, KindControllerManager, KindScheduler, KindEtcd}
+
+// programs names the components' programs.
+var programs = map[Kind]string{
+	KindAPIServer: "kube-apiserver", KindControllerManager: "kube-controller-manager", KindScheduler: "kube-scheduler",
+	KindEtcd: "etcd", KindKubelet: "kubelet", KindKubeProxy: "kube-proxy",
+}
+
+// Program names a component's program ("kube-apiserver"); "" for other kinds.
+func (k Kind) Program() string { return programs[k] }
+
+// ComponentKind gives the kind of the component whose program has the name
+// ("kube-apiserver"), and whether there is one.
+func ComponentKind(program string) (Kind, bool) {
+	for k, name := range programs {
+		if name == program {
+			return k, true
+		}
+	}
+	return "", false
+}
 
 // PodBearing lists the kinds that are, or make, pods. Whoever reads a pod
 // template reads all of them, so that none is forgotten.
@@ -108,7 +138,12 @@ func KnownKinds() []Kind {
 		KindValidatingAdmissionPolicyBinding,
 		KindMutatingAdmissionPolicy,
 		KindMutatingAdmissionPolicyBinding,
-		KindComponent,
+		KindAPIServer,
+		KindControllerManager,
+		KindScheduler,
+		KindEtcd,
+		KindKubelet,
+		KindKubeProxy,
 	}
 }
 
@@ -149,7 +184,8 @@ func (k Kind) IsClusterWide() bool {
 	switch k {
 	case KindNamespace, KindNode, KindPersistentVolume, KindIngressClass, KindRuntimeClass, KindStorageClass,
 		KindAdminNetworkPolicy, KindBaselineAdminNetworkPolicy, KindClusterNetworkPolicy,
-		KindClusterRole, KindClusterRoleBinding, KindComponent,
+		KindClusterRole, KindClusterRoleBinding,
+		KindAPIServer, KindControllerManager, KindScheduler, KindEtcd, KindKubelet, KindKubeProxy,
 		KindMutatingWebhookConfiguration, KindValidatingWebhookConfiguration,
 		KindValidatingAdmissionPolicy, KindValidatingAdmissionPolicyBinding,
 		KindMutatingAdmissionPolicy, KindMutatingAdmissionPolicyBinding:

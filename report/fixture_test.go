@@ -214,7 +214,7 @@ func clusterReport() *bailey.Report {
 		"compute/quotas": {
 			{Kind: bailey.KindResourceQuota, Namespace: "tenant-0", Reason: bailey.ReasonForbidden, Detail: `User "auditor" cannot list resourcequotas in namespace tenant-0`},
 			{Kind: bailey.KindResourceQuota, Namespace: "tenant-1", Reason: bailey.ReasonForbidden, Detail: `User "auditor" cannot list resourcequotas in namespace tenant-1`},
-			{Kind: bailey.KindComponent, Reason: bailey.ReasonNotCollected, Hint: "the flags of a managed control plane cannot be read"},
+			{Kind: bailey.KindAPIServer, Reason: bailey.ReasonNotCollected, Hint: "the flags of a managed control plane cannot be read"},
 		},
 	})
 	return r

@@ -191,7 +191,7 @@ func kubelets(t *testing.T, cluster *devcluster.Cluster) {
 	}
 
 	s := collect(t, Options{RESTConfig: administrator(cluster, nil), KubeletConfigz: true})
-	f := s.Get(bailey.Ref{Kind: bailey.KindComponent, Name: "kubelet@" + names[0]})
+	f := s.Get(bailey.Ref{Kind: bailey.KindKubelet, Name: names[0]})
 	if f == nil {
 		_, missing := s.Coverage()
 		t.Fatalf("no kubelet; missing: %+v", missing)
@@ -203,19 +203,19 @@ func kubelets(t *testing.T, cluster *devcluster.Cluster) {
 	if asked != "/configz as admin" && !strings.HasPrefix(asked, "/configz as ") {
 		t.Errorf("the kubelet was asked for %s", asked)
 	}
-	m := s.Unseen(bailey.KindComponent, "", "kubelet@"+names[1])
+	m := s.Unseen(bailey.KindKubelet, "", names[1])
 	if m == nil || m.Reason != bailey.ReasonUnreadable || m.Hint == "" {
 		t.Errorf("the silent kubelet: %+v", m)
 	}
 
 	s = collect(t, Options{RESTConfig: administrator(cluster, nil)})
-	if m := s.Unseen(bailey.KindComponent, "", "kubelet"); m == nil || m.Reason != bailey.ReasonNotCollected {
+	if m := s.Unseen(bailey.KindKubelet, "", ""); m == nil || m.Reason != bailey.ReasonNotCollected {
 		t.Errorf("without the option: %+v", m)
 	}
 	config := administrator(cluster, nil)
 	config.CAFile, config.Insecure = "", true
 	s = collect(t, Options{RESTConfig: config, KubeletConfigz: true})
-	if m := s.Unseen(bailey.KindComponent, "", "kubelet@"+names[0]); m == nil || !strings.Contains(m.Detail, "CA") {
+	if m := s.Unseen(bailey.KindKubelet, "", names[0]); m == nil || !strings.Contains(m.Detail, "CA") {
 		t.Errorf("without a CA: %+v", m)
 	}
 }

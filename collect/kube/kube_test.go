@@ -192,15 +192,15 @@ spec:
 	})
 
 	t.Run("component", func(t *testing.T) {
-		list := s.List(bailey.KindComponent, "")
+		list := s.List(bailey.KindAPIServer, "")
 		if len(list) != 1 {
 			t.Fatalf("%d components, want that of %s alone", len(list), systemNamespace)
 		}
 		c := list[0].Object.(*bailey.Component)
-		if c.Name != "kube-apiserver" || c.Flags["anonymous-auth"] != "false" || c.Flags["profiling"] != "true" || c.Version != "v1.37.2" {
+		if list[0].Name != "n1" || c.Flags["anonymous-auth"] != "false" || c.Flags["profiling"] != "true" || c.Version != "v1.37.2" {
 			t.Errorf("%+v", c)
 		}
-		if m := s.Unseen(bailey.KindComponent, "", "etcd"); m == nil || m.Reason != bailey.ReasonNotCollected {
+		if m := s.Unseen(bailey.KindEtcd, "", ""); m == nil || m.Reason != bailey.ReasonNotCollected {
 			t.Errorf("etcd: %+v", m)
 		}
 	})
@@ -289,7 +289,7 @@ func TestPodsOnly(t *testing.T) {
 	_, missing := s.Coverage()
 	forbidden := 0
 	for _, m := range missing {
-		if m.Kind == "Secret" || m.Kind == bailey.KindComponent {
+		if m.Kind == "Secret" || m.Kind.Program() != "" {
 			continue
 		}
 		forbidden++

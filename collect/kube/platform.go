@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -19,9 +20,6 @@ import (
 	"github.com/baileyhq/bailey/collect/bounds"
 	"github.com/baileyhq/bailey/collect/redact"
 )
-
-// controlPlane lists the components that every cluster has outside its nodes.
-var controlPlane = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"}
 
 // kubelet is where a node's kubelet listens, read before the node's status goes.
 type kubelet struct {
@@ -43,56 +41,45 @@ func kubeletOf(n *corev1.Node) kubelet {
 	return k
 }
 
-// platform gathers the settings of the components: of the control plane from
-// its static pods, of the kubelets, if asked to, from themselves.
+// platform gathers the settings of the components: of the control plane and of
+// kube-proxy from their pods, of the kubelets, if asked to, from themselves.
 func (s *session) platform(ctx context.Context) {
-	seen := map[string]bool{}
+	seen := map[bailey.Kind]bool{}
 	for _, f := range s.components {
-		if c, ok := bailey.As[*bailey.Component](f); ok {
-			seen[c.Name] = true
-			s.builder.Add(f)
-		}
+		seen[f.Kind] = true
 	}
-	if s.options.KubeletConfigz && s.nodesSeen {
-		s.configz(ctx)
-	}
-
-	none := true
-	for _, name := range controlPlane {
-		none = none && !seen[name]
-	}
-	if none {
-		m := bailey.Missing{Kind: bailey.KindComponent, Reason: bailey.ReasonNotCollected}
+	s.builder.Add(s.components...)
+	managed := !slices.ContainsFunc(bailey.ControlPlane, func(k bailey.Kind) bool { return seen[k] })
+	for _, k := range append([]bailey.Kind{bailey.KindKubeProxy}, bailey.ControlPlane...) {
+		m := bailey.Missing{Kind: k, Reason: bailey.ReasonNotCollected}
 		switch {
+		case seen[k]:
+			s.builder.Saw(k, "")
+			continue
 		case !s.podsSeen:
-			m.Detail = "the pods of " + systemNamespace + ", which run the control plane, were not read"
+			m.Detail = "the pods of " + systemNamespace + ", which run the platform, were not read"
 			m.Hint = "let Bailey list the pods of " + systemNamespace
-		default:
+		case managed && k != bailey.KindKubeProxy:
 			m.Detail = "the control plane does not run as pods of " + systemNamespace + ", as in managed clusters"
 			m.Hint = "ask the provider of the control plane for its settings"
-		}
-		s.builder.Miss(m)
-	} else {
-		s.builder.Saw(bailey.KindComponent, "")
-		for _, name := range controlPlane {
-			if !seen[name] {
-				s.builder.Miss(bailey.Missing{
-					Kind: bailey.KindComponent, Name: name, Reason: bailey.ReasonNotCollected,
-					Detail: name + " does not run as a pod of " + systemNamespace,
-				})
-			}
-		}
-	}
-	if !s.options.KubeletConfigz || !s.nodesSeen {
-		m := bailey.Missing{Kind: bailey.KindComponent, Name: "kubelet", Reason: bailey.ReasonNotCollected}
-		m.Detail = "the configuration of the kubelets was not read"
-		m.Hint = `scan with --kubelet-configz, and the rule {apiGroups: [""], resources: ["nodes/configz"], verbs: ["get"]}`
-		if s.options.KubeletConfigz {
-			m.Detail += ": the nodes could not be listed"
-			m.Hint = "let Bailey list nodes"
+		default:
+			m.Detail = k.Program() + " does not run as a pod of " + systemNamespace
 		}
 		s.builder.Miss(m)
 	}
+	if s.options.KubeletConfigz && s.nodesSeen {
+		s.builder.Saw(bailey.KindKubelet, "")
+		s.configz(ctx)
+		return
+	}
+	m := bailey.Missing{Kind: bailey.KindKubelet, Reason: bailey.ReasonNotCollected}
+	m.Detail = "the configuration of the kubelets was not read"
+	m.Hint = `scan with --kubelet-configz, and the rule {apiGroups: [""], resources: ["nodes/configz"], verbs: ["get"]}`
+	if s.options.KubeletConfigz {
+		m.Detail += ": the nodes could not be listed"
+		m.Hint = "let Bailey list nodes"
+	}
+	s.builder.Miss(m)
 }
 
 // What bounds the reading of one kubelet.
@@ -132,7 +119,7 @@ func (s *session) configz(ctx context.Context) {
 		close(done)
 	}()
 	for o := range done {
-		ref := bailey.Ref{Kind: bailey.KindComponent, Name: "kubelet@" + o.kubelet.node}
+		ref := bailey.Ref{Kind: bailey.KindKubelet, Name: o.kubelet.node}
 		if o.err != nil {
 			m := bailey.Missing{Kind: ref.Kind, Name: ref.Name, Reason: bailey.ReasonUnreadable, Detail: "read the configuration of the kubelet of " + o.kubelet.node + ": " + short(o.err.Error())}
 			m.Hint = "the kubelet's serving certificate must be signed by the cluster's CA (serverTLSBootstrap: true), and its port reachable from here"
@@ -147,7 +134,7 @@ func (s *session) configz(ctx context.Context) {
 			Ref:        ref,
 			APIVersion: "bailey.dev/v1",
 			Owner:      bailey.Ref{Kind: bailey.KindNode, Name: o.kubelet.node},
-			Object:     &bailey.Component{Name: "kubelet", Node: o.kubelet.node, Version: o.kubelet.version, Config: o.config},
+			Object:     &bailey.Component{Node: o.kubelet.node, Version: o.kubelet.version, Config: o.config},
 		})
 	}
 }

@@ -163,7 +163,7 @@ func (c *collector) build(b *bailey.Builder, results []result) {
 			for n := 2; isGenerated(f) && seen[f.Ref].fact != nil; n++ {
 				f.Name = fmt.Sprintf("%s%d", strings.TrimRight(f.Name, "0123456789"), n) // each creation makes another object
 			}
-			if f.Kind != bailey.KindComponent {
+			if f.Kind.Program() == "" {
 				if earlier := seen[f.Ref]; earlier.fact != nil {
 					if again[earlier.target] == nil {
 						again[earlier.target] = &repeated{files: map[bailey.Ref][2]string{}}

@@ -41,7 +41,7 @@ var open = []bailey.Kind{
 	"GatewayClass.gateway.networking.k8s.io", "ClusterIssuer.cert-manager.io",
 	"ClusterPolicy.kyverno.io", "Policy.kyverno.io", "ConstraintTemplate.templates.gatekeeper.sh",
 	"CustomResourceDefinition.apiextensions.k8s.io", "APIService.apiregistration.k8s.io",
-	bailey.KindComponent,
+	bailey.KindAPIServer, bailey.KindControllerManager, bailey.KindScheduler, bailey.KindEtcd, bailey.KindKubelet, bailey.KindKubeProxy,
 }
 
 // Coverage gives the kinds of which a folder is taken to hold all objects, and

@@ -217,7 +217,7 @@ func objectsIn(path string) []written {
 		r := reader{decoder: newDecoder(), out: &out, file: path, chunk: chunk}
 		r.read(chunk)
 		for _, f := range out.facts {
-			if f.Kind != bailey.KindComponent {
+			if f.Kind.Program() == "" {
 				found = append(found, written{kind: f.Kind.Short(), name: f.Name, source: f.Source})
 			}
 		}

@@ -112,7 +112,7 @@ func TestCoverage(t *testing.T) {
 			t.Errorf("%s was not seen: %+v", k, m)
 		}
 	}
-	for _, k := range []bailey.Kind{bailey.KindNamespace, bailey.KindClusterRoleBinding, bailey.KindNode, bailey.KindComponent, bailey.KindResourceQuota} {
+	for _, k := range []bailey.Kind{bailey.KindNamespace, bailey.KindClusterRoleBinding, bailey.KindNode, bailey.KindAPIServer, bailey.KindResourceQuota} {
 		if m := s.Unseen(k, "", ""); m == nil || m.Reason != bailey.ReasonOpenWorld || m.Hint == "" {
 			t.Errorf("%s: %+v", k, m)
 		}

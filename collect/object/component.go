@@ -28,9 +28,9 @@ func podOf(obj any) (bailey.Kind, *corev1.PodSpec, *metav1.ObjectMeta) {
 	return "", nil, nil
 }
 
-// component reads the name, version and flags out of a container that runs a
+// component reads the kind, version and flags out of a container that runs a
 // component, and gives nil for any other.
-func component(c *corev1.Container) *bailey.Component {
+func component(c *corev1.Container) (bailey.Kind, *bailey.Component) {
 	args := c.Args
 	name := ""
 	if len(c.Command) > 0 {
@@ -40,12 +40,11 @@ func component(c *corev1.Container) *bailey.Component {
 		// Images whose entry point hands over: hyperkube, go-runner.
 		name, args = path.Base(c.Args[0]), c.Args[1:]
 	}
-	switch name {
-	case "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kubelet", "kube-proxy":
-	default:
-		return nil
+	kind, found := bailey.ComponentKind(name)
+	if !found {
+		return "", nil
 	}
-	return &bailey.Component{Name: name, Version: imageVersion(c.Image), Flags: Flags(args)}
+	return kind, &bailey.Component{Version: imageVersion(c.Image), Flags: Flags(args)}
 }
 
 // Flags reads a component's command line: "--name=value", "--name value" and

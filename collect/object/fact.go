@@ -44,24 +44,23 @@ func Fact(obj any, apiVersion, kind string, src bailey.Source) *bailey.Fact {
 // template of a pod, runs: one whose first program is kube-apiserver,
 // kube-controller-manager, kube-scheduler, etcd, kubelet or kube-proxy. It is
 // nil for any other object, and must be called before Fact, which takes the
-// flags away. The fact's name is the component's, with "@" and the node behind
-// it where the pod names one.
+// flags away. The fact's name is the node's, or the object's where that names none.
 func Component(obj any) *bailey.Fact {
-	kind, spec, meta := podOf(obj)
+	owner, spec, meta := podOf(obj)
 	if spec == nil {
 		return nil
 	}
 	for i := range spec.Containers {
-		if c := component(&spec.Containers[i]); c != nil {
+		if kind, c := component(&spec.Containers[i]); c != nil {
 			c.Node = spec.NodeName
-			name := c.Name
-			if c.Node != "" {
-				name += "@" + c.Node
+			name := c.Node
+			if name == "" {
+				name = nameOr(meta.Name, meta.GenerateName)
 			}
 			return &bailey.Fact{
-				Ref:        bailey.Ref{Kind: bailey.KindComponent, Name: name},
+				Ref:        bailey.Ref{Kind: kind, Name: name},
 				APIVersion: "bailey.dev/v1",
-				Owner:      bailey.Ref{Kind: kind, Namespace: meta.Namespace, Name: meta.Name},
+				Owner:      bailey.Ref{Kind: owner, Namespace: meta.Namespace, Name: meta.Name},
 				OwnerUID:   string(meta.UID),
 				Object:     c,
 			}

@@ -257,11 +257,11 @@ func TestComponent(t *testing.T) {
 		}},
 	}
 	f := Component(pod)
-	want := &bailey.Component{Name: "kube-apiserver", Node: "n1", Version: "v1.37.2", Flags: map[string]string{
+	want := &bailey.Component{Node: "n1", Version: "v1.37.2", Flags: map[string]string{
 		"anonymous-auth": "false", "authorization-mode": "Node,RBAC", "v": "2", "profiling": "true",
 		"enable-admission-plugins": "NodeRestriction,PodSecurity", "etcd-servers": bailey.Redact(bailey.ClassURLCredential),
 	}}
-	if f == nil || f.Ref != (bailey.Ref{Kind: bailey.KindComponent, Name: "kube-apiserver@n1"}) || !reflect.DeepEqual(f.Object, want) || f.OwnerUID != "u1" {
+	if f == nil || f.Ref != (bailey.Ref{Kind: bailey.KindAPIServer, Name: "n1"}) || !reflect.DeepEqual(f.Object, want) || f.OwnerUID != "u1" {
 		t.Fatalf("got %+v", f)
 	}
 	for _, c := range []corev1.Container{

@@ -21,7 +21,8 @@ func Namespaced(kind bailey.Kind) (namespaced, known bool) {
 		"DeviceClass.resource.k8s.io", "DeviceTaintRule.resource.k8s.io", "ResourceSlice.resource.k8s.io",
 		"StorageVersion.internal.apiserver.k8s.io", "StorageVersionMigration.storagemigration.k8s.io",
 		"CustomResourceDefinition.apiextensions.k8s.io", "APIService.apiregistration.k8s.io",
-		"PodSecurityPolicy.policy", bailey.KindComponent:
+		"PodSecurityPolicy.policy", bailey.KindAPIServer, bailey.KindControllerManager, bailey.KindScheduler, bailey.KindEtcd,
+		bailey.KindKubelet, bailey.KindKubeProxy:
 		return false, true
 
 	case bailey.KindClusterNetworkPolicy, bailey.KindAdminNetworkPolicy, bailey.KindBaselineAdminNetworkPolicy,

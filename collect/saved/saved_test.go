@@ -79,8 +79,8 @@ func small() *bailey.Snapshot {
 			"ownerReferences": []any{map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "x", "uid": "u10", "controller": true}}},
 		"spec": map[string]any{"n": int64(9007199254740993), "f": 1.0, "g": 1e300, "h": -0.5, "s": "a\"<é\u2028\x01", "t": true, "z": nil, "l": []any{int64(1), []any{}, map[string]any{}}},
 	}, "cilium.io/v2", "CiliumNetworkPolicy", bailey.Source{})
-	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindComponent, Name: "kubelet@n1"}, APIVersion: "bailey.dev/v1", Owner: bailey.Ref{Kind: bailey.KindNode, Name: "n1"},
-		Object: &bailey.Component{Name: "kubelet", Node: "n1", Flags: map[string]string{"v": "2"}, Config: map[string]any{"port": int64(10250)}}})
+	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindKubelet, Name: "n1"}, APIVersion: "bailey.dev/v1", Owner: bailey.Ref{Kind: bailey.KindNode, Name: "n1"},
+		Object: &bailey.Component{Node: "n1", Flags: map[string]string{"v": "2"}, Config: map[string]any{"port": int64(10250)}}})
 	b.Saw(bailey.KindPod, "")
 	b.Saw(bailey.KindConfigMap, "shop")
 	b.Miss(bailey.Missing{Kind: bailey.KindNode, Reason: bailey.ReasonForbidden, Detail: "list nodes", Hint: "bind"})

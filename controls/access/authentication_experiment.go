@@ -30,7 +30,7 @@ authenticator, but a token in their own name is not made.`,
 	Technique:  "T1078",
 	Detections: []string{"anonymous-refused"},
 	Scope:      bailey.ScopeCluster,
-	Needs:      []bailey.Kind{bailey.KindComponent},
+	Needs:      []bailey.Kind{bailey.KindAPIServer},
 	Window:     evidenceWindow,
 	Plan: func(v *bailey.View, _ bailey.Ref) []bailey.Probe {
 		const open = "/apis" // to everybody who is authenticated
@@ -80,8 +80,8 @@ authenticator, but a token in their own name is not made.`,
 // tokenIssuer is what the API server was told to write into tokens, or empty
 // where that was not seen: a forged token is then made out by the default.
 func tokenIssuer(v *bailey.View) string {
-	for _, f := range v.Known(bailey.KindComponent, "") {
-		if c, ok := bailey.As[*bailey.Component](f); ok && c.Name == "kube-apiserver" {
+	for _, f := range v.Known(bailey.KindAPIServer, "") {
+		if c, ok := bailey.As[*bailey.Component](f); ok {
 			issuer, _, _ := strings.Cut(c.Flags["service-account-issuer"], ",")
 			return issuer
 		}

@@ -19,8 +19,8 @@ func TestEtcdTLS(t *testing.T) {
 	cluster := devclustertest.Shared(t)
 	s := provetest.Collect(t, cluster)
 	try := func(address string) []*prove.Record {
-		etcd := &bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindComponent, Name: "etcd@node"}, APIVersion: "bailey.dev/v1",
-			Object: &bailey.Component{Name: "etcd", Flags: map[string]string{"listen-client-urls": "https://127.0.0.1:2379,https://" + address}}}
+		etcd := &bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindEtcd, Name: "node"}, APIVersion: "bailey.dev/v1",
+			Object: &bailey.Component{Flags: map[string]string{"listen-client-urls": "https://127.0.0.1:2379,https://" + address}}}
 		return provetest.Run(t, cluster, TLS, provetest.Options{Only: []string{"etcd-tls"}, Snapshot: s.Overlay(etcd)})
 	}
 	// etcd listens at 127.0.0.1, which in its settings would mean its own host.

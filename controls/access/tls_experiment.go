@@ -76,7 +76,7 @@ proven without it.`,
 	Technique:  "T1552.007",
 	Extra:      true,
 	Scope:      bailey.ScopeCluster,
-	Needs:      []bailey.Kind{bailey.KindComponent},
+	Needs:      []bailey.Kind{bailey.KindEtcd},
 	Window:     evidenceWindow,
 	Plan: func(v *bailey.View, _ bailey.Ref) []bailey.Probe {
 		var probes []bailey.Probe
@@ -115,9 +115,9 @@ func shake(address, name, most string, refusers ...bailey.Refuser) bailey.Step {
 // clients, without those that mean its own host.
 func etcdAddresses(v *bailey.View) []string {
 	var all []string
-	for _, f := range v.Known(bailey.KindComponent, "") {
+	for _, f := range v.Known(bailey.KindEtcd, "") {
 		c, ok := bailey.As[*bailey.Component](f)
-		if !ok || c.Name != "etcd" {
+		if !ok {
 			continue
 		}
 		for _, text := range strings.Split(c.Flags["listen-client-urls"], ",") {

@@ -94,8 +94,8 @@ func TestProveOnNode(t *testing.T) {
 		b.Add(provetest.Collect(t, cluster).List(bailey.KindNode, "")...)
 		// What both kubelets' files say, though the second was never started with it.
 		for _, name := range []string{node.Name, second.Name} {
-			b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindComponent, Name: "kubelet/" + name},
-				Object: &bailey.Component{Name: "kubelet", Node: name, Config: map[string]any{"seccompDefault": true}}})
+			b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindKubelet, Name: name},
+				Object: &bailey.Component{Node: name, Config: map[string]any{"seccompDefault": true}}})
 		}
 		records := provetest.Run(t, cluster, Syscalls, onRealNode(b.Snapshot()))
 		provetest.Want(t, records, map[string]prove.Outcome{"keyctl under the kubelet's default (pod on node " + second.Name + ")": prove.Broken})

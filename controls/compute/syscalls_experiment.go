@@ -27,13 +27,13 @@ nodes lack: no field of the API tells which have them.`,
 	Danger:     bailey.DangerIsolated,
 	Technique:  "T1611",
 	Scope:      bailey.ScopeCluster,
-	Needs:      []bailey.Kind{bailey.KindNode, bailey.KindComponent},
+	Needs:      []bailey.Kind{bailey.KindNode, bailey.KindKubelet},
 	Places:     []bailey.Place{bailey.PlaceNode},
 	Window:     7 * 24 * time.Hour,
 	Plan: func(v *bailey.View, _ bailey.Ref) []bailey.Probe {
 		defaulting := map[string]bool{}
-		for _, f := range v.Known(bailey.KindComponent, "") {
-			if c, ok := bailey.As[*bailey.Component](f); ok && c.Name == "kubelet" && defaultsSeccomp(c) {
+		for _, f := range v.Known(bailey.KindKubelet, "") {
+			if c, ok := bailey.As[*bailey.Component](f); ok && defaultsSeccomp(c) {
 				defaulting[c.Node] = true
 			}
 		}

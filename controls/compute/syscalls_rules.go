@@ -88,12 +88,12 @@ func without(cs []workload.Container) string {
 // name no profile.
 var kubeletSeccomp = &bailey.Derivation{
 	Name:  "seccomp default of the kubelets",
-	Needs: []bailey.Kind{bailey.KindComponent},
+	Needs: []bailey.Kind{bailey.KindKubelet},
 	Compute: func(v *bailey.View) any {
 		var d seccompDefaults
-		for _, f := range v.List(bailey.KindComponent, "") {
+		for _, f := range v.List(bailey.KindKubelet, "") {
 			c, ok := bailey.As[*bailey.Component](f)
-			if !ok || c.Name != "kubelet" {
+			if !ok {
 				continue
 			}
 			d.kubelets++
@@ -146,9 +146,8 @@ spec:
   - {name: main, image: registry.example/app:1}
 ---
 apiVersion: bailey.dev/v1
-kind: Component
-metadata: {name: kubelet/n1}
-name: kubelet
+kind: Kubelet
+metadata: {name: n1}
 node: n1
 config: {seccompDefault: false}
 `},

@@ -59,7 +59,7 @@ func decode(t *testing.T, data []byte) *bailey.Fact {
 	if err := json.Unmarshal(data, &head); err != nil || head.Kind == "" {
 		t.Fatalf("not an object (%v): %s", err, data)
 	}
-	if bailey.KindOf(head.APIVersion, head.Kind) == bailey.KindComponent {
+	if kind := bailey.KindOf(head.APIVersion, head.Kind); kind.Program() != "" {
 		var c struct {
 			Metadata struct{ Name string }
 			bailey.Component
@@ -67,7 +67,7 @@ func decode(t *testing.T, data []byte) *bailey.Fact {
 		if err := json.Unmarshal(data, &c); err != nil {
 			t.Fatal(err)
 		}
-		return &bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindComponent, Name: c.Metadata.Name}, APIVersion: head.APIVersion, Object: &c.Component}
+		return &bailey.Fact{Ref: bailey.Ref{Kind: kind, Name: c.Metadata.Name}, APIVersion: head.APIVersion, Object: &c.Component}
 	}
 	target := object.New(head.APIVersion, head.Kind)
 	if target == nil {
