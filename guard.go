@@ -14,8 +14,12 @@ type Guard struct {
 	// Scope is the kind of thing that one instance of the guard covers.
 	Scope ScopeKind
 	Needs []Kind
-	// Objects gives the changes that put the guard in place for a scope.
+	// Objects gives the changes that put the guard in place for a scope. It is nil
+	// where the guard is no object of the API but Settings.
 	Objects func(v *View, scope Ref) []Change
+	// Settings gives what components of the platform should be started with and are
+	// not, as far as was seen. It is nil where the guard is Objects.
+	Settings func(v *View) []Setting
 	// Present says whether the guard is in place for a scope: denying,
 	// matching fully and failing closed.
 	Present func(v *View, scope Ref) Presence

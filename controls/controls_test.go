@@ -189,10 +189,10 @@ func checkGuards(t *testing.T, c *bailey.Control) {
 		}
 		checkText(t, "guard "+g.Name+": Title", g.Title)
 		checkText(t, "guard "+g.Name+": Doc", g.Doc)
-		if g.Objects == nil || g.Present == nil {
-			t.Errorf("guard %s lacks Objects or Present", g.Name)
+		if (g.Objects == nil) == (g.Settings == nil) || g.Present == nil {
+			t.Errorf("guard %s lacks Present, or one of Objects and Settings", g.Name)
 		}
-		if len(g.Covers)+len(g.Tried) == 0 {
+		if g.Objects != nil && len(g.Covers)+len(g.Tried) == 0 {
 			t.Errorf("guard %s covers no rule, and no experiment tries it", g.Name)
 		}
 		for _, e := range g.Tried {

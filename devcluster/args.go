@@ -1,6 +1,10 @@
 package devcluster
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
 
 // The components' arguments. TLS is on everywhere, profiling nowhere.
 
@@ -92,7 +96,20 @@ func (c *Cluster) apiServerArgs(o Options, p ports) []string {
 			"--endpoint-reconciler-type=none", // loopback may not be an endpoint
 		)
 	}
-	return append(args, o.ExtraAPIServerArgs...)
+	return withExtra(args, o.ExtraAPIServerArgs)
+}
+
+// excluded names the argument that the API server does not take beside one of these.
+var excluded = map[string]string{"--authentication-config=": "--anonymous-auth=", "--authorization-config=": "--authorization-mode="}
+
+// withExtra puts arguments behind others, but for those that they exclude.
+func withExtra(args, extra []string) []string {
+	for file, flag := range excluded {
+		if slices.ContainsFunc(extra, func(a string) bool { return strings.HasPrefix(a, file) }) {
+			args = slices.DeleteFunc(args, func(a string) bool { return strings.HasPrefix(a, flag) })
+		}
+	}
+	return append(args, extra...)
 }
 
 func (c *Cluster) controllerManagerArgs(o Options, p ports) []string {

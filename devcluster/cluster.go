@@ -76,7 +76,8 @@ type Options struct {
 
 	// ExtraAPIServerArgs and ExtraControllerManagerArgs come after the other
 	// arguments, so that they win: of a flag given twice the last value holds, except
-	// for lists, which add up.
+	// for lists, which add up. A file for authentication or authorization takes the place
+	// of the flag that it excludes.
 	ExtraAPIServerArgs         []string
 	ExtraControllerManagerArgs []string
 }

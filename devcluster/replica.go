@@ -62,7 +62,7 @@ func (c *Cluster) AddAPIServer(ctx context.Context, name string, extra ...string
 	if err != nil {
 		return nil, fmt.Errorf("devcluster: add an API server: %w", err)
 	}
-	args = append(append(args, "--secure-port="+port, "--audit-log-path="+r.AuditLog), extra...)
+	args = withExtra(append(args, "--secure-port="+port, "--audit-log-path="+r.AuditLog), extra)
 	if err := c.runAs(APIServer, APIServer+"-"+name, c.detached, args); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,9 @@ import (
 type Plan struct {
 	// Changes are sorted: policies before their bindings, then by object.
 	Changes []Change
+	// Settings are what components should be started with and are not, as far as was
+	// seen: files and flags, which no API applies.
+	Settings []Setting
 	// InPlace counts the guards that are in place, each for each scope.
 	InPlace int
 	// Unknown names the facts for want of which a guard could plan nothing.
@@ -98,6 +101,12 @@ func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey
 		return nil
 	}
 	v.Allow(nil, g.Needs, nil)
+	if g.Settings != nil {
+		for _, asked := range g.Settings(v) {
+			p.Settings = append(p.Settings, Setting{Setting: asked, Control: c, Guard: g})
+		}
+		return nil
+	}
 	asked := g.Objects(v, scope)
 	if len(asked) == 0 {
 		for _, m := range v.Missing() {

@@ -25,6 +25,8 @@ type enforceFlags struct {
 	quiet                            time.Duration
 	acceptRefusals, acceptUnobserved bool
 	force                            bool
+	// makeKey makes an encryption key into the settings' file.
+	makeKey bool
 }
 
 func (a *app) enforceCommand() *cobra.Command {
@@ -43,17 +45,20 @@ What was there before is noted, and --revert puts it back.` + targetHelp,
   bailey enforce 'compute/*' ./deploy        for a folder of manifests
   bailey enforce -o yaml > guards.yaml       the objects, to be applied by other means
   bailey enforce -o helm=./guards            a chart of them; -o kustomize=DIR a kustomization
+  bailey enforce -o settings=./settings      flags and files of the control plane and nodes
   bailey enforce --apply --context prod      put them in place, stage by stage
   bailey enforce --revert --context prod     put back what was there`,
 		RunE: func(c *cobra.Command, args []string) error {
 			format, folder, inFolder := strings.Cut(f.format, "=")
 			switch {
-			case format == string(enforce.LayoutKustomize) || format == string(enforce.LayoutHelm):
+			case format == string(enforce.LayoutKustomize) || format == string(enforce.LayoutHelm) || format == string(enforce.LayoutSettings):
 				if folder == "" {
 					return usageError("-o %s wants a folder: -o %s=DIR", format, format)
 				}
 			case inFolder || format != "text" && format != "json" && format != "yaml":
-				return usageError("enforce has no output format %q: use text, json, yaml, kustomize=DIR or helm=DIR", f.format)
+				return usageError("enforce has no output format %q: use text, json, yaml, kustomize=DIR, helm=DIR or settings=DIR", f.format)
+			case f.makeKey && format != string(enforce.LayoutSettings):
+				return usageError("--make-key makes a key into a file of -o settings=DIR\nhint: give both")
 			}
 			chosen, targets, err := controlsAndTargets(args)
 			if err != nil {
@@ -71,7 +76,8 @@ What was there before is noted, and --revert puts it back.` + targetHelp,
 		},
 	}
 	f.target.register(c)
-	c.Flags().StringVarP(&f.format, "output", "o", "text", "text, json, yaml: the objects for kubectl apply --server-side, kustomize=DIR, or helm=DIR: a chart of them")
+	c.Flags().StringVarP(&f.format, "output", "o", "text", "text, json, yaml: the objects for kubectl apply --server-side, kustomize=DIR, helm=DIR: a chart of them, or settings=DIR: what components are started with, as files")
+	c.Flags().BoolVar(&f.makeKey, "make-key", false, "with -o settings=DIR: make the key by which Secrets are encrypted, into a file of mode 0600")
 	c.Flags().StringVar(&f.auditLog, "audit-log", "", "an API server's audit log: say which of its requests the policies would have refused")
 	c.Flags().BoolVar(&f.apply, "apply", false, "put in place what the plan says, as far as it goes now (wants --context)")
 	c.Flags().BoolVar(&f.revert, "revert", false, "put back what was there before --apply (wants --context)")
@@ -110,6 +116,9 @@ func (a *app) enforce(ctx context.Context, f *enforceFlags, chosen []*bailey.Con
 		return err
 	}
 	if layout, folder, inFolder := strings.Cut(f.format, "="); inFolder {
+		if enforce.Layout(layout) == enforce.LayoutSettings {
+			return a.writeSettings(plan, folder, f.makeKey)
+		}
 		return a.writeFiles(plan, enforce.Layout(layout), folder)
 	}
 	if f.format == "yaml" {

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/baileyhq/bailey/enforce"
 )
@@ -63,7 +63,7 @@ func ownFiles(folder string) ([]string, error) {
 		if entry.IsDir() {
 			return nil
 		}
-		if !entry.Type().IsRegular() || !strings.HasSuffix(name, ".yaml") || !isOwn(path) {
+		if !entry.Type().IsRegular() || !slices.Contains([]string{".yaml", ".conf", ".md"}, filepath.Ext(name)) || !isOwn(path) {
 			return usageError("%s was not written by bailey enforce\nhint: give a folder of its own", path)
 		}
 		names = append(names, filepath.ToSlash(name))

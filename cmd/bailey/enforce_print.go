@@ -49,6 +49,12 @@ type plannedGuard struct {
 	Scopes  []bailey.Ref `json:"scopes,omitempty"`
 }
 
+type plannedSetting struct {
+	bailey.Setting
+	Control string `json:"control"`
+	Guard   string `json:"guard"`
+}
+
 func (e *enforcement) writeJSON() error {
 	s, plan := e.snapshot, e.plan
 	out := struct {
@@ -56,10 +62,11 @@ func (e *enforcement) writeJSON() error {
 		Cluster       string           `json:"cluster,omitempty"`
 		InPlace       int              `json:"inPlace"`
 		Changes       []plannedChange  `json:"changes"`
+		Settings      []plannedSetting `json:"settings"`
 		Unknown       []bailey.Missing `json:"unknown"`
 		// Replayed is what the policies would have refused of the audit log's requests.
 		Replayed *enforce.Replayed `json:"replayed,omitempty"`
-	}{"bailey.plan/v1", s.Meta.ClusterUID, plan.InPlace, []plannedChange{}, append([]bailey.Missing{}, plan.Unknown...), e.replayed}
+	}{"bailey.plan/v1", s.Meta.ClusterUID, plan.InPlace, []plannedChange{}, []plannedSetting{}, append([]bailey.Missing{}, plan.Unknown...), e.replayed}
 	for _, c := range plan.Changes {
 		p := plannedChange{Object: c.Object, Creates: c.Creates, Managed: c.Managed, Notes: c.Notes, Apply: c.Apply, Effect: e.effect(&c)}
 		for _, g := range c.For {
@@ -70,6 +77,9 @@ func (e *enforcement) writeJSON() error {
 			p.Guards = append(p.Guards, plannedGuard{g.Control.ID, g.Guard.Name, scopes})
 		}
 		out.Changes = append(out.Changes, p)
+	}
+	for _, s := range plan.Settings {
+		out.Settings = append(out.Settings, plannedSetting{s.Setting, s.Control.ID, s.Guard.Name})
 	}
 	encoder := json.NewEncoder(e.stdout)
 	encoder.SetIndent("", "  ")
@@ -98,7 +108,11 @@ func (e *enforcement) print() error {
 		}
 	}
 	if len(plan.Changes) == 0 {
-		w.text("", fmt.Sprintf("Nothing to put in place for %s: %s in place already.", where, plural(plan.InPlace, "guard")))
+		what := "Nothing"
+		if len(plan.Settings) > 0 {
+			what = "No object"
+		}
+		w.text("", fmt.Sprintf("%s to put in place for %s: %s in place already.", what, where, plural(plan.InPlace, "guard")))
 	} else {
 		w.text("", fmt.Sprintf("Plan for %s: %s to create, %d to change. %s in place already. Nothing was changed.",
 			where, plural(creates, "object"), len(plan.Changes)-creates, plural(plan.InPlace, "guard")))
@@ -121,6 +135,7 @@ func (e *enforcement) print() error {
 		}
 		e.printChange(w, c, groups[key])
 	}
+	e.printSettings(w)
 	if e.replayed != nil {
 		w.line("")
 		w.text("", fmt.Sprintf("Of the audit log %s evaluated.", plural(e.replayed.Evaluated, "request")))

@@ -34,5 +34,6 @@ Proved by expired, self-signed and wrong-audience credentials, all of which must
 		ref.ATTACK("T1078"),
 	},
 
+	Guards:      []*bailey.Guard{structuredAuthentication},
 	Experiments: authenticationExperiments,
 }

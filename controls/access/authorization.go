@@ -17,7 +17,7 @@ create, as the version rules), the kubelet's API, creating workloads, proxying t
 and impersonate, signing certificates, minting tokens, changing webhooks or namespace labels, creating
 volumes. It names wildcard grants and grants that nobody uses.
 
-Enforced by least-privilege Roles made from the audit log.
+Enforced by an AuthorizationConfiguration, written out to apply, and by least-privilege Roles made from the audit log.
 
 Proved by a SubjectAccessReview for every edge that the graph says is closed, and by identities minted in
 an own namespace that try a sample of open and closed ones.`,
@@ -37,5 +37,6 @@ an own namespace that try a sample of open and closed ones.`,
 		ref.ATTACK("T1098.006"),
 	},
 
+	Guards:      []*bailey.Guard{authorizerChain},
 	Experiments: authorizationExperiments,
 }

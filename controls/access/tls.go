@@ -35,5 +35,6 @@ certificate. A client of ours must refuse a wrong authority, and the API server 
 		ref.NIST("SC-17"),
 	},
 
+	Guards:      []*bailey.Guard{modernTLS},
 	Experiments: tlsExperiments,
 }

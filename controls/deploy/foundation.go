@@ -35,4 +35,6 @@ to apply.`,
 		ref.NIST("CM-2"),
 		ref.NIST("CM-6"),
 	},
+
+	Guards: []*bailey.Guard{controlPlaneHardened, kubeletsHardened},
 }

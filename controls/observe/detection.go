@@ -17,7 +17,7 @@ for containers nothing would notice.
 [Bailey's own detections](../../detections.md) read the audit log of the API server: ` + "`bailey detect`" + ` runs them over
 a file, and says which of them the audit policy leaves blind.
 
-Enforced by an eBPF sensor on the nodes, rules over the audit log, and alerts.
+Enforced by an audit policy, written out to apply, rules over the audit log, an eBPF sensor on the nodes, and alerts.
 
 Proved by running each technique in a harmless form: the alert must arrive where the team looks, in their
 SIEM or Alertmanager.`,
@@ -36,4 +36,6 @@ SIEM or Alertmanager.`,
 		ref.NIST("SI-4"),
 		ref.ATTACK("T1609"),
 	},
+
+	Guards: []*bailey.Guard{audited},
 }

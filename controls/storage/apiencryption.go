@@ -34,5 +34,6 @@ a cluster's key is for a trial cluster that may be lost.`,
 		ref.NIST("SC-12"),
 	},
 
+	Guards:      []*bailey.Guard{secretsEncrypted},
 	Experiments: []*bailey.Experiment{storedEncrypted},
 }
