@@ -64,6 +64,12 @@ const (
 	KindEtcd              Kind = "Etcd.bailey.dev"
 	KindKubelet           Kind = "Kubelet.bailey.dev"
 	KindKubeProxy         Kind = "KubeProxy.bailey.dev"
+	// KindImage is an image that a workload of a namespace uses, named by its reference as
+	// the workload writes it, as its registry and a trust policy show it: an *Image.
+	KindImage Kind = "Image.bailey.dev"
+	// KindImageToTry is an image that somebody named for experiments to try, judged for
+	// one namespace: an *Image.
+	KindImageToTry Kind = "ImageToTry.bailey.dev"
 )
 
 // ControlPlane lists the kinds of the components that every cluster has outside
@@ -144,6 +150,8 @@ func KnownKinds() []Kind {
 		KindEtcd,
 		KindKubelet,
 		KindKubeProxy,
+		KindImage,
+		KindImageToTry,
 	}
 }
 

@@ -81,6 +81,10 @@ func scopeOf(kind bailey.ScopeKind, f *bailey.Fact, o owners) bailey.Scope {
 		if f.Kind == bailey.KindNode {
 			return bailey.Scope{Kind: bailey.ScopeNode, Object: f.Ref}
 		}
+	case bailey.ScopeImage:
+		if f.Kind == bailey.KindImage {
+			return bailey.Scope{Kind: bailey.ScopeImage, Object: f.Ref}
+		}
 	}
 	return bailey.Scope{Kind: bailey.ScopeCluster}
 }

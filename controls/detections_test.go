@@ -110,6 +110,22 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: maker}
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}
 - {kind: ServiceAccount, namespace: kube-system, name: replicaset-controller}
+---
+apiVersion: bailey.dev/v1
+kind: Image
+metadata: {name: "registry.example/app:1@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a", namespace: gated}
+repository: registry.example/app
+digest: sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a
+verified: true
+evidence: [{rule: app, kind: signature, authority: release, signer: key}]
+---
+apiVersion: bailey.dev/v1
+kind: ImageToTry
+metadata: {name: "registry.example/unsigned:1", namespace: gated}
+repository: registry.example/unsigned
+tag: "1"
+digest: sha256:0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b
+refusals: [{rule: app, kind: signature, reason: missing, message: it bears nothing}]
 `
 
 // TestExperimentsAwaitDetections judges, as an audit event, each request that an experiment

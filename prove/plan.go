@@ -126,6 +126,9 @@ func (u *Unit) plan(s *bailey.Snapshot) {
 	u.Probes = u.Experiment.Plan(view, u.Scope.Object)
 	if missing := view.Missing(); len(missing) > 0 {
 		u.Probes, u.Skipped = nil, fmt.Sprintf("%s was not seen (%s)", missing[0].Kind, missing[0].Reason)
+		if missing[0].Hint != "" {
+			u.Skipped += ": " + missing[0].Hint
+		}
 		return
 	}
 	u.paths = bailey.PathConditions(s, u.Scope.Object, u.Probes)

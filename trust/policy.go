@@ -134,14 +134,17 @@ type Requirements struct {
 	repository string
 }
 
-// Key is the same for the same rules of one policy.
-func (r Requirements) Key() string {
+// Names gives the rules' names, in the policy's order.
+func (r Requirements) Names() []string {
 	names := make([]string, 0, len(r.rules))
 	for _, rule := range r.rules {
 		names = append(names, rule.name)
 	}
-	return strings.Join(names, "\n")
+	return names
 }
+
+// Key is the same for the same rules of one policy.
+func (r Requirements) Key() string { return strings.Join(r.Names(), "\n") }
 
 // Named reports whether a rule names the image.
 func (r Requirements) Named() bool { return len(r.rules) > 0 }

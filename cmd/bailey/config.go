@@ -42,6 +42,8 @@ type config struct {
 	Ledger string `json:"ledger,omitempty"`
 	// Detection says where it shows that experiments were noticed.
 	Detection configDetection `json:"detection,omitzero"`
+	// Images says by what images are judged.
+	Images configImages `json:"images,omitzero"`
 	// Schedule says when `bailey prove --every` may do more than dry-runs.
 	Schedule configSchedule `json:"schedule,omitzero"`
 
@@ -53,6 +55,15 @@ type configDetection struct {
 	AuditLog     string `json:"auditLog,omitempty"`     // a file of audit events
 	Alertmanager string `json:"alertmanager,omitempty"` // a URL
 	Webhook      string `json:"webhook,omitempty"`      // an address to listen at
+}
+
+// configImages says who may vouch for images, and how registries are asked. Paths are
+// relative to the configuration.
+type configImages struct {
+	TrustPolicy string   `json:"trustPolicy,omitempty"`
+	RegistryCA  string   `json:"registryCA,omitempty"`
+	PlainHTTP   []string `json:"plainHTTP,omitempty"`
+	Try         []string `json:"try,omitempty"` // images that experiments are to try
 }
 
 // configSchedule is a window in which experiments may act.

@@ -68,14 +68,15 @@ func gateTrust(policy *trust.Policy, client *registry.Client, now func() time.Ti
 		},
 		Verify: func(ctx context.Context, namespace string, image imageref.Ref) (gate.Verdict, error) {
 			wanted := policy.For(namespace, image.Name())
-			var bundles []*trust.Bundle
-			if !wanted.Empty() {
-				var err error
-				if bundles, err = client.Fetch(ctx, image.Name(), image.Digest); err != nil {
-					return gate.Verdict{}, notThere(err)
-				}
+			var d trust.Decision
+			verify := func(bundles []*trust.Bundle) {
+				d = wanted.Verify(trust.Artifact{Repository: image.Name(), Digest: image.Digest}, bundles, now())
 			}
-			d := wanted.Verify(trust.Artifact{Repository: image.Name(), Digest: image.Digest}, bundles, now())
+			if wanted.Empty() {
+				verify(nil)
+			} else if err := client.Judge(ctx, image.Name(), image.Digest, verify); err != nil {
+				return gate.Verdict{}, notThere(err)
+			}
 			if d.Verified {
 				return gate.Verdict{By: vouchers(d), Until: d.Until}, nil
 			}

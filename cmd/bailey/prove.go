@@ -77,6 +77,7 @@ the cluster, only audit records stay. It says beforehand what it will do.`,
 		},
 	}
 	f.target.register(c)
+	f.target.images.register(c)
 	flags := c.Flags()
 	flags.BoolVar(&f.list, "list", false, "list the experiments, and do nothing")
 	flags.BoolVar(&f.explain, "explain", false, "print what would be done and the exact rights that it needs, and do nothing")
@@ -245,6 +246,7 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	if err != nil {
 		return err
 	}
+	a.notTried(s)
 	state, err := clusterState(s.Meta.ClusterUID)
 	if err != nil {
 		return err

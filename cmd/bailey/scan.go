@@ -59,6 +59,7 @@ func (a *app) scanCommand() *cobra.Command {
 		},
 	}
 	t.register(c)
+	t.images.register(c)
 	j.register(c)
 	c.Flags().StringVar(&diff, "diff", "", "show only what is new since this JSON result or snapshot")
 	c.Flags().BoolVar(&asAdmitted, "as-admitted", false, "evaluate the admission policies that are there instead: what of what is there, and of what rules find, they would refuse")
@@ -139,6 +140,10 @@ func scanCommandLine(t *targetFlags, j *judgeFlags, targets []string) string {
 	if t.configz {
 		words = append(words, "--kubelet-configz")
 	}
+	add("--trust-policy", t.images.policy)
+	add("--try-image", t.images.try...)
+	add("--registry-ca", t.images.registries.ca)
+	add("--plain-http", t.images.registries.plainHTTP...)
 	add("-c", j.controls...)
 	add("--baseline", j.baseline)
 	return strings.Join(words, " ")

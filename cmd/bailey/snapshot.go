@@ -55,6 +55,7 @@ func (a *app) snapshotSaveCommand() *cobra.Command {
 		},
 	}
 	t.register(c)
+	t.images.register(c)
 	c.Flags().StringVarP(&path, "output", "o", "bailey-snapshot.zst", "the file to write")
 	return c
 }

@@ -25,6 +25,7 @@ type targetFlags struct {
 	values      []string
 	sets        []string
 	configz     bool
+	images      imageFlags
 	loadedState *config
 	// whole, if set, is shown each object before it is cut down to what rules read.
 	whole func(apiVersion, kind string, object any)
@@ -88,7 +89,7 @@ func (a *app) snapshot(ctx context.Context, t *targetFlags, targets []string) (*
 	if s.Len() == 0 {
 		return nil, nothingScanned(s)
 	}
-	return s, nil
+	return a.withImages(ctx, &t.images, conf, s, p, len(targets) == 1 && isSnapshot(targets[0]))
 }
 
 func (a *app) manifests(ctx context.Context, t *targetFlags, conf *config, targets []string) (*bailey.Snapshot, error) {

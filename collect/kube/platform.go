@@ -48,6 +48,9 @@ func (s *session) platform(ctx context.Context) {
 	for _, f := range s.components {
 		seen[f.Kind] = true
 	}
+	for _, m := range bailey.NoImages() {
+		s.builder.Miss(m)
+	}
 	s.builder.Add(s.components...)
 	managed := !slices.ContainsFunc(bailey.ControlPlane, func(k bailey.Kind) bool { return seen[k] })
 	for _, k := range append([]bailey.Kind{bailey.KindKubeProxy}, bailey.ControlPlane...) {

@@ -59,6 +59,9 @@ func cover(b *bailey.Builder, more []bailey.Kind) {
 			b.Miss(bailey.Missing{Kind: k, Reason: bailey.ReasonOpenWorld, Detail: "files need not hold every " + k.Short() + " of the cluster", Hint: openHint})
 		}
 	}
+	for _, m := range bailey.NoImages() {
+		b.Miss(m)
+	}
 	for _, k := range complete {
 		b.Saw(k, "")
 	}

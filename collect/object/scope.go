@@ -41,6 +41,8 @@ func Namespaced(kind bailey.Kind) (namespaced, known bool) {
 	}
 	short, group := kind.Split()
 	switch group {
+	case "bailey.dev": // what is cluster-wide of it is listed above
+		return true, true
 	case "":
 		builtin := New("v1", short) != nil || short == "Event" || short == "Binding"
 		return builtin, builtin

@@ -308,7 +308,7 @@ func (d *decoder) table(text []byte) error {
 		if t.newObject() == nil {
 			return fmt.Errorf("the snapshot holds facts of %s in %s, a type that this program does not know\nhint: use a newer version of Bailey", t.Kind, t.APIVersion)
 		}
-	case encodingJSON, encodingComponent:
+	case encodingJSON, encodingComponent, encodingImage:
 	default:
 		return fmt.Errorf("the snapshot holds facts of %s in the encoding %q, which this program does not know\nhint: use a newer version of Bailey", t.Kind, t.Encoding)
 	}
@@ -440,6 +440,9 @@ func (w *worker) object(t *table, text []byte) (any, error) {
 	case encodingComponent:
 		component := new(bailey.Component)
 		return component, decodeJSON(text, component, w.depth)
+	case encodingImage:
+		image := new(bailey.Image)
+		return image, decodeJSON(text, image, w.depth)
 	}
 	var content map[string]any
 	if err := decodeJSON(text, &content, w.depth); err != nil {

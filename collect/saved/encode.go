@@ -258,6 +258,8 @@ func tableOf(f *bailey.Fact) (table, error) {
 		t.Encoding = encodingJSON
 	case *bailey.Component:
 		t.Encoding = encodingComponent
+	case *bailey.Image:
+		t.Encoding = encodingImage
 	case message:
 		t.Encoding = encodingProtobuf
 		shape, found := shapeOf(o, f.APIVersion, f.Kind.Short())
@@ -279,7 +281,7 @@ func appendObject(to []byte, content any) ([]byte, error) {
 	switch o := content.(type) {
 	case map[string]any:
 		return appendJSON(to, o, maxDepth)
-	case *bailey.Component:
+	case *bailey.Component, *bailey.Image:
 		text, err := json.Marshal(o)
 		return append(to, text...), err
 	case message:

@@ -103,6 +103,7 @@ const (
 	encodingProtobuf  = "protobuf"
 	encodingJSON      = "json"      // map[string]any
 	encodingComponent = "component" // *bailey.Component, as JSON
+	encodingImage     = "image"     // *bailey.Image, as JSON
 )
 
 // table says what many facts have in common.

@@ -102,9 +102,10 @@ const (
 	maxPeers   = 8
 )
 
-// domainsOf groups the namespaces by the gates that look at new pods in them.
-// Kubernetes' own are left out: gates spare them for good reason.
-func domainsOf(v *bailey.View) []domain {
+// domainsOf groups the namespaces by the gates that look at new pods in them; those into
+// which none looks only if ungated. Kubernetes' own are left out: gates spare them for
+// good reason.
+func domainsOf(v *bailey.View, ungated bool) []domain {
 	all := claims(v)
 	index := map[string]int{}
 	var domains []domain
@@ -120,7 +121,7 @@ func domainsOf(v *bailey.View) []domain {
 				names = append(names, c.name)
 			}
 		}
-		if len(d.claims) == 0 {
+		if len(d.claims) == 0 && !ungated {
 			continue
 		}
 		key := strings.Join(names, "\n")

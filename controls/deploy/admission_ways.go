@@ -22,7 +22,16 @@ type forbidden struct {
 	beside func(*corev1.Container)
 	// image gives the image in the place of an ordinary one.
 	image func(ordinary string) string
+
+	// ordinary, if set, is the image of the allowed twins, in the place of one that runs in
+	// the namespace. What must be refused beside it is then known, of the namespaces in which
+	// in is true, and is not asked of the platform.
+	ordinary string
+	in       func(namespace string) bool
 }
+
+// known reports whether the platform need not be asked what it claims.
+func (f *forbidden) known() bool { return f.ordinary != "" }
 
 // way is how something can get into a pod that is made.
 type way struct {
@@ -85,7 +94,7 @@ type trial struct {
 // every other way, in every namespace that the same gates look into and, where a
 // policy reads who asks, as everybody.
 func tryWays(v *bailey.View, things []forbidden) []bailey.Probe {
-	domains := domainsOf(v)
+	domains := domainsOf(v, slices.ContainsFunc(things, func(f forbidden) bool { return f.known() }))
 	labels := map[string]map[string]string{}
 	for _, ns := range v.List(bailey.KindNamespace, "") {
 		labels[ns.Name] = ns.Labels
@@ -104,7 +113,8 @@ func tryWays(v *bailey.View, things []forbidden) []bailey.Probe {
 // try plans the probes of one thing in one domain.
 func (t *trial) try(f *forbidden) {
 	open := slices.DeleteFunc(slices.Clone(t.d.namespaces), func(ns string) bool {
-		return !t.admits(ns, f.put(pods.Restricted(pods.ModelOf(t.v, ns)), &ways[0])) // that Pod Security refuses it is proved elsewhere
+		return f.in != nil && !f.in(ns) ||
+			!t.admits(ns, f.put(t.pod(ns, f), &ways[0])) // that Pod Security refuses it is proved elsewhere
 	})
 	if len(open) == 0 {
 		return
@@ -116,12 +126,15 @@ func (t *trial) try(f *forbidden) {
 			break
 		}
 	}
-	pod := pods.Restricted(pods.ModelOf(t.v, home))
+	pod := t.pod(home, f)
 	given := pods.Create(f.put(pod, &ways[0]), gatekeepers...)
 	givenTwin := pods.Create(f.twin(pod, &ways[0])) // a gate that refuses the ordinary claims nothing about the forbidden
 	add := func(name, path, namespace string, try, twin bailey.Step) {
-		t.probes = append(t.probes, bailey.Probe{Name: f.name + ", " + name, Path: path + " in " + namespace, Given: &given, GivenTwin: &givenTwin, Try: try, Twin: twin,
-			Detections: pods.Noticed(&try)})
+		p := bailey.Probe{Name: f.name + ", " + name, Path: path + " in " + namespace, Try: try, Twin: twin, Detections: pods.Noticed(&try)}
+		if !f.known() {
+			p.Given, p.GivenTwin = &given, &givenTwin
+		}
+		t.probes = append(t.probes, p)
 	}
 	for i := range ways {
 		if i == 0 || f.inPod == nil {
@@ -136,6 +149,9 @@ func (t *trial) try(f *forbidden) {
 	}
 	if target := t.target(home); target != nil {
 		ordinary := target.Spec.Containers[0].Image
+		if f.known() {
+			ordinary = f.ordinary
+		}
 		if f.inPod == nil {
 			twin := pods.Ephemeral(ordinary)
 			try := *twin.DeepCopy()
@@ -154,7 +170,7 @@ func (t *trial) try(f *forbidden) {
 		try.Request.As, twin.Request.As = who, who
 		add("container, as "+who.User, ways[0].path, home, try, twin)
 	}
-	if t.d.varies() {
+	if t.d.varies() && !f.known() {
 		return
 	}
 	tried := 0
@@ -163,9 +179,18 @@ func (t *trial) try(f *forbidden) {
 			continue
 		}
 		tried++
-		peer := pods.Restricted(pods.ModelOf(t.v, ns))
+		peer := t.pod(ns, f)
 		add("container", ways[0].path, ns, pods.Create(f.put(peer, &ways[0]), gatekeepers...), pods.Create(f.twin(peer, &ways[0])))
 	}
+}
+
+// pod is an ordinary one of the namespace.
+func (t *trial) pod(namespace string, f *forbidden) *corev1.Pod {
+	m := pods.ModelOf(t.v, namespace)
+	if f.known() {
+		m.Image = f.ordinary
+	}
+	return pods.Restricted(m)
 }
 
 // admits reports whether Pod Security admits the pod to the namespace.

@@ -19,12 +19,12 @@ what a node happens to hold.
 Enforced by the admission gate, and where possible by the container runtime: it verifies signature and
 provenance, pins tags to digests and refuses when it cannot decide.
 
-Proved by trying images that nobody vouches for, in every kind of container, in volumes and in updates, where
-the platform claims to refuse them. An image that a stranger signed, a tag that was moved, and a gate that is
-down are not tried in this version.
+Who vouches for an image is known only where a trust policy is given (--trust-policy): without it the control is
+unknown. A pinned reference says that the content cannot change, not that anybody vouched for it.
 
-A pinned reference says that the content cannot change, not that anybody vouched for it. Signatures
-are judged by distribute/signatures.`,
+Proved by trying images that nobody vouches for, in every kind of container, in volumes and in updates: such as the
+platform claims to refuse, and those that are named to be tried (--try-image): unsigned, signed by a stranger, a tag
+that was moved. A gate that is down is not tried in this version; that it fails closed is read from its configuration.`,
 	Scope: bailey.ScopeWorkload,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/containers/images/", "Images"),

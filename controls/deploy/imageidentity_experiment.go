@@ -8,7 +8,7 @@ import (
 )
 
 // imageIdentityExperiments try images that nobody vouches for.
-var imageIdentityExperiments = []*bailey.Experiment{unknownImagesRefused}
+var imageIdentityExperiments = []*bailey.Experiment{unknownImagesRefused, strangersRefused}
 
 var unknownImagesRefused = &bailey.Experiment{
 	Name:  "unknown-images-refused",
@@ -21,9 +21,8 @@ refused in every other way. The twin has the image of a pod that runs in the nam
 
 ` + trialDoc + `
 
-An image that exists and bears no signature, or a stranger's, cannot be tried without a registry to push it to: that a
-gate verifies signatures, rather than names and digests, this does not show. Nor does it show what happens while the
-gate's server is down, nor what the container runtime verifies on the node.`,
+That a gate verifies signatures, rather than names and digests, strangers-refused shows. Neither shows what happens
+while the gate's server is down, nor what the container runtime verifies on the node.`,
 	Hypothesis: "An image that the platform refuses in a container it refuses in every kind of container, in volumes and in updates.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1204.003",

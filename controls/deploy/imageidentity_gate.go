@@ -17,7 +17,7 @@ var imagesVerified = &bailey.Guard{
 It is in place where both of its webhook configurations look at every request by which an image comes in, fail
 closed, and exempt nothing but its own namespace and the control plane's. Objects alone do not put it there: it is
 a server. bailey gate --print prints what installs it. What its trust policy asks for, a configuration does not show.`,
-	Covers: []*bailey.Rule{invalidReference, latestTag, notPinned, staleImage},
+	Covers: []*bailey.Rule{invalidReference, latestTag, notPinned, staleImage, notVerified},
 	Scope:  bailey.ScopeNamespace,
 	Needs:  []bailey.Kind{bailey.KindValidatingWebhookConfiguration, bailey.KindMutatingWebhookConfiguration},
 	Objects: func(*bailey.View, bailey.Ref) []bailey.Change {

@@ -12,7 +12,7 @@ import (
 	"github.com/baileyhq/bailey/derive/workload"
 )
 
-var imageIdentityRules = []*bailey.Rule{invalidReference, latestTag, notPinned, staleImage}
+var imageIdentityRules = []*bailey.Rule{invalidReference, latestTag, notPinned, staleImage, notVerified}
 
 var imageDocs = ref.Kubernetes("concepts/containers/images/#image-names", "Images: image names, tags and digests")
 

@@ -12,13 +12,14 @@ var Signatures = &bailey.Control{
 	Doc: `A signature answers who built this, from what, and whether anybody touched it since. It is worth as much as
 the care with which it is checked.
 
-Bailey judges for every running image whether it has a signature, an SBOM and provenance by an identity
-that the policy allows, in the formats in use: sigstore bundles, cosign keys, X.509 chains, Notary Project.
+Bailey judges for every image that a workload uses whether it has a signature, an SBOM and provenance by an identity
+that the trust policy allows (--trust-policy), in the formats in use: sigstore bundles, cosign's, certificates of one's
+own CA. Notary Project signatures are not read in this version.
 
 Enforced by bailey sign, verify and attest, with one trust policy that the admission gate shares.
 
-Proved by offering the platform an artifact with one byte changed, a wrong identity, an expired
-certificate and a missing log entry; each must be refused where it would be used.`,
+Not proved by itself in this version: the experiments of deploy/image-identity offer the platform images that nobody
+signed, or a stranger did, of those that are named to be tried.`,
 	Scope: bailey.ScopeImage,
 	Refs: []bailey.Reference{
 		ref.CNCF(296, "Images and their metadata are signed"),
@@ -32,4 +33,6 @@ certificate and a missing log entry; each must be refused where it would be used
 		ref.ATTACK("T1525"),
 		ref.ATTACK("T1204.003"),
 	},
+
+	Rules: signaturesRules,
 }

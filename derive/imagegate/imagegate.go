@@ -126,6 +126,25 @@ func (c Config) namespaces() *metav1.LabelSelector {
 		{Key: nameLabel, Operator: metav1.LabelSelectorOpNotIn, Values: Exempt(c.Namespace)}}}
 }
 
+// Own is the gate's own namespace, as the configuration leaves it out by its name beside the
+// control plane's; "" if that cannot be told.
+func Own(c *admissionv1.ValidatingWebhookConfiguration) string {
+	if c == nil {
+		return ""
+	}
+	at := slices.IndexFunc(c.Webhooks, func(w admissionv1.ValidatingWebhook) bool { return w.Name == ImagesWebhook })
+	if at < 0 || c.Webhooks[at].NamespaceSelector == nil || len(c.Webhooks[at].NamespaceSelector.MatchExpressions) != 1 {
+		return ""
+	}
+	names := slices.DeleteFunc(slices.Clone(c.Webhooks[at].NamespaceSelector.MatchExpressions[0].Values), func(name string) bool {
+		return slices.Contains(bailey.SystemNamespaces, name)
+	})
+	if len(names) != 1 || !slices.Equal(Config{Namespace: names[0]}.namespaces().MatchExpressions[0].Values, c.Webhooks[at].NamespaceSelector.MatchExpressions[0].Values) {
+		return ""
+	}
+	return names[0]
+}
+
 func grants() *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: GrantLabel, Operator: metav1.LabelSelectorOpExists}}}
 }

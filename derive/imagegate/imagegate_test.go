@@ -82,3 +82,18 @@ func TestDeviations(t *testing.T) {
 		t.Errorf("none: %q", d)
 	}
 }
+
+func TestOwn(t *testing.T) {
+	if own := Own(config.Validating()); own != "bailey" {
+		t.Errorf("it is %q", own)
+	}
+	widened, open := config.Validating(), config.Validating()
+	values := &widened.Webhooks[0].NamespaceSelector.MatchExpressions[0].Values
+	*values = append(*values, "shop")
+	open.Webhooks[0].NamespaceSelector = nil
+	for name, c := range map[string]*admissionv1.ValidatingWebhookConfiguration{"none": nil, "another namespace is left out": widened, "none is": open} {
+		if own := Own(c); own != "" {
+			t.Errorf("%s: it is %q", name, own)
+		}
+	}
+}

@@ -96,6 +96,18 @@ func (r Ref) Name() string {
 	return r.Registry + "/" + r.Repository
 }
 
+// Full is the reference in full: its name, and the digest if it has one, else the tag or
+// what stands for it. Two references with one content at every moment have the same.
+func (r Ref) Full() string {
+	switch {
+	case r.Digest != "":
+		return r.Name() + "@" + r.Digest
+	case r.Tag != "":
+		return r.Name() + ":" + r.Tag
+	}
+	return r.Name() + ":" + DefaultTag
+}
+
 // Canonical is the reference with its registry as policies name it: by CanonicalRegistry.
 // Another spelling of one registry would fall under no rule.
 func (r Ref) Canonical() Ref {

@@ -69,6 +69,16 @@ func decode(t *testing.T, data []byte) *bailey.Fact {
 		}
 		return &bailey.Fact{Ref: bailey.Ref{Kind: kind, Name: c.Metadata.Name}, APIVersion: head.APIVersion, Object: &c.Component}
 	}
+	if kind := bailey.KindOf(head.APIVersion, head.Kind); kind == bailey.KindImage || kind == bailey.KindImageToTry {
+		var i struct {
+			Metadata struct{ Namespace, Name string }
+			bailey.Image
+		}
+		if err := json.Unmarshal(data, &i); err != nil {
+			t.Fatal(err)
+		}
+		return &bailey.Fact{Ref: bailey.Ref{Kind: kind, Namespace: i.Metadata.Namespace, Name: i.Metadata.Name}, APIVersion: head.APIVersion, Object: &i.Image}
+	}
 	target := object.New(head.APIVersion, head.Kind)
 	if target == nil {
 		m := map[string]any{}

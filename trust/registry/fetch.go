@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/baileyhq/bailey/trust"
 )
@@ -20,11 +21,39 @@ const bundlePrefix = "application/vnd.dev.sigstore.bundle"
 // referrersPerSignature bounds how many manifests are read in search of signatures.
 const referrersPerSignature = 4
 
+// Whoever judges many images at once holds what each of them bears in memory, read and
+// parsed, which is some three times its size. Most images bear a few kilobytes; those of
+// which more than smallBytes are read take turns, in the whole process.
+const (
+	smallBytes  = 1 << 20
+	largeAtOnce = 2
+)
+
+var largeTurns = semaphore.NewWeighted(largeAtOnce)
+
 // Fetch gives the signatures and attestations of an image: first the bundles among its
 // referrers, then what lies under cosign's tags. It fails if the registry could not be
 // asked about any of them, or has more than the limits: what is missing could be what
 // decides. An image that bears none gives none.
-func (c *Client) Fetch(ctx context.Context, repository, digest string) ([]*trust.Bundle, error) {
+func (c *Client) Fetch(ctx context.Context, repository, digest string) (bundles []*trust.Bundle, err error) {
+	err = c.Judge(ctx, repository, digest, func(found []*trust.Bundle) { bundles = found })
+	return bundles, err
+}
+
+// Judge is Fetch for those who judge many images: judge is handed what was found, and
+// keeps none of it, so that what is in memory at once is bounded in the whole process.
+// It is not called where Judge fails.
+func (c *Client) Judge(ctx context.Context, repository, digest string, judge func([]*trust.Bundle)) error {
+	f := &fetch{ctx: ctx, limits: c.Limits.orDefaults()}
+	defer f.release()
+	bundles, err := c.fetch(f, repository, digest)
+	if err == nil {
+		judge(bundles)
+	}
+	return err
+}
+
+func (c *Client) fetch(f *fetch, repository, digest string) ([]*trust.Bundle, error) {
 	if err := trust.CheckDigest(digest); err != nil {
 		return nil, err
 	}
@@ -32,11 +61,11 @@ func (c *Client) Fetch(ctx context.Context, repository, digest string) ([]*trust
 	if err != nil {
 		return nil, err
 	}
-	options, err := c.options(ctx)
+	options, err := c.options(f.ctx)
 	if err != nil {
 		return nil, err
 	}
-	f := &fetch{options: options, repository: r, limits: c.Limits.orDefaults()}
+	f.options, f.repository = options, r
 	for _, step := range []func(string) error{
 		f.referrers,
 		func(digest string) error { return f.tag(digest, ".sig", trust.CosignSignatureType) },
@@ -57,11 +86,31 @@ func (c *Client) Fetch(ctx context.Context, repository, digest string) ([]*trust
 
 // fetch is one image's.
 type fetch struct {
+	ctx        context.Context
+	large      bool // it has one of largeTurns
 	options    []remote.Option
 	repository name.Repository
 	limits     Limits
 	bundles    []*trust.Bundle
 	bytes      int64
+}
+
+// hold waits for a turn before more than a little is read.
+func (f *fetch) hold(size int64) error {
+	if f.large || f.bytes+size <= smallBytes {
+		return nil
+	}
+	if err := largeTurns.Acquire(f.ctx, 1); err != nil {
+		return fmt.Errorf("%s: other images with large attestations are being read: %w", f.repository, err)
+	}
+	f.large = true
+	return nil
+}
+
+func (f *fetch) release() {
+	if f.large {
+		largeTurns.Release(1)
+	}
 }
 
 func (f *fetch) add(b *trust.Bundle) error {
@@ -168,6 +217,9 @@ func (f *fetch) tag(digest, suffix, mediaType string) error {
 func (f *fetch) blob(source string, desc v1.Descriptor) ([]byte, error) {
 	if desc.Size > f.limits.Each || f.bytes+desc.Size > f.limits.Total {
 		return nil, fmt.Errorf("%s: it has %d bytes, and at most %d each and %d together are read\nhint: remove attestations that nobody needs", source, desc.Size, f.limits.Each, f.limits.Total)
+	}
+	if err := f.hold(desc.Size); err != nil {
+		return nil, err
 	}
 	layer, err := remote.Layer(f.repository.Digest(desc.Digest.String()), f.options...)
 	if err != nil {
