@@ -74,6 +74,9 @@ type Judge struct {
 	// resources are those that each policy names, with their subresources.
 	resources map[string]map[schema.GroupResource]bool
 
+	// history is of the audit log that is replayed.
+	history *history
+
 	mu       sync.Mutex
 	impact   Impact
 	replayed Replayed
@@ -144,7 +147,7 @@ func newJudge(s *bailey.Snapshot, source policy.Source) (j *Judge, problems []er
 		source.Namespaces = append(source.Namespaces, ns)
 	}
 	set, problems := policy.Compile(source)
-	j = &Judge{set: set, spare: true, resources: map[string]map[schema.GroupResource]bool{}, impact: Impact{},
+	j = &Judge{set: set, spare: true, resources: map[string]map[schema.GroupResource]bool{}, impact: Impact{}, history: newHistory(historyBytes),
 		replayed: Replayed{Refused: map[string][]RefusedRequests{}, NotEvaluated: map[string]int{}}}
 	for _, p := range source.Policies {
 		j.spare = j.spare && p.Annotations[guardAnnotation] != ""

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/user"
 
@@ -22,8 +22,12 @@ type Recorded struct {
 	Group, Resource, Subresource   string
 	Namespace, Name, User, AuditID string
 	Groups                         []string
-	// Body is the object that was sent; empty where the audit policy keeps none.
-	Body []byte
+	// Code is how it was answered: 201 tells that an update or a patch made its object.
+	Code   int
+	DryRun bool
+	// Body is the object or the patch that was sent, Answer the object that was answered;
+	// empty where the audit policy keeps none.
+	Body, Answer []byte
 }
 
 // Replayed is what the planned policies would have refused of an audit log's requests.
@@ -51,45 +55,32 @@ type RefusedRequests struct {
 // refusedKinds bounds how many different requests are told apart for a policy.
 const refusedKinds = 1000
 
-// Replay judges one request of an audit log as if the plan had been in place. Reads and
-// deletions are passed over: no planned policy looks at them.
+// Replay judges one request of an audit log as if the plan had been in place. Requests
+// come in the log's order: an update is judged beside the object as an earlier answer
+// showed it. Reads and deletions are passed over: no planned policy looks at them.
 func (j *Judge) Replay(ctx context.Context, r *Recorded) error {
 	switch r.Verb {
-	case "create", "update", "patch":
+	case "create", "update", "patch", "delete", "deletecollection":
 	default:
 		return nil
 	}
+	if !j.follows(r) {
+		return nil
+	}
+	defer j.history.note(r)
 	resource := r.Resource
 	if r.Subresource != "" {
 		resource += "/" + r.Subresource
 	}
-	if len(j.lookingAt(schema.GroupResource{Group: r.Group, Resource: resource})) == 0 {
+	if r.Verb == "delete" || r.Verb == "deletecollection" || len(j.lookingAt(schema.GroupResource{Group: r.Group, Resource: resource})) == 0 {
 		return nil
 	}
-	why := ""
-	switch {
-	case len(r.Body) == 0:
-		why = "the audit log holds no body of it (the audit policy's level is Metadata)"
-	case r.Verb == "patch":
-		why = "it is a patch, and the log does not hold what it was applied to"
-	case r.Verb == "update" || r.Subresource != "":
-		why = "it is an update, and the log does not hold the object before it"
-	}
+	request, why := j.request(r)
 	if why != "" {
 		j.notEvaluated(why)
 		return nil
 	}
-	o := &unstructured.Unstructured{}
-	if err := utiljson.Unmarshal(r.Body, &o.Object); err != nil || o.GetKind() == "" {
-		j.notEvaluated("its body is no object")
-		return nil
-	}
-	o.SetNamespace(cmp.Or(o.GetNamespace(), r.Namespace))
-	gvk := o.GroupVersionKind()
-	denials, undecided, err := j.set.Review(ctx, &policy.Request{
-		Operation: admission.Create, Kind: gvk, Resource: schema.GroupVersionResource{Group: gvk.Group, Version: gvk.Version, Resource: r.Resource},
-		Namespace: r.Namespace, Name: o.GetName(), Object: o, Options: &metav1.CreateOptions{}, User: &user.DefaultInfo{Name: r.User, Groups: r.Groups},
-	})
+	denials, undecided, err := j.set.Review(ctx, request)
 	if err != nil {
 		return err
 	}
@@ -105,10 +96,60 @@ func (j *Judge) Replay(ctx context.Context, r *Recorded) error {
 	return nil
 }
 
+// follows reports whether a policy looks at the request's resource, or at a subresource
+// of it.
+func (j *Judge) follows(r *Recorded) bool {
+	for _, named := range j.resources {
+		for n := range named {
+			if main, _, _ := strings.Cut(n.Resource, "/"); n.Group == r.Group && main == r.Resource {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// request is what admission saw of a recorded request; or why that is not known. What
+// was answered is nearer to it than what was sent: defaults and other plug-ins come first.
+func (j *Judge) request(r *Recorded) (request *policy.Request, why string) {
+	sent, now := decoded(r.Body), r.answered()
+	request = &policy.Request{Namespace: r.Namespace, Name: r.Name, Subresource: r.Subresource, DryRun: r.DryRun, User: &user.DefaultInfo{Name: r.User, Groups: r.Groups}}
+	object := cmp.Or(now, sent)
+	switch {
+	case slices.Contains(connecting, r.Subresource):
+		return nil, "it opens a connection, and the log does not hold its options"
+	case len(r.Body) == 0 && now == nil:
+		return nil, "the audit log holds no body of it (the audit policy's level is Metadata)"
+	case r.Verb == "create" || r.Code == http.StatusCreated:
+		if r.Subresource != "" {
+			object = sent // of a kind of its own
+		}
+		request.Operation, request.Options = admission.Create, &metav1.CreateOptions{}
+	case r.Verb == "patch" && now == nil:
+		return nil, "it is a patch, and the log does not hold what came of it (the audit policy's level is not RequestResponse)"
+	default:
+		old, why := j.history.before(r, now)
+		if why != "" {
+			return nil, why
+		}
+		if object != nil && old.GroupVersionKind() != object.GroupVersionKind() {
+			return nil, "it is an update, and the log holds the object before it in another version"
+		}
+		request.Operation, request.Options, request.Old = admission.Update, &metav1.UpdateOptions{}, old
+	}
+	if object == nil {
+		return nil, "its body is no object"
+	}
+	object.SetNamespace(cmp.Or(object.GetNamespace(), r.Namespace))
+	request.Name, request.Object, request.Kind = cmp.Or(r.Name, object.GetName()), object, object.GroupVersionKind()
+	request.Resource = schema.GroupVersionResource{Group: r.Group, Version: request.Kind.Version, Resource: r.Resource}
+	return request, ""
+}
+
 func (j *Judge) count(r *Recorded, d *policy.Denial) {
 	all := j.replayed.Refused[d.Policy]
 	for i := range all {
-		if q := &all[i]; q.User == r.User && q.Resource == r.Resource && q.Namespace == r.Namespace {
+		if q := &all[i]; q.User == r.User && q.Verb == r.Verb && q.Resource == r.Resource && q.Namespace == r.Namespace {
 			q.Count++
 			return
 		}

@@ -189,7 +189,7 @@ func replay(ctx context.Context, path string, judge *enforce.Judge) error {
 	read, events := 0, 0
 	err = audit.Lines(ctx, file, func(line []byte) error {
 		read++
-		event, err := detect.Decode(line, detect.DefaultLimits)
+		event, err := detect.DecodeWhole(line, detect.DefaultLimits)
 		if err != nil {
 			return nil
 		}
@@ -197,9 +197,13 @@ func replay(ctx context.Context, path string, judge *enforce.Judge) error {
 		if event.Stage != detect.StageResponseComplete || event.Status.Code/100 != 2 {
 			return nil
 		}
-		o := &event.Object
+		o, who := &event.Object, &event.User
+		if event.Impersonated != nil { // admission is told of nobody else
+			who = event.Impersonated
+		}
 		return judge.Replay(ctx, &enforce.Recorded{Verb: event.Verb, Group: o.APIGroup, Resource: o.Resource, Subresource: o.Subresource,
-			Namespace: o.Namespace, Name: o.Name, User: event.User.Username, Groups: event.User.Groups, AuditID: event.AuditID, Body: event.RequestObject})
+			Namespace: o.Namespace, Name: o.Name, User: who.Username, Groups: who.Groups, AuditID: event.AuditID, Code: event.Status.Code,
+			DryRun: event.DryRun(), Body: event.RequestObject, Answer: event.ResponseObject})
 	})
 	if err == nil && events == 0 {
 		err = usageError("--audit-log: %s holds no audit event in %s\nhint: it is the file of the API server's --audit-log-path, one JSON object a line", path, plural(read, "line"))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 )
 
@@ -47,9 +48,13 @@ type Event struct {
 	// RequestObject is what was sent: an object, or a patch. Empty at level
 	// Metadata, and where the request was refused before it was read.
 	RequestObject json.RawMessage `json:"requestObject"`
+	// ResponseObject is what was answered, of an event that was read by DecodeWhole.
+	ResponseObject json.RawMessage `json:"responseObject"`
 
 	Received time.Time `json:"requestReceivedTimestamp"`
 	At       time.Time `json:"stageTimestamp"`
+
+	whole bool // keep the answer
 }
 
 // User is who asked.
@@ -86,11 +91,16 @@ type Status struct {
 
 // Decode reads one event from JSON. It refuses what is not an audit event, and
 // what is beyond the limits. The event keeps no part of data but a copy.
-func Decode(data []byte, limits Limits) (*Event, error) {
+func Decode(data []byte, limits Limits) (*Event, error) { return decode(data, limits, false) }
+
+// DecodeWhole is Decode, and keeps the answer, which no detection reads.
+func DecodeWhole(data []byte, limits Limits) (*Event, error) { return decode(data, limits, true) }
+
+func decode(data []byte, limits Limits, whole bool) (*Event, error) {
 	if len(data) > limits.Bytes {
 		return nil, fmt.Errorf("the event has %d bytes; at most %d are read", len(data), limits.Bytes)
 	}
-	e := &Event{}
+	e := &Event{whole: whole}
 	var kind, version string
 	s := &scanner{data: data, limit: limits.Depth}
 	if s.next() != '{' {
@@ -163,6 +173,12 @@ func (e *Event) read(s *scanner, key []byte) error {
 	case "requestObject":
 		raw, err := s.skip()
 		e.RequestObject = bytes.Clone(raw)
+		return err
+	case "responseObject":
+		raw, err := s.skip()
+		if e.whole {
+			e.ResponseObject = bytes.Clone(raw)
+		}
 		return err
 	case "requestReceivedTimestamp":
 		return readTime(s, &e.Received)
@@ -252,6 +268,12 @@ func (e *Event) Time() time.Time {
 		return e.At
 	}
 	return e.Received
+}
+
+// DryRun reports whether the request asked for nothing to be stored.
+func (e *Event) DryRun() bool {
+	asked, err := url.Parse(e.RequestURI)
+	return err == nil && len(asked.Query()["dryRun"]) > 0
 }
 
 // Address is where the request came from, as far as nobody can invent it: the

@@ -24,7 +24,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	limits := detect.Limits{Bytes: 1 << 16, Depth: 50}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		e, err := detect.Decode(line, limits)
+		e, err := detect.DecodeWhole(line, limits)
 		if err != nil {
 			return
 		}

@@ -82,7 +82,7 @@ func (l *live) events(t *testing.T) []*detect.Event {
 			time.Sleep(20 * time.Millisecond)
 			continue
 		}
-		e, err := detect.Decode(bytes.TrimSpace(line), detect.DefaultLimits)
+		e, err := detect.DecodeWhole(bytes.TrimSpace(line), detect.DefaultLimits)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, line)
 		}
