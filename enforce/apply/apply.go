@@ -108,10 +108,13 @@ func (a *Applier) Apply(ctx context.Context, s enforce.Staged) error {
 		kept := *r
 		earlier = &kept
 	}
-	if r == nil || r.Created && !there {
+	if r == nil || r.Created && !(there && r.made(current)) {
 		r = &Record{Object: s.Object, APIVersion: s.APIVersion, Created: !there}
 	}
 	if there {
+		if r.Applied != nil && holdsAll(current, r.Applied) {
+			r.Earlier = r.Applied
+		}
 		s.Fields = kept(r, current, s.Fields)
 		a.remember(r, current, s.Fields)
 	}
@@ -132,6 +135,19 @@ func (a *Applier) Apply(ctx context.Context, s enforce.Staged) error {
 		return r.write(a.folder)
 	}
 	return nil
+}
+
+// made reports whether the object is the one that was created: with its UID, or, where an
+// apply was cut off before that was noted, with fields of this field manager.
+func (r *Record) made(current *unstructured.Unstructured) bool {
+	if r.UID == "" {
+		return ownedBy(current, FieldManager)
+	}
+	return r.UID == string(current.GetUID())
+}
+
+func holdsAll(current *unstructured.Unstructured, fields map[string]any) bool {
+	return !slices.ContainsFunc(enforce.Leaves(fields), func(f enforce.Field) bool { return !enforce.Holds(enforce.ValueAt(current.Object, f.Path), f.Value) })
 }
 
 // kept adds to the fields of an object that is not Bailey's those that were applied
@@ -263,7 +279,7 @@ func (a *Applier) revert(ctx context.Context, r *Record) (left string, err error
 		return "", err
 	}
 	if r.Created {
-		if r.UID == "" && !ownedBy(current, FieldManager) || r.UID != "" && r.UID != string(current.GetUID()) {
+		if !r.made(current) {
 			return "it was deleted and made anew by somebody else", nil
 		}
 		uid := current.GetUID()
@@ -276,13 +292,13 @@ func (a *Applier) revert(ctx context.Context, r *Record) (left string, err error
 	patch := map[string]any{}
 	var kept []string
 	for _, before := range r.Before {
-		applied, was, _ := unstructured.NestedFieldNoCopy(r.Applied, before.Path...)
 		have := enforce.ValueAt(current.Object, before.Path)
 		switch {
-		case was && !enforce.Holds(have, applied):
-			kept = append(kept, strings.Join(before.Path, "."))
-		case !enforce.Holds(have, before.Value) || before.Value == nil && have != nil:
+		case enforce.Holds(have, before.Value) && (before.Value != nil || have == nil): // as it was
+		case r.sets(before.Path, have):
 			set(patch, before.Path, before.Value)
+		default:
+			kept = append(kept, strings.Join(before.Path, "."))
 		}
 	}
 	if len(kept) > 0 {
@@ -298,6 +314,20 @@ func (a *Applier) revert(ctx context.Context, r *Record) (left string, err error
 	}
 	_, err = resource.Patch(ctx, r.Object.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: FieldManager})
 	return left, err
+}
+
+// sets reports whether the field is as it was applied, last or before that; or no apply
+// that is known set it last.
+func (r *Record) sets(path []string, have any) bool {
+	known := false
+	for _, fields := range []map[string]any{r.Applied, r.Earlier} {
+		value, named, _ := unstructured.NestedFieldNoCopy(fields, path...)
+		if named && enforce.Holds(have, value) {
+			return true
+		}
+		known = known || named
+	}
+	return !known
 }
 
 // set puts a value into nested maps.

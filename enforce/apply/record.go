@@ -28,8 +28,10 @@ type Record struct {
 	// Before holds, of an object that was there, the value of each field that was
 	// set, by its path; null for one that was not there.
 	Before []enforce.Field `json:"before,omitempty"`
-	// Applied is what was applied last.
+	// Applied is what was applied last, or was about to be. Earlier is what was seen to
+	// be in place of what was applied before that: an apply that was cut off left it.
 	Applied map[string]any `json:"applied"`
+	Earlier map[string]any `json:"earlier,omitempty"`
 	Stage   enforce.Stage  `json:"stage"`
 	// AuditedSince is when the audit stage began.
 	AuditedSince time.Time `json:"auditedSince,omitzero"`
