@@ -13,7 +13,7 @@ var imageIdentityGuards = []*bailey.Guard{imagesPinned, imagesVerified}
 // a reference with a digest.
 const referenceGrammar = `^(([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)([.]([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?))*(:[0-9]+)?/|[[][a-fA-F0-9:]+[]](:[0-9]+)?/)?` +
 	`[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*` +
-	`(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?@[a-z0-9]+([+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$`
+	`(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?@(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`
 
 var imagesPinned = vap.Guard(vap.Policy{
 	Control: "deploy/image-identity", Name: "images-pinned",

@@ -29,20 +29,41 @@ type Model struct {
 }
 
 // ModelOf takes the model from a pod of the namespace, the first by name of those
-// with a pinned image. Where there is none it is the pause image, without labels.
+// with a pinned image. Where none is pinned the image is that of another namespace's
+// pinned pod, since a policy may have been put in place since the pods were made; where
+// there is none either, what the namespace runs, or else the pause image.
 func ModelOf(v *bailey.View, namespace string) Model {
 	m := Model{Namespace: namespace, Image: Pause}
-	for _, pinned := range []bool{true, false} {
-		for _, f := range v.Held(bailey.KindPod, namespace) {
-			pod, ok := f.Object.(*corev1.Pod)
-			if !ok || !Alive(f) || len(pod.Spec.Containers) == 0 || pinned && !strings.Contains(pod.Spec.Containers[0].Image, "@sha256:") {
-				continue
-			}
-			m.Image, m.Labels = pod.Spec.Containers[0].Image, ordinary(pod.Labels)
-			return m
-		}
+	own := v.Held(bailey.KindPod, namespace)
+	if pod := first(own, true); pod != nil {
+		return modelOf(pod)
+	}
+	elsewhere := slices.DeleteFunc(slices.Clone(v.Known(bailey.KindPod, "")), func(f *bailey.Fact) bool {
+		return f.Namespace == namespace || slices.Contains(bailey.SystemNamespaces, f.Namespace)
+	})
+	pinned := first(elsewhere, true)
+	if pod := first(own, false); pod != nil {
+		m = modelOf(pod)
+	}
+	if pinned != nil {
+		m.Image = pinned.Spec.Containers[0].Image
 	}
 	return m
+}
+
+func modelOf(pod *corev1.Pod) Model {
+	return Model{Namespace: pod.Namespace, Image: pod.Spec.Containers[0].Image, Labels: ordinary(pod.Labels)}
+}
+
+// first gives the first pod that is alive, or of those whose image is pinned.
+func first(facts []*bailey.Fact, pinned bool) *corev1.Pod {
+	for _, f := range facts {
+		pod, ok := f.Object.(*corev1.Pod)
+		if ok && Alive(f) && len(pod.Spec.Containers) > 0 && (!pinned || strings.Contains(pod.Spec.Containers[0].Image, "@sha256:")) {
+			return pod
+		}
+	}
+	return nil
 }
 
 // ordinary leaves out the labels that controllers give their pods, by which they
