@@ -9,6 +9,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
+	"github.com/baileyhq/bailey/derive/network"
 )
 
 var serviceDocs = ref.Kubernetes("concepts/services-networking/service/", "Service")
@@ -91,46 +92,11 @@ func portFinding(s *corev1.Service, i int, message string) bailey.Finding {
 // public reports whether a load balancer takes connections from everywhere, as
 // far as its Service says.
 func public(s *corev1.Service) bool {
-	if c := s.Spec.LoadBalancerClass; c != nil && (*c == "tailscale" || strings.HasPrefix(*c, "internal")) {
+	if network.InternalBalancer(s) {
 		return false
 	}
-	for key, value := range s.Annotations {
-		switch key {
-		case "networking.gke.io/load-balancer-type", "cloud.google.com/load-balancer-type":
-			if strings.EqualFold(value, "internal") {
-				return false
-			}
-		case "service.beta.kubernetes.io/azure-load-balancer-internal",
-			"service.beta.kubernetes.io/openstack-internal-load-balancer",
-			"service.beta.kubernetes.io/oci-load-balancer-internal",
-			"service.beta.kubernetes.io/cce-load-balancer-internal-vpc",
-			"tailscale.com/expose":
-			if isTrue(value) {
-				return false
-			}
-		case "service.beta.kubernetes.io/aws-load-balancer-internal": // once "0.0.0.0/0", now "true"
-			if value != "" && !isFalse(value) {
-				return false
-			}
-		case "service.beta.kubernetes.io/aws-load-balancer-scheme":
-			if value == "internal" {
-				return false
-			}
-		case "service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type":
-			if value == "private" {
-				return false
-			}
-		case "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type":
-			if value == "intranet" {
-				return false
-			}
-		case "service.kubernetes.io/qcloud-loadbalancer-internal-subnetid":
-			return false
-		case "service.beta.kubernetes.io/load-balancer-source-ranges":
-			if value != "" && !anywhere(strings.Split(value, ",")) {
-				return false
-			}
-		}
+	if ranges := s.Annotations[network.SourceRangesAnnotation]; ranges != "" && !anywhere(strings.Split(ranges, ",")) {
+		return false
 	}
 	return len(s.Spec.LoadBalancerSourceRanges) == 0 || anywhere(s.Spec.LoadBalancerSourceRanges)
 }

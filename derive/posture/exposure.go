@@ -3,7 +3,6 @@ package posture
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -61,9 +60,10 @@ func exposure(f *bailey.Fact) []trait {
 type adder func(key, text, field string, gain bailey.Severity)
 
 func ofService(o *corev1.Service, add adder) {
-	gain, by := bailey.SeverityHigh, "a load balancer"
+	gain, by, from := bailey.SeverityHigh, "a load balancer", "anybody"
 	switch o.Spec.Type {
 	case corev1.ServiceTypeLoadBalancer:
+		from, gain = balanced(o)
 	case corev1.ServiceTypeNodePort:
 		gain, by = bailey.SeverityMedium, "every node"
 	case corev1.ServiceTypeExternalName:
@@ -71,10 +71,6 @@ func ofService(o *corev1.Service, add adder) {
 		return
 	default:
 		by = ""
-	}
-	from := "anybody"
-	if ranges := o.Spec.LoadBalancerSourceRanges; len(ranges) > 0 && o.Spec.Type == corev1.ServiceTypeLoadBalancer {
-		from = strings.Join(slices.Sorted(slices.Values(ranges)), ", ")
 	}
 	for i, p := range o.Spec.Ports {
 		protocol := string(p.Protocol)
@@ -166,45 +162,27 @@ func protection(f *bailey.Fact) []trait {
 		}
 	default:
 		switch f.Kind {
-		case bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding, bailey.KindValidatingWebhookConfiguration,
-			bailey.KindResourceQuota, bailey.KindLimitRange, bailey.KindAdminNetworkPolicy, bailey.KindBaselineAdminNetworkPolicy, bailey.KindClusterNetworkPolicy:
+		case bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding, bailey.KindMutatingAdmissionPolicy, bailey.KindMutatingAdmissionPolicyBinding,
+			bailey.KindValidatingWebhookConfiguration, bailey.KindMutatingWebhookConfiguration:
+			ofAdmission(f, add)
+		case bailey.KindResourceQuota, bailey.KindLimitRange, bailey.KindAdminNetworkPolicy, bailey.KindBaselineAdminNetworkPolicy, bailey.KindClusterNetworkPolicy:
 			content, err := json.Marshal(specOf(f.Object))
 			if err != nil {
 				return nil
 			}
-			gain, refusing := bailey.SeverityMedium, refuses(content)
-			if refusing && f.Kind != bailey.KindResourceQuota && f.Kind != bailey.KindLimitRange {
-				gain = bailey.SeverityHigh
+			gain := bailey.SeverityHigh
+			if f.Kind == bailey.KindResourceQuota || f.Kind == bailey.KindLimitRange {
+				gain = bailey.SeverityMedium
 			}
 			add(trait{class: bailey.EffectProtection, key: "object", value: string(content), text: "is in place", gain: gain,
-				changed: func(before string) (string, bailey.Severity, bool) {
-					if !refusing && refuses([]byte(before)) {
-						return "no longer refuses anything, and did", bailey.SeverityHigh, false
-					}
-					return "says something else than before: see whether it still holds back what it did", bailey.SeverityMedium, false
-				}})
+				changed: func(string) (string, bailey.Severity, bool) { return somethingElse, bailey.SeverityMedium, false }})
 		}
 	}
 	return all
 }
 
-// refuses reports whether what an object says can refuse a request: a binding denies,
-// a policy or a webhook of several does not give way when it fails.
-func refuses(content []byte) bool {
-	var o struct {
-		Spec struct {
-			ValidationActions []string
-			FailurePolicy     string
-		}
-		Webhooks []struct{ FailurePolicy string }
-	}
-	if json.Unmarshal(content, &o) != nil {
-		return true
-	}
-	const gives = "Ignore"
-	return (o.Spec.ValidationActions == nil || slices.Contains(o.Spec.ValidationActions, "Deny")) && o.Spec.FailurePolicy != gives &&
-		(len(o.Webhooks) == 0 || slices.ContainsFunc(o.Webhooks, func(w struct{ FailurePolicy string }) bool { return w.FailurePolicy != gives }))
-}
+// somethingElse is said of what changed in a way that is not judged further.
+const somethingElse = "says something else than before: see whether it still holds back what it did"
 
 // specOf is what an object says beside its metadata.
 func specOf(o any) any {

@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"slices"
 
+	networkingv1 "k8s.io/api/networking/v1"
+
 	"github.com/baileyhq/bailey"
 )
 
@@ -86,6 +88,7 @@ func Compare(base, head *bailey.Snapshot, moved map[bailey.Ref]bailey.Ref) []bai
 		add(t, text, gain, false)
 	}
 	effects = append(effects, compareGrants(grantsOf(base), grantsOf(head))...)
+	effects = append(effects, compareBackends(base, head, moved)...)
 	slices.SortFunc(effects, func(a, b bailey.Effect) int {
 		return cmp.Or(
 			cmp.Compare(rank(b.Weakens()), rank(a.Weakens())),
@@ -125,6 +128,9 @@ func traits(s *bailey.Snapshot) []trait {
 				all = append(all, privileges(f)...)
 				all = append(all, exposure(f)...)
 				all = append(all, protection(f)...)
+				if in, is := bailey.As[*networkingv1.Ingress](f); is {
+					all = append(all, annotated(f, in)...)
+				}
 			}
 		}
 	}

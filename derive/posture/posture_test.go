@@ -54,6 +54,40 @@ func vapBinding(actions string) string {
 	return "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {name: b}\nspec: {policyName: p, validationActions: [" + actions + "]}"
 }
 
+// balancer is a Service of type LoadBalancer with annotations.
+func balancer(notes, spec string) string {
+	return strings.Replace(service("type: LoadBalancer, ports: [{port: 80}]"+spec), "namespace: n", "namespace: n, annotations: {"+notes+"}", 1)
+}
+
+func deployment(name, labels string) string {
+	return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name + ", namespace: n}\nspec: {selector: {matchLabels: {" + labels + "}}, template: {metadata: {labels: {" + labels +
+		"}}, spec: {containers: [{name: c, image: 'r.example/i:1'}]}}}"
+}
+
+func ingress(notes string) string {
+	return "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i, namespace: n, annotations: {" + notes + "}}\n" +
+		"spec: {tls: [{hosts: [a.example]}], rules: [{host: a.example, http: {paths: [{path: /x, pathType: Prefix, backend: {service: {name: s, port: {number: 80}}}}]}}]}"
+}
+
+// webhooks is a configuration with one webhook, w, and what more it says.
+func webhooks(kind, more string) string {
+	return "apiVersion: admissionregistration.k8s.io/v1\nkind: " + kind + "\nmetadata: {name: g}\nwebhooks: [" + webhook("w", more) + "]"
+}
+
+func webhook(name, more string) string {
+	text := "{name: " + name + ", sideEffects: None, admissionReviewVersions: [v1], clientConfig: {service: {name: s, namespace: n}}"
+	if !strings.Contains(more, "rules:") {
+		text += ", rules: [" + podRules + "]"
+	}
+	return text + more + "}"
+}
+
+const podRules = "{apiGroups: [''], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods]}"
+
+func vap(spec string) string {
+	return "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: p}\nspec: {validations: [{expression: 'false'}], " + spec + "}"
+}
+
 const (
 	boundHere = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b, namespace: n}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: r}\n" +
 		"subjects: [{kind: ServiceAccount, name: a, namespace: n}]"
@@ -103,22 +137,62 @@ func TestCompare(t *testing.T) {
 		"a higher level": {[]string{"apiVersion: v1\nkind: Namespace\nmetadata: {name: n, labels: {pod-security.kubernetes.io/enforce: baseline}}"},
 			[]string{"apiVersion: v1\nkind: Namespace\nmetadata: {name: n, labels: {pod-security.kubernetes.io/enforce: restricted}}"}, nil},
 
-		"a grant":             {[]string{role(""), boundHere}, []string{role("{apiGroups: [''], resources: [secrets], verbs: [get, list]}"), boundHere}, []string{"high grant may get, list secrets in namespace n"}},
-		"everywhere":          {[]string{role(""), boundEverywhere}, []string{role("{apiGroups: [''], resources: [secrets], verbs: [get]}"), boundEverywhere}, []string{"critical grant may get secrets everywhere"}},
-		"one that is held":    {[]string{role("{apiGroups: ['*'], resources: ['*'], verbs: ['*']}"), boundEverywhere}, []string{role("{apiGroups: ['*'], resources: ['*'], verbs: ['*']}, {apiGroups: [''], resources: [secrets], verbs: [get]}"), boundEverywhere}, nil},
-		"one verb more":       {[]string{role("{apiGroups: [apps], resources: [deployments], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [apps], resources: [deployments], verbs: [get, patch]}"), boundHere}, []string{"high grant may patch deployments.apps in namespace n"}},
-		"escalate":            {[]string{role(""), boundHere}, []string{role("{apiGroups: [rbac.authorization.k8s.io], resources: [roles], verbs: [escalate]}"), boundHere}, []string{"critical grant may escalate roles.rbac.authorization.k8s.io in namespace n"}},
-		"harmless":            {[]string{role(""), boundHere}, []string{role("{apiGroups: [''], resources: [configmaps], resourceNames: [x], verbs: [get]}"), boundHere}, []string{"low grant may get configmaps x in namespace n"}},
-		"wider":               {[]string{role("{apiGroups: [''], resources: [pods], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [''], resources: [pods], verbs: [get]}"), boundEverywhere}, []string{"low grant may get pods everywhere"}},
-		"beside every URL":    {[]string{role("{nonResourceURLs: ['*'], verbs: [get]}"), boundEverywhere}, []string{role("{nonResourceURLs: ['*'], verbs: [get]}, {apiGroups: [''], resources: [secrets], verbs: [get]}"), boundEverywhere}, []string{"critical grant may get secrets everywhere"}},
-		"a name with a dot":   {[]string{role("{apiGroups: [apps], resources: ['*'], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [apps], resources: ['*'], verbs: [get]}, {apiGroups: [''], resources: [secrets], resourceNames: [prod.apps], verbs: [get]}"), boundHere}, []string{"high grant may get secrets prod.apps in namespace n"}},
-		"one that is named":   {[]string{role("{apiGroups: [''], resources: [secrets], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [''], resources: [secrets], verbs: [get]}, {apiGroups: [''], resources: [secrets], resourceNames: [x.y], verbs: [get]}"), boundHere}, nil},
-		"a URL below":         {[]string{role("{nonResourceURLs: ['/healthz*'], verbs: [get]}"), boundEverywhere}, []string{role("{nonResourceURLs: ['/healthz*', /healthz/etcd, /metrics], verbs: [get]}"), boundEverywhere}, []string{"low grant may get the URL /metrics"}},
-		"every verb on users": {[]string{role(""), boundEverywhere}, []string{role("{apiGroups: [''], resources: [users, groups], verbs: ['*']}"), boundEverywhere}, []string{"critical grant may * groups everywhere", "critical grant may * users everywhere"}},
-		"users of another":    {[]string{role(""), boundHere}, []string{role("{apiGroups: [app.example], resources: [users], verbs: ['*']}"), boundHere}, []string{"medium grant may * users.app.example in namespace n"}},
-		"only audited":        {[]string{vapBinding("Deny")}, []string{vapBinding("Audit")}, []string{"high protection no longer refuses anything, and did"}},
-		"refused still":       {[]string{vapBinding("Deny")}, []string{vapBinding("Deny, Audit")}, []string{"medium protection says something else than before: see whether it still holds back what it did"}},
-		"a role of elsewhere": {[]string{none}, []string{strings.Replace(boundEverywhere, "name: r}", "name: cluster-admin}", 1)}, []string{"critical grant holds ClusterRole cluster-admin everywhere"}},
+		"a grant":                     {[]string{role(""), boundHere}, []string{role("{apiGroups: [''], resources: [secrets], verbs: [get, list]}"), boundHere}, []string{"high grant may get, list secrets in namespace n"}},
+		"everywhere":                  {[]string{role(""), boundEverywhere}, []string{role("{apiGroups: [''], resources: [secrets], verbs: [get]}"), boundEverywhere}, []string{"critical grant may get secrets everywhere"}},
+		"one that is held":            {[]string{role("{apiGroups: ['*'], resources: ['*'], verbs: ['*']}"), boundEverywhere}, []string{role("{apiGroups: ['*'], resources: ['*'], verbs: ['*']}, {apiGroups: [''], resources: [secrets], verbs: [get]}"), boundEverywhere}, nil},
+		"one verb more":               {[]string{role("{apiGroups: [apps], resources: [deployments], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [apps], resources: [deployments], verbs: [get, patch]}"), boundHere}, []string{"high grant may patch deployments.apps in namespace n"}},
+		"escalate":                    {[]string{role(""), boundHere}, []string{role("{apiGroups: [rbac.authorization.k8s.io], resources: [roles], verbs: [escalate]}"), boundHere}, []string{"critical grant may escalate roles.rbac.authorization.k8s.io in namespace n"}},
+		"harmless":                    {[]string{role(""), boundHere}, []string{role("{apiGroups: [''], resources: [configmaps], resourceNames: [x], verbs: [get]}"), boundHere}, []string{"low grant may get configmaps x in namespace n"}},
+		"wider":                       {[]string{role("{apiGroups: [''], resources: [pods], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [''], resources: [pods], verbs: [get]}"), boundEverywhere}, []string{"low grant may get pods everywhere"}},
+		"beside every URL":            {[]string{role("{nonResourceURLs: ['*'], verbs: [get]}"), boundEverywhere}, []string{role("{nonResourceURLs: ['*'], verbs: [get]}, {apiGroups: [''], resources: [secrets], verbs: [get]}"), boundEverywhere}, []string{"critical grant may get secrets everywhere"}},
+		"a name with a dot":           {[]string{role("{apiGroups: [apps], resources: ['*'], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [apps], resources: ['*'], verbs: [get]}, {apiGroups: [''], resources: [secrets], resourceNames: [prod.apps], verbs: [get]}"), boundHere}, []string{"high grant may get secrets prod.apps in namespace n"}},
+		"one that is named":           {[]string{role("{apiGroups: [''], resources: [secrets], verbs: [get]}"), boundHere}, []string{role("{apiGroups: [''], resources: [secrets], verbs: [get]}, {apiGroups: [''], resources: [secrets], resourceNames: [x.y], verbs: [get]}"), boundHere}, nil},
+		"a URL below":                 {[]string{role("{nonResourceURLs: ['/healthz*'], verbs: [get]}"), boundEverywhere}, []string{role("{nonResourceURLs: ['/healthz*', /healthz/etcd, /metrics], verbs: [get]}"), boundEverywhere}, []string{"low grant may get the URL /metrics"}},
+		"every verb on users":         {[]string{role(""), boundEverywhere}, []string{role("{apiGroups: [''], resources: [users, groups], verbs: ['*']}"), boundEverywhere}, []string{"critical grant may * groups everywhere", "critical grant may * users everywhere"}},
+		"users of another":            {[]string{role(""), boundHere}, []string{role("{apiGroups: [app.example], resources: [users], verbs: ['*']}"), boundHere}, []string{"medium grant may * users.app.example in namespace n"}},
+		"only audited":                {[]string{vapBinding("Deny")}, []string{vapBinding("Audit")}, []string{"high protection no longer refuses anything, and did"}},
+		"refused still":               {[]string{vapBinding("Deny")}, []string{vapBinding("Deny, Audit")}, []string{"medium protection says something else than before: see whether it still holds back what it did"}},
+		"internal made public":        {[]string{balancer("networking.gke.io/load-balancer-type: Internal", "")}, []string{balancer("", "")}, []string{"high exposure port 80/TCP is reached through a load balancer, from anybody"}},
+		"public made internal":        {[]string{balancer("", "")}, []string{balancer("service.beta.kubernetes.io/azure-load-balancer-internal: 'true'", "")}, []string{"medium exposure port 80/TCP is reached through a load balancer, from the cloud's own network"}},
+		"ranges by annotation":        {[]string{balancer("service.beta.kubernetes.io/load-balancer-source-ranges: '10.0.0.0/8, 192.0.2.0/24'", "")}, []string{balancer("", "")}, []string{"high exposure port 80/TCP is reached through a load balancer, from anybody"}},
+		"the same in another place":   {[]string{balancer("service.beta.kubernetes.io/load-balancer-source-ranges: '192.0.2.0/24, 10.0.0.0/8'", "")}, []string{balancer("", ", loadBalancerSourceRanges: [10.0.0.0/8, 192.0.2.0/24]")}, nil},
+		"another selector":            {[]string{balancer("", ", selector: {app: a}"), deployment("a", "app: a"), deployment("b", "app: b")}, []string{balancer("", ", selector: {app: b}"), deployment("a", "app: a"), deployment("b", "app: b")}, []string{"high exposure leads to Deployment b, reached through a load balancer, from anybody"}},
+		"a wider selector":            {[]string{balancer("", ", selector: {app: a, tier: t}"), deployment("a", "app: a, tier: t"), deployment("b", "app: a, tier: u")}, []string{balancer("", ", selector: {app: a}"), deployment("a", "app: a, tier: t"), deployment("b", "app: a, tier: u")}, []string{"high exposure leads to Deployment b, reached through a load balancer, from anybody"}},
+		"another selector inside":     {[]string{service("ports: [{port: 80}], selector: {app: a}"), deployment("b", "app: b")}, []string{service("ports: [{port: 80}], selector: {app: b}"), deployment("b", "app: b")}, nil},
+		"another behind an Ingress":   {[]string{service("ports: [{port: 80}], selector: {app: a}"), deployment("b", "app: b"), ingress("")}, []string{service("ports: [{port: 80}], selector: {app: b}"), deployment("b", "app: b"), ingress("")}, []string{"medium exposure leads to Deployment b, reached through Ingress i"}},
+		"labels that fit":             {[]string{balancer("", ", selector: {app: a}"), deployment("b", "app: b")}, []string{balancer("", ", selector: {app: a}"), deployment("b", "app: a")}, []string{"high exposure leads to Deployment b, reached through a load balancer, from anybody"}},
+		"nobody asks":                 {[]string{ingress("nginx.ingress.kubernetes.io/auth-url: 'https://a.example'")}, []string{ingress("")}, []string{"high protection no longer asks who it is (nginx.ingress.kubernetes.io/auth-url)"}},
+		"nobody asks, by none":        {[]string{ingress("alb.ingress.kubernetes.io/auth-type: oidc")}, []string{ingress("alb.ingress.kubernetes.io/auth-type: none")}, []string{"high protection no longer asks who it is (alb.ingress.kubernetes.io/auth-type)"}},
+		"somebody else asks":          {[]string{ingress("nginx.ingress.kubernetes.io/auth-url: 'https://a.example'")}, []string{ingress("nginx.ingress.kubernetes.io/auth-url: 'https://b.example'")}, []string{"medium protection asks otherwise who it is (nginx.ingress.kubernetes.io/auth-url)"}},
+		"every address":               {[]string{ingress("nginx.ingress.kubernetes.io/whitelist-source-range: 10.0.0.0/8")}, []string{ingress("nginx.ingress.kubernetes.io/whitelist-source-range: 0.0.0.0/0")}, []string{"high protection no longer lets in some addresses only (nginx.ingress.kubernetes.io/whitelist-source-range)"}},
+		"no redirect":                 {[]string{ingress("")}, []string{ingress("nginx.ingress.kubernetes.io/ssl-redirect: 'false'")}, []string{"medium exposure serves plain HTTP beside HTTPS (nginx.ingress.kubernetes.io/ssl-redirect)"}},
+		"a forced redirect that goes": {[]string{ingress("nginx.ingress.kubernetes.io/force-ssl-redirect: 'true'")}, []string{ingress("")}, []string{"medium protection no longer redirects plain HTTP to HTTPS (nginx.ingress.kubernetes.io/force-ssl-redirect)"}},
+		"a snippet":                   {[]string{ingress("")}, []string{ingress("nginx.ingress.kubernetes.io/server-snippet: 'x y;'")}, []string{"high privilege writes into its controller's configuration (nginx.ingress.kubernetes.io/server-snippet)"}},
+		"another snippet":             {[]string{ingress("nginx.ingress.kubernetes.io/server-snippet: 'x z;'")}, []string{ingress("nginx.ingress.kubernetes.io/server-snippet: 'x y;'")}, []string{"high privilege writes something else into its controller's configuration (nginx.ingress.kubernetes.io/server-snippet)"}},
+		"on the internet":             {[]string{ingress("alb.ingress.kubernetes.io/scheme: internal")}, []string{ingress("alb.ingress.kubernetes.io/scheme: internet-facing")}, []string{"high exposure has an address on the internet (alb.ingress.kubernetes.io/scheme)"}},
+		"out of the cloud's network":  {[]string{ingress("kubernetes.io/ingress.class: gce-internal")}, []string{ingress("kubernetes.io/ingress.class: gce")}, []string{"high protection no longer stays in the cloud's own network (class gce-internal)"}},
+
+		"a webhook fails open":           {[]string{webhooks("ValidatingWebhookConfiguration", ", failurePolicy: Fail")}, []string{webhooks("ValidatingWebhookConfiguration", ", failurePolicy: Ignore")}, []string{"high protection webhook w lets through what it cannot judge (failurePolicy Ignore)"}},
+		"one that mutates fails open":    {[]string{webhooks("MutatingWebhookConfiguration", "")}, []string{webhooks("MutatingWebhookConfiguration", ", failurePolicy: Ignore")}, []string{"high protection webhook w lets through what it cannot judge (failurePolicy Ignore)"}},
+		"a webhook fails closed":         {[]string{webhooks("ValidatingWebhookConfiguration", ", failurePolicy: Ignore")}, []string{webhooks("ValidatingWebhookConfiguration", "")}, nil},
+		"a webhook that goes":            {[]string{webhooks("MutatingWebhookConfiguration", "")}, []string{none}, []string{"high protection no longer is in place"}},
+		"one of two goes":                {[]string{strings.Replace(webhooks("ValidatingWebhookConfiguration", ""), "webhooks: [", "webhooks: ["+webhook("v", "")+", ", 1)}, []string{webhooks("ValidatingWebhookConfiguration", "")}, []string{"high protection webhook v has gone"}},
+		"more namespaces left out":       {[]string{webhooks("ValidatingWebhookConfiguration", ", namespaceSelector: {matchExpressions: [{key: k, operator: NotIn, values: [a]}]}")}, []string{webhooks("ValidatingWebhookConfiguration", ", namespaceSelector: {matchExpressions: [{key: k, operator: NotIn, values: [a, b]}]}")}, []string{"high protection webhook w leaves out more namespaces (namespaceSelector)"}},
+		"fewer namespaces left out":      {[]string{webhooks("ValidatingWebhookConfiguration", ", namespaceSelector: {matchExpressions: [{key: k, operator: NotIn, values: [a, b]}]}")}, []string{webhooks("ValidatingWebhookConfiguration", ", namespaceSelector: {matchExpressions: [{key: k, operator: NotIn, values: [a]}]}")}, nil},
+		"other namespaces":               {[]string{webhooks("ValidatingWebhookConfiguration", ", namespaceSelector: {matchLabels: {k: a}}")}, []string{webhooks("ValidatingWebhookConfiguration", ", namespaceSelector: {matchLabels: {k: b}}")}, []string{"medium protection webhook w looks at other namespaces than before (namespaceSelector)"}},
+		"objects left out":               {[]string{webhooks("ValidatingWebhookConfiguration", "")}, []string{webhooks("ValidatingWebhookConfiguration", ", objectSelector: {matchLabels: {k: a}}")}, []string{"high protection webhook w leaves out more objects (objectSelector)"}},
+		"a condition":                    {[]string{webhooks("ValidatingWebhookConfiguration", "")}, []string{webhooks("ValidatingWebhookConfiguration", ", matchConditions: [{name: a, expression: 'false'}]")}, []string{"high protection webhook w leaves out more requests (matchConditions)"}},
+		"fewer requests":                 {[]string{webhooks("ValidatingWebhookConfiguration", "")}, []string{webhooks("ValidatingWebhookConfiguration", ", rules: ["+strings.Replace(podRules, "CREATE, UPDATE", "CREATE", 1)+"]")}, []string{"high protection webhook w no longer looks at UPDATE of pods"}},
+		"more requests":                  {[]string{webhooks("ValidatingWebhookConfiguration", "")}, []string{webhooks("ValidatingWebhookConfiguration", ", rules: ["+strings.Replace(podRules, "CREATE, UPDATE", "'*'", 1)+"]")}, nil},
+		"not its subresources":           {[]string{webhooks("ValidatingWebhookConfiguration", ", rules: ["+strings.Replace(podRules, "pods", "'*/*'", 1)+"]")}, []string{webhooks("ValidatingWebhookConfiguration", ", rules: ["+strings.Replace(podRules, "pods", "'*'", 1)+"]")}, []string{"high protection webhook w no longer looks at CREATE of */*, UPDATE of */*"}},
+		"another service is asked":       {[]string{webhooks("ValidatingWebhookConfiguration", "")}, []string{strings.Replace(webhooks("ValidatingWebhookConfiguration", ""), "service: {name: s", "service: {name: other", 1)}, []string{"medium protection webhook w says something else than before: see whether it still holds back what it did"}},
+		"a policy fails open":            {[]string{vap("matchConstraints: {resourceRules: [" + podRules + "]}")}, []string{vap("failurePolicy: Ignore, matchConstraints: {resourceRules: [" + podRules + "]}")}, []string{"high protection lets through what it cannot judge (failurePolicy Ignore)"}},
+		"a policy that excludes":         {[]string{vap("matchConstraints: {resourceRules: [" + podRules + "]}")}, []string{vap("matchConstraints: {resourceRules: [" + podRules + "], excludeResourceRules: [" + podRules + "]}")}, []string{"high protection leaves out more requests (excludeResourceRules)"}},
+		"a policy about named ones only": {[]string{vap("matchConstraints: {resourceRules: [" + podRules + "]}")}, []string{vap("matchConstraints: {resourceRules: [" + strings.Replace(podRules, "{", "{resourceNames: [x], ", 1) + "]}")}, []string{"high protection no longer looks at CREATE of pods, UPDATE of pods"}},
+		"a policy that asks another":     {[]string{vap("matchConstraints: {resourceRules: [" + podRules + "]}")}, []string{strings.Replace(vap("matchConstraints: {resourceRules: ["+podRules+"]}"), "'false'", "'true'", 1)}, []string{"medium protection says something else than before: see whether it still holds back what it did"}},
+		"a binding for fewer":            {[]string{vapBinding("Deny")}, []string{strings.Replace(vapBinding("Deny"), "policyName: p", "policyName: p, matchResources: {namespaceSelector: {matchLabels: {k: a}}}", 1)}, []string{"high protection leaves out more namespaces (namespaceSelector)"}},
+		"a mutating policy that goes":    {[]string{"apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingAdmissionPolicy\nmetadata: {name: p}\nspec: {failurePolicy: Fail, reinvocationPolicy: Never, mutations: [{patchType: JSONPatch, jsonPatch: {expression: '[]'}}]}"}, []string{none}, []string{"high protection no longer is in place"}},
+		"a role of elsewhere":            {[]string{none}, []string{strings.Replace(boundEverywhere, "name: r}", "name: cluster-admin}", 1)}, []string{"critical grant holds ClusterRole cluster-admin everywhere"}},
 	} {
 		base, head := read(t, c.base...), read(t, c.head...)
 		var got []string
