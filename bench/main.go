@@ -2,7 +2,7 @@
 // ratios and growth curves: how far a scan is from merely parsing its input,
 // and whether time and memory grow no faster than the objects.
 //
-//	go run ./bench -bailey bin/bailey [yaml|small|judge|change|audit|ledger|gate|evidence ...]
+//	go run ./bench -bailey bin/bailey [yaml|small|judge|change|audit|ledger|gate|policies|evidence ...]
 package main
 
 import (
@@ -24,6 +24,7 @@ var parts = []struct {
 	{"audit", benchAudit},
 	{"ledger", benchLedger},
 	{"gate", benchGate},
+	{"policies", benchPolicies},
 	{"evidence", benchEvidence},
 }
 
