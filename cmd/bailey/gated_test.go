@@ -161,11 +161,7 @@ func corporateOptions(t *testing.T, at time.Time) sign.Options {
 	ca := corporateCA(t)
 	leaf, key := certify(t, &x509.Certificate{NotBefore: at.Add(-3 * time.Hour), NotAfter: at.Add(3 * time.Hour), URIs: []*url.URL{who},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}}, ca, corporate.key)
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := sign.ParseKey(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil)
+	parsed, err := sign.ParseKey(keyPEM(t, key), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

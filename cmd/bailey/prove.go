@@ -263,6 +263,9 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	if err != nil {
 		return err
 	}
+	if f.image != "" {
+		a.unpinnedProbes(s, f.image)
+	}
 	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Places: f.places(conf), Schedule: schedule, Evidence: evidence})
 	if f.explain {
 		return a.explainPlan(s, planned, f)
