@@ -16,10 +16,11 @@ import (
 	"github.com/baileyhq/bailey/derive/imagegate"
 )
 
-// strict is a server whose gate trusts nobody and finds every tag.
+// strict is a server whose gate trusts nobody and finds every tag. It remembers nothing: a
+// fuzzer that runs an input again must see it take the same way.
 func strict(t testing.TB) *Server {
 	b := &book{tags: map[string]string{"registry.example.com/shop/web:1": digest("a")}}
-	return NewServer(newGate(t, Options{Trust: b.trust("1"), RefusedFor: 1}), ServerOptions{})
+	return NewServer(newGate(t, Options{Trust: b.trust("1"), RefusedFor: 1, FailedFor: 1, TagFor: 1}), ServerOptions{})
 }
 
 // seeds are reviews of every kind, place and operation.
