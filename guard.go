@@ -6,6 +6,9 @@ type Guard struct {
 	Name  string
 	Title string
 	Doc   string
+	// OptIn names what somebody must ask for to have the guard planned ("defaults");
+	// empty for one that is planned always.
+	OptIn string
 	// Covers lists the rules of the control whose violations it stops.
 	Covers []*Rule
 	// Tried lists the experiments of the control that try what it refuses where no

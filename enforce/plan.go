@@ -54,13 +54,17 @@ type Guarded struct {
 	Scopes  []bailey.Ref
 }
 
-// Make plans the guards of the controls for every scope of the snapshot. A change
-// that server-side apply cannot express is an error of the guard.
-func Make(s *bailey.Snapshot, controls []*bailey.Control) (*Plan, error) {
+// Make plans the guards of the controls for every scope of the snapshot, those that want
+// to be asked for only if they are. A change that server-side apply cannot express is an
+// error of the guard.
+func Make(s *bailey.Snapshot, controls []*bailey.Control, asked ...string) (*Plan, error) {
 	p := &Plan{}
 	changes := map[bailey.Ref]*Change{}
 	for _, c := range controls {
 		for _, g := range c.Guards {
+			if g.OptIn != "" && !slices.Contains(asked, g.OptIn) {
+				continue
+			}
 			for _, scope := range scopes(s, g.Scope) {
 				if scope.Kind == bailey.KindNamespace && slices.Contains(bailey.SystemNamespaces, scope.Name) {
 					continue

@@ -25,6 +25,8 @@ type enforceFlags struct {
 	quiet                            time.Duration
 	acceptRefusals, acceptUnobserved bool
 	force                            bool
+	// defaults plans the policies that set what pods leave open.
+	defaults bool
 	// makeKey makes an encryption key into the settings' file.
 	makeKey bool
 }
@@ -77,6 +79,7 @@ What was there before is noted, and --revert puts it back.` + targetHelp,
 	}
 	f.target.register(c)
 	c.Flags().StringVarP(&f.format, "output", "o", "text", "text, json, yaml: the objects for kubectl apply --server-side, kustomize=DIR, helm=DIR: a chart of them, or settings=DIR: what components are started with, as files")
+	c.Flags().BoolVar(&f.defaults, "defaults", false, "plan policies too that set what pods leave open, in namespaces with the label bailey.dev/defaults")
 	c.Flags().BoolVar(&f.makeKey, "make-key", false, "with -o settings=DIR: make the key by which Secrets are encrypted, into a file of mode 0600")
 	c.Flags().StringVar(&f.auditLog, "audit-log", "", "an API server's audit log: say which of its requests the policies would have refused")
 	c.Flags().BoolVar(&f.apply, "apply", false, "put in place what the plan says, as far as it goes now (wants --context)")
@@ -111,7 +114,11 @@ func (a *app) enforce(ctx context.Context, f *enforceFlags, chosen []*bailey.Con
 	if err != nil {
 		return err
 	}
-	plan, err := enforce.Make(s, chosen)
+	var asked []string
+	if f.defaults {
+		asked = append(asked, "defaults")
+	}
+	plan, err := enforce.Make(s, chosen, asked...)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package compute
 
 import (
+	"slices"
+
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
 )
@@ -40,7 +42,7 @@ be admitted.`,
 
 	Rules: podSecurityRules,
 
-	Guards: podSecurityGuards,
+	Guards: append(slices.Clone(podSecurityGuards), podDefaults),
 
 	Experiments: podSecurityExperiments,
 }

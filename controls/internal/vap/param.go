@@ -44,7 +44,7 @@ func (p *Param) lacking(v *bailey.View) bool {
 func (p *Param) change(v *bailey.View, meta metav1.ObjectMeta) bailey.Change {
 	data, note := p.Object(v)
 	meta.Namespace, meta.Name = p.Namespace, p.Name
-	change := creation(p.Kind, &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: p.APIVersion, Kind: p.Kind.Short()}, ObjectMeta: meta, Data: data})
+	change := Creation(p.Kind, &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: p.APIVersion, Kind: p.Kind.Short()}, ObjectMeta: meta, Data: data})
 	change.Note = note
 	return change
 }

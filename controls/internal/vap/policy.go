@@ -128,7 +128,7 @@ func (p *Policy) concerns(v *bailey.View, scope bailey.Ref) bool {
 
 func (p *Policy) objects(v *bailey.View, guard string) []bailey.Change {
 	policy, binding := p.policy(guard), p.binding(guard)
-	changes := []bailey.Change{creation(bailey.KindValidatingAdmissionPolicy, policy), creation(bailey.KindValidatingAdmissionPolicyBinding, binding)}
+	changes := []bailey.Change{Creation(bailey.KindValidatingAdmissionPolicy, policy), Creation(bailey.KindValidatingAdmissionPolicyBinding, binding)}
 	if p.Param != nil && p.Param.Object != nil && p.Param.lacking(v) {
 		changes = append(changes, p.Param.change(v, p.meta(guard)))
 	}
@@ -188,8 +188,8 @@ type object interface {
 	runtime.Object
 }
 
-// creation is a change that creates the object, as maps, lists and scalars.
-func creation(kind bailey.Kind, o object) bailey.Change {
+// Creation is a change that creates the object, as maps, lists and scalars.
+func Creation(kind bailey.Kind, o object) bailey.Change {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		panic(err) // of types that have no JSON; these have

@@ -19,9 +19,9 @@ var PodBearing = []admissionv1.NamedRuleWithOperations{
 	Resource("batch", "jobs", "cronjobs"),
 }
 
-// templateOf is the CEL of a pod's or pod template's place in an object. The
+// TemplateOf is the CEL of a pod's or pod template's place in an object. The
 // expression is dynamic, since each kind has another.
-func templateOf(object string) string {
+func TemplateOf(object string) string {
 	return object + ".kind == 'Pod' ? dyn(" + object + ") : " + object + ".kind == 'PodTemplate' ? dyn(" + object + ").template : " +
 		object + ".kind == 'CronJob' ? dyn(" + object + ").spec.jobTemplate.spec.template : dyn(" + object + ").spec.template"
 }
@@ -35,11 +35,11 @@ func templateOf(object string) string {
 //	unchanged   an update leaves the spec as it was: what is there already may go on,
 //	            be scaled, labelled and deleted
 var PodVariables = []admissionv1.Variable{
-	{Name: "template", Expression: templateOf("object")},
+	{Name: "template", Expression: TemplateOf("object")},
 	{Name: "spec", Expression: "request.?subResource.orValue('') == 'ephemeralcontainers' ? dyn({'containers': dyn([]), ?'ephemeralContainers': variables.template.spec.?ephemeralContainers, " +
 		"?'securityContext': variables.template.spec.?securityContext, ?'os': variables.template.spec.?os, ?'runtimeClassName': variables.template.spec.?runtimeClassName}) : variables.template.spec"},
 	{Name: "containers", Expression: "variables.spec.containers + variables.spec.?initContainers.orValue([]) + variables.spec.?ephemeralContainers.orValue([])"},
-	{Name: "unchanged", Expression: "request.operation == 'UPDATE' && (" + templateOf("oldObject") + ").spec == variables.template.spec"},
+	{Name: "unchanged", Expression: "request.operation == 'UPDATE' && (" + TemplateOf("oldObject") + ").spec == variables.template.spec"},
 }
 
 // Pods is a check of a policy about PodBearing requests.
