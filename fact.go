@@ -63,6 +63,10 @@ type Component struct {
 	// Flags are the command-line flags, without dashes. A flag without a value
 	// holds "true".
 	Flags map[string]string `json:"flags,omitempty"`
-	// Config is the component's configuration document (kubelet configz).
+	// Config is the component's configuration document (kubelet configz, or the
+	// file that --config names).
 	Config map[string]any `json:"config,omitempty"`
+	// Files are the documents that flags name, by flag ("encryption-provider-config"),
+	// where they were read; secrets in them are classes.
+	Files map[string]map[string]any `json:"files,omitempty"`
 }

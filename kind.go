@@ -70,6 +70,11 @@ const (
 	// KindImageToTry is an image that somebody named for experiments to try, judged for
 	// one namespace: an *Image.
 	KindImageToTry Kind = "ImageToTry.bailey.dev"
+
+	// What a machine shows of itself: a *Host, *HostFile and *HostCertificate.
+	KindHost            Kind = "Host.bailey.dev"
+	KindHostFile        Kind = "HostFile.bailey.dev"
+	KindHostCertificate Kind = "HostCertificate.bailey.dev"
 )
 
 // ControlPlane lists the kinds of the components that every cluster has outside
@@ -84,6 +89,25 @@ var programs = map[Kind]string{
 
 // Program names a component's program ("kube-apiserver"); "" for other kinds.
 func (k Kind) Program() string { return programs[k] }
+
+// New gives an empty object of a kind of this package (a *Component, a *Host); nil for
+// any other kind.
+func (k Kind) New() any {
+	switch k {
+	case KindImage, KindImageToTry:
+		return new(Image)
+	case KindHost:
+		return new(Host)
+	case KindHostFile:
+		return new(HostFile)
+	case KindHostCertificate:
+		return new(HostCertificate)
+	}
+	if k.Program() != "" {
+		return new(Component)
+	}
+	return nil
+}
 
 // ComponentKind gives the kind of the component whose program has the name
 // ("kube-apiserver"), and whether there is one.
@@ -152,6 +176,9 @@ func KnownKinds() []Kind {
 		KindKubeProxy,
 		KindImage,
 		KindImageToTry,
+		KindHost,
+		KindHostFile,
+		KindHostCertificate,
 	}
 }
 
@@ -193,7 +220,7 @@ func (k Kind) IsClusterWide() bool {
 	case KindNamespace, KindNode, KindPersistentVolume, KindIngressClass, KindRuntimeClass, KindStorageClass,
 		KindAdminNetworkPolicy, KindBaselineAdminNetworkPolicy, KindClusterNetworkPolicy,
 		KindClusterRole, KindClusterRoleBinding,
-		KindAPIServer, KindControllerManager, KindScheduler, KindEtcd, KindKubelet, KindKubeProxy,
+		KindAPIServer, KindControllerManager, KindScheduler, KindEtcd, KindKubelet, KindKubeProxy, KindHost, KindHostFile, KindHostCertificate,
 		KindMutatingWebhookConfiguration, KindValidatingWebhookConfiguration,
 		KindValidatingAdmissionPolicy, KindValidatingAdmissionPolicyBinding,
 		KindMutatingAdmissionPolicy, KindMutatingAdmissionPolicyBinding:

@@ -55,9 +55,10 @@ func (a *app) scanCommand() *cobra.Command {
 			if asAdmitted {
 				return a.scanAdmitted(c.Context(), &t, &j, targets)
 			}
-			return a.scan(c.Context(), &t, &j, targets, diff, save)
+			return a.scanTargets(c.Context(), &t, &j, targets, diff, save)
 		},
 	}
+	c.AddCommand(a.scanHostCommand())
 	t.register(c)
 	t.images.register(c)
 	j.register(c)
@@ -67,7 +68,13 @@ func (a *app) scanCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, targets []string, diff, save string) error {
+func (a *app) scanTargets(ctx context.Context, t *targetFlags, j *judgeFlags, targets []string, diff, save string) error {
+	read := func() (*bailey.Snapshot, error) { return a.snapshot(ctx, t, targets) }
+	return a.scan(ctx, t, j, read, diff, save, scanCommandLine(t, j, targets))
+}
+
+// scan judges what read gives.
+func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, read func() (*bailey.Snapshot, error), diff, save, command string) error {
 	outputs, err := parseOutputs(j.outputs)
 	if err != nil {
 		return err
@@ -85,11 +92,13 @@ func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, targets [
 		return err
 	}
 	started := a.now()
-	s, err := a.snapshot(ctx, t, targets)
+	s, err := read()
 	if err != nil {
 		return err
 	}
-	if options.Evidence, err = a.evidence(ctx, conf, s); err != nil {
+	if t.host {
+		chosen = hostRules(chosen)
+	} else if options.Evidence, err = a.evidence(ctx, conf, s); err != nil {
 		return err
 	}
 	r, err := check.Judge(ctx, s, chosen, options)
@@ -109,7 +118,7 @@ func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, targets [
 		}
 		r = report.Compare(old, r)
 	}
-	shown := a.reportOptions(j, failOn, scanCommandLine(t, j, targets))
+	shown := a.reportOptions(j, failOn, command)
 	shown.Kubeconfig = t.kubeconfig
 	if err := a.write(outputs, r, shown); err != nil {
 		return err

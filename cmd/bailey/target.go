@@ -27,6 +27,7 @@ type targetFlags struct {
 	configz     bool
 	images      imageFlags
 	loadedState *config
+	host        bool // the target is the machine itself
 	// whole, if set, is shown each object before it is cut down to what rules read.
 	whole func(apiVersion, kind string, object any)
 }

@@ -92,7 +92,7 @@ func (a *app) up(ctx context.Context, binary, load string) error {
 	}
 	fmt.Fprintln(a.stderr, "Scanning (a second) ...")
 	t := targetFlags{kubeconfig: cluster.Kubeconfig}
-	err = a.scan(ctx, &t, &judgeFlags{failOn: "none"}, nil, "", "")
+	err = a.scanTargets(ctx, &t, &judgeFlags{failOn: "none"}, nil, "", "")
 	if err != nil {
 		return err
 	}

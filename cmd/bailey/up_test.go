@@ -76,7 +76,7 @@ func TestPlatformFolder(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "bailey.yaml")
 	var kinds []string
 	for _, k := range bailey.KnownKinds() {
-		if k.Program() == "" {
+		if k.New() == nil {
 			kinds = append(kinds, k.Short())
 		}
 	}

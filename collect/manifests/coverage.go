@@ -42,6 +42,7 @@ var open = []bailey.Kind{
 	"ClusterPolicy.kyverno.io", "Policy.kyverno.io", "ConstraintTemplate.templates.gatekeeper.sh",
 	"CustomResourceDefinition.apiextensions.k8s.io", "APIService.apiregistration.k8s.io",
 	bailey.KindAPIServer, bailey.KindControllerManager, bailey.KindScheduler, bailey.KindEtcd, bailey.KindKubelet, bailey.KindKubeProxy,
+	bailey.KindHost, bailey.KindHostFile, bailey.KindHostCertificate,
 }
 
 // Coverage gives the kinds of which a folder is taken to hold all objects, and

@@ -22,7 +22,7 @@ func Namespaced(kind bailey.Kind) (namespaced, known bool) {
 		"StorageVersion.internal.apiserver.k8s.io", "StorageVersionMigration.storagemigration.k8s.io",
 		"CustomResourceDefinition.apiextensions.k8s.io", "APIService.apiregistration.k8s.io",
 		"PodSecurityPolicy.policy", bailey.KindAPIServer, bailey.KindControllerManager, bailey.KindScheduler, bailey.KindEtcd,
-		bailey.KindKubelet, bailey.KindKubeProxy:
+		bailey.KindKubelet, bailey.KindKubeProxy, bailey.KindHost, bailey.KindHostFile, bailey.KindHostCertificate:
 		return false, true
 
 	case bailey.KindClusterNetworkPolicy, bailey.KindAdminNetworkPolicy, bailey.KindBaselineAdminNetworkPolicy,

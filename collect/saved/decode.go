@@ -308,7 +308,11 @@ func (d *decoder) table(text []byte) error {
 		if t.newObject() == nil {
 			return fmt.Errorf("the snapshot holds facts of %s in %s, a type that this program does not know\nhint: use a newer version of Bailey", t.Kind, t.APIVersion)
 		}
-	case encodingJSON, encodingComponent, encodingImage:
+	case encodingJSON:
+	case encodingOwn:
+		if t.Kind.New() == nil {
+			return fmt.Errorf("the snapshot holds facts of %s, a type that this program does not know\nhint: use a newer version of Bailey", t.Kind)
+		}
 	default:
 		return fmt.Errorf("the snapshot holds facts of %s in the encoding %q, which this program does not know\nhint: use a newer version of Bailey", t.Kind, t.Encoding)
 	}
@@ -437,12 +441,9 @@ func (w *worker) object(t *table, text []byte) (any, error) {
 			o.GetObjectKind().SetGroupVersionKind(schema.FromAPIVersionAndKind(t.TypeAPIVersion, t.TypeKind))
 		}
 		return o, nil
-	case encodingComponent:
-		component := new(bailey.Component)
-		return component, decodeJSON(text, component, w.depth)
-	case encodingImage:
-		image := new(bailey.Image)
-		return image, decodeJSON(text, image, w.depth)
+	case encodingOwn:
+		own := t.Kind.New()
+		return own, decodeJSON(text, own, w.depth)
 	}
 	var content map[string]any
 	if err := decodeJSON(text, &content, w.depth); err != nil {

@@ -256,10 +256,8 @@ func tableOf(f *bailey.Fact) (table, error) {
 	switch o := f.Object.(type) {
 	case map[string]any:
 		t.Encoding = encodingJSON
-	case *bailey.Component:
-		t.Encoding = encodingComponent
-	case *bailey.Image:
-		t.Encoding = encodingImage
+	case *bailey.Component, *bailey.Image, *bailey.Host, *bailey.HostFile, *bailey.HostCertificate:
+		t.Encoding = encodingOwn
 	case message:
 		t.Encoding = encodingProtobuf
 		shape, found := shapeOf(o, f.APIVersion, f.Kind.Short())
@@ -281,7 +279,7 @@ func appendObject(to []byte, content any) ([]byte, error) {
 	switch o := content.(type) {
 	case map[string]any:
 		return appendJSON(to, o, maxDepth)
-	case *bailey.Component, *bailey.Image:
+	case *bailey.Component, *bailey.Image, *bailey.Host, *bailey.HostFile, *bailey.HostCertificate:
 		text, err := json.Marshal(o)
 		return append(to, text...), err
 	case message:

@@ -100,10 +100,9 @@ type header struct {
 
 // The encodings of a table's facts.
 const (
-	encodingProtobuf  = "protobuf"
-	encodingJSON      = "json"      // map[string]any
-	encodingComponent = "component" // *bailey.Component, as JSON
-	encodingImage     = "image"     // *bailey.Image, as JSON
+	encodingProtobuf = "protobuf"
+	encodingJSON     = "json" // map[string]any
+	encodingOwn      = "own"  // a type of the package bailey, as JSON
 )
 
 // table says what many facts have in common.

@@ -59,25 +59,15 @@ func decode(t *testing.T, data []byte) *bailey.Fact {
 	if err := json.Unmarshal(data, &head); err != nil || head.Kind == "" {
 		t.Fatalf("not an object (%v): %s", err, data)
 	}
-	if kind := bailey.KindOf(head.APIVersion, head.Kind); kind.Program() != "" {
-		var c struct {
-			Metadata struct{ Name string }
-			bailey.Component
-		}
-		if err := json.Unmarshal(data, &c); err != nil {
-			t.Fatal(err)
-		}
-		return &bailey.Fact{Ref: bailey.Ref{Kind: kind, Name: c.Metadata.Name}, APIVersion: head.APIVersion, Object: &c.Component}
-	}
-	if kind := bailey.KindOf(head.APIVersion, head.Kind); kind == bailey.KindImage || kind == bailey.KindImageToTry {
-		var i struct {
+	if kind := bailey.KindOf(head.APIVersion, head.Kind); kind.New() != nil {
+		var meta struct {
 			Metadata struct{ Namespace, Name string }
-			bailey.Image
 		}
-		if err := json.Unmarshal(data, &i); err != nil {
+		own := kind.New()
+		if err := errors.Join(json.Unmarshal(data, &meta), json.Unmarshal(data, own)); err != nil {
 			t.Fatal(err)
 		}
-		return &bailey.Fact{Ref: bailey.Ref{Kind: kind, Namespace: i.Metadata.Namespace, Name: i.Metadata.Name}, APIVersion: head.APIVersion, Object: &i.Image}
+		return &bailey.Fact{Ref: bailey.Ref{Kind: kind, Namespace: meta.Metadata.Namespace, Name: meta.Metadata.Name}, APIVersion: head.APIVersion, Object: own}
 	}
 	target := object.New(head.APIVersion, head.Kind)
 	if target == nil {

@@ -1,0 +1,277 @@
+package node
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/object"
+)
+
+// platform reads what a process of the platform was started with, and the files
+// that this names.
+func (c *collector) platform(p *process) {
+	c.service(p)
+	switch {
+	case p.kind != "":
+		c.component(p)
+	case within[p.program]:
+		c.embedded(p)
+	default:
+		c.runtime(p)
+	}
+}
+
+// component reads a component that is a process of its own.
+func (c *collector) component(p *process) {
+	component := &bailey.Component{Node: c.node, Version: c.versionOf(p), Flags: p.flags}
+	c.components[p.kind] = append(c.components[p.kind], component)
+	who := p.program
+	for _, flag := range sortedKeys(p.flags) {
+		for value := range strings.SplitSeq(p.flags[flag], ",") {
+			value = strings.TrimPrefix(value, "unix://")
+			if !path.IsAbs(value) {
+				continue
+			}
+			f := c.look(p, value, who+" --"+flag, roleOf(flag))
+			if f == nil || f.Type != "file" || f.Role != bailey.RoleConfig {
+				continue
+			}
+			document := c.document(p, value)
+			switch {
+			case document == nil:
+			case flag == "config" || flag == "config-file":
+				component.Config = document
+			default:
+				if component.Files == nil {
+					component.Files = map[string]map[string]any{}
+				}
+				component.Files[flag] = document
+			}
+		}
+	}
+	if p.kind == bailey.KindKubelet {
+		c.kubelet(p, component)
+	}
+}
+
+// kubelet reads the drop-in files of a kubelet's configuration, and what its fields name.
+func (c *collector) kubelet(p *process, component *bailey.Component) {
+	if folder := p.flags["config-dir"]; folder != "" {
+		component.Config = c.dropIns(p, folder, component.Config)
+	}
+	named := []struct {
+		path []string
+		role bailey.FileRole
+	}{
+		{[]string{"authentication", "x509", "clientCAFile"}, bailey.RoleCertificate},
+		{[]string{"tlsCertFile"}, bailey.RoleCertificate},
+		{[]string{"tlsPrivateKeyFile"}, bailey.RoleKey},
+		{[]string{"containerRuntimeEndpoint"}, bailey.RoleSocket},
+	}
+	for _, n := range named {
+		if value := strings.TrimPrefix(textAt(component.Config, n.path...), "unix://"); path.IsAbs(value) {
+			c.look(p, value, "kubelet "+strings.Join(n.path, "."), n.role)
+		}
+	}
+	folder := textAt(component.Config, "staticPodPath")
+	if folder == "" {
+		folder = p.flags["pod-manifest-path"]
+	}
+	if path.IsAbs(folder) {
+		c.manifests(p, folder)
+	}
+	folder = p.flags["cert-dir"]
+	if folder == "" {
+		folder = "/var/lib/kubelet/pki"
+	}
+	c.keyFolder(p, folder, "kubelet's certificates")
+}
+
+// dropIns merges the files of a configuration folder, in the order of their names,
+// into the configuration.
+func (c *collector) dropIns(p *process, folder string, into map[string]any) map[string]any {
+	for _, name := range c.list(p, folder) {
+		if !strings.HasSuffix(name, ".conf") {
+			continue
+		}
+		file := path.Join(folder, name)
+		c.look(p, file, p.program+" --config-dir", bailey.RoleConfig)
+		into = merged(into, c.document(p, file))
+	}
+	return into
+}
+
+// merged lays one document over another: objects are merged, anything else is replaced.
+func merged(below, above map[string]any) map[string]any {
+	if below == nil {
+		return above
+	}
+	for k, v := range above {
+		inner, isMap := v.(map[string]any)
+		old, wasMap := below[k].(map[string]any)
+		if isMap && wasMap {
+			v = merged(old, inner)
+		}
+		below[k] = v
+	}
+	return below
+}
+
+// manifests reads the static pods' manifests; a component that they describe and no
+// process showed is read from there.
+func (c *collector) manifests(p *process, folder string) {
+	c.look(p, folder, "kubelet staticPodPath", bailey.RoleManifest)
+	for _, name := range c.list(p, folder) {
+		file := path.Join(folder, name)
+		f := c.look(p, file, "kubelet staticPodPath", bailey.RoleManifest)
+		if f == nil || f.Type != "file" || strings.HasPrefix(name, ".") {
+			continue
+		}
+		text, err := readBounded(c.at(p, file), maxDocument)
+		if err != nil {
+			c.skip(file, err)
+			continue
+		}
+		pod := new(corev1.Pod)
+		if err := yaml.Unmarshal(text, pod); err != nil || pod.Kind != "Pod" {
+			continue
+		}
+		if fact := object.Component(pod); fact != nil && len(c.components[fact.Kind]) == 0 {
+			component, _ := bailey.As[*bailey.Component](fact)
+			component.Node = c.node
+			c.components[fact.Kind] = []*bailey.Component{component}
+		}
+	}
+}
+
+// embedded reads a program that runs the components within itself.
+func (c *collector) embedded(p *process) {
+	program := strings.TrimSuffix(strings.TrimSuffix(p.program, "-server"), "-agent")
+	kinds := []bailey.Kind{bailey.KindKubelet}
+	if program == "k3s" {
+		kinds = append(kinds, bailey.KindKubeProxy)
+		if _, agent := p.flags["server"]; !agent {
+			kinds = append(kinds, bailey.ControlPlane...)
+		}
+	}
+	for _, k := range kinds {
+		c.inside[k] = program
+	}
+	folder := c.dataFolder(p)
+	if folder == "" {
+		return
+	}
+	for _, sub := range []string{"server/tls", "server/tls/etcd", "server/cred", "agent"} {
+		c.keyFolder(p, path.Join(folder, sub), program+" data folder")
+	}
+	for _, token := range []string{"server/token", "server/node-token", "server/agent-token"} {
+		c.look(p, path.Join(folder, token), program+" data folder", bailey.RoleCredential)
+	}
+	c.look(p, path.Join(folder, "server/db"), program+" data folder", bailey.RoleData)
+	c.manifests(p, path.Join(folder, "agent/pod-manifests"))
+	if config := c.dropIns(p, path.Join(folder, "agent/etc/kubelet.conf.d"), nil); config != nil && len(c.components[bailey.KindKubelet]) == 0 {
+		c.components[bailey.KindKubelet] = []*bailey.Component{{Node: c.node, Version: c.versionOf(p), Config: config}}
+	}
+}
+
+var networkFolder = regexp.MustCompile(`(?m)^\s*(?:conf_dir|network_dir)\s*=\s*"([^"]+)"`)
+
+// runtime reads a container runtime's configuration, sockets and network folder.
+func (c *collector) runtime(p *process) {
+	file := "/etc/" + p.program + "/config.toml"
+	for _, flag := range []string{"config", "c"} {
+		if path.IsAbs(p.flags[flag]) {
+			file = p.flags[flag]
+		}
+	}
+	folder := "/etc/cni/net.d"
+	if f := c.look(p, file, p.program+"'s configuration", bailey.RoleConfig); f != nil {
+		if text, err := readBounded(c.at(p, file), maxDocument); err == nil {
+			if m := networkFolder.FindSubmatch(text); m != nil {
+				folder = string(m[1])
+			}
+		}
+	}
+	for _, flag := range []string{"address", "a", "host", "H", "listen"} {
+		for value := range strings.SplitSeq(p.flags[flag], ",") {
+			if value = strings.TrimPrefix(value, "unix://"); path.IsAbs(value) {
+				c.look(p, value, p.program+" --"+flag, bailey.RoleSocket)
+			}
+		}
+	}
+	if c.look(p, folder, "network plugins", bailey.RoleNetwork) != nil {
+		for _, name := range c.list(p, folder) {
+			c.look(p, path.Join(folder, name), "network plugins", bailey.RoleNetwork)
+		}
+	}
+}
+
+// unitFolders are where systemd looks for units.
+var unitFolders = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+
+// service notes the files of the unit that starts a process.
+func (c *collector) service(p *process) {
+	if p.unit == "" || p.root != c.root && p.kind != bailey.KindKubelet {
+		return
+	}
+	for _, folder := range unitFolders {
+		c.look(p, path.Join(folder, p.unit), p.program+"'s service", bailey.RoleService)
+		drops := path.Join(folder, p.unit+".d")
+		for _, name := range c.list(p, drops) {
+			c.look(p, path.Join(drops, name), p.program+"'s service", bailey.RoleService)
+		}
+	}
+}
+
+// list gives the names in a folder, sorted; none where it cannot be read.
+func (c *collector) list(p *process, folder string) []string {
+	entries, err := os.ReadDir(c.at(p, folder))
+	if err != nil {
+		c.skip(folder, err)
+		return nil
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries[:min(len(entries), maxFiles)] {
+		names = append(names, e.Name())
+	}
+	slices.Sort(names)
+	return names
+}
+
+// keyFolder notes a folder of keys and certificates, and what is in it.
+func (c *collector) keyFolder(p *process, folder, use string) {
+	if c.look(p, folder, use, bailey.RolePKI) == nil {
+		return
+	}
+	for _, name := range c.list(p, folder) {
+		switch filepath.Ext(name) {
+		case ".key":
+			c.look(p, path.Join(folder, name), use, bailey.RoleKey)
+		case ".crt", ".pem", ".cert", ".cer":
+			c.look(p, path.Join(folder, name), use, bailey.RoleCertificate)
+		case ".kubeconfig":
+			c.look(p, path.Join(folder, name), use, bailey.RoleKubeconfig)
+		}
+	}
+}
+
+func textAt(document map[string]any, names ...string) string {
+	var value any = document
+	for _, name := range names {
+		m, isMap := value.(map[string]any)
+		if !isMap {
+			return ""
+		}
+		value = m[name]
+	}
+	text, _ := value.(string)
+	return text
+}

@@ -1,0 +1,174 @@
+package node
+
+import (
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/object"
+)
+
+// process is one that belongs to the platform.
+type process struct {
+	pid     int
+	program string      // kubelet, k3s, containerd
+	kind    bailey.Kind // of a component; empty for others
+	flags   map[string]string
+	// root is where the files that it sees are, as far as they can be read.
+	root string
+	// unit is the service that it belongs to; empty if it is none's.
+	unit string
+}
+
+// within are the programs that run components within themselves, and theirs are.
+var within = map[string]bool{"k3s": true, "k3s-server": true, "k3s-agent": true, "rke2": true}
+
+// runtimes are the container runtimes.
+var runtimes = map[string]bool{"containerd": true, "dockerd": true, "crio": true, "cri-dockerd": true}
+
+// processes gives the processes of the platform.
+func (c *collector) processes(ctx context.Context) ([]process, error) {
+	entries, err := os.ReadDir(c.proc)
+	if err != nil {
+		return nil, fmt.Errorf("the processes cannot be listed: %w", err)
+	}
+	var all []process
+	for i, entry := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil || i > maxProcesses {
+			continue
+		}
+		folder := filepath.Join(c.proc, entry.Name())
+		line, err := readBounded(filepath.Join(folder, "cmdline"), maxDocument)
+		if err != nil || len(line) == 0 {
+			continue // it ended, or is a kernel's own
+		}
+		args := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+		program := path.Base(strings.Fields(args[0] + " x")[0]) // k3s writes all of it into the first
+		kind, isComponent := bailey.ComponentKind(program)
+		if !isComponent && handsOver(args) {
+			program, args = args[1], args[1:]
+			kind, isComponent = bailey.ComponentKind(program)
+		}
+		if !isComponent && !within[program] && !runtimes[program] {
+			continue
+		}
+		p := process{pid: pid, program: program, kind: kind, flags: object.Flags(args[1:]), root: c.root, unit: unitOf(folder)}
+		if root := filepath.Join(folder, "root"); canRead(root) {
+			p.root = root
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// handsOver tells a program that is many in one and runs a component ("hyperkube
+// kubelet --config=..."), from one that names it ("systemctl restart kubelet").
+func handsOver(args []string) bool {
+	return len(args) > 2 && !slices.ContainsFunc(args[2:], func(a string) bool { return !strings.HasPrefix(a, "--") })
+}
+
+// canRead reports whether a folder can be listed: the root of another's process
+// cannot without the right to trace it.
+func canRead(folder string) bool {
+	f, err := os.Open(folder + "/")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	return err == nil
+}
+
+// unitOf gives the service of a process, from its control group.
+func unitOf(folder string) string {
+	text, err := readBounded(filepath.Join(folder, "cgroup"), 64<<10)
+	if err != nil {
+		return ""
+	}
+	for part := range strings.SplitSeq(strings.ReplaceAll(string(text), "\n", "/"), "/") {
+		if strings.HasSuffix(part, ".service") && !strings.ContainsAny(part, "\\:") {
+			return part
+		}
+	}
+	return ""
+}
+
+var gitVersion = regexp.MustCompile(`(?:k8s\.io/component-base/version\.gitVersion|go\.etcd\.io/etcd/api/v3/version\.Version)=(v?[0-9]+\.[0-9]+\.[0-9]+[^ '"]*)`)
+
+// versionOf reads the version that was linked into a process's program; empty if
+// it says none.
+func (c *collector) versionOf(p *process) string {
+	info, err := buildinfo.ReadFile(filepath.Join(c.proc, strconv.Itoa(p.pid), "exe"))
+	if err != nil {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-ldflags" {
+			if m := gitVersion.FindStringSubmatch(s.Value); m != nil {
+				return "v" + strings.TrimPrefix(m[1], "v")
+			}
+		}
+	}
+	if info.Main.Path == "k8s.io/kubernetes" && strings.HasPrefix(info.Main.Version, "v1.") {
+		return info.Main.Version
+	}
+	for _, d := range info.Deps {
+		if d.Path == "k8s.io/kubernetes" && strings.HasPrefix(d.Version, "v1.") {
+			return d.Version
+		}
+	}
+	return ""
+}
+
+// dataFolder is where k3s or RKE2 keeps everything: what it was told, else beside
+// the program that it unpacked.
+func (c *collector) dataFolder(p *process) string {
+	for _, flag := range []string{"data-dir", "d"} {
+		if folder := p.flags[flag]; path.IsAbs(folder) {
+			return folder
+		}
+	}
+	exe, err := os.Readlink(filepath.Join(c.proc, strconv.Itoa(p.pid), "exe"))
+	if err != nil {
+		return ""
+	}
+	folder, _, found := strings.Cut(exe, "/data/")
+	if !found {
+		return ""
+	}
+	return folder
+}
+
+// readBounded reads a regular file of at most limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("it is no regular file but %s", info.Mode().Type())
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("it holds more than %d bytes", limit)
+	}
+	return b, err
+}
