@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { devclustertest.Main(m) }
 
 // TestControlPlane reads the machine of the tests, with the control plane that runs on it.
 func TestControlPlane(t *testing.T) {
-	cluster := devclustertest.Cluster(t)
+	cluster := devclustertest.Shared(t)
 	s, err := Collect(t.Context(), Options{Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,9 @@ func TestControlPlane(t *testing.T) {
 		t.Errorf("no certificate of %s was seen", c.Flags["tls-cert-file"])
 	}
 	host := s.List(bailey.KindHost, "")[0].Object.(*bailey.Host)
-	if !slices.ContainsFunc(host.Listeners, func(l bailey.HostListener) bool { return l.Protocol == "tcp" && u.Port() == strconv.Itoa(l.Port) && l.Program != "" }) {
+	if !slices.ContainsFunc(host.Listeners, func(l bailey.HostListener) bool {
+		return l.Protocol == "tcp" && u.Port() == strconv.Itoa(l.Port) && l.Program != ""
+	}) {
 		t.Errorf("nobody listens at port %s: %+v", u.Port(), host.Listeners)
 	}
 	if len(host.Mounts) == 0 || host.Kernel == "" || !strings.Contains(filepath.Base(key), "key") {
