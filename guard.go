@@ -39,3 +39,12 @@ type Presence struct {
 // registries, as a parameter of an admission policy: its key "registries" holds one
 // registry, or the beginning of repositories' names in one, a line.
 const RegistriesParam = "bailey-registries"
+
+// PublishedParam is the name of the ConfigMap in kube-system that lists which namespaces
+// may publish Services: its key "services" holds a namespace and a type (NodePort,
+// LoadBalancer) a line.
+const PublishedParam = "bailey-published-services"
+
+// PolicyParams are the ConfigMaps in kube-system that hold parameters of Bailey's policies.
+// Their values are no secrets.
+var PolicyParams = []string{RegistriesParam, PublishedParam}

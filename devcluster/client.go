@@ -72,6 +72,11 @@ func (c *Cluster) Do(ctx context.Context, method, path string, in, out any) erro
 	return c.do(ctx, client, method, path, in, out)
 }
 
+// DoAs is Do as whom the client is; see HTTPClientFor.
+func (c *Cluster) DoAs(ctx context.Context, client *http.Client, method, path string, in, out any) error {
+	return c.do(ctx, client, method, path, in, out)
+}
+
 func (c *Cluster) do(ctx context.Context, client *http.Client, method, path string, in, out any) error {
 	return c.doAt(ctx, client, c.RESTHost, method, path, in, out)
 }

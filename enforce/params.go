@@ -1,6 +1,8 @@
 package enforce
 
 import (
+	"slices"
+
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -12,7 +14,7 @@ import (
 
 // paramsOf gives what the policies take as parameters: of the plan what it creates, of
 // the snapshot the kinds that were seen. A snapshot holds no values of ConfigMaps but
-// for the parameter that is Bailey's own; policies about others are not decided.
+// for the parameters that are Bailey's own; policies about others are not decided.
 func paramsOf(s *bailey.Snapshot, p *Plan, policies []*admissionv1.ValidatingAdmissionPolicy) (map[schema.GroupVersionKind]policy.Params, error) {
 	all := map[schema.GroupVersionKind]policy.Params{}
 	for _, of := range policies {
@@ -32,7 +34,7 @@ func paramsOf(s *bailey.Snapshot, p *Plan, policies []*admissionv1.ValidatingAdm
 		}
 		seen := s.Unseen(kind, "", "") == nil
 		for _, f := range s.List(kind, "") {
-			own := f.Namespace == metav1.NamespaceSystem && f.Name == bailey.RegistriesParam
+			own := f.Namespace == metav1.NamespaceSystem && slices.Contains(bailey.PolicyParams, f.Name)
 			if kind == bailey.KindConfigMap && !own {
 				continue
 			}

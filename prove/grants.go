@@ -108,6 +108,9 @@ func (g grants) step(s *bailey.Step, isolated bool) {
 		if r.As.User == "" {
 			g.add(Grant{Group: groupOf(r.APIVersion), Resource: resource, Namespace: place(r.Namespace)}, r.Verb)
 		}
+		if resource == "certificatesigningrequests" && r.Verb == "create" {
+			g.signer(r.Object)
+		}
 		if r.Real && r.Verb == "create" && isolated && r.Subresource == "" { // it must be removed again
 			g.add(Grant{Group: groupOf(r.APIVersion), Resource: resource, Namespace: place(r.Namespace)}, "get", "delete")
 			if r.Resource == "namespaces" {
@@ -115,6 +118,15 @@ func (g grants) step(s *bailey.Step, isolated bool) {
 			}
 			g.given(r.Object)
 		}
+	}
+}
+
+// signer adds what a policy about certificate requests may ask for, of whom a request is
+// made: the verb request on its signer. Without such a policy it gives nothing.
+func (g grants) signer(request map[string]any) {
+	spec, _ := request["spec"].(map[string]any)
+	if name, _ := spec["signerName"].(string); name != "" {
+		g.add(Grant{Group: "certificates.k8s.io", Resource: "signers", Names: []string{name}}, "request")
 	}
 }
 

@@ -1,6 +1,8 @@
 package redact
 
 import (
+	"slices"
+
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -66,7 +68,7 @@ func Object(obj any) {
 	case *corev1.Secret:
 		secret(o)
 	case *corev1.ConfigMap:
-		if o.Namespace == metav1.NamespaceSystem && o.Name == bailey.RegistriesParam {
+		if o.Namespace == metav1.NamespaceSystem && slices.Contains(bailey.PolicyParams, o.Name) {
 			for k, v := range o.Data {
 				o.Data[k] = Credential(v)
 			}

@@ -12,12 +12,11 @@ var Authorization = &bailey.Control{
 	Doc: `Rights add up in ways that no single role shows: who may create pods may use every ServiceAccount of the
 namespace, and who may bind roles may have them all.
 
-Bailey judges the chain of authorizers and the whole escalation graph: reading secrets, exec (by get or by
-create, as the version rules), the kubelet's API, creating workloads, proxying to nodes, escalate, bind
-and impersonate, signing certificates, minting tokens, changing webhooks or namespace labels, creating
-volumes. It names wildcard grants and grants that nobody uses.
+Bailey judges roles and bindings: wildcards, the verbs escalate, bind and impersonate, reaching kubelets through
+nodes/proxy, reading Secrets in the whole cluster, and who has cluster-admin.
 
-Enforced by an AuthorizationConfiguration, written out to apply, and by least-privilege Roles made from the audit log.
+Enforced by admission policies that refuse such roles, and leave giving cluster-admin to those who have it, and by an
+AuthorizationConfiguration, written out to apply.
 
 Proved by a SubjectAccessReview for every edge that the graph says is closed, and by identities minted in
 an own namespace that try a sample of open and closed ones.`,
@@ -37,6 +36,9 @@ an own namespace that try a sample of open and closed ones.`,
 		ref.ATTACK("T1098.006"),
 	},
 
-	Guards:      []*bailey.Guard{authorizerChain},
+	Rules: authorizationRules,
+
+	Guards: authorizationGuards,
+
 	Experiments: authorizationExperiments,
 }

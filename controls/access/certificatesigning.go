@@ -15,7 +15,9 @@ right subject is cluster administrator until it expires.
 Bailey judges who may create, approve and sign requests, and for which signer, PodCertificateRequests and
 ClusterTrustBundles included; approved requests with powerful subjects; and how long certificates live.
 
-Enforced by admission policy on requests and approvals.
+Enforced by admission policies on who asks which signer, for how long, and on who approves. What subject is asked
+for lies encoded in the request, where CEL cannot read it: system:masters is refused by Kubernetes itself, and for
+the rest all hangs on who may ask and who may approve.
 
 Proved by an ordinary identity that asks for a powerful certificate and tries to approve it.`,
 	Scope: bailey.ScopeCluster,
@@ -31,6 +33,8 @@ Proved by an ordinary identity that asks for a powerful certificate and tries to
 		ref.NIST("IA-5"),
 		ref.ATTACK("T1078"),
 	},
+
+	Guards: certificateSigningGuards,
 
 	Experiments: certificateSigningExperiments,
 }

@@ -5,7 +5,7 @@ import (
 )
 
 // certificateSigningExperiments ask for powerful certificates.
-var certificateSigningExperiments = []*bailey.Experiment{powerfulRequests, signersGuarded}
+var certificateSigningExperiments = []*bailey.Experiment{powerfulRequests, signersGuarded, requestsGranted}
 
 const (
 	certificatesGroup   = "certificates.k8s.io"
@@ -64,7 +64,8 @@ also tries to ask for a pod's certificate, and the third to publish a ClusterTru
 Kubernetes. Writes are server-side dry-runs; the requests that are made for real are never approved. Everything
 is removed.
 
-To make these roles the prober itself needs the right to approve, sign and attest for ` + probeSigner + `. The twin
+To make these roles the prober itself needs the right to approve, sign and attest for ` + probeSigner + `, and the verb
+request, which Bailey's policy about requests asks for. The twin
 is the same request for what the ServiceAccount may do. That the roles of the cluster give approval to few is
 asked by access/authorization.`,
 	Hypothesis: "Neither asking for a certificate nor the right to change requests is enough to have one for another signer.",
@@ -81,21 +82,14 @@ asked by access/authorization.`,
 			{Forge: &bailey.Forge{What: bailey.ForgeAuthority, CommonName: "bailey-probe"}, Bind: map[string]string{"certificate": "certificate", "encoded": "encoded"}},
 			makeReal(certificatesVersion, requests, "", signingRequest(prefix+"client", clientSigner, "${ordinary}")),
 			makeReal(certificatesVersion, requests, "", signingRequest(prefix+"own", probeSigner, "${ordinary}"))}
-		signer := func(verb string) map[string]any {
-			r := rule(certificatesGroup, []string{"signers"}, []string{verb})
-			r["resourceNames"] = []any{probeSigner}
-			return r
-		}
+		signer := func(verb string) map[string]any { return signerRule(probeSigner, verb) }
 		who := func(name string, rules ...any) bailey.Identity {
-			setup = append(setup, makeAccount(namespace, name),
-				makeReal(rbacVersion, "clusterroles", "", object(rbacVersion, "ClusterRole", "", prefix+name, map[string]any{"rules": rules})),
-				makeReal(rbacVersion, "clusterrolebindings", "", object(rbacVersion, "ClusterRoleBinding", "", prefix+name, map[string]any{
-					"roleRef":  map[string]any{"apiGroup": rbacGroup, "kind": "ClusterRole", "name": prefix + name},
-					"subjects": []any{map[string]any{"kind": "ServiceAccount", "namespace": namespace, "name": name}}})),
-				mint(bailey.Identity{}, namespace, name, name, nil))
+			setup = append(setup, makeAccount(namespace, name))
+			setup = append(setup, clusterRole(prefix+name, namespace, name, rules...)...)
+			setup = append(setup, mint(bailey.Identity{}, namespace, name, name, nil))
 			return bailey.Identity{Token: "${" + name + "}"}
 		}
-		asker := who("asker", rule(certificatesGroup, []string{requests}, []string{"create", "get"}))
+		asker := who("asker", rule(certificatesGroup, []string{requests}, []string{"create", "get"}), signerRule(clientSigner, requestVerb))
 		approver := who("approver", rule(certificatesGroup, []string{requests + "/approval"}, []string{"patch", "update"}), signer("approve"))
 		signs := who("signs", rule(certificatesGroup, []string{requests + "/status"}, []string{"patch", "update"}),
 			rule(certificatesGroup, []string{"clustertrustbundles"}, []string{"create"}), signer("sign"), signer("attest"))
@@ -150,6 +144,13 @@ asked by access/authorization.`,
 func forgeRequest(bound string, groups ...string) bailey.Step {
 	return bailey.Step{Forge: &bailey.Forge{What: bailey.ForgeRequest, CommonName: "bailey-probe", Organizations: groups},
 		Bind: map[string]string{bound: "request"}}
+}
+
+// signerRule is a rule of a role: a verb on one signer.
+func signerRule(signer, verb string) map[string]any {
+	r := rule(certificatesGroup, []string{"signers"}, []string{verb})
+	r["resourceNames"] = []any{signer}
+	return r
 }
 
 func signingRequest(name, signer, request string) map[string]any {

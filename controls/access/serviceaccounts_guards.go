@@ -41,7 +41,8 @@ fills with a token that never ends. Those that are there are left alone.`,
 // broadVariables are the subjects of a binding that nobody joins by decision, and
 // default ServiceAccounts. Those that the binding had before are not judged again.
 var broadVariables = []admissionv1.Variable{
-	{Name: "added", Expression: "object.?subjects.orValue([]).filter(s, request.operation != 'UPDATE' || !(s in oldObject.?subjects.orValue([])))"},
+	{Name: "many", Expression: "size(object.?subjects.orValue([])) > 1000"},
+	{Name: "added", Expression: "(variables.many ? [] : object.?subjects.orValue([])).filter(s, request.operation != 'UPDATE' || !(s in oldObject.?subjects.orValue([])))"},
 	{Name: "defaults", Expression: "variables.added.filter(s, (s.kind == 'ServiceAccount' && s.name == 'default') || " +
 		"(s.kind == 'User' && s.name.matches('^system:serviceaccount:[^:]+:default$'))).map(s, s.name)"},
 	{Name: "broad", Expression: "variables.added.filter(s, (s.kind == 'User' && s.name == 'system:anonymous') || " +
@@ -49,12 +50,14 @@ var broadVariables = []admissionv1.Variable{
 }
 
 var broadChecks = []vap.Check{
+	{Expression: "!variables.many || (request.operation == 'UPDATE' && object.subjects == oldObject.?subjects.orValue([]))", Message: "more than 1000 subjects"},
 	{Expression: "size(variables.defaults) == 0", Message: "bind the role to a ServiceAccount of the workload that needs it, not to the default one"},
 	{Expression: "size(variables.broad) == 0", MessageExpression: "'bind the role to those identities that need it, not to ' + variables.broad.join(', ')"},
 }
 
 const bindingsDoc = `A ValidatingAdmissionPolicy refuses bindings that give rights to a default ServiceAccount, or to groups that nobody
-joins by decision (and to system:anonymous). An update is judged by the subjects that it adds.`
+joins by decision (and to system:anonymous). An update is judged by the subjects that it adds. More than 1000
+subjects are refused: the API server bounds what an expression may cost.`
 
 var bindingsNarrow = vap.Guard(vap.Policy{
 	Control: serviceAccounts, Name: "bindings-narrow",
@@ -80,5 +83,5 @@ they are made with.`,
 			"(object.metadata.name in ['system:discovery', 'system:basic-user'] && variables.broad.all(s, s == 'system:authenticated')) || " +
 			"(object.metadata.name == 'system:public-info-viewer' && variables.broad.all(s, s in ['system:authenticated', 'system:unauthenticated'])) || " +
 			"(object.metadata.name in ['system:service-account-issuer-discovery', 'system:cluster-trust-bundle-discovery'] && variables.broad.all(s, s == 'system:serviceaccounts')))"}),
-	Checks: []vap.Check{broadChecks[0], {Expression: "size(variables.broad) == 0 || variables.bootstrap", MessageExpression: broadChecks[1].MessageExpression}},
+	Checks: []vap.Check{broadChecks[0], broadChecks[1], {Expression: "size(variables.broad) == 0 || variables.bootstrap", MessageExpression: broadChecks[2].MessageExpression}},
 })

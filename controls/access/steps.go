@@ -10,12 +10,6 @@ import (
 // evidenceWindow is how long evidence about access counts.
 const evidenceWindow = 7 * 24 * time.Hour
 
-// request is a step that makes the request as the identity. Refusers make it a try.
-func request(as bailey.Identity, r bailey.Request, refusers ...bailey.Refuser) bailey.Step {
-	r.As = as
-	return bailey.Step{Request: &r, Refusers: refusers}
-}
-
 // getPath asks for what is no resource.
 func getPath(as bailey.Identity, path string, refusers ...bailey.Refuser) bailey.Step {
 	return request(as, bailey.Request{Verb: "get", Path: path}, refusers...)

@@ -14,7 +14,7 @@ import (
 )
 
 // podSecurityExperiments try what the labels of a namespace promise.
-var podSecurityExperiments = []*bailey.Experiment{refusedByPodSecurity, runningPodsAdmitted}
+var podSecurityExperiments = []*bailey.Experiment{refusedByPodSecurity, runningPodsAdmitted, levelsLowered}
 
 var refusedByPodSecurity = &bailey.Experiment{
 	Name:  "refused-by-pod-security",

@@ -8,10 +8,11 @@ import (
 	"github.com/baileyhq/bailey"
 )
 
-// podSecurityGuards are the two levels that a namespace can enforce.
+// podSecurityGuards are the two levels that a namespace can enforce, and what keeps them.
 var podSecurityGuards = []*bailey.Guard{
 	enforceLevel(api.LevelBaseline, standardRules(api.LevelBaseline)),
 	enforceLevel(api.LevelRestricted, standardRules(api.LevelBaseline, api.LevelRestricted)),
+	levelsKept,
 }
 
 // enforceLevel is the guard that refuses, by a label of the namespace, pods

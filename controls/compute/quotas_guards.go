@@ -2,7 +2,7 @@ package compute
 
 import "github.com/baileyhq/bailey"
 
-var quotaGuards = []*bailey.Guard{boundedNamespace}
+var quotaGuards = []*bailey.Guard{boundedNamespace, needsStated}
 
 var boundedNamespace = &bailey.Guard{
 	Name:  "quota-and-defaults",

@@ -34,7 +34,7 @@ treated differently by design. Refusals by quota, schema, RBAC or a webhook's se
 nothing.`
 
 // admissionExperiments try whether the gates have side doors.
-var admissionExperiments = []*bailey.Experiment{refusedByEveryWay}
+var admissionExperiments = []*bailey.Experiment{refusedByEveryWay, enteringRefused}
 
 var refusedByEveryWay = &bailey.Experiment{
 	Name:  "refused-by-every-way",
@@ -46,8 +46,8 @@ other way.
 
 ` + trialDoc + `
 
-Not tried: exec, attach and port-forward, which have no dry-run; bindings, which compute/node-isolation tries; evictions
-and other kinds than pods.`,
+Not tried: exec, attach and port-forward, which have no dry-run and are entering-refused's; bindings, which
+compute/node-isolation tries; evictions and other kinds than pods.`,
 	Hypothesis: "What webhooks and policies refuse in one way they refuse in every way, in every namespace they see, from everybody.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1610",

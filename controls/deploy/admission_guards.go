@@ -9,7 +9,7 @@ import (
 
 // admissionGuards restrict what can be deployed. Those of other controls do too, and
 // are tried by this control's experiment all the same.
-var admissionGuards = []*bailey.Guard{registriesAllowed}
+var admissionGuards = []*bailey.Guard{registriesAllowed, servicesListed, enteringGranted}
 
 const admissionID = "deploy/admission"
 
@@ -45,4 +45,50 @@ cost. What can be no reference at all (empty, or with a variable in it) passes.`
 			"variables.names.filter(n, !variables.allowed.exists(a, (n + '/').startsWith(a)))"},
 	),
 	Checks: []vap.Check{vap.Pods("size(variables.foreign) == 0", "'not of an allowed registry (ConfigMap kube-system/"+bailey.RegistriesParam+"): ' + variables.foreign.join(', ')")},
+})
+
+var servicesListed = vap.Guard(vap.Policy{
+	Control: admissionID, Name: "published-services-listed",
+	Title: "Only listed namespaces publish Services",
+	Doc: `A ValidatingAdmissionPolicy refuses Services of type NodePort and LoadBalancer in namespaces that the ConfigMap
+kube-system/bailey-published-services does not list for the type. The plan lists what is in use. An update that leaves
+the type as it was passes. While the list is missing, no Service is admitted outside of Kubernetes' own namespaces.
+
+External addresses and aliases of a node's own addresses are services-contained's (develop/app-design).`,
+	Covers:    []*bailey.Rule{unlistedService},
+	Resources: []admissionv1.NamedRuleWithOperations{vap.Resource("", "services")},
+	Param: &vap.Param{APIVersion: "v1", Kind: bailey.KindConfigMap, Namespace: vap.ParamNamespace, Name: bailey.PublishedParam,
+		Needs: []bailey.Kind{bailey.KindService}, Object: publishedInUse},
+	Variables: []admissionv1.Variable{
+		{Name: "published", Expression: "object.spec.?type.orValue('') in ['NodePort', 'LoadBalancer'] && (request.operation != 'UPDATE' || object.spec.?type != oldObject.spec.?type)"},
+		{Name: "listed", Expression: "params.?data[?'" + publishedKey + "'].orValue('').split('\\n').exists(l, l.trim() == object.metadata.namespace + ' ' + object.spec.?type.orValue(''))"},
+	},
+	Checks: []vap.Check{{Expression: "!variables.published || variables.listed",
+		MessageExpression: "'namespace ' + object.metadata.namespace + ' may publish no Service of type ' + object.spec.type + ' (ConfigMap kube-system/" + bailey.PublishedParam + ")'"}},
+})
+
+// enterVerb on a pod lets one enter it.
+const enterVerb = "enter"
+
+const mayEnter = "authorizer.group('').resource('pods').namespace(request.namespace).name(request.name).check('" + enterVerb + "').allowed()"
+
+var enteringGranted = vap.Guard(vap.Policy{
+	Control: admissionID, Name: "entering-granted",
+	Title: "Only who was granted it enters a pod",
+	Doc: `ValidatingAdmissionPolicies refuse exec, attach and port-forward, and ephemeral containers, by whom the authorizer does
+not allow the verb enter on the pod. The roles edit and admin hold rights to all of these beside those that are needed
+every day; the verb is granted to those who are on call, for the time that they are. cluster-admin holds it.
+
+What comes past the API server, and nodes/proxy, is access/api-bypass's and access/authorization's.`,
+	Tried: []*bailey.Experiment{enteringRefused},
+	Resources: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{admissionv1.Connect},
+		Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods/exec", "pods/attach", "pods/portforward"}}}}},
+	Checks: []vap.Check{{Expression: mayEnter, Message: "to enter a pod takes the verb enter on it (a Role: resources [pods], verbs [enter])"}},
+	With: []vap.Policy{{
+		Name: "ephemeral-containers-granted",
+		Resources: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{admissionv1.Update},
+			Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods/ephemeralcontainers"}}}}},
+		Checks: []vap.Check{{Expression: "object.spec.?ephemeralContainers == oldObject.spec.?ephemeralContainers || " + mayEnter,
+			Message: "to add a container to a pod takes the verb enter on it (a Role: resources [pods], verbs [enter])"}},
+	}},
 })

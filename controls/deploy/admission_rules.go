@@ -14,7 +14,7 @@ var admissionRules = []*bailey.Rule{
 	missedPaths, forgottenContainers, unwatchedPaths,
 	unboundPolicy, danglingBinding, onlyWarns, missingParams,
 	engineOnlyAudits, engineFailsOpen,
-	refusedToday, foreignRegistry,
+	refusedToday, foreignRegistry, unlistedService,
 }
 
 var (

@@ -22,7 +22,52 @@ import (
 func TestGuardsLive(t *testing.T) {
 	cluster := devclustertest.Own(t)
 	controltest.GuardsLive(t, cluster, ImageIdentity, Admission)
+	t.Run(enteringGranted.Name, func(t *testing.T) { enteringLive(t, cluster) })
 	t.Run("tried every way", func(t *testing.T) { guardsTried(t, cluster) })
+}
+
+// enteringLive wants the experiment to hold with the guard, and to find it broken where the
+// policy looks at fewer ways.
+func enteringLive(t *testing.T, cluster *devcluster.Cluster) {
+	run := func() map[string]prove.Outcome {
+		return provetest.Outcomes(provetest.Run(t, cluster, Admission, provetest.Options{Only: []string{enteringRefused.Name}}))
+	}
+	if got := run(); len(got) > 0 {
+		t.Errorf("without a policy: %v", got)
+	}
+	remove := controltest.Install(t, cluster, provetest.Collect(t, cluster), enteringGranted)
+	awaitOutcomes(t, run, func(string) prove.Outcome { return prove.Held })
+	const path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/bailey-entering-granted"
+	less := map[string]any{"spec": map[string]any{"matchConstraints": map[string]any{"resourceRules": []any{map[string]any{
+		"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"CONNECT"}, "resources": []any{"pods/exec"}}}}}}
+	if err := cluster.Do(t.Context(), http.MethodPatch, path, less, nil); err != nil {
+		t.Fatal(err)
+	}
+	awaitOutcomes(t, run, func(name string) prove.Outcome {
+		if strings.HasPrefix(name, "attach") || strings.HasPrefix(name, "portforward") {
+			return prove.Broken
+		}
+		return prove.Held
+	})
+	remove()
+}
+
+// awaitOutcomes runs until every probe comes to what is wanted of it.
+func awaitOutcomes(t *testing.T, run func() map[string]prove.Outcome, want func(name string) prove.Outcome) {
+	t.Helper()
+	for begin := time.Now(); ; {
+		got := run()
+		wrong := len(got) == 0
+		for name, outcome := range got {
+			wrong = wrong || outcome != want(name)
+		}
+		if !wrong {
+			return
+		}
+		if time.Since(begin) > 30*time.Second {
+			t.Fatalf("the probes come to %v", got)
+		}
+	}
 }
 
 // guardsTried puts guards of several controls in place, and wants this control's

@@ -11,10 +11,9 @@ var NetworkStorage = &bailey.Control{
 	Asks: "connections between nodes and network storage are authenticated",
 	Doc: `An NFS export that trusts addresses trusts every pod that shares one.
 
-Bailey judges volumes on the network: NFS without Kerberos, iSCSI without CHAP, Ceph, SMB and cloud volumes
-without credentials, and the secrets that they use.
+Bailey judges volumes on the network, of PersistentVolumes and of pods: NFS without Kerberos and iSCSI without CHAP.
 
-Enforced by policy and patches.
+Enforced by admission policies about both.
 
 Proved with a client in user space, from a pod and from the node's address, without the credential: it tries
 to reach and to list the export.`,
@@ -29,6 +28,10 @@ to reach and to list the export.`,
 		ref.NIST("SC-8"),
 		ref.NIST("AC-3"),
 	},
+
+	Rules: networkStorageRules,
+
+	Guards: []*bailey.Guard{storageAuthenticated},
 
 	Experiments: []*bailey.Experiment{exportsAskWho},
 }

@@ -32,8 +32,11 @@ type Request struct {
 	Options     runtime.Object
 	// User is who asks; nil where that is not known: a policy that reads it then
 	// decides nothing.
-	User   user.Info
-	DryRun bool
+	User user.Info
+	// Authorizer answers for User; nil where nobody can: a policy that asks it decides
+	// nothing.
+	Authorizer authorizer.Authorizer
+	DryRun     bool
 }
 
 // Denial is what one binding of a policy says against a request.
@@ -69,7 +72,7 @@ func (s *Set) Review(ctx context.Context, r *Request) (denials []Denial, undecid
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
-		d, why := s.evaluate(ctx, &s.hooks[i], a, r.User != nil)
+		d, why := s.evaluate(ctx, &s.hooks[i], a, r)
 		denials = append(denials, d...)
 		if why != "" {
 			undecided = append(undecided, Undecided{Policy: s.hooks[i].policy.Name, Why: why})
@@ -80,7 +83,7 @@ func (s *Set) Review(ctx context.Context, r *Request) (denials []Denial, undecid
 
 // evaluate is the API server's dispatcher for one policy. Why says what the
 // policy depends on that was not seen.
-func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, whoIsKnown bool) (denials []Denial, why string) {
+func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, r *Request) (denials []Denial, why string) {
 	fail := func(b *admissionv1.ValidatingAdmissionPolicyBinding, err error) {
 		var unseen *unseenError
 		if errors.As(err, &unseen) {
@@ -104,7 +107,7 @@ func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, who
 	if !matches {
 		return nil, ""
 	}
-	if !whoIsKnown && readsUser(h.policy) {
+	if r.User == nil && readsUser(h.policy) {
 		return nil, "it reads who asks, which is not known"
 	}
 	for _, b := range h.bindings {
@@ -137,9 +140,9 @@ func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, who
 			}
 		}
 		for _, param := range params {
-			asked := &asked{}
+			asked := &asked{by: r.Authorizer}
 			result := h.validator.Validate(ctx, resource, versioned, param, namespace, celconfig.RuntimeCELCostBudget, asked)
-			if asked.times > 0 {
+			if asked.inVain {
 				why = "it asks the authorizer, who was not asked"
 				continue
 			}
@@ -177,10 +180,17 @@ func (s *Set) paramsOf(p *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.
 	return generic.CollectParams(p.Spec.ParamKind, informer, restScope(s.scopes[kind]), b.Spec.ParamRef, namespace, nil, nil)
 }
 
-// asked stands in for the API server's authorizer, whose answers are not known here.
-type asked struct{ times int }
+// asked stands in for the API server's authorizer, whose answers are not known here
+// but for those of the request's own.
+type asked struct {
+	by     authorizer.Authorizer
+	inVain bool
+}
 
-func (a *asked) Authorize(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
-	a.times++
+func (a *asked) Authorize(ctx context.Context, about authorizer.Attributes) (authorizer.Decision, string, error) {
+	if a.by != nil {
+		return a.by.Authorize(ctx, about)
+	}
+	a.inVain = true
 	return authorizer.DecisionNoOpinion, "", errors.New("the authorizer was not asked")
 }

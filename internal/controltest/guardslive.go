@@ -3,6 +3,7 @@ package controltest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -45,6 +46,9 @@ func GuardsLive(t *testing.T, cluster *devcluster.Cluster, controls ...*bailey.C
 
 func guardLive(t *testing.T, cluster *devcluster.Cluster, c *bailey.Control, g *bailey.Guard, policies []*admissionv1.ValidatingAdmissionPolicy, bindings []*admissionv1.ValidatingAdmissionPolicyBinding) {
 	l := &live{t: t, cluster: cluster, guard: g, policies: policies, namespace: devclustertest.NamespaceIn(t, cluster, nil)}
+	if slices.ContainsFunc(policies, asksAuthorizer) {
+		l.as = WithoutGrants(t, cluster)
+	}
 	var samples []Sample
 	for _, r := range g.Covers {
 		for _, bad := range r.Bad {
@@ -106,6 +110,9 @@ type live struct {
 	params    []*unstructured.Unstructured // as the samples have them
 	namespace string
 
+	// as is who sends the objects; the administrator if nil.
+	as *http.Client
+
 	refused, admitted int
 	debugged          bool // the pod that is debugged is there
 }
@@ -125,7 +132,7 @@ func (l *live) install(bindings []*admissionv1.ValidatingAdmissionPolicyBinding)
 		if ref := b.Spec.ParamRef; ref != nil && ref.Namespace != "" {
 			ref.Namespace = l.namespace
 		}
-		if l.guard.Scope == bailey.ScopeCluster {
+		if l.guard.Scope == bailey.ScopeCluster { // what lies in namespaces bears the label too
 			b.Spec.MatchResources = &admissionv1.MatchResources{ObjectSelector: &metav1.LabelSelector{MatchLabels: map[string]string{testLabel: l.namespace}}}
 		}
 		l.create(path+"validatingadmissionpolicybindings", b.Name, b)
@@ -145,6 +152,10 @@ func (l *live) install(bindings []*admissionv1.ValidatingAdmissionPolicyBinding)
 			}
 		}
 	}
+}
+
+func asksAuthorizer(p *admissionv1.ValidatingAdmissionPolicy) bool {
+	return slices.ContainsFunc(p.Spec.Validations, func(v admissionv1.Validation) bool { return strings.Contains(v.Expression, "authorizer") })
 }
 
 // bads gives the Bad objects that the policies look at, the first of each text.
@@ -202,7 +213,8 @@ func (l *live) debug(from string, template map[string]any) {
 	path := "/api/v1/namespaces/" + l.namespace + "/pods"
 	pod := map[string]any{"metadata": map[string]any{"name": name}, "spec": map[string]any{"automountServiceAccountToken": false,
 		"containers": []any{map[string]any{"name": "main", "image": "registry.example/app@sha256:" + strings.Repeat("a", 64),
-			"securityContext": map[string]any{"readOnlyRootFilesystem": true}}}}}
+			"securityContext": map[string]any{"readOnlyRootFilesystem": true},
+			"resources":       map[string]any{"requests": map[string]any{"cpu": "1m"}, "limits": map[string]any{"memory": "1Mi"}}}}}}
 	if !l.debugged {
 		if err := l.cluster.Do(l.t.Context(), http.MethodPost, path, pod, nil); err != nil {
 			l.t.Fatalf("the pod that is debugged: %v", err)
@@ -282,10 +294,39 @@ func (l *live) compare(from string, o *unstructured.Unstructured, said string) {
 // send creates the object by dry-run, and gives what the server says; nothing where
 // it is admitted.
 func (l *live) send(o *unstructured.Unstructured) string {
-	if err := l.cluster.Do(l.t.Context(), http.MethodPost, pathOf(o)+"?dryRun=All", o.Object, nil); err != nil {
+	do := l.cluster.Do
+	if l.as != nil {
+		do = func(ctx context.Context, method, path string, in, out any) error {
+			return l.cluster.DoAs(ctx, l.as, method, path, in, out)
+		}
+	}
+	if err := do(l.t.Context(), http.MethodPost, pathOf(o)+"?dryRun=All", o.Object, nil); err != nil {
 		return err.Error()
 	}
 	return ""
+}
+
+// WithoutGrants gives the client of a user who may do everything that RBAC knows by a
+// verb, and holds none of the verbs that policies ask the authorizer about.
+func WithoutGrants(t *testing.T, cluster *devcluster.Cluster) *http.Client {
+	t.Helper()
+	const name, path = "bailey-without-grants", "/apis/rbac.authorization.k8s.io/v1/"
+	everything := map[string]any{"metadata": map[string]any{"name": name}, "rules": []any{map[string]any{"apiGroups": []any{"*"}, "resources": []any{"*"},
+		"verbs": []any{"get", "list", "watch", "create", "update", "patch", "delete", "escalate", "bind", "approve", "sign", "attest"}}}}
+	binding := map[string]any{"metadata": map[string]any{"name": name},
+		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+		"subjects": []any{map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}}}
+	for resource, o := range map[string]any{"clusterroles": everything, "clusterrolebindings": binding} {
+		var status *devcluster.StatusError
+		if err := cluster.Do(t.Context(), http.MethodPost, path+resource, o, nil); err != nil && !(errors.As(err, &status) && status.Code == http.StatusConflict) {
+			t.Fatal(err)
+		}
+	}
+	client, err := cluster.HTTPClientFor(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
 }
 
 // pathOf is where objects like this are created.

@@ -49,6 +49,21 @@ func (p *Policy) present(v *bailey.View, scope bailey.Ref, own *admissionv1.Vali
 	return presence
 }
 
+// Claimed reports whether the cluster holds the guard's policy under its own name and a
+// binding that denies by it, whatever both have become: somebody claims to refuse.
+func Claimed(v *bailey.View, guard string) bool {
+	if v.Get(bailey.KindValidatingAdmissionPolicy, "", Prefix+guard) == nil {
+		return false
+	}
+	return slices.ContainsFunc(v.List(bailey.KindValidatingAdmissionPolicyBinding, ""), func(f *bailey.Fact) bool {
+		b, ok := f.Object.(*admissionv1.ValidatingAdmissionPolicyBinding)
+		return ok && b.Spec.PolicyName == Prefix+guard && slices.Contains(b.Spec.ValidationActions, admissionv1.Deny)
+	})
+}
+
+// ClaimNeeds are the kinds that Claimed reads.
+var ClaimNeeds = []bailey.Kind{bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding}
+
 // lacks says what makes a policy refuse less than the guard's own; empty if nothing.
 func lacks(policy, own *admissionv1.ValidatingAdmissionPolicy) string {
 	m := policy.Spec.MatchConstraints

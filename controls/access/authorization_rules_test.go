@@ -1,0 +1,9 @@
+package access
+
+import (
+	"testing"
+
+	"github.com/baileyhq/bailey/internal/controltest"
+)
+
+func TestAuthorization(t *testing.T) { controltest.Run(t, Authorization) }
