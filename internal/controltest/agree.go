@@ -27,6 +27,8 @@ type agreement struct {
 	t      *testing.T
 	guards []*agreed
 	params []*unstructured.Unstructured
+	// as is who sends objects to an API server.
+	as *http.Client
 	*generator
 }
 
@@ -210,6 +212,7 @@ func (a *agreement) paramText() []byte {
 // what some policy warned of. The control plane is the caller's own.
 func AgreeLive(t *testing.T, cluster *devcluster.Cluster, controls []*bailey.Control, cases string, objects int) {
 	a := newAgreement(t, controls, cases)
+	a.as = WithoutGrants(t, cluster)
 	warns, denies := devclustertest.NamespaceIn(t, cluster, nil), devclustertest.NamespaceIn(t, cluster, nil)
 	a.install(cluster, warns, denies)
 	judged, tried, refused := 0, 0, 0
@@ -349,17 +352,13 @@ func (a *agreement) await(cluster *devcluster.Cluster, g *agreed, warns string) 
 func (a *agreement) send(cluster *devcluster.Cluster, o *unstructured.Unstructured, text []byte) (code int, said string, warnings []string) {
 	ctx, cancel := context.WithTimeout(a.t.Context(), 30*time.Second)
 	defer cancel()
-	client, err := cluster.HTTPClient()
-	if err != nil {
-		a.t.Fatal(err)
-	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, cluster.RESTHost+pathOf(o)+"?dryRun=All", bytes.NewReader(text))
 	if err != nil {
 		a.t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
-	response, err := client.Do(request)
+	response, err := a.as.Do(request)
 	if err != nil {
 		a.t.Fatal(err)
 	}
