@@ -145,14 +145,18 @@ func (a *agreement) compare(o *unstructured.Unstructured, text []byte, refuses f
 	}
 }
 
-// report logs how often each guard was compared, and wants both answers of each.
+// fewObjects are too few to want both answers of every guard.
+const fewObjects = 1000
+
+// report logs how often each guard was compared, and wants both answers of each, if there
+// were objects enough.
 func (a *agreement) report(objects int) {
 	for _, g := range a.guards {
 		if !g.judged {
 			continue
 		}
 		a.t.Logf("%s %s: %d refused, %d admitted", g.control, g.Name, g.refused, g.admitted)
-		if g.refused == 0 || g.admitted == 0 {
+		if objects >= fewObjects && (g.refused == 0 || g.admitted == 0) {
 			a.t.Errorf("%s %s: of %d objects %d refused and %d admitted: too little was tried", g.control, g.Name, objects, g.refused, g.admitted)
 		}
 	}
