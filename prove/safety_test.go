@@ -31,16 +31,22 @@ func TestHarmless(t *testing.T) {
 		"a token of its own": {bailey.DangerIsolated, pod(func(r *bailey.Request) {
 			r.Resource, r.Subresource, r.Name, r.Namespace = "serviceaccounts", "token", "a", ns
 		}), true},
-		"exec by dry-run":        {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Subresource, r.Name = "exec", "p" }), false},
-		"exec by get":            {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Verb, r.Subresource, r.Name = "get", "exec", "p" }), false},
-		"a proxy to a node":      {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource, r.Subresource, r.Name = "get", "nodes", "proxy", "n" }), false},
-		"the content of Secrets": {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource, r.Content = "list", "secrets", true }), false},
-		"the names of Secrets":   {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource = "list", "secrets" }), true},
-		"Secrets by their path":  {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/api/v1/secrets"}}, false},
-		"a proxy by its path":    {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/api/v1/nodes/n/proxy/pods"}}, false},
-		"the API's groups":       {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/apis/apps/v1"}}, true},
-		"metrics":                {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/metrics"}}, true},
-		"exec for real":          {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "exec", "p", ns, true }), false},
+		"exec by dry-run":           {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Subresource, r.Name = "exec", "p" }), false},
+		"exec by get":               {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Verb, r.Subresource, r.Name = "get", "exec", "p" }), false},
+		"a proxy to a node":         {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource, r.Subresource, r.Name = "get", "nodes", "proxy", "n" }), false},
+		"the content of Secrets":    {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource, r.Content = "list", "secrets", true }), false},
+		"the names of Secrets":      {bailey.DangerNone, pod(func(r *bailey.Request) { r.Verb, r.Resource = "list", "secrets" }), true},
+		"Secrets by their path":     {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/api/v1/secrets"}}, false},
+		"a proxy by its path":       {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/api/v1/nodes/n/proxy/pods"}}, false},
+		"the API's groups":          {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/apis/apps/v1"}}, true},
+		"metrics":                   {bailey.DangerNone, bailey.Step{Request: &bailey.Request{Verb: "get", Path: "/metrics"}}, true},
+		"exec in its own namespace": {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "exec", "p", ns, true }), true},
+		"exec somewhere else":       {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "exec", "p", "shop", true }), false},
+		"exec by get somewhere else": {bailey.DangerIsolated, pod(func(r *bailey.Request) {
+			r.Verb, r.Subresource, r.Name, r.Namespace, r.Real = "get", "exec", "p", "shop", true
+		}), false},
+		"a proxy in its own namespace": {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "proxy", "p", ns, true }), false},
+		"exec by dry-run in its own":   {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace = "exec", "p", ns }), false},
 		"somebody's namespace under a false flag": {bailey.DangerDisruptive, pod(func(r *bailey.Request) {
 			r.Verb, r.Resource, r.Namespace, r.Name, r.Real = "delete", "namespaces", ns, "kube-system", true
 		}), false},
