@@ -81,6 +81,9 @@ func scopeOf(kind bailey.ScopeKind, f *bailey.Fact, o owners) bailey.Scope {
 		if f.Kind == bailey.KindNode {
 			return bailey.Scope{Kind: bailey.ScopeNode, Object: f.Ref}
 		}
+		if f.Owner.Kind == bailey.KindNode { // what a machine shows of itself
+			return bailey.Scope{Kind: bailey.ScopeNode, Object: f.Owner}
+		}
 	case bailey.ScopeImage:
 		if f.Kind == bailey.KindImage {
 			return bailey.Scope{Kind: bailey.ScopeImage, Object: f.Ref}

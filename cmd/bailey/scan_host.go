@@ -56,7 +56,7 @@ named. A folder that is called host is scanned as ./host.`,
 		Example: `  bailey scan host
   bailey scan host --save node-1.zst
   bailey scan host --print-pod --node node-1 --image registry.example.com/bailey:1 | kubectl create -f -`,
-		Args: exactArgs(0, "nothing: the machine is this one"),
+		Args: exactArgs(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if h.print {
 				return a.printHostPod(&h)

@@ -68,6 +68,15 @@ func (c *collector) look(p *process, name, use string, role bailey.FileRole) *ba
 	shown := c.shown(p, name, info)
 	if f := c.files[shown]; f != nil {
 		f.Uses = append(f.Uses, use)
+		for _, cert := range c.certs {
+			if cert.Path == shown {
+				cert.Uses = append(cert.Uses, use)
+			}
+		}
+		if f.Role == bailey.RoleConfig && role != f.Role && f.Type == "file" { // the first who named it said less
+			f.Role = role
+			c.read(p, f, name, where, use)
+		}
 		return f
 	}
 	if len(c.files) >= maxFiles {

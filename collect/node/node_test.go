@@ -163,7 +163,7 @@ func TestKubeadm(t *testing.T) {
 	m.write("/etc/cni/net.d/10-bridge.conflist", 0o600, "{}")
 	m.write("/etc/chrony/chrony.conf", 0o644, "# pool x nts\npool ntp.example.com iburst nts\nserver 192.0.2.1 key 7\nserver 192.0.2.2\n")
 	m.process(100, "kubelet.service", "", "/usr/bin/kubelet", "/usr/bin/kubelet", "--kubeconfig=/etc/kubernetes/kubelet.conf", "--config=/var/lib/kubelet/config.yaml", "--hostname-override=node-1")
-	m.process(200, "kubepods.slice/x.scope", "apiserver", "/usr/local/bin/kube-apiserver", "kube-apiserver", "--anonymous-auth=true", "--tls-private-key-file=/etc/kubernetes/pki/apiserver.key",
+	m.process(200, "kubepods.slice/x.scope", "apiserver", "/usr/local/bin/kube-apiserver", "kube-apiserver", "--anonymous-auth=true", "--tls-private-key-file=/etc/kubernetes/pki/apiserver.key", "--tls-cert-file=/etc/kubernetes/pki/apiserver.crt", "--a-key-first=/etc/kubernetes/pki/apiserver.key",
 		"--client-ca-file=/etc/kubernetes/pki/ca.crt", "--service-account-key-file=/etc/kubernetes/pki/sa.pub", "--encryption-provider-config=/etc/kubernetes/encryption.yaml", "--token-auth-file=/only/inside.csv", "--etcd-servers=https://root:hunter2@127.0.0.1:2379")
 	m.at(filepath.Join(m.proc, "..", "apiserver", "only/inside.csv"), 0o644, "token,user,uid\n")
 	m.process(300, "containerd.service", "", "/usr/bin/containerd", "/usr/bin/containerd")
@@ -219,16 +219,17 @@ func TestKubeadm(t *testing.T) {
 		{Program: "chrony", File: "/etc/chrony/chrony.conf", Server: "192.0.2.2"}}; !slices.Equal(host.TimeSources, want) {
 		t.Errorf("%+v", host.TimeSources)
 	}
-	found := 0
+	found, named := 0, false
 	for _, f := range s.List(bailey.KindHostCertificate, "") {
 		c := f.Object.(*bailey.HostCertificate)
 		if c.CommonName != "kubernetes-admin" || !slices.Equal(c.Organizations, []string{"system:masters"}) || !c.NotAfter.Equal(now.AddDate(0, 1, 0)) || c.KeyType != "ECDSA" || c.KeyBits != 256 || !c.Client || c.CA {
 			t.Errorf("%+v", c)
 		}
 		found++
+		named = named || c.Path == "/etc/kubernetes/pki/apiserver.crt" && slices.Contains(c.Uses, "kube-apiserver --tls-cert-file")
 	}
-	if found < 4 {
-		t.Errorf("%d certificates", found)
+	if found < 4 || !named {
+		t.Errorf("%d certificates; who names the API server's is known: %t", found, named)
 	}
 	for _, k := range s.Kinds() {
 		for _, f := range s.List(k, "") {

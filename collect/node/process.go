@@ -56,7 +56,13 @@ func (c *collector) processes(ctx context.Context) ([]process, error) {
 			continue // it ended, or is a kernel's own
 		}
 		args := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
-		program := path.Base(strings.Fields(args[0] + " x")[0]) // k3s writes all of it into the first
+		if len(args) == 1 {
+			args = strings.Fields(args[0]) // a process that gave itself a title, as k3s does
+		}
+		if len(args) == 0 {
+			continue
+		}
+		program := path.Base(args[0])
 		kind, isComponent := bailey.ComponentKind(program)
 		if !isComponent && handsOver(args) {
 			program, args = args[1], args[1:]

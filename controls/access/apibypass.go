@@ -35,6 +35,7 @@ the audit log must not explain.`,
 		ref.ATTACK("T1611"),
 	},
 
+	Rules:  apiBypassRules,
 	Guards: []*bailey.Guard{nodePathsRefused},
 
 	Experiments: apiBypassExperiments,

@@ -34,5 +34,6 @@ Proved by calling the API without a credential, from outside, and on every port 
 		ref.ATTACK("T1613"),
 	},
 
+	Rules:       apiServerRules,
 	Experiments: apiServerExperiments,
 }

@@ -34,6 +34,7 @@ Proved by expired, self-signed and wrong-audience credentials, all of which must
 		ref.ATTACK("T1078"),
 	},
 
+	Rules:       authenticationRules,
 	Guards:      []*bailey.Guard{structuredAuthentication},
 	Experiments: authenticationExperiments,
 }

@@ -36,7 +36,7 @@ an own namespace that try a sample of open and closed ones.`,
 		ref.ATTACK("T1098.006"),
 	},
 
-	Rules: authorizationRules,
+	Rules: append(authorizationModes, authorizationRules...),
 
 	Guards: authorizationGuards,
 

@@ -35,6 +35,7 @@ certificate. A client of ours must refuse a wrong authority, and the API server 
 		ref.NIST("SC-17"),
 	},
 
+	Rules:       tlsRules,
 	Guards:      []*bailey.Guard{modernTLS},
 	Experiments: tlsExperiments,
 }

@@ -32,4 +32,6 @@ Enforced by kubelet and kernel settings, written out.`,
 		ref.ATTACK("T1611"),
 		ref.ATTACK("T1068"),
 	},
+
+	Rules: nodeOSRules,
 }

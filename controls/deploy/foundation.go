@@ -36,5 +36,6 @@ to apply.`,
 		ref.NIST("CM-6"),
 	},
 
+	Rules:  foundationRules,
 	Guards: []*bailey.Guard{controlPlaneHardened, kubeletsHardened},
 }

@@ -37,5 +37,6 @@ SIEM or Alertmanager.`,
 		ref.ATTACK("T1609"),
 	},
 
+	Rules:  detectionRules,
 	Guards: []*bailey.Guard{audited},
 }

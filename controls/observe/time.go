@@ -25,4 +25,6 @@ Proved by offering a false time source, which the node must refuse; skew must ra
 		ref.NIST("AU-8"),
 		ref.NIST("SC-45(1)"),
 	},
+
+	Rules: timeRules,
 }

@@ -34,6 +34,7 @@ a cluster's key is for a trial cluster that may be lost.`,
 		ref.NIST("SC-12"),
 	},
 
+	Rules:       apiEncryptionRules,
 	Guards:      []*bailey.Guard{secretsEncrypted},
 	Experiments: []*bailey.Experiment{storedEncrypted},
 }

@@ -1,0 +1,62 @@
+package access
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/host"
+	"github.com/baileyhq/bailey/controls/internal/ref"
+)
+
+// life is how long a certificate is valid from the first to the last day.
+func life(c *bailey.HostCertificate) time.Duration { return c.NotAfter.Sub(c.NotBefore) }
+
+const day = 24 * time.Hour
+
+// isClient tells a certificate that somebody signs in with from one that an authority or a server has.
+func isClient(c *bailey.HostCertificate) bool { return c.Client && !c.CA }
+
+var mastersCertificate = host.CertificateRule(bailey.Rule{
+	Name:  "masters-certificate",
+	Title: "A certificate of the group system:masters lies on the machine",
+	Doc: `Whoever is in system:masters may do anything, whatever RBAC and webhooks say, and a certificate cannot be taken back:
+only a new certificate authority for the whole cluster ends it (kubernetes#18982). Keep one for emergencies, offline,
+and give daily work an identity that RBAC governs. kubeadm's admin.conf is not one of them since 1.29; its
+super-admin.conf is.`,
+	Severity: bailey.SeverityMedium,
+	Refs: []bailey.Reference{ref.CIS("5.1.7", "Nobody uses the group system:masters"),
+		ref.Kubernetes("concepts/security/rbac-good-practices/", "Role Based Access Control Good Practices"), ref.ATTACK("T1552.001")},
+}, func(v *bailey.View, c *bailey.HostCertificate) string {
+	if !isClient(c) || !slices.Contains(c.Organizations, "system:masters") || c.NotAfter.Before(v.At()) {
+		return ""
+	}
+	return fmt.Sprintf("%s signs %q in as system:masters until %s", c.Path, c.CommonName, c.NotAfter.Format(time.DateOnly))
+}, "commonName: admin\norganizations: ['system:masters']\nclient: true\nnotBefore: 2026-01-01T00:00:00Z\nnotAfter: 2100-01-01T00:00:00Z")
+
+var longClientCertificate = host.CertificateRule(bailey.Rule{
+	Name:  "long-client-certificate",
+	Title: "A person's client certificate is valid for long",
+	Doc: `Kubernetes has no way to revoke a client certificate (kubernetes#18982), so its life is what bounds a theft. The rule
+takes a year and a day for what kubeadm and the kubelet's rotation give their own components (names that begin with
+system:, and those that a component names in a flag), and a day for anybody else's.`,
+	Severity: bailey.SeverityLow,
+	Refs: []bailey.Reference{ref.CIS("3.1.1", "Users do not sign in with client certificates"),
+		ref.Kubernetes("concepts/security/hardening-guide/authentication-mechanisms/", "Hardening Guide - Authentication Mechanisms")},
+}, func(v *bailey.View, c *bailey.HostCertificate) string {
+	if !isClient(c) || c.Server || c.NotAfter.Before(v.At()) || slices.Contains(c.Organizations, "system:masters") {
+		return "" // the last is another rule's
+	}
+	most := day + time.Hour
+	if strings.HasPrefix(c.CommonName, "system:") || slices.ContainsFunc(c.Uses, func(use string) bool {
+		return strings.Contains(use, " --") && !strings.Contains(use, "beside it")
+	}) {
+		most = 367 * day
+	}
+	if life(c) <= most {
+		return ""
+	}
+	return fmt.Sprintf("%s signs %q in for %d days, and cannot be taken back", c.Path, c.CommonName, int(life(c)/day))
+}, "commonName: kim\nclient: true\nnotBefore: 2026-01-01T00:00:00Z\nnotAfter: 2100-01-01T00:00:00Z")

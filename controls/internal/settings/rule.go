@@ -1,0 +1,57 @@
+package settings
+
+import (
+	"strconv"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Fault is what is wrong with a component's settings.
+type Fault struct {
+	// Setting is the flag ("--profiling") or the field ("readOnlyPort") that is wrong or lacking.
+	Setting  string
+	Message  string
+	Severity bailey.Severity // zero: the rule's own
+}
+
+// Rule completes a rule on the settings of components of one kind, each by itself. The
+// flags and configurations by which it is bad are YAML in flow style ("flags: {a: b}").
+func Rule(kind bailey.Kind, r bailey.Rule, check func(c *bailey.Component) []Fault, bad ...string) *bailey.Rule {
+	r.On = []bailey.Kind{kind}
+	r.Check = func(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
+		c, ok := bailey.As[*bailey.Component](f)
+		if !ok {
+			return nil
+		}
+		var all []bailey.Finding
+		for _, fault := range check(c) {
+			all = append(all, bailey.Finding{Field: fault.Setting, Message: kind.Program() + fault.Message, Severity: fault.Severity})
+		}
+		return all
+	}
+	for _, text := range bad {
+		r.Bad = append(r.Bad, "apiVersion: bailey.dev/v1\nkind: "+kind.Short()+"\nmetadata: {name: node-1}\nnode: node-1\n"+text+"\n")
+	}
+	return &r
+}
+
+// One is a single fault.
+func One(setting, message string) []Fault { return []Fault{{Setting: setting, Message: message}} }
+
+// Effective gives what a component has in the place of a field of its configuration: the
+// flag that overrides it, the field, else the value that holds where neither is set.
+func Effective(c *bailey.Component, flag, field, unset string) string {
+	if value, set := c.Flags[flag]; set && flag != "" {
+		return value
+	}
+	if value := Field(c.Config, field); value != nil {
+		return Text(value)
+	}
+	return unset
+}
+
+// Number is a value as a whole number; ok is false where it is none.
+func Number(value string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(value, 10, 64)
+	return n, err == nil
+}

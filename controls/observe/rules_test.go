@@ -1,0 +1,11 @@
+package observe
+
+import (
+	"testing"
+
+	"github.com/baileyhq/bailey/internal/controltest"
+)
+
+func TestDetectionRules(t *testing.T) { controltest.Run(t, Detection) }
+
+func TestTimeRules(t *testing.T) { controltest.Run(t, Time) }
