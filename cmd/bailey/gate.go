@@ -35,6 +35,9 @@ type gateFlags struct {
 	registryCA                      string
 	plainRegistries                 []string
 	drain                           time.Duration
+	rules                           []string
+	snapshotEvery                   time.Duration
+	refuseStale                     bool
 
 	print    bool
 	image    string
@@ -53,12 +56,16 @@ wants: signatures, SBOM, provenance. What it cannot decide it refuses.
   bailey gate --print --policy trust.yaml --image registry.example.com/bailey@sha256:... \
       --ledger-recipient age1... | kubectl apply -f -
 
-prints what installs it. docs/gate.md says how it decides, what it leaves alone, and
+prints what installs it. With --rules it also refuses what would be a new finding of
+these rules, beside what the cluster holds. docs/gate.md says how it decides, what it leaves alone, and
 how somebody may let an image in that nobody vouches for (bailey gate grant).`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.pin != "workloads" && f.pin != "pods" {
 				return usageError("--pin %q is neither workloads nor pods", f.pin)
+			}
+			if f.snapshotEvery < time.Second {
+				return usageError("--snapshot-every %s is less than a second", f.snapshotEvery)
 			}
 			if f.policy == "" && !(f.print && f.url != "") {
 				return usageError("the gate has no trust policy\nhint: --policy FILE; docs/gate.md shows one")
@@ -87,6 +94,9 @@ how somebody may let an image in that nobody vouches for (bailey gate grant).`,
 	flags.StringVar(&f.registryCA, "registry-ca", "", "file with more CAs of registries")
 	flags.StringArrayVar(&f.plainRegistries, "plain-http-registry", nil, "registry that is spoken to without TLS (repeat)")
 	flags.DurationVar(&f.drain, "drain", 10*time.Second, "how long to go on answering when it is to end")
+	flags.StringSliceVar(&f.rules, "rules", nil, "refuse what would be a new finding of these rules or controls, beside what the cluster holds")
+	flags.DurationVar(&f.snapshotEvery, "snapshot-every", 5*time.Minute, "with --rules: how often the cluster is read")
+	flags.BoolVar(&f.refuseStale, "refuse-stale", false, "with --rules: refuse while the cluster cannot be read, where a rule needs it")
 	flags.BoolVar(&f.print, "print", false, "print what installs the gate, and end")
 	flags.StringVar(&f.image, "image", "", "with --print: the image of Bailey, by digest")
 	flags.Int32Var(&f.replicas, "replicas", 2, "with --print: how many replicas")
@@ -95,7 +105,7 @@ how somebody may let an image in that nobody vouches for (bailey gate grant).`,
 }
 
 func (f *gateFlags) config() imagegate.Config {
-	return imagegate.Config{Namespace: f.namespace, Service: f.service, URL: strings.TrimSuffix(f.url, "/"), PinPods: f.pin == "pods"}
+	return imagegate.Config{Namespace: f.namespace, Service: f.service, URL: strings.TrimSuffix(f.url, "/"), PinPods: f.pin == "pods", Rules: len(f.rules) > 0}
 }
 
 func (a *app) gate(ctx context.Context, f *gateFlags) (err error) {
@@ -105,6 +115,10 @@ func (a *app) gate(ctx context.Context, f *gateFlags) (err error) {
 	policy, err := trust.Load(f.policy)
 	if err != nil {
 		return fmt.Errorf("the trust policy: %w", err)
+	}
+	rules, err := a.gateRules(f)
+	if err != nil {
+		return err
 	}
 	registries, err := gateRegistry(f.registryCA, f.plainRegistries)
 	if err != nil {
@@ -123,7 +137,7 @@ func (a *app) gate(ctx context.Context, f *gateFlags) (err error) {
 	quietLog()
 	make := func(p *trust.Policy) *gate.Trust { return gateTrust(p, registries, a.now) }
 	running := gate.Running{
-		Options: gate.Options{Trust: make(policy), Namespace: f.namespace, PinPodsOnly: f.pin == "pods", Log: log, Now: a.now},
+		Options: gate.Options{Trust: make(policy), Namespace: f.namespace, PinPodsOnly: f.pin == "pods", Rules: rules, Log: log, Now: a.now},
 		Client:  client, Config: f.config(), CertFile: f.cert, KeyFile: f.key, Drain: f.drain,
 	}
 	if f.drain == 0 {

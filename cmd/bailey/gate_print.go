@@ -17,6 +17,16 @@ import (
 // printGate prints what installs the gate.
 func (a *app) printGate(f *gateFlags) error {
 	install := &gate.Install{Config: f.config(), Image: f.image, Replicas: f.replicas, Recipients: f.recipients}
+	if len(f.rules) > 0 {
+		if _, err := chooseRules(f.rules); err != nil {
+			return err
+		}
+		install.Reads = readingRights()
+		install.Args = append(install.Args, "--rules", strings.Join(f.rules, ","), "--snapshot-every", f.snapshotEvery.String())
+		if f.refuseStale {
+			install.Args = append(install.Args, "--refuse-stale")
+		}
+	}
 	if f.url == "" {
 		if !strings.Contains(f.image, "@sha256:") {
 			return usageError("--print wants the image of Bailey by digest\nhint: --image registry.example.com/bailey@sha256:...")

@@ -6,6 +6,7 @@ package imagegate
 
 import (
 	"slices"
+	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,7 @@ const (
 	PinWebhook    = "pin.gate.bailey.dev"    // mutating: writes digests
 	GrantWebhook  = "grants.gate.bailey.dev" // validating: judges break-glass grants
 	SealWebhook   = "seal.gate.bailey.dev"   // mutating: seals them
+	RulesWebhook  = "rules.gate.bailey.dev"  // validating: judges objects by rules, beside what the cluster holds
 )
 
 // The paths at which the gate's server takes each webhook's requests.
@@ -31,6 +33,7 @@ const (
 	PinPath    = "/pin"
 	GrantPath  = "/grants"
 	SealPath   = "/seal"
+	RulesPath  = "/rules"
 )
 
 // GrantLabel marks the Leases that are break-glass grants.
@@ -59,6 +62,7 @@ type Config struct {
 	URL      string
 	CABundle []byte // PEM; the running gate fills it in
 	PinPods  bool   // templates keep their tags: only pods are pinned
+	Rules    bool   // objects are judged by rules, too
 }
 
 func (c Config) client(path string) admissionv1.WebhookClientConfig {
@@ -81,13 +85,17 @@ func (c Config) Validating() *admissionv1.ValidatingWebhookConfiguration {
 			AdmissionReviewVersions: []string{"v1"}, MatchConditions: conditions,
 		}
 	}
+	hooks := []admissionv1.ValidatingWebhook{
+		hook(ImagesWebhook, ImagesPath, podBearing(), &metav1.LabelSelector{}, conditions()),
+		hook(GrantWebhook, GrantPath, leases(), grants(), nil),
+	}
+	if c.Rules {
+		hooks = append(hooks, hook(RulesWebhook, RulesPath, podBearing(), &metav1.LabelSelector{}, rulesConditions()))
+	}
 	return &admissionv1.ValidatingWebhookConfiguration{
 		TypeMeta:   metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "ValidatingWebhookConfiguration"},
 		ObjectMeta: meta(),
-		Webhooks: []admissionv1.ValidatingWebhook{
-			hook(ImagesWebhook, ImagesPath, podBearing(), &metav1.LabelSelector{}, conditions()),
-			hook(GrantWebhook, GrantPath, leases(), grants(), nil),
-		},
+		Webhooks:   hooks,
 	}
 }
 
@@ -199,4 +207,30 @@ func conditions() []admissionv1.MatchCondition {
 // pinConditions are those of the webhook that writes digests.
 func pinConditions() []admissionv1.MatchCondition {
 	return append(conditions(), admissionv1.MatchCondition{Name: "image-unpinned", Expression: imageUnpinned})
+}
+
+// Makers are the users that make pods, ReplicaSets and Jobs for other objects: the controllers
+// of the controller manager, or that itself where it lends them no accounts. What they make is
+// judged by rules where its maker was.
+var Makers = []string{
+	"system:kube-controller-manager",
+	"system:serviceaccount:kube-system:cronjob-controller",
+	"system:serviceaccount:kube-system:daemon-set-controller",
+	"system:serviceaccount:kube-system:deployment-controller",
+	"system:serviceaccount:kube-system:job-controller",
+	"system:serviceaccount:kube-system:replicaset-controller",
+	"system:serviceaccount:kube-system:replication-controller",
+	"system:serviceaccount:kube-system:statefulset-controller",
+}
+
+// specChanges is true where a request makes an object, or changes what rules read of one.
+const specChanges = `request.operation != 'UPDATE' || object.?spec != oldObject.?spec || object.?template != oldObject.?template || ` +
+	`object.metadata.?labels != oldObject.metadata.?labels`
+
+// rulesConditions are those of the webhook that judges by rules. The gate itself looks again.
+func rulesConditions() []admissionv1.MatchCondition {
+	return []admissionv1.MatchCondition{
+		{Name: "spec-changes", Expression: specChanges},
+		{Name: "not-by-makers", Expression: "!(request.userInfo.username in ['" + strings.Join(Makers, "', '") + "'])"},
+	}
 }

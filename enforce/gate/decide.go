@@ -82,26 +82,33 @@ func (g *Gate) decide(ctx context.Context, webhook string, r *admissionv1.Admiss
 		g.seal(ctx, d, r)
 	case imagegate.GrantWebhook:
 		g.checkGrant(d, r)
+	case imagegate.RulesWebhook:
+		g.decideRules(ctx, d, r)
 	default:
 		d.refuse(outRefused, "the gate has no webhook "+webhook)
 	}
 	return d
 }
 
-func (g *Gate) decideImages(ctx context.Context, d *Decision, r *admissionv1.AdmissionRequest, pin bool) {
-	if newObject(r.Kind) == nil {
-		d.refuse(outRefused, fmt.Sprintf("the gate does not know objects of kind %q in %q\nhint: the webhook configuration sends it more than `bailey gate --print` says", r.Kind.Kind, r.Kind.Group+"/"+r.Kind.Version))
-		return
-	}
+// settled decides what no look into the object is needed for.
+func (g *Gate) settled(d *Decision, r *admissionv1.AdmissionRequest) bool {
 	switch {
+	case newObject(r.Kind) == nil:
+		d.refuse(outRefused, fmt.Sprintf("the gate does not know objects of kind %q in %q\nhint: the webhook configuration sends it more than `bailey gate --print` says", r.Kind.Kind, r.Kind.Group+"/"+r.Kind.Version))
 	case g.exempt[r.Namespace]:
 		d.Decision = outExempt
-		return
 	case r.Operation == admissionv1.Delete:
 		d.Decision = outUnchanged
-		return
 	case r.Operation != admissionv1.Create && r.Operation != admissionv1.Update:
 		d.refuse(outRefused, fmt.Sprintf("the gate does not know the operation %q", r.Operation))
+	default:
+		return false
+	}
+	return true
+}
+
+func (g *Gate) decideImages(ctx context.Context, d *Decision, r *admissionv1.AdmissionRequest, pin bool) {
+	if g.settled(d, r) {
 		return
 	}
 	images, err := incoming(r)
@@ -250,7 +257,7 @@ func (g *Gate) breakglass(ctx context.Context, r *admissionv1.AdmissionRequest, 
 // keep writes a decision into the log, and into the ledger if there is one. Only what
 // break-glass admits waits until it is on the disk.
 func (g *Gate) keep(ctx context.Context, r *admissionv1.AdmissionRequest, d *Decision) error {
-	if d.Decision.allows() && (d.Decision != outGranted && d.Webhook != imagegate.ImagesWebhook || d.Decision == outUnchanged || d.Decision == outExempt) {
+	if d.Decision.allows() && len(d.Unjudged) == 0 && (d.Decision != outGranted && d.Webhook != imagegate.ImagesWebhook || d.Decision == outUnchanged || d.Decision == outExempt) {
 		return nil
 	}
 	if d.Decision != outAdmitted {
@@ -291,6 +298,9 @@ func (d *Decision) response(r *admissionv1.AdmissionRequest) *admissionv1.Admiss
 			return d.refuse(outUndecided, "the patch cannot be written: "+err.Error()).response(r)
 		}
 		a.Patch, a.PatchType = patch, &kind
+	}
+	for _, u := range d.Unjudged {
+		a.Warnings = append(a.Warnings, "not judged: "+u)
 	}
 	for _, i := range d.Images {
 		if i.Decision == outGranted {

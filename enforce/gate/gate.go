@@ -85,6 +85,7 @@ type Options struct {
 	// Margin is kept free of the API server's timeout, so that the answer arrives; 1 s if zero.
 	Margin time.Duration
 
+	Rules  *Rules    // judge objects beside what the cluster holds; nil: none do
 	Grants *Grants   // break-glass; nil: there is none
 	Record *Recorder // decision log; nil: only the log
 	Log    *slog.Logger
@@ -98,6 +99,7 @@ type Gate struct {
 	exempt  map[string]bool
 	cache   *cache
 	tags    *tags
+	overlay *overlay // nil without Options.Rules
 	room    *semaphore.Weighted
 	metrics *metrics
 	log     *slog.Logger
@@ -137,6 +139,11 @@ func New(o Options) (*Gate, error) {
 	}
 	if g.tags, err = newTags(o.Verifying, o.TagFor, o.FailedFor); err != nil {
 		return nil, fmt.Errorf("the gate's cache: %w", err)
+	}
+	if o.Rules != nil {
+		if g.overlay, err = newOverlay(*o.Rules, g.log, g.metrics); err != nil {
+			return nil, fmt.Errorf("the gate's rules: %w", err)
+		}
 	}
 	g.metrics.watch(g)
 	if o.Record != nil {

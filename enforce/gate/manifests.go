@@ -46,7 +46,9 @@ type Install struct {
 	// Recipients are the age public keys whose holders read the decision log.
 	Recipients []string
 	Args       []string // more arguments of `bailey gate`
-	Replicas   int32
+	// Reads are the rights to read the cluster that rules judge by.
+	Reads    []rbacv1.PolicyRule
+	Replicas int32
 }
 
 func hostOf(address string) string {
@@ -132,7 +134,7 @@ func (i *Install) identity() []runtime.Object {
 		&corev1.Namespace{TypeMeta: typeMeta("v1", "Namespace"), ObjectMeta: metav1.ObjectMeta{Name: i.Config.Namespace, Labels: map[string]string{
 			"app.kubernetes.io/managed-by": "bailey", "pod-security.kubernetes.io/enforce": "restricted"}}},
 		&corev1.ServiceAccount{TypeMeta: typeMeta("v1", "ServiceAccount"), ObjectMeta: i.meta(imagegate.Name), AutomountServiceAccountToken: &no},
-		&rbacv1.ClusterRole{TypeMeta: typeMeta(rbac, "ClusterRole"), ObjectMeta: wide, Rules: clusterPermissions},
+		&rbacv1.ClusterRole{TypeMeta: typeMeta(rbac, "ClusterRole"), ObjectMeta: wide, Rules: slices.Concat(clusterPermissions, i.Reads)},
 		&rbacv1.ClusterRoleBinding{TypeMeta: typeMeta(rbac, "ClusterRoleBinding"), ObjectMeta: wide, Subjects: who, RoleRef: ref("ClusterRole")},
 		&rbacv1.Role{TypeMeta: typeMeta(rbac, "Role"), ObjectMeta: i.meta(imagegate.Name), Rules: ownPermissions},
 		&rbacv1.RoleBinding{TypeMeta: typeMeta(rbac, "RoleBinding"), ObjectMeta: i.meta(imagegate.Name), Subjects: who, RoleRef: ref("Role")},
@@ -145,6 +147,10 @@ func (i *Install) deployment() *appsv1.Deployment {
 	user, grace, unavailable, surge := int64(65532), int64(45), intstr.FromInt32(0), intstr.FromInt32(1)
 	mode := int32(0o440)
 	size := resource.MustParse("1Gi")
+	request, limit := resource.MustParse("160Mi"), resource.MustParse("512Mi")
+	if i.Config.Rules { // it holds the cluster
+		request, limit = resource.MustParse("512Mi"), resource.MustParse("2Gi")
+	}
 	args := []string{"gate", "--namespace", i.Config.Namespace, "--service", i.Config.Service,
 		"--policy", policyFolder + "/" + i.PolicyFile, "--ledger", ledgerFolder + "/ledger"}
 	for _, r := range i.Recipients {
@@ -170,8 +176,8 @@ func (i *Install) deployment() *appsv1.Deployment {
 			SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes, Privileged: &no,
 				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
 			Resources: corev1.ResourceRequirements{
-				Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("160Mi")},
-				Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}},
+				Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: request},
+				Limits:   corev1.ResourceList{corev1.ResourceMemory: limit}},
 			LivenessProbe: probe("/livez"), ReadinessProbe: probe("/readyz"),
 			VolumeMounts: []corev1.VolumeMount{{Name: "policy", MountPath: policyFolder, ReadOnly: true}, {Name: "registry", MountPath: dockerFolder, ReadOnly: true}, {Name: "ledger", MountPath: ledgerFolder}},
 		}},

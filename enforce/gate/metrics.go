@@ -24,6 +24,9 @@ type metrics struct {
 	expiry        prometheus.Gauge
 	policy        *prometheus.GaugeVec
 	policyErrors  prometheus.Counter
+	snapshot      prometheus.Gauge
+	snapshotFails prometheus.Counter
+	unjudged      prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -45,17 +48,20 @@ func newMetrics() *metrics {
 			Help: "Verifications, by result: admitted, refused, failed."}, []string{"result"}),
 		verifySeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bailey_gate_verification_seconds",
 			Help: "Time of a verification.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
-		deviations:   gauge("scope_deviations", "Ways in which the webhook configurations in the cluster let more through than the gate's own scope."),
-		checked:      gauge("scope_checked_timestamp_seconds", "When the webhook configurations were last read."),
-		recorded:     counter("decisions_recorded_total", "Decisions that are in the ledger."),
-		lost:         counter("decisions_lost_total", "Decisions that could not be written into the ledger."),
-		granted:      counter("breakglass_uses_total", "Images admitted by a break-glass grant."),
-		expiry:       gauge("certificate_expiry_timestamp_seconds", "When the serving certificate ends."),
-		policy:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bailey_gate_policy_info", Help: "The trust policy's revision."}, []string{"revision"}),
-		policyErrors: counter("policy_errors_total", "Trust policies that could not be read; the one before stays in force."),
+		deviations:    gauge("scope_deviations", "Ways in which the webhook configurations in the cluster let more through than the gate's own scope."),
+		checked:       gauge("scope_checked_timestamp_seconds", "When the webhook configurations were last read."),
+		recorded:      counter("decisions_recorded_total", "Decisions that are in the ledger."),
+		lost:          counter("decisions_lost_total", "Decisions that could not be written into the ledger."),
+		granted:       counter("breakglass_uses_total", "Images admitted by a break-glass grant."),
+		expiry:        gauge("certificate_expiry_timestamp_seconds", "When the serving certificate ends."),
+		policy:        prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bailey_gate_policy_info", Help: "The trust policy's revision."}, []string{"revision"}),
+		policyErrors:  counter("policy_errors_total", "Trust policies that could not be read; the one before stays in force."),
+		snapshot:      gauge("snapshot_timestamp_seconds", "When the cluster that rules judge by was read."),
+		snapshotFails: counter("snapshot_errors_total", "Readings of the cluster that failed; rules go on by the one before until it is too old."),
+		unjudged:      counter("unjudged_total", "Requests that a chosen rule could not judge: admitted with a warning, or refused with --refuse-stale."),
 	}
 	m.registry.MustRegister(m.requests, m.seconds, m.hits, m.misses, m.verifications, m.verifySeconds, m.deviations, m.checked,
-		m.recorded, m.lost, m.granted, m.expiry, m.policy, m.policyErrors,
+		m.recorded, m.lost, m.granted, m.expiry, m.policy, m.policyErrors, m.snapshot, m.snapshotFails, m.unjudged,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

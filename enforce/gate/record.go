@@ -10,6 +10,8 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/baileyhq/bailey"
 )
 
 // Decision is a request and what it came to: a record of the decision log.
@@ -30,6 +32,12 @@ type Decision struct {
 	Images    []ImageDecision `json:"images,omitempty"` // those that the request brings in
 	Grant     string          `json:"grant,omitempty"`  // a break-glass grant that was made
 
+	// By rules: what the object would add, what could not be judged, and when the cluster
+	// was read.
+	Findings []RuleFinding `json:"findings,omitempty"`
+	Unjudged []string      `json:"unjudged,omitempty"`
+	Snapshot time.Time     `json:"snapshot,omitzero"`
+
 	patch []patchOp
 }
 
@@ -44,6 +52,15 @@ type ImageDecision struct {
 	Rule     string  `json:"rule,omitempty"`  // of the trust policy, that it failed
 	Reason   string  `json:"reason,omitempty"`
 	Hint     string  `json:"-"`
+}
+
+// RuleFinding is a finding that a request would add.
+type RuleFinding struct {
+	Rule     string          `json:"rule"`
+	Severity bailey.Severity `json:"severity"`
+	Object   string          `json:"object"`
+	Field    string          `json:"field,omitempty"`
+	Message  string          `json:"message"`
 }
 
 // patchOp is an operation of JSON Patch.

@@ -68,6 +68,9 @@ func Run(ctx context.Context, r Running, started func(*Gate)) error {
 			if s.current() == nil {
 				return "it has no certificate yet"
 			}
+			if g.overlay != nil && !g.overlay.tried() {
+				return "it has not read the cluster yet"
+			}
 			return ""
 		},
 		Notes: scope.Deviations,
@@ -81,6 +84,12 @@ func Run(ctx context.Context, r Running, started func(*Gate)) error {
 		keep(serving, r.CheckEvery, g, s, scope)
 		return nil
 	})
+	if g.overlay != nil {
+		work.Go(func() error {
+			g.overlay.run(serving)
+			return nil
+		})
+	}
 	work.Go(func() error {
 		<-ctx.Done()
 		server.Drain()

@@ -39,6 +39,7 @@ var webhooks = map[string]string{
 	imagegate.PinPath:    imagegate.PinWebhook,
 	imagegate.GrantPath:  imagegate.GrantWebhook,
 	imagegate.SealPath:   imagegate.SealWebhook,
+	imagegate.RulesPath:  imagegate.RulesWebhook,
 }
 
 // Server serves a gate's webhooks over TLS, and its health and metrics in plain HTTP.
