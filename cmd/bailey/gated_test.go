@@ -66,7 +66,8 @@ rules:
   provenance: {by: [release], types: [slsaprovenance1]}
 `
 
-func newGated(t *testing.T) *gated {
+// newGated installs what --print prints, with more flags if any.
+func newGated(t *testing.T, flags ...string) *gated {
 	g := &gated{t: t, cluster: devclustertest.Own(t), registry: registrytest.Start(t), relay: newRelay(t)}
 	g.client = &registry.Client{Keychain: g.registry.Keychain(), Transport: g.registry.Transport}
 	g.release = newKey(t)
@@ -80,7 +81,7 @@ func newGated(t *testing.T) *gated {
 	put(t, filepath.Join(dir, "release.pub"), string(public))
 	put(t, filepath.Join(dir, "ca.pem"), string(certificatePEM(corporateCA(t))))
 	var manifests strings.Builder
-	if code := run(t.Context(), []string{"gate", "--print", "--url", g.relay.url()}, strings.NewReader(""), &manifests, os.Stderr); code != 0 {
+	if code := run(t.Context(), append([]string{"gate", "--print", "--url", g.relay.url()}, flags...), strings.NewReader(""), &manifests, os.Stderr); code != 0 {
 		t.Fatalf("--print: exit code %d", code)
 	}
 	file := filepath.Join(dir, "gate.yaml")

@@ -41,7 +41,8 @@ const (
 	readRetry = 15 * time.Second
 	// readLimit bounds a reading.
 	readLimit = 5 * time.Minute
-	// refusalsWaiting bounds the requests that wait for a newer reading before they are refused.
+	// refusalsWaiting bounds the requests that wait for a reading: the first, or a newer one
+	// before they are refused.
 	refusalsWaiting = 64
 )
 
@@ -157,6 +158,26 @@ func (v *overlay) latest() (*reading, error) {
 		return nil, fmt.Errorf("the cluster was read %s ago", age(v.current.begun))
 	}
 	return nil, fmt.Errorf("the cluster was read %s ago, and could not be since: %w", age(v.current.begun), v.err)
+}
+
+// begin waits for the first try to read the cluster, half as long as ctx lasts at most.
+func (v *overlay) begin(ctx context.Context) {
+	v.mu.Lock()
+	first, ended := v.first, v.ended
+	v.mu.Unlock()
+	if first || !v.waiting.TryAcquire(1) {
+		return
+	}
+	defer v.waiting.Release(1)
+	if end, bounded := ctx.Deadline(); bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	select {
+	case <-ctx.Done():
+	case <-ended:
+	}
 }
 
 // newer waits for a reading that began after the moment; nil if none can be had before ctx ends.

@@ -42,6 +42,7 @@ func (g *Gate) decideRules(ctx context.Context, d *Decision, r *admissionv1.Admi
 		d.refuse(outRefused, err.Error())
 		return
 	}
+	v.begin(ctx)
 	current, lack := v.latest()
 	session := v.blind
 	if lack == nil {
