@@ -73,16 +73,20 @@ func (c *town) collect(ctx context.Context) (*bailey.Snapshot, error) {
 	return b.Snapshot(), c.err
 }
 
-// ruled is a gate with the rule, which has read the town.
-func ruled(t *testing.T, c *town, change func(*Rules)) *Gate {
-	t.Helper()
-	rules := &Rules{Controls: []*bailey.Control{lonely}, Collect: c.collect, Every: time.Hour,
+func (c *town) rules() *Rules {
+	return &Rules{Controls: []*bailey.Control{lonely}, Collect: c.collect, Every: time.Hour,
 		Fact: func(o kruntime.Object, apiVersion, kind string) *bailey.Fact {
 			m := o.(metav1.Object)
 			return &bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindOf(apiVersion, kind), Namespace: m.GetNamespace(), Name: m.GetName()}, APIVersion: apiVersion, Labels: m.GetLabels(), Object: o}
 		},
 		Describe: func(fix []bailey.Change, _ bailey.Ref) string { return fix[0].Note },
 	}
+}
+
+// ruled is a gate with the rule, which has read the town.
+func ruled(t *testing.T, c *town, change func(*Rules)) *Gate {
+	t.Helper()
+	rules := c.rules()
 	if change != nil {
 		change(rules)
 	}
@@ -255,4 +259,20 @@ func TestRulesOnEverySeed(t *testing.T) {
 			t.Errorf("%+v: %s", a, body)
 		}
 	}
+}
+
+// FuzzRules wants of every review an answer that no defect made.
+func FuzzRules(f *testing.F) {
+	for _, seed := range seeds(f) {
+		f.Add(seed)
+	}
+	g := newGate(f, Options{Trust: (&book{}).trust("1"), Rules: (&town{}).rules()})
+	g.overlay.first = true // and nothing was read: no refusal waits for a newer reading
+	s := NewServer(g, ServerOptions{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		a := post(t, s, imagegate.RulesPath, body)
+		if a != nil && (a.Result != nil && strings.Contains(a.Result.Message, "defect") || strings.Contains(fmt.Sprint(a.Warnings), "defect")) {
+			t.Fatalf("%+v: %s", a, body)
+		}
+	})
 }
