@@ -11,6 +11,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/node"
+	"github.com/baileyhq/bailey/collect/saved"
 )
 
 // hostKinds are the kinds of fact that a machine shows of itself.
@@ -34,6 +35,29 @@ func hostRules(all []*bailey.Control) []*bailey.Control {
 	return chosen
 }
 
+// withHosts adds what machines showed of themselves to what was seen of their cluster.
+func withHosts(s *bailey.Snapshot, files []string) (*bailey.Snapshot, error) {
+	if len(files) == 0 {
+		return s, nil
+	}
+	if s.Meta.Medium != "cluster" {
+		return nil, usageError("--hosts adds machines to a cluster, and this is %s\nhint: scan the cluster, or a snapshot of it", s.Meta.Medium)
+	}
+	machines := make([]*bailey.Snapshot, len(files))
+	for i, file := range files {
+		one, err := saved.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		machines[i] = one
+	}
+	joined, err := node.Join(s, machines)
+	if err != nil {
+		return nil, usageError("--hosts: %w", err)
+	}
+	return joined, nil
+}
+
 type hostFlags struct {
 	root, proc, node string
 	print            bool
@@ -54,7 +78,7 @@ kernel and operating system. It finds them by looking at what runs, opens key fi
 to read their type only, and runs nothing. Run it as root; what it may not read is
 named. A folder that is called host is scanned as ./host.`,
 		Example: `  bailey scan host
-  bailey scan host --save node-1.zst
+  bailey scan host --save node-1.zst    # and then, elsewhere: bailey scan --hosts node-1.zst
   bailey scan host --print-pod --node node-1 --image registry.example.com/bailey:1 | kubectl create -f -`,
 		Args: exactArgs(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {

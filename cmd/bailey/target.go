@@ -28,6 +28,7 @@ type targetFlags struct {
 	images      imageFlags
 	loadedState *config
 	host        bool // the target is the machine itself
+	hosts       []string
 	// whole, if set, is shown each object before it is cut down to what rules read.
 	whole func(apiVersion, kind string, object any)
 }
@@ -45,6 +46,7 @@ func (t *targetFlags) register(c *cobra.Command) {
 	f.StringVar(&t.version, "kubernetes-version", "", "judge files at this version, like 1.36 (default: "+bailey.LatestVersion.String()+")")
 	f.StringSliceVarP(&t.values, "values", "f", nil, "values files for Helm charts")
 	f.StringArrayVar(&t.sets, "set", nil, "values for Helm charts, like image.tag=1.2")
+	f.StringSliceVar(&t.hosts, "hosts", nil, "also what machines showed of themselves: files that bailey scan host --save wrote")
 	f.BoolVar(&t.configz, "kubelet-configz", false, "read each kubelet's configuration from the kubelet (needs nodes/configz)")
 }
 
@@ -89,6 +91,9 @@ func (a *app) snapshot(ctx context.Context, t *targetFlags, targets []string) (*
 	}
 	if s.Len() == 0 {
 		return nil, nothingScanned(s)
+	}
+	if s, err = withHosts(s, t.hosts); err != nil {
+		return nil, err
 	}
 	return a.withImages(ctx, &t.images, conf, s, p, len(targets) == 1 && isSnapshot(targets[0]))
 }

@@ -289,7 +289,7 @@ func TestPodsOnly(t *testing.T) {
 	_, missing := s.Coverage()
 	forbidden := 0
 	for _, m := range missing {
-		if m.Kind == "Secret" || m.Kind.Program() != "" {
+		if m.Kind == "Secret" || m.Kind.New() != nil {
 			continue
 		}
 		forbidden++

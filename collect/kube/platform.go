@@ -52,6 +52,10 @@ func (s *session) platform(ctx context.Context) {
 		s.builder.Miss(m)
 	}
 	s.builder.Add(s.components...)
+	for _, k := range []bailey.Kind{bailey.KindHost, bailey.KindHostFile, bailey.KindHostCertificate} {
+		s.builder.Miss(bailey.Missing{Kind: k, Reason: bailey.ReasonNotCollected, Detail: "the API shows nothing of the machines below it",
+			Hint: "run `bailey scan host --save FILE` on each, and give the files to --hosts"})
+	}
 	managed := !slices.ContainsFunc(bailey.ControlPlane, func(k bailey.Kind) bool { return seen[k] })
 	for _, k := range append([]bailey.Kind{bailey.KindKubeProxy}, bailey.ControlPlane...) {
 		m := bailey.Missing{Kind: k, Reason: bailey.ReasonNotCollected}

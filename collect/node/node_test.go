@@ -166,6 +166,8 @@ func TestKubeadm(t *testing.T) {
 	m.process(200, "kubepods.slice/x.scope", "apiserver", "/usr/local/bin/kube-apiserver", "kube-apiserver", "--anonymous-auth=true", "--tls-private-key-file=/etc/kubernetes/pki/apiserver.key", "--tls-cert-file=/etc/kubernetes/pki/apiserver.crt", "--a-key-first=/etc/kubernetes/pki/apiserver.key",
 		"--client-ca-file=/etc/kubernetes/pki/ca.crt", "--service-account-key-file=/etc/kubernetes/pki/sa.pub", "--encryption-provider-config=/etc/kubernetes/encryption.yaml", "--token-auth-file=/only/inside.csv", "--etcd-servers=https://root:hunter2@127.0.0.1:2379")
 	m.at(filepath.Join(m.proc, "..", "apiserver", "only/inside.csv"), 0o644, "token,user,uid\n")
+	m.process(250, "etcd.service", "", "/usr/bin/etcd", "etcd", "--client-cert-auth=false")
+	m.inProc("250/environ", "PATH=/bin\x00ETCD_CLIENT_CERT_AUTH=true\x00ETCD_LISTEN_CLIENT_URLS=http://10.0.0.1:2379\x00")
 	m.process(300, "containerd.service", "", "/usr/bin/containerd", "/usr/bin/containerd")
 	m.process(400, "ssh.service", "", "/usr/bin/vi", "vi", "kubelet")
 	m.process(500, "x.service", "", "/usr/bin/systemctl", "systemctl", "restart", "kubelet")
@@ -185,8 +187,11 @@ func TestKubeadm(t *testing.T) {
 	if c := component(t, s, bailey.KindScheduler); c.Flags["profiling"] != "false" || c.Version != "v1.37.2" {
 		t.Errorf("read from its manifest: %+v", c)
 	}
-	if m := s.Unseen(bailey.KindEtcd, "", ""); m == nil || m.Reason != bailey.ReasonNotCollected {
-		t.Errorf("etcd: %+v", m)
+	if c := component(t, s, bailey.KindEtcd); c.Flags["client-cert-auth"] != "false" || c.Flags["listen-client-urls"] != "http://10.0.0.1:2379" {
+		t.Errorf("%+v", c)
+	}
+	if m := s.Unseen(bailey.KindControllerManager, "", ""); m == nil || m.Reason != bailey.ReasonNotCollected {
+		t.Errorf("%+v", m)
 	}
 	for path, want := range map[string]bailey.HostFile{
 		"/etc/kubernetes/pki/apiserver.key":                         {Role: bailey.RoleKey, Mode: 0o644, Holds: []string{"private key"}},

@@ -72,6 +72,11 @@ func (c *collector) processes(ctx context.Context) ([]process, error) {
 			continue
 		}
 		p := process{pid: pid, program: program, kind: kind, flags: object.Flags(args[1:]), root: c.root, unit: unitOf(folder)}
+		if kind == bailey.KindEtcd {
+			if text, err := readBounded(filepath.Join(folder, "environ"), maxDocument); err == nil {
+				object.EtcdEnvironment(p.flags, strings.Split(string(text), "\x00"))
+			}
+		}
 		if root := filepath.Join(folder, "root"); canRead(root) {
 			p.root = root
 		}

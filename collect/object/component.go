@@ -44,7 +44,17 @@ func component(c *corev1.Container) (bailey.Kind, *bailey.Component) {
 	if !found {
 		return "", nil
 	}
-	return kind, &bailey.Component{Version: imageVersion(c.Image), Flags: Flags(args)}
+	flags := Flags(args)
+	if kind == bailey.KindEtcd {
+		var env []string
+		for _, e := range c.Env {
+			if e.Value != "" {
+				env = append(env, e.Name+"="+e.Value)
+			}
+		}
+		EtcdEnvironment(flags, env)
+	}
+	return kind, &bailey.Component{Version: imageVersion(c.Image), Flags: flags}
 }
 
 // Flags reads a component's command line: "--name=value", "--name value" and
@@ -74,6 +84,23 @@ func Flags(args []string) map[string]string {
 		flags[name] = value
 	}
 	return flags
+}
+
+// EtcdEnvironment adds to etcd's flags what it takes from its environment in their
+// place ("ETCD_CERT_FILE=/x" for --cert-file). A flag overrides its variable.
+func EtcdEnvironment(flags map[string]string, environment []string) {
+	var args []string
+	for _, variable := range environment {
+		name, value, assigned := strings.Cut(variable, "=")
+		if name, isEtcds := strings.CutPrefix(name, "ETCD_"); assigned && isEtcds {
+			args = append(args, "--"+strings.ToLower(strings.ReplaceAll(name, "_", "-"))+"="+value)
+		}
+	}
+	for name, value := range Flags(args) {
+		if _, set := flags[name]; !set {
+			flags[name] = value
+		}
+	}
 }
 
 // imageVersion gives the version that an image's tag names: "v1.37.2".
