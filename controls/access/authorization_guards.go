@@ -26,7 +26,7 @@ var ruleVariables = []admissionv1.Variable{
 	{Name: "unchanged", Expression: "(request.operation == 'UPDATE' && object.?rules == oldObject.?rules) || " +
 		"request.userInfo.username in ['system:apiserver', 'system:serviceaccount:kube-system:clusterrole-aggregation-controller']"},
 	{Name: "wide", Expression: "variables.judged.filter(r, ('*' in r.verbs || '*' in r.?resources.orValue([])) && " +
-		"r.?apiGroups.orValue([]).exists(g, g in ['" + strings.Join(kubernetesGroups, "', '") + "'] || g.endsWith('.k8s.io')))"},
+		"r.?apiGroups.orValue([]).exists(g, g in ['" + strings.Join(kubernetesGroups, "', '") + "']))"},
 	{Name: "escalating", Expression: "variables.judged.filter(r, (size(r.?resourceNames.orValue([])) == 0 || 'system:masters' in r.resourceNames) && r.verbs.exists(v, " +
 		"(v in ['escalate', 'bind'] && r.?apiGroups.orValue([]).exists(g, g in ['*', '" + rbacGroup + "'])) || v == 'impersonate' || " +
 		"(v.startsWith('impersonate:') && v != 'impersonate:associated-node')))"},

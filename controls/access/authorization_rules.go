@@ -46,12 +46,14 @@ func eachRule(check func(r *rbacv1.PolicyRule) (field, message string, severity 
 	}
 }
 
-// kubernetesGroups are the API groups of Kubernetes that do not end in ".k8s.io".
-var kubernetesGroups = []string{"", rbacv1.APIGroupAll, "apps", "autoscaling", "batch", "extensions", "policy"}
+// kubernetesGroups are the API groups that every API server serves, and "*". Others that
+// end in ".k8s.io" are add-ons' own: metrics.k8s.io, gateway.networking.k8s.io.
+var kubernetesGroups = []string{"", rbacv1.APIGroupAll, "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "apps",
+	"authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch", "certificates.k8s.io", "coordination.k8s.io", "discovery.k8s.io",
+	"events.k8s.io", "extensions", "flowcontrol.apiserver.k8s.io", "internal.apiserver.k8s.io", "networking.k8s.io", "node.k8s.io", "policy",
+	rbacGroup, "resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io"}
 
-func isKubernetesGroup(group string) bool {
-	return slices.Contains(kubernetesGroups, group) || strings.HasSuffix(group, ".k8s.io")
-}
+func isKubernetesGroup(group string) bool { return slices.Contains(kubernetesGroups, group) }
 
 var wildcardGrant = &bailey.Rule{
 	Name:  "wildcard-grant",
@@ -60,7 +62,7 @@ var wildcardGrant = &bailey.Rule{
 Kubernetes' own, or every group. Such a rule allows what nobody thought of when it was written: reading Secrets,
 entering pods, and whatever the next version adds.
 
-An operator's wildcard in its own API group is no finding. Nor are the roles that the API server makes, and
+An operator's wildcard in its own API group is no finding, nor one in that of an add-on (metrics.k8s.io). Nor are the roles that the API server makes, and
 aggregated ClusterRoles, whose parts are judged. Rules that only read, in a group without credentials, are low.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{ref.CIS("5.1.3", "Roles and ClusterRoles use no wildcards"), rbacGood, ref.NIST("AC-6"), ref.ATTACK("T1098.006")},
@@ -76,6 +78,8 @@ aggregated ClusterRoles, whose parts are judged. Rules that only read, in a grou
 			return "resources", "allows every verb on every resource", bailey.SeverityHigh
 		case everyResource && !everywhere && !everyVerb && !slices.ContainsFunc(r.Verbs, func(v string) bool { return v != "get" && v != "list" && v != "watch" }):
 			return "resources", "allows to read every resource of " + strings.Join(r.APIGroups, ", "), bailey.SeverityLow
+		case everyResource && !everywhere:
+			return "resources", "allows " + strings.Join(r.Verbs, ", ") + " on every resource of " + strings.Join(r.APIGroups, ", "), bailey.SeverityMedium
 		case everyResource:
 			return "resources", "allows " + strings.Join(r.Verbs, ", ") + " on every resource", bailey.SeverityMedium
 		}
