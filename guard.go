@@ -45,6 +45,10 @@ const RegistriesParam = "bailey-registries"
 // LoadBalancer) a line.
 const PublishedParam = "bailey-published-services"
 
+// StorageClassesParam is the name of the ConfigMap in kube-system that lists the
+// StorageClasses that claims may use: its key "classes" holds a name a line.
+const StorageClassesParam = "bailey-storage-classes"
+
 // PolicyParams are the ConfigMaps in kube-system that hold parameters of Bailey's policies.
 // Their values are no secrets.
-var PolicyParams = []string{RegistriesParam, PublishedParam}
+var PolicyParams = []string{RegistriesParam, PublishedParam, StorageClassesParam}

@@ -61,6 +61,8 @@ func mended(o *unstructured.Unstructured) bool {
 		return false
 	case "PersistentVolume /orders-archive":
 		_ = unstructured.SetNestedStringSlice(o.Object, []string{"sec=krb5p"}, "spec", "mountOptions")
+	case "StorageClass /fast":
+		_ = unstructured.SetNestedField(o.Object, "true", "parameters", "encrypted")
 	case "Deployment ci/runner", "DaemonSet ci/node-cleaner", "DaemonSet monitoring/node-agent": // mount what leads round the API server
 		for _, v := range pod["volumes"].([]any) {
 			if volume := v.(map[string]any); volume["hostPath"] != nil {

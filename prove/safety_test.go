@@ -46,7 +46,12 @@ func TestHarmless(t *testing.T) {
 			r.Verb, r.Subresource, r.Name, r.Namespace, r.Real = "get", "exec", "p", "shop", true
 		}), false},
 		"a proxy in its own namespace": {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "proxy", "p", ns, true }), false},
-		"exec by dry-run in its own":   {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace = "exec", "p", ns }), false},
+		"exec in another run's namespace": {bailey.DangerIsolated, pod(func(r *bailey.Request) {
+			r.Subresource, r.Name, r.Namespace, r.Real = "exec", "p", bailey.ProbePrefix+"other-x", true
+		}), false},
+		"attach in its own namespace": {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "attach", "p", ns, true }), true},
+		"port-forward somewhere else": {bailey.DangerDisruptive, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "portforward", "p", "shop", true }), false},
+		"exec by dry-run in its own":  {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace = "exec", "p", ns }), false},
 		"somebody's namespace under a false flag": {bailey.DangerDisruptive, pod(func(r *bailey.Request) {
 			r.Verb, r.Resource, r.Namespace, r.Name, r.Real = "delete", "namespaces", ns, "kube-system", true
 		}), false},

@@ -9,7 +9,7 @@ import (
 	"github.com/baileyhq/bailey/controls/internal/vap"
 )
 
-var appDesignGuards = []*bailey.Guard{readOnlyRoot, servicesContained, sensitivePortsKept, snippetsRefused}
+var appDesignGuards = []*bailey.Guard{readOnlyRoot, servicesContained, aliasesContained, sensitivePortsKept, snippetsRefused}
 
 const appDesign = "develop/app-design"
 
@@ -36,15 +36,9 @@ ExternalName that lead to a node's own or a cloud's metadata addresses. An updat
 passes.`,
 	Covers:    []*bailey.Rule{serviceExternalIPs, serviceAlias},
 	Resources: []admissionv1.NamedRuleWithOperations{vap.Resource("", "services")},
-	Variables: []admissionv1.Variable{
+	Variables: append([]admissionv1.Variable{
 		{Name: "claimed", Expression: "object.spec.?externalIPs.orValue([]).filter(a, request.operation != 'UPDATE' || !(a in oldObject.spec.?externalIPs.orValue([])))"},
-		{Name: "alias", Expression: "object.spec.?type.orValue('') == 'ExternalName' && (request.operation != 'UPDATE' || " +
-			"object.spec.?externalName.orValue('') != oldObject.spec.?externalName.orValue('')) ? object.spec.?externalName.orValue('').lowerAscii() : ''"},
-		{Name: "name", Expression: "variables.alias.endsWith('.') ? variables.alias.substring(0, size(variables.alias) - 1) : variables.alias"},
-		{Name: "inward", Expression: "variables.name in ['localhost', 'localhost.localdomain', 'metadata.google.internal', 'metadata.goog', 'instance-data.ec2.internal', '100.100.100.200', 'fd00:ec2::254'] || " +
-			"variables.name.endsWith('.localhost') || (isIP(variables.name) && (ip(variables.name).isLoopback() || ip(variables.name).isLinkLocalUnicast() || ip(variables.name).isUnspecified() || " +
-			"ip(variables.name) == ip('fd00:ec2::254')))"},
-	},
+	}, aliasName...),
 	Checks: []vap.Check{
 		{Expression: "size(variables.claimed) == 0", MessageExpression: "'claims ' + variables.claimed.join(', ') + ': use a Service of type LoadBalancer'"},
 		{Expression: "!variables.inward", MessageExpression: "'an alias of ' + variables.name + ' leads to the node or the cloud itself'"},

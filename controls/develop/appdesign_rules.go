@@ -17,7 +17,7 @@ var appDesignRules = []*bailey.Rule{
 	writableRootFilesystem, noLivenessProbe, noReadinessProbe,
 	ingressWithoutTLS, ingressPlainHTTP, ingressSnippet,
 	gatewayWithoutTLS, routePlainHTTP,
-	servicePlainHTTP, serviceSensitivePort, serviceExternalIPs, serviceAlias,
+	servicePlainHTTP, serviceSensitivePort, serviceExternalIPs, serviceAlias, serviceAliasAround,
 }
 
 var checklist = ref.Kubernetes("concepts/security/application-security-checklist/", "Application Security Checklist")

@@ -273,8 +273,8 @@ var serviceAlias = &bailey.Rule{
 addresses at which clouds serve instance metadata.
 
 An ingress controller or proxy that follows such an alias connects to itself, or fetches the node's
-credentials for whoever asks (server-side request forgery). An alias of a Service in another namespace is
-common and is not found.`,
+credentials for whoever asks (server-side request forgery). Aliases of other addresses and of Services in other
+namespaces are service-alias-around's.`,
 	Severity: bailey.SeverityHigh,
 	Refs:     []bailey.Reference{ref.Kubernetes("concepts/services-networking/service/#externalname", "Service: type ExternalName"), ref.ATTACK("T1552.007")},
 	On:       onServices,

@@ -13,6 +13,8 @@ func TestNetworkStorageAllocatesNothingWhereAllIsWell(t *testing.T) {
 	controltest.AllocatesNothing(t, NetworkStorage)
 }
 
+func TestVolumes(t *testing.T) { controltest.Run(t, Volumes) }
+
 func TestGuardsLive(t *testing.T) {
-	controltest.GuardsLive(t, devclustertest.Own(t), NetworkStorage)
+	controltest.GuardsLive(t, devclustertest.Own(t), Volumes, NetworkStorage)
 }

@@ -11,10 +11,11 @@ var Volumes = &bailey.Control{
 	Asks: "volumes are encrypted at rest by an external storage plugin",
 	Doc: `Disks are returned, copied and snapshotted by people who have no right to what is on them.
 
-Bailey judges StorageClasses and the parameters of the CSI drivers it knows, and names volumes that nothing
-encrypts.
+Bailey judges StorageClasses by the parameters of the CSI drivers it knows, and says of which it knows nothing. It
+names volumes that are a path of a node.
 
-Enforced by a policy that lets only encrypting classes be used, and by an encrypting default class.
+Enforced by admission policies: classes have to ask for encryption, claims use listed classes only, and volumes of a
+node's paths take a grant.
 
 To be proved by writing a marker through a volume and looking for it on the backing device. Encryption by a
 cloud provider lies below what can be seen from the cluster: there the provider's API is the evidence, and the
@@ -30,6 +31,10 @@ control stays guarded.`,
 		ref.NIST("SC-28(1)"),
 		ref.NIST("SC-12"),
 	},
+	Rules: volumeRules,
+
+	Guards: volumeGuards,
+
 	Unprovable: "None in this version. The marker would have to be written through a volume of each class and then be looked for by a " +
 		"pod that may read any block device of the node, other people's volumes among them. Where the provider encrypts below " +
 		"the device nothing is to be seen at all: the provider's API is the evidence, and the control stays guarded at most.",

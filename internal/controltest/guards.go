@@ -439,6 +439,10 @@ func largeParams() string {
 	for i := range 500 {
 		fmt.Fprintf(&b, "namespace-%d LoadBalancer\\n", i)
 	}
+	b.WriteString("\"}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: " + bailey.StorageClassesParam + ", namespace: kube-system}, data: {classes: \"")
+	for i := range 500 {
+		fmt.Fprintf(&b, "class-%d\\n", i)
+	}
 	b.WriteString("\"}}\n")
 	for i := range 3 {
 		fmt.Fprintf(&b, "---\n{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: class-%d}, handler: runc}\n", i)
