@@ -80,7 +80,7 @@ func newGenerator(t *testing.T, seed uint64, controls []*bailey.Control, cases s
 
 // next makes an object of the namespace, or of the cluster.
 func (g *generator) next(t *testing.T, namespace string) *unstructured.Unstructured {
-	if len(g.kinds) > 0 && g.IntN(5) == 0 {
+	if len(g.kinds) > 0 && g.IntN(3) == 0 {
 		all := g.others[g.kinds[g.IntN(len(g.kinds))]]
 		o := (&unstructured.Unstructured{Object: all[g.IntN(len(all))]}).DeepCopy()
 		other := (&unstructured.Unstructured{Object: all[g.IntN(len(all))]}).DeepCopy().Object
