@@ -62,8 +62,9 @@ var wildcardGrant = &bailey.Rule{
 Kubernetes' own, or every group. Such a rule allows what nobody thought of when it was written: reading Secrets,
 entering pods, and whatever the next version adds.
 
-An operator's wildcard in its own API group is no finding, nor one in that of an add-on (metrics.k8s.io). Nor are the
-roles that the API server makes, and aggregated ClusterRoles, whose parts are judged. Rules that only read, in a group without credentials, are low.`,
+An operator's wildcard in its own API group is no finding, nor one in that of an add-on (metrics.k8s.io). Nor are
+the roles that the API server makes, and aggregated ClusterRoles, whose parts are judged. Rules that only read, in
+a group without credentials, are low.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{ref.CIS("5.1.3", "Roles and ClusterRoles use no wildcards"), rbacGood, ref.NIST("AC-6"), ref.ATTACK("T1098.006")},
 	On:       roleKinds,
