@@ -197,7 +197,7 @@ spec:
 			t.Fatalf("%d components, want that of %s alone", len(list), systemNamespace)
 		}
 		c := list[0].Object.(*bailey.Component)
-		if list[0].Name != "n1" || c.Flags["anonymous-auth"] != "false" || c.Flags["profiling"] != "true" || c.Version != "v1.37.2" {
+		if list[0].Name != namespace+"-apiserver" || c.Flags["anonymous-auth"] != "false" || c.Flags["profiling"] != "true" || c.Version != "v1.37.2" {
 			t.Errorf("%+v", c)
 		}
 		if m := s.Unseen(bailey.KindEtcd, "", ""); m == nil || m.Reason != bailey.ReasonNotCollected {
