@@ -23,27 +23,34 @@ func (c *collector) document(p *process, name string) map[string]any {
 	if yaml.Unmarshal(text, &document) != nil || document["kind"] == nil && document["apiVersion"] == nil {
 		return nil // a list of certificates, a token file
 	}
-	withoutKeys(document)
+	if withoutKeys(document) {
+		if f := c.files[name]; f != nil && len(f.Holds) == 0 {
+			f.Holds = []string{"secret"}
+		}
+	}
 	redact.Object(document)
 	return document
 }
 
-// withoutKeys takes the keys of an EncryptionConfiguration away, whatever they look like.
-func withoutKeys(value any) {
+// withoutKeys takes the keys of an EncryptionConfiguration away, whatever they look like,
+// and reports whether there were any.
+func withoutKeys(value any) (found bool) {
 	switch v := value.(type) {
 	case map[string]any:
 		for k, inner := range v {
 			if _, isText := inner.(string); isText && (k == "secret" || strings.HasSuffix(k, "-data") || k == "token" || k == "password") {
 				v[k] = bailey.Redact(bailey.ClassOpaque)
+				found = true
 				continue
 			}
-			withoutKeys(inner)
+			found = withoutKeys(inner) || found
 		}
 	case []any:
 		for _, inner := range v {
-			withoutKeys(inner)
+			found = withoutKeys(inner) || found
 		}
 	}
+	return found
 }
 
 // kubeconfig is what is read of one.
@@ -68,7 +75,7 @@ type kubeconfig struct {
 
 // kubeconfig notes which credentials stand in a kubeconfig, the certificates, the files
 // that it names, and the kubeconfigs beside it.
-func (c *collector) kubeconfig(p *process, f *bailey.HostFile, name, where string) {
+func (c *collector) kubeconfig(p *process, f *bailey.HostFile, name, where, use string) {
 	text, err := readBounded(where, maxDocument)
 	if err != nil {
 		c.skip(name, err)
@@ -102,6 +109,9 @@ func (c *collector) kubeconfig(p *process, f *bailey.HostFile, name, where strin
 				f.Holds = append(f.Holds, held.name)
 			}
 		}
+	}
+	if strings.HasPrefix(use, "beside ") {
+		return // its folder is looked through once
 	}
 	for _, beside := range c.list(p, path.Dir(name)) {
 		if ext := filepath.Ext(beside); ext != ".conf" && ext != ".kubeconfig" && ext != ".config" {

@@ -20,7 +20,7 @@ func roleOf(flag string) bailey.FileRole {
 		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(flag, part) })
 	}
 	switch {
-	case has("kubeconfig"):
+	case has("kubeconfig", "webhook-config-file"):
 		return bailey.RoleKubeconfig
 	case has("token-auth-file", "basic-auth-file"):
 		return bailey.RoleCredential
@@ -134,7 +134,7 @@ func (c *collector) read(p *process, f *bailey.HostFile, name, where, use string
 		c.certificates(f.Path, where, use)
 		c.beside(p, name, use)
 	case bailey.RoleKubeconfig:
-		c.kubeconfig(p, f, name, where)
+		c.kubeconfig(p, f, name, where, use)
 	case bailey.RoleCredential:
 		f.Holds = []string{"token"}
 	}
@@ -154,7 +154,7 @@ func (c *collector) beside(p *process, name, use string) {
 // holdsKey reads as much of a file as shows whether a private key stands in it: the
 // lines that name PEM blocks.
 func holdsKey(where string) (bool, error) {
-	f, err := os.Open(where)
+	f, err := openRegular(where)
 	if err != nil {
 		return false, err
 	}

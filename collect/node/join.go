@@ -26,7 +26,7 @@ func Join(cluster *bailey.Snapshot, machines []*bailey.Snapshot) (*bailey.Snapsh
 	}
 	shown := map[string]bool{}
 	for _, s := range machines {
-		if s.Meta.Medium != "host" {
+		if s.Meta.Medium != "host" || len(s.Meta.Targets) != 1 {
 			return nil, fmt.Errorf("it is a snapshot of %s, and no machine's\nhint: `bailey scan host --save FILE` writes one", s.Meta.Medium)
 		}
 		for _, k := range append(slices.Clone(bailey.ControlPlane), bailey.KindHost, bailey.KindHostFile, bailey.KindHostCertificate, bailey.KindKubelet, bailey.KindKubeProxy) {
@@ -52,6 +52,20 @@ func Join(cluster *bailey.Snapshot, machines []*bailey.Snapshot) (*bailey.Snapsh
 			}
 			whole = false
 			b.Miss(bailey.Missing{Kind: k, Name: n.Name, Reason: bailey.ReasonNotCollected, Detail: "nothing was seen of the machine " + n.Name, Hint: "run `bailey scan host --save FILE` there, and give the file to --hosts"})
+		}
+	}
+	// What a machine could not show of itself stays unseen.
+	for _, s := range machines {
+		name := s.Meta.Targets[0].Name
+		_, missing := s.Coverage()
+		for _, m := range missing {
+			if m.Reason == bailey.ReasonNotCollected || !slices.Contains(machineKinds, m.Kind) && !slices.Contains(bailey.ControlPlane, m.Kind) {
+				continue
+			}
+			if m.Name == "" {
+				m.Name = name
+			}
+			b.Miss(m)
 		}
 	}
 	for _, k := range bailey.ControlPlane {

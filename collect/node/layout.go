@@ -1,12 +1,15 @@
 package node
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
@@ -31,8 +34,10 @@ func (c *collector) platform(p *process) {
 
 // component reads a component that is a process of its own.
 func (c *collector) component(p *process) {
+	if c.unread[p.kind] != "" {
+		return
+	}
 	component := &bailey.Component{Node: c.node, Version: c.versionOf(p), Flags: p.flags}
-	c.components[p.kind] = append(c.components[p.kind], component)
 	who := p.program
 	for _, flag := range sortedKeys(p.flags) {
 		for value := range strings.SplitSeq(p.flags[flag], ",") {
@@ -47,7 +52,7 @@ func (c *collector) component(p *process) {
 			document := c.document(p, value)
 			switch {
 			case document == nil:
-			case flag == "config" || flag == "config-file":
+			case flag == "config":
 				component.Config = document
 			default:
 				if component.Files == nil {
@@ -57,9 +62,45 @@ func (c *collector) component(p *process) {
 			}
 		}
 	}
+	if p.kind == bailey.KindEtcd && p.flags["config-file"] != "" && !c.etcdFile(p) {
+		c.unread[p.kind] = p.flags["config-file"]
+		return
+	}
+	if component.Config == nil && p.flags["config"] != "" {
+		c.unread[p.kind] = p.flags["config"]
+		return
+	}
 	if p.kind == bailey.KindKubelet {
 		c.kubelet(p, component)
 	}
+	c.components[p.kind] = append(c.components[p.kind], component)
+}
+
+// etcdFile takes etcd's settings from its configuration file, in whose presence it ignores
+// flags and environment, and reports whether it could be read.
+func (c *collector) etcdFile(p *process) bool {
+	text, err := readBounded(c.at(p, p.flags["config-file"]), maxDocument)
+	var file map[string]any
+	if err == nil {
+		err = yaml.Unmarshal(text, &file)
+	}
+	if err != nil {
+		c.skip(p.flags["config-file"], err)
+		return false
+	}
+	clear(p.flags)
+	for prefix, part := range map[string]any{"": file, "client": file["client-transport-security"], "peer": file["peer-transport-security"]} {
+		m, _ := part.(map[string]any)
+		var settings []string
+		for name, value := range m {
+			if prefix == "peer" {
+				name = "peer-" + name
+			}
+			settings = append(settings, "ETCD_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+fmt.Sprint(value))
+		}
+		object.EtcdEnvironment(p.flags, settings)
+	}
+	return true
 }
 
 // kubelet reads the drop-in files of a kubelet's configuration, and what its fields name.
@@ -144,11 +185,22 @@ func (c *collector) manifests(p *process, folder string) {
 		if err := yaml.Unmarshal(text, pod); err != nil || pod.Kind != "Pod" {
 			continue
 		}
-		if fact := object.Component(pod); fact != nil && len(c.components[fact.Kind]) == 0 {
-			component, _ := bailey.As[*bailey.Component](fact)
-			component.Node = c.node
-			c.components[fact.Kind] = []*bailey.Component{component}
+		if fact := object.Component(pod); fact != nil {
+			c.described[fact.Kind] = true
+			c.static = append(c.static, fact)
 		}
+	}
+}
+
+// fromManifests takes the components that manifests describe and no process showed.
+func (c *collector) fromManifests() {
+	for _, fact := range c.static {
+		component, _ := bailey.As[*bailey.Component](fact)
+		if len(c.components[fact.Kind]) > 0 || c.unread[fact.Kind] != "" || component.Flags["config-file"] != "" {
+			continue
+		}
+		component.Node = c.node
+		c.components[fact.Kind] = []*bailey.Component{component}
 	}
 }
 
@@ -176,6 +228,7 @@ func (c *collector) embedded(p *process) {
 		c.look(p, path.Join(folder, token), program+" data folder", bailey.RoleCredential)
 	}
 	c.look(p, path.Join(folder, "server/db"), program+" data folder", bailey.RoleData)
+	c.look(p, "/etc/rancher/"+program+"/"+program+".yaml", program+"'s administrator", bailey.RoleKubeconfig)
 	c.manifests(p, path.Join(folder, "agent/pod-manifests"))
 	if config := c.dropIns(p, path.Join(folder, "agent/etc/kubelet.conf.d"), nil); config != nil && len(c.components[bailey.KindKubelet]) == 0 {
 		c.components[bailey.KindKubelet] = []*bailey.Component{{Node: c.node, Version: c.versionOf(p), Config: config}}
@@ -219,10 +272,16 @@ var unitFolders = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/l
 
 // service notes the files of the unit that starts a process.
 func (c *collector) service(p *process) {
-	if p.unit == "" || p.root != c.root && p.kind != bailey.KindKubelet {
+	if p.unit == "" || !sameFolder(p.root, c.root) {
 		return
 	}
+	looked := map[string]bool{} // /lib is /usr/lib on most machines
 	for _, folder := range unitFolders {
+		where := c.at(p, folder)
+		if looked[where] {
+			continue
+		}
+		looked[where] = true
 		c.look(p, path.Join(folder, p.unit), p.program+"'s service", bailey.RoleService)
 		drops := path.Join(folder, p.unit+".d")
 		for _, name := range c.list(p, drops) {
@@ -233,14 +292,15 @@ func (c *collector) service(p *process) {
 
 // list gives the names in a folder, sorted; none where it cannot be read.
 func (c *collector) list(p *process, folder string) []string {
-	entries, err := os.ReadDir(c.at(p, folder))
+	f, err := os.OpenFile(c.at(p, folder), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		c.skip(folder, err)
 		return nil
 	}
-	names := make([]string, 0, len(entries))
-	for _, e := range entries[:min(len(entries), maxFiles)] {
-		names = append(names, e.Name())
+	defer f.Close()
+	names, err := f.Readdirnames(maxFiles)
+	if err != nil && err != io.EOF {
+		c.skip(folder, err)
 	}
 	slices.Sort(names)
 	return names
@@ -261,6 +321,13 @@ func (c *collector) keyFolder(p *process, folder, use string) {
 			c.look(p, path.Join(folder, name), use, bailey.RoleKubeconfig)
 		}
 	}
+}
+
+// sameFolder reports whether two paths lead to one folder.
+func sameFolder(a, b string) bool {
+	x, errA := os.Stat(a + "/")
+	y, errB := os.Stat(b + "/")
+	return errA == nil && errB == nil && os.SameFile(x, y)
 }
 
 func textAt(document map[string]any, names ...string) string {

@@ -52,6 +52,9 @@ type collector struct {
 	certs      map[string]*bailey.HostCertificate
 	components map[bailey.Kind][]*bailey.Component // several where clusters share a machine
 	inside     map[bailey.Kind]string              // the program that runs a component within itself
+	unread     map[bailey.Kind]string              // where the settings of one are that could not be read
+	described  map[bailey.Kind]bool                // by a static pod's manifest of this machine
+	static     []*bailey.Fact                      // components that such manifests describe
 	skipped    []bailey.Skip
 }
 
@@ -63,7 +66,7 @@ func Collect(ctx context.Context, o Options) (*bailey.Snapshot, error) {
 	}
 	c := &collector{root: filepath.Clean("/" + o.Root), proc: o.Proc, node: o.Node,
 		files: map[string]*bailey.HostFile{}, certs: map[string]*bailey.HostCertificate{},
-		components: map[bailey.Kind][]*bailey.Component{}, inside: map[bailey.Kind]string{}}
+		components: map[bailey.Kind][]*bailey.Component{}, inside: map[bailey.Kind]string{}, unread: map[bailey.Kind]string{}, described: map[bailey.Kind]bool{}}
 	if c.proc == "" {
 		c.proc = "/proc"
 	}
@@ -80,12 +83,19 @@ func Collect(ctx context.Context, o Options) (*bailey.Snapshot, error) {
 	if c.node == "" {
 		c.node = c.name(processes)
 	}
-	for i := range processes {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+	// What runs in pods comes last: a pod may give itself any name, and is believed to be a
+	// part of the control plane only if a static pod's manifest of this machine says so.
+	for _, inPods := range []bool{false, true} {
+		for i := range processes {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			if p := &processes[i]; p.inPod == inPods && (!inPods || c.described[p.kind]) {
+				c.platform(p)
+			}
 		}
-		c.platform(&processes[i])
 	}
+	c.fromManifests()
 	c.host = &bailey.Host{Node: c.node}
 	c.system()
 	c.listeners(ctx)
@@ -132,6 +142,8 @@ func (c *collector) finish(processes int) {
 		switch {
 		case len(c.components[k]) > 0:
 			c.builder.Saw(k, "")
+		case c.unread[k] != "":
+			c.builder.Miss(bailey.Missing{Kind: k, Reason: bailey.ReasonUnreadable, Detail: k.Program() + " of " + c.node + " takes its settings from " + c.unread[k] + ", which could not be read", Hint: "run as root"})
 		case c.inside[k] != "":
 			c.builder.Miss(bailey.Missing{Kind: k, Reason: bailey.ReasonUnreadable, Detail: c.inside[k] + " runs " + k.Program() + " within itself, and no process shows its settings"})
 		default:
@@ -153,13 +165,16 @@ func (c *collector) finish(processes int) {
 	if len(c.components)+processes == 0 {
 		c.host.Unseen = append(c.host.Unseen, "processes")
 	}
+	for _, part := range c.host.Unseen {
+		c.builder.Miss(bailey.Missing{Kind: bailey.KindHost, Name: c.node + ": " + part, Reason: bailey.ReasonUnreadable, Detail: part + " of " + c.node + " could not be read"})
+	}
 }
 
 // name is the machine's name in the cluster: what the kubelet was told, else what
 // the system is called.
 func (c *collector) name(processes []process) string {
 	for i := range processes {
-		if p := &processes[i]; p.kind == bailey.KindKubelet && p.flags["hostname-override"] != "" {
+		if p := &processes[i]; p.kind == bailey.KindKubelet && !p.inPod && p.flags["hostname-override"] != "" {
 			return p.flags["hostname-override"]
 		}
 	}
@@ -184,6 +199,9 @@ func (c *collector) skip(path string, err error) {
 		return
 	}
 	c.skipped = append(c.skipped, bailey.Skip{What: path, Why: withoutPath(err)})
+	for _, k := range []bailey.Kind{bailey.KindHostFile, bailey.KindHostCertificate} {
+		c.builder.Miss(bailey.Missing{Kind: k, Name: c.node + ":" + path, Reason: bailey.ReasonUnreadable, Detail: path + ": " + withoutPath(err), Hint: "run as root"})
+	}
 }
 
 // withoutPath is the error without the path that it repeats.

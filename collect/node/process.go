@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/object"
@@ -27,6 +30,8 @@ type process struct {
 	root string
 	// unit is the service that it belongs to; empty if it is none's.
 	unit string
+	// inPod tells one of a pod, which anybody may have started.
+	inPod bool
 }
 
 // within are the programs that run components within themselves, and theirs are.
@@ -71,10 +76,15 @@ func (c *collector) processes(ctx context.Context) ([]process, error) {
 		if !isComponent && !within[program] && !runtimes[program] {
 			continue
 		}
-		p := process{pid: pid, program: program, kind: kind, flags: object.Flags(args[1:]), root: c.root, unit: unitOf(folder)}
+		p := process{pid: pid, program: program, kind: kind, flags: object.Flags(args[1:]), root: c.root}
+		p.unit, p.inPod = groupOf(folder)
 		if kind == bailey.KindEtcd {
-			if text, err := readBounded(filepath.Join(folder, "environ"), maxDocument); err == nil {
+			text, err := readBounded(filepath.Join(folder, "environ"), maxDocument)
+			switch {
+			case err == nil:
 				object.EtcdEnvironment(p.flags, strings.Split(string(text), "\x00"))
+			case !errors.Is(err, fs.ErrNotExist) && p.flags["client-cert-auth"] == "":
+				c.unread[kind] = "its environment"
 			}
 		}
 		if root := filepath.Join(folder, "root"); canRead(root) {
@@ -103,18 +113,22 @@ func canRead(folder string) bool {
 	return err == nil
 }
 
-// unitOf gives the service of a process, from its control group.
-func unitOf(folder string) string {
+// groupOf reads the control group of a process: its service, and whether it is in a pod.
+// Seen from within a pod, the groups of others begin with "/..".
+func groupOf(folder string) (unit string, inPod bool) {
 	text, err := readBounded(filepath.Join(folder, "cgroup"), 64<<10)
 	if err != nil {
-		return ""
+		return "", false
 	}
 	for part := range strings.SplitSeq(strings.ReplaceAll(string(text), "\n", "/"), "/") {
 		if strings.HasSuffix(part, ".service") && !strings.ContainsAny(part, "\\:") {
-			return part
+			unit = part
 		}
 	}
-	return ""
+	for _, mark := range []string{"kubepods", "cri-containerd", "crio-", ":/.."} {
+		inPod = inPod || strings.Contains(string(text), mark)
+	}
+	return unit, inPod && unit == ""
 }
 
 var gitVersion = regexp.MustCompile(`(?:k8s\.io/component-base/version\.gitVersion|go\.etcd\.io/etcd/api/v3/version\.Version)=(v?[0-9]+\.[0-9]+\.[0-9]+[^ '"]*)`)
@@ -163,16 +177,27 @@ func (c *collector) dataFolder(p *process) string {
 	return folder
 }
 
+// openRegular opens a regular file, and waits for nothing that is there in its place. The
+// path is one whose links were followed.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("it is no regular file but %s", info.Mode().Type())
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 // readBounded reads a regular file of at most limit bytes.
 func readBounded(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("it is no regular file but %s", info.Mode().Type())
-	}
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}

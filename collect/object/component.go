@@ -2,6 +2,7 @@ package object
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -86,14 +87,21 @@ func Flags(args []string) map[string]string {
 	return flags
 }
 
+// etcdSettings are the settings of etcd that are kept where no flag gives them.
+var etcdSettings = []string{"cert-file", "key-file", "client-cert-auth", "trusted-ca-file", "auto-tls", "peer-cert-file", "peer-key-file",
+	"peer-client-cert-auth", "peer-trusted-ca-file", "peer-auto-tls", "listen-client-urls", "listen-peer-urls", "initial-cluster", "data-dir",
+	"config-file", "cipher-suites", "tls-min-version"}
+
 // EtcdEnvironment adds to etcd's flags what it takes from its environment in their
 // place ("ETCD_CERT_FILE=/x" for --cert-file). A flag overrides its variable.
 func EtcdEnvironment(flags map[string]string, environment []string) {
 	var args []string
 	for _, variable := range environment {
 		name, value, assigned := strings.Cut(variable, "=")
-		if name, isEtcds := strings.CutPrefix(name, "ETCD_"); assigned && isEtcds {
-			args = append(args, "--"+strings.ToLower(strings.ReplaceAll(name, "_", "-"))+"="+value)
+		name, isEtcds := strings.CutPrefix(name, "ETCD_")
+		name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+		if assigned && isEtcds && slices.Contains(etcdSettings, name) { // others may be passwords
+			args = append(args, "--"+name+"="+value)
 		}
 	}
 	for name, value := range Flags(args) {
