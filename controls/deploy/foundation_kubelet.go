@@ -27,7 +27,7 @@ func field(name string, value any, why string, good func(seen any) bool) setting
 	return w
 }
 
-func kubeletWants(_ *bailey.Component, version bailey.Version) []settings.Want {
+func kubeletWants(seen *bailey.Component, _ bailey.Version) []settings.Want {
 	// A kubelet leaves out what is at its zero value.
 	off := func(seen any) bool { return seen == nil || seen == false }
 	number := func(seen any) int64 {
@@ -69,7 +69,8 @@ func kubeletWants(_ *bailey.Component, version bailey.Version) []settings.Want {
 		return settings.Field(c.Config, "serverTLSBootstrap") == true || settings.Text(settings.Field(c.Config, "tlsCertFile")) != ""
 	}
 	wants = append(wants, serving)
-	if version.IsZero() || version.AtLeast(1, 35) {
+	// An older kubelet than the API server does not start with it: before 1.35 it is behind a feature gate.
+	if v, err := bailey.ParseVersion(versionOf(seen)); err == nil && v.AtLeast(1, 35) {
 		wants = append(wants, field("imagePullCredentialsVerificationPolicy", "NeverVerifyPreloadedImages",
 			"A pod does not get an image that only another's credential could pull.", func(seen any) bool {
 				return seen != nil && seen != "NeverVerify"
@@ -83,4 +84,12 @@ func bounded(seen any) bool {
 	text, _ := seen.(string)
 	d, err := time.ParseDuration(text)
 	return err == nil && d > 0 && d <= 24*time.Hour
+}
+
+// versionOf is the version of a component that was seen; empty for none.
+func versionOf(c *bailey.Component) string {
+	if c == nil {
+		return ""
+	}
+	return c.Version
 }
