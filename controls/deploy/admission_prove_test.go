@@ -185,8 +185,8 @@ func TestProveAdmissionFullQuota(t *testing.T) {
 	}
 }
 
-// unknownImages is image identity as far as it needs no trust policy.
-func unknownImages() *bailey.Control {
+// withoutTrustPolicy is image identity as far as it needs no trust policy.
+func withoutTrustPolicy() *bailey.Control {
 	c := *ImageIdentity
 	c.Experiments = []*bailey.Experiment{unknownImagesRefused}
 	return &c
@@ -195,7 +195,7 @@ func unknownImages() *bailey.Control {
 func TestProveAdmissionNothingToTry(t *testing.T) {
 	cluster := devclustertest.Shared(t)
 	devclustertest.Namespace(t, nil)
-	for _, control := range []*bailey.Control{Admission, unknownImages()} {
+	for _, control := range []*bailey.Control{Admission, withoutTrustPolicy()} {
 		if p := provetest.Plan(t, cluster, control, provetest.Options{}); len(p.Units) > 0 {
 			t.Errorf("%s: %d units without a gate", control.ID, len(p.Units))
 		}
@@ -221,7 +221,7 @@ func TestProveImageIdentity(t *testing.T) {
 			if c.broken != "" {
 				want[c.broken] = prove.Broken
 			}
-			provetest.Want(t, provetest.Run(t, cluster, unknownImages(), provetest.Options{}), want)
+			provetest.Want(t, provetest.Run(t, cluster, withoutTrustPolicy(), provetest.Options{}), want)
 		})
 	}
 }

@@ -83,7 +83,7 @@ func guardsTried(t *testing.T, cluster *devcluster.Cluster) {
 			t.Fatal(err)
 		}
 	}
-	controls := []*bailey.Control{Admission, unknownImages()}
+	controls := []*bailey.Control{Admission, withoutTrustPolicy()}
 	for _, c := range controls {
 		if p := provetest.Plan(t, cluster, c, provetest.Options{}); len(p.Units) > 0 {
 			t.Errorf("%s: %d units without a gate", c.ID, len(p.Units))
