@@ -31,7 +31,7 @@ func authorizers(c *bailey.Component) []string {
 	return []string{"AlwaysAllow"}
 }
 
-var allowsAll = settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var allowsAll = settings.Reading("authorization-config", settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "always-allow",
 	Title: "The API server lets everybody do everything",
 	Doc: `AlwaysAllow, which is also what holds where --authorization-mode is not set, asks nothing: every token of every pod is
@@ -47,9 +47,9 @@ an administrator's. An authorizer before it can still deny, and none of the buil
 		return settings.One("--authorization-mode", " names no authorizer, and so lets everybody do everything")
 	}
 	return settings.One("--authorization-mode", " has the authorizer AlwaysAllow: everybody may do everything")
-}, "flags: {authorization-mode: AlwaysAllow}", "flags: {secure-port: '6443'}")
+}, "flags: {authorization-mode: AlwaysAllow}", "flags: {secure-port: '6443'}"))
 
-var withoutRBAC = settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var withoutRBAC = settings.Reading("authorization-config", settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "no-rbac",
 	Title: "The API server does not ask RBAC",
 	Doc: `Without the authorizer RBAC the cluster's Roles mean nothing. A webhook alone can be sound, where somebody reviews what
@@ -62,9 +62,9 @@ it decides: waive the rule there, with that reason. ABAC reads a file that chang
 		return nil // the last is another rule's
 	}
 	return settings.One("--authorization-mode", " asks "+strings.Join(all, ", ")+" and not RBAC: Roles and bindings mean nothing")
-}, "flags: {authorization-mode: 'Node,ABAC'}")
+}, "flags: {authorization-mode: 'Node,ABAC'}"))
 
-var withoutNode = settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var withoutNode = settings.Reading("authorization-config", settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "no-node-authorizer",
 	Title: "Kubelets are not limited to their own node",
 	Doc: `The authorizer Node lets a kubelet read the Secrets and ConfigMaps of pods that are bound to its node and no others.
@@ -78,4 +78,4 @@ Where it is missing kubelets need a Role, which gives one stolen node every Secr
 		return nil
 	}
 	return settings.One("--authorization-mode", " asks "+strings.Join(all, ", ")+" and not Node: a kubelet needs rights beyond its own node")
-}, "flags: {authorization-mode: RBAC}")
+}, "flags: {authorization-mode: RBAC}"))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/baileyhq/bailey"
@@ -116,7 +117,8 @@ nothing there, and what a container's user may do nobody else bounds.`,
 }, "securityModules: [capability, yama]")
 
 // legacy are services that ask for no credential, or send it in plain text.
-var legacy = map[int]string{21: "FTP", 23: "telnet", 69: "TFTP", 111: "the port mapper", 512: "rexec", 513: "rlogin", 514: "rsh", 2375: "Docker without TLS", 4194: "cAdvisor", 10255: "the kubelet's read-only port"}
+var legacy = map[string]string{"tcp/21": "FTP", "tcp/23": "telnet", "udp/69": "TFTP", "tcp/111": "the port mapper", "udp/111": "the port mapper",
+	"tcp/512": "rexec", "tcp/513": "rlogin", "tcp/514": "rsh", "tcp/2375": "Docker without TLS", "tcp/4194": "cAdvisor", "tcp/10255": "the kubelet's read-only port"}
 
 var strangeListener = hostRule(bailey.Rule{
 	Name:  "unneeded-service",
@@ -129,7 +131,7 @@ Docker without TLS, the kubelet's read-only port and others of their age.`,
 	var all []bailey.Finding
 	for _, l := range h.Listeners {
 		address, err := netip.ParseAddr(l.Address)
-		name := legacy[l.Port]
+		name := legacy[l.Protocol+"/"+strconv.Itoa(l.Port)]
 		if name == "" || err != nil || address.IsLoopback() {
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 var foundationRules = []*bailey.Rule{controllersProfiled, schedulerProfiled, sharedCredential, controllersReachable, schedulerReachable,
-	noRootCA, noRotation, endlessStreams, noPidsLimit, noEvents, chainsNotKept, looseKernel, writableFile, readableFile, strangersFile, openData}
+	noRotation, endlessStreams, noPidsLimit, noEvents, chainsNotKept, looseKernel, writableFile, readableFile, strangersFile, openData}
 
 func profiles(kind bailey.Kind, name, item string) *bailey.Rule {
 	return settings.Rule(kind, bailey.Rule{
@@ -68,19 +68,6 @@ needs and its own name in the audit log. Without it all of them have the rights 
 	return settings.One("--use-service-account-credentials", " runs all controllers with one credential")
 }, "flags: {leader-elect: 'true'}")
 
-var noRootCA = settings.Rule(bailey.KindControllerManager, bailey.Rule{
-	Name:     "no-root-ca",
-	Title:    "Pods are not told whom to trust",
-	Doc:      `--root-ca-file is what pods find as ca.crt beside their token. Without it they cannot verify the API server.`,
-	Severity: bailey.SeverityMedium,
-	Refs:     []bailey.Reference{ref.CIS("1.3.5", "Pods are given the API server's authority")},
-}, func(c *bailey.Component) []settings.Fault {
-	if c.Flags["root-ca-file"] != "" {
-		return nil
-	}
-	return settings.One("--root-ca-file", " gives pods no authority to verify the API server by")
-}, "flags: {leader-elect: 'true'}")
-
 var noRotation = settings.Rule(bailey.KindControllerManager, bailey.Rule{
 	Name:     "no-serving-rotation",
 	Title:    "Kubelets' serving certificates are not rotated",
@@ -99,18 +86,19 @@ func kubelet(r bailey.Rule, check func(c *bailey.Component) []settings.Fault, ba
 }
 
 var endlessStreams = kubelet(bailey.Rule{
-	Name:     "endless-streams",
-	Title:    "An exec that nobody uses never ends",
-	Doc:      `streamingConnectionIdleTimeout 0 keeps idle exec, attach and port-forward connections for ever. Unset it is 4 hours.`,
+	Name:  "endless-streams",
+	Title: "An exec that nobody uses never ends",
+	Doc: `--streaming-connection-idle-timeout=0 keeps idle exec, attach and port-forward connections for ever. Unset, and 0 in the
+configuration file, it is 4 hours.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{ref.CIS("4.2.5", "Idle streams end")},
 }, func(c *bailey.Component) []settings.Fault {
-	switch settings.Effective(c, "streaming-connection-idle-timeout", "streamingConnectionIdleTimeout", "4h") {
+	switch c.Flags["streaming-connection-idle-timeout"] {
 	case "0", "0s", "0h0m0s":
-		return settings.One("streamingConnectionIdleTimeout", " keeps idle connections for ever")
+		return settings.One("--streaming-connection-idle-timeout", " keeps idle connections for ever")
 	}
 	return nil
-}, "config: {streamingConnectionIdleTimeout: 0s}")
+}, "flags: {streaming-connection-idle-timeout: 0s}")
 
 var noPidsLimit = kubelet(bailey.Rule{
 	Name:  "no-pids-limit",

@@ -77,7 +77,7 @@ func encryptionBad(resources, providers string) string {
 	return strings.Replace(strings.Replace(encryptionFile, "%s", resources, 1), "%s", providers, 1)
 }
 
-var plainFirst = settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var plainFirst = settings.Reading("encryption-provider-config", settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "plain-text-first",
 	Title: "The encryption configuration writes Secrets as plain text",
 	Doc: `The first provider of the list writes, and the others only read. With identity first nothing new is encrypted. The rule
@@ -94,9 +94,9 @@ needs the file, which is read on the machine (bailey scan host).`,
 		}
 	}
 	return nil
-}, encryptionBad("secrets", "{identity: {}}, {secretbox: {}}"))
+}, encryptionBad("secrets", "{identity: {}}, {secretbox: {}}")))
 
-var secretsLeftOut = settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var secretsLeftOut = settings.Reading("encryption-provider-config", settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "secrets-left-out",
 	Title: "The encryption configuration leaves Secrets out",
 	Doc: `The file encrypts other resources, and not Secrets. The rule needs the file, which is read on the machine
@@ -109,9 +109,9 @@ var secretsLeftOut = settings.Rule(bailey.KindAPIServer, bailey.Rule{
 		return nil
 	}
 	return settings.One("--encryption-provider-config", " encrypts other resources and not Secrets")
-}, encryptionBad("configmaps", "{secretbox: {}}"))
+}, encryptionBad("configmaps", "{secretbox: {}}")))
 
-var oldCipher = settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var oldCipher = settings.Reading("encryption-provider-config", settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "weak-provider",
 	Title: "Secrets are encrypted by a provider that has better successors",
 	Doc: `aescbc does not notice a changed text and was attacked by padding oracles; aesgcm with a key in a file must be given a
@@ -129,9 +129,9 @@ new key every 200,000 writes, by hand. secretbox has neither trouble, and KMS v2
 		return nil
 	}
 	return nil
-}, encryptionBad("secrets", "{aescbc: {}}, {identity: {}}"))
+}, encryptionBad("secrets", "{aescbc: {}}, {identity: {}}")))
 
-var oldKMS = settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var oldKMS = settings.Reading("encryption-provider-config", settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "kms-v1",
 	Title: "Secrets are encrypted by KMS v1",
 	Doc: `KMS v1 is deprecated since 1.28 and off since 1.29: it asks the key service for every Secret, cannot tell that a key
@@ -145,4 +145,4 @@ was changed, and shows no health. Use apiVersion v2.`,
 		}
 	}
 	return nil
-}, encryptionBad("secrets", "{kms: {name: old, endpoint: 'unix:///x'}}"))
+}, encryptionBad("secrets", "{kms: {name: old, endpoint: 'unix:///x'}}")))

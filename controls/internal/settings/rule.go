@@ -55,3 +55,19 @@ func Number(value string) (n int64, ok bool) {
 	n, err := strconv.ParseInt(value, 10, 64)
 	return n, err == nil
 }
+
+// Reading makes a rule one that reads the document which a flag names. Where that was not
+// read, the verdict is unknown: it is on the machine, which bailey scan host reads.
+func Reading(flag string, r *bailey.Rule) *bailey.Rule {
+	r.Needs = append(r.Needs, bailey.KindHostFile)
+	check := r.Check
+	r.Check = func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
+		c, ok := bailey.As[*bailey.Component](f)
+		if ok && c.Flags[flag] != "" && c.Files[flag] == nil {
+			v.List(bailey.KindHostFile, "")
+			return nil
+		}
+		return check(v, f)
+	}
+	return r
+}
