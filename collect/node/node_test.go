@@ -348,7 +348,7 @@ func FuzzTexts(f *testing.F) {
 				t.Error(l)
 			}
 		}
-		c := &collector{root: "/", files: map[string]*bailey.HostFile{}, certs: map[string]*bailey.HostCertificate{}}
+		c := &collector{root: "/", builder: bailey.NewBuilder(bailey.Meta{}), files: map[string]*bailey.HostFile{}, certs: map[string]*bailey.HostCertificate{}}
 		c.pem("x", []byte(text), "use")
 		if len(c.certs) > maxCertificates {
 			t.Errorf("%d certificates", len(c.certs))
