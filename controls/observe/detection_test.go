@@ -15,7 +15,7 @@ func TestAuditPolicySeesAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, b := range detect.Blind(policy, detect.All()) {
-		if b.Partly && b.Needs == detect.LevelMetadata && b.Why == "rule 2 (for groups system:nodes, system:serviceaccounts:kube-system); rule 3" {
+		if b.Partly && b.Needs == detect.LevelMetadata && b.Why == "rule 3 (for groups system:nodes, system:serviceaccounts:kube-system); rule 4" {
 			continue
 		}
 		t.Errorf("%s needs %s and has %s: %s", b.Detection, b.Needs, b.Has, b.Why)
