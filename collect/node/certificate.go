@@ -1,6 +1,8 @@
 package node
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -8,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/baileyhq/bailey"
@@ -20,10 +23,27 @@ var (
 	errNoKubeconfig = errors.New("it is no kubeconfig")
 )
 
-// certificates notes the certificates in a file.
+// certificates notes the certificates in a file. It keeps the lines of certificates alone:
+// of a key that stands beside one, not even a line.
 func (c *collector) certificates(shown, where, use string) {
-	text, err := readBounded(where, maxDocument)
+	f, err := openRegular(where)
 	if err != nil {
+		c.skip(shown, err)
+		return
+	}
+	defer f.Close()
+	var text []byte
+	inside := false
+	lines := bufio.NewScanner(io.LimitReader(f, maxDocument))
+	for lines.Scan() {
+		line := bytes.TrimSpace(lines.Bytes())
+		inside = inside || bytes.Equal(line, []byte("-----BEGIN CERTIFICATE-----"))
+		if inside {
+			text = append(append(text, line...), '\n')
+		}
+		inside = inside && !bytes.Equal(line, []byte("-----END CERTIFICATE-----"))
+	}
+	if err := lines.Err(); err != nil {
 		c.skip(shown, err)
 		return
 	}
