@@ -11,9 +11,9 @@ import (
 	"github.com/baileyhq/bailey/collect/redact"
 )
 
-// document reads a configuration file, YAML or JSON, without its secrets; nil if it is
-// none.
-func (c *collector) document(p *process, name string) map[string]any {
+// document reads a configuration file, YAML or JSON, without its secrets, and notes with
+// the file that it holds some; nil if it is none.
+func (c *collector) document(p *process, f *bailey.HostFile, name string) map[string]any {
 	text, err := readBounded(c.at(p, name), maxDocument)
 	if err != nil {
 		c.skip(name, err)
@@ -23,10 +23,8 @@ func (c *collector) document(p *process, name string) map[string]any {
 	if yaml.Unmarshal(text, &document) != nil || document["kind"] == nil && document["apiVersion"] == nil {
 		return nil // a list of certificates, a token file
 	}
-	if withoutKeys(document) {
-		if f := c.files[name]; f != nil && len(f.Holds) == 0 {
-			f.Holds = []string{"secret"}
-		}
+	if withoutKeys(document) && f != nil && len(f.Holds) == 0 {
+		f.Holds = []string{"secret"}
 	}
 	redact.Object(document)
 	return document

@@ -49,7 +49,7 @@ func (c *collector) component(p *process) {
 			if f == nil || f.Type != "file" || f.Role != bailey.RoleConfig {
 				continue
 			}
-			document := c.document(p, value)
+			document := c.document(p, f, value)
 			switch {
 			case document == nil:
 			case flag == "config":
@@ -144,8 +144,8 @@ func (c *collector) dropIns(p *process, folder string, into map[string]any) map[
 			continue
 		}
 		file := path.Join(folder, name)
-		c.look(p, file, p.program+" --config-dir", bailey.RoleConfig)
-		into = merged(into, c.document(p, file))
+		f := c.look(p, file, p.program+" --config-dir", bailey.RoleConfig)
+		into = merged(into, c.document(p, f, file))
 	}
 	return into
 }

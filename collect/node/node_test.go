@@ -186,6 +186,9 @@ func TestKubeadm(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), `"aescbc"`) || strings.Contains(string(text), "c2VjcmV0") {
 		t.Errorf("%v %s", err, text)
 	}
+	if f := file(t, s, "/etc/kubernetes/encryption.yaml"); !slices.Equal(f.Holds, []string{"secret"}) {
+		t.Errorf("nobody is told that keys stand in it: %+v", f)
+	}
 	if k := component(t, s, bailey.KindKubelet); k.Config["staticPodPath"] != "/etc/kubernetes/manifests" {
 		t.Errorf("%+v", k)
 	}
