@@ -15,11 +15,14 @@ import (
 	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/derive/detect"
 	"github.com/baileyhq/bailey/internal/docgen"
+	"github.com/baileyhq/bailey/internal/sources"
 )
 
 var (
 	link    = regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	// dropped is what a heading's anchor leaves out of it.
+	dropped = regexp.MustCompile(`[^a-z0-9 _-]`)
 )
 
 // TestPages holds the pages of the real catalogue to their promises: one for
@@ -39,6 +42,7 @@ func TestPages(t *testing.T) {
 		}
 	}
 	maps.Copy(pages, docgen.Detections(detect.All()))
+	maps.Copy(pages, docgen.Coverage(sources.All()))
 	for name, text := range pages {
 		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
 			target, anchor := m[1], strings.TrimPrefix(m[2], "#")
@@ -58,7 +62,7 @@ func TestPages(t *testing.T) {
 
 func hasHeading(page []byte, name string) bool {
 	for _, m := range heading.FindAllSubmatch(page, -1) {
-		if string(m[1]) == name {
+		if anchor := dropped.ReplaceAllString(strings.ToLower(string(m[1])), ""); strings.ReplaceAll(anchor, " ", "-") == name {
 			return true
 		}
 	}

@@ -1,5 +1,5 @@
-// Command docgen writes the pages of docs/controls from the catalogue, and
-// docs/detections.md from the detections. With -check it writes nothing and
+// Command docgen writes the pages of docs/controls from the catalogue,
+// docs/detections.md from the detections, and docs/coverage.md from the sources. With -check it writes nothing and
 // fails if a page is not up to date.
 package main
 
@@ -13,6 +13,7 @@ import (
 	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/derive/detect"
 	"github.com/baileyhq/bailey/internal/docgen"
+	"github.com/baileyhq/bailey/internal/sources"
 )
 
 func main() {
@@ -32,6 +33,7 @@ func main() {
 func run(root string, check bool) error {
 	pages := docgen.Pages(controls.All())
 	maps.Copy(pages, docgen.Detections(detect.All()))
+	maps.Copy(pages, docgen.Coverage(sources.All()))
 	if !check {
 		return docgen.Write(root, pages)
 	}

@@ -1,0 +1,116 @@
+package sources_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/derive/detect"
+	"github.com/baileyhq/bailey/internal/sources"
+)
+
+// deciders gives every name that an item may be decided by, and the rules among them.
+func deciders(t *testing.T) (all map[string]bool, rules map[string]*bailey.Rule) {
+	t.Helper()
+	all, rules = map[string]bool{}, map[string]*bailey.Rule{}
+	add := func(name string) {
+		if all[name] {
+			t.Errorf("two things are called %s: a row cannot tell which decides it", name)
+		}
+		all[name] = true
+	}
+	for _, c := range controls.All() {
+		for _, r := range c.Rules {
+			add(c.RuleID(r))
+			rules[c.RuleID(r)] = r
+		}
+		for _, x := range c.Experiments {
+			add(c.ID + "/" + x.Name)
+		}
+	}
+	for _, d := range detect.All() {
+		add(d.Name)
+	}
+	return all, rules
+}
+
+// items is how many things each source asks for, counted in the source.
+var items = map[string]int{
+	"Kubernetes security checklist":             35,
+	"Kubernetes application security checklist": 24,
+	"CIS Kubernetes Benchmark":                  131,
+}
+
+// TestEveryItemIsAnswered: no item is missing, none has no answer or two, and what is named exists.
+func TestEveryItemIsAnswered(t *testing.T) {
+	known, _ := deciders(t)
+	if len(sources.All()) != len(items) {
+		t.Errorf("%d sources, want %d", len(sources.All()), len(items))
+	}
+	for _, s := range sources.All() {
+		if len(s.Items) != items[s.Name] {
+			t.Errorf("%s has %d items here, and asks for %d", s.Name, len(s.Items), items[s.Name])
+		}
+		seen := map[string]bool{}
+		for i := range s.Items {
+			item := &s.Items[i]
+			if seen[item.ID] || item.ID == "" || item.Title == "" {
+				t.Errorf("%s %q: want an ID of its own and a title", s.Name, item.ID)
+			}
+			seen[item.ID] = true
+			answers := 0
+			for _, is := range []bool{len(item.By) > 0, item.Reason != "", item.Lacking != ""} {
+				if is {
+					answers++
+				}
+			}
+			if answers != 1 || item.Left != "" && len(item.By) == 0 {
+				t.Errorf("%s %s has %d answers, want 1", s.Name, item.ID, answers)
+			}
+			for k, name := range item.By {
+				if !known[name] || slices.Contains(item.By[:k], name) {
+					t.Errorf("%s %s is decided by %s, which is no rule, experiment or detection, or is named twice", s.Name, item.ID, name)
+				}
+			}
+		}
+	}
+}
+
+// TestReferencesAgree: a rule that bears the number of a CIS recommendation is named in its
+// row, and a rule that a row names bears the number.
+func TestReferencesAgree(t *testing.T) {
+	_, rules := deciders(t)
+	var cis *sources.Source
+	for _, s := range sources.All() {
+		if s.Name == bailey.SourceCIS {
+			cis = s
+		}
+	}
+	borne := map[string][]string{}
+	for name, r := range rules {
+		for _, ref := range r.Refs {
+			if number, found := strings.CutPrefix(ref.ID, "v1.12 "); ref.Source == bailey.SourceCIS && found {
+				borne[number] = append(borne[number], name)
+			}
+		}
+	}
+	for i := range cis.Items {
+		item := &cis.Items[i]
+		for _, name := range borne[item.ID] {
+			if !slices.Contains(item.By, name) {
+				t.Errorf("%s refers to CIS %s, whose row does not name it", name, item.ID)
+			}
+		}
+		for _, name := range item.By {
+			if rules[name] != nil && !slices.Contains(borne[item.ID], name) {
+				t.Errorf("CIS %s is decided by %s, which does not refer to it", item.ID, name)
+			}
+		}
+		delete(borne, item.ID)
+	}
+	for number, names := range borne {
+		t.Errorf("%v refer to CIS %s, which is no recommendation", names, number)
+	}
+}
