@@ -2,6 +2,7 @@ package docgen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/baileyhq/bailey/internal/sources"
@@ -37,10 +38,20 @@ func Coverage(all []*sources.Source) map[string][]byte {
 	}
 	b.WriteString("\nThe share is of the items that are decided wholly or partly.\n")
 	for _, s := range all {
-		fmt.Fprintf(&b, "\n## %s\n\n[%s](%s), %s. %s\n\n| item | asks for | | by what, or why not |\n| --- | --- | --- | --- |\n", s.Name, s.Name, s.URL, s.Edition, s.Note)
+		fmt.Fprintf(&b, "\n## %s\n\n[%s](%s), %s. %s\n\n", s.Name, s.Name, s.URL, s.Edition, s.Note)
+		mapped := slices.ContainsFunc(s.Items, func(item sources.Item) bool { return item.NIST != "" })
+		if mapped {
+			b.WriteString("| item | asks for | NIST | | by what, or why not |\n| --- | --- | --- | --- | --- |\n")
+		} else {
+			b.WriteString("| item | asks for | | by what, or why not |\n| --- | --- | --- | --- |\n")
+		}
 		for i := range s.Items {
 			item := &s.Items[i]
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(item.ID), cell(item.Title), item.State(), answer(item))
+			title := cell(item.Title)
+			if mapped {
+				title += " | " + item.NIST
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(item.ID), title, item.State(), answer(item))
 		}
 	}
 	return map[string][]byte{CoveragePath: []byte(b.String())}

@@ -30,6 +30,8 @@ type Item struct {
 	Reason string
 	// Lacking says what Bailey would have to do, and does not yet.
 	Lacking string
+	// NIST holds the controls of NIST SP 800-53r5 to which the source itself maps the item.
+	NIST string
 }
 
 // State is how far an item is decided.
@@ -68,7 +70,8 @@ func (s *Source) Count(state State) int {
 
 // All gives the sources, in the order of the page.
 func All() []*Source {
-	return []*Source{checklist, applicationChecklist, cis}
+	return []*Source{checklist, applicationChecklist, rbacPractices, bypassRisks, secretPractices, kernelConstraints,
+		schedulerHardening, authenticationHardening, authorizationHardening, limitsHardening, devicesHardening, tenancy, webhookPractices, cis, nsa, cncf}
 }
 
 // by is an item that is decided.
@@ -77,6 +80,12 @@ func by(id, title string, names ...string) Item { return Item{ID: id, Title: tit
 // but says what is left open of an item that is decided in part.
 func (i Item) but(left string) Item {
 	i.Left = left
+	return i
+}
+
+// nist gives the controls of NIST SP 800-53r5 to which the source maps the item.
+func (i Item) nist(controls string) Item {
+	i.NIST = controls
 	return i
 }
 

@@ -40,7 +40,20 @@ func deciders(t *testing.T) (all map[string]bool, rules map[string]*bailey.Rule)
 var items = map[string]int{
 	"Kubernetes security checklist":             35,
 	"Kubernetes application security checklist": 24,
+	"Good practices for RBAC":                   21,
+	"API server bypass risks":                   15,
+	"Good practices for Secrets":                16,
+	"Linux kernel security constraints":         12,
+	"Hardening guide: scheduler":                12,
+	"Hardening guide: authentication":           14,
+	"Hardening guide: authorization":            12,
+	"Hardening guide: resource limits":          6,
+	"Hardening guide: device allocation":        5,
+	"Multi-tenancy":                             25,
+	"Good practices for mutating webhooks":      30,
 	"CIS Kubernetes Benchmark":                  131,
+	"NSA/CISA Kubernetes Hardening Guide":       41,
+	"CNCF controls catalogue":                   205,
 }
 
 // TestEveryItemIsAnswered: no item is missing, none has no answer or two, and what is named exists.

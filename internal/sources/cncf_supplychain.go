@@ -1,0 +1,68 @@
+package sources
+
+// cncfSupplyChain are the controls of the supply chain paper.
+var cncfSupplyChain = []Item{
+	by("141", "Each build step is attested", "distribute/signatures/unmet-policy", "distribute/signatures/missing-evidence").
+		but("steps for which the trust policy asks no attestation").nist("SI-1, SI-7"),
+	yet("142", "Each build step verifies the one before", "develop/environment: reading CI workflows").nist("SI-1, SI-7"),
+	by("143", "A framework manages signatures", "distribute/signatures/unmet-policy", "deploy/image-identity/not-verified").nist("IA-5"),
+	by("144", "Attestations are kept in a store", "distribute/signatures/missing-evidence").nist("AC-4(6)"),
+	by("145", "Each party may certify certain artifacts only", "distribute/signatures/unmet-policy", "deploy/image-identity/not-verified").nist("AC-6"),
+	no("146", "Private keys can be rotated and revoked", "a key that was exchanged shows no more than the new one").nist("SC-12"),
+	no("147", "The registry holds OCI images", "what a registry can do is asked of the registry"),
+	no("148", "Artifacts are encrypted for those who may run them", "whether an artifact is worth it is for people to say").nist("SC-28(1), SC-13, SC-8, IA-5, SC-12"),
+	yet("149", "Policies of builds are held by cryptography", "develop/environment: reading CI workflows").nist("CM-3(6)"),
+	yet("150", "Environments and dependencies are checked before use", "develop/environment: reading lock files and pinned bases").nist("CM-3(2)"),
+	no("151", "Build workers are watched at run time", "build workers are no part of the platform that is scanned").nist("CM-3(4)"),
+	no("152", "Builds can be reproduced", "it takes building the artifact again").nist("CM-3(4), CM-3(5)"),
+	yet("153", "Dependencies are locked and verified", "develop/environment: reading lock files").nist("CM-3(2)"),
+	no("154", "Builds are deterministic", "it takes building the artifact again"),
+	by("155", "The build environment is recorded", "distribute/signatures/missing-evidence").
+		but("what the record must hold").nist("CM-3(1)"),
+	no("156", "Build environments are made automatically", "how a build machine came about is not seen").nist("CM-3(3)"),
+	no("157", "Builds are spread over infrastructures", "build machines are no part of the platform that is scanned").nist("CM-3(3)"),
+	yet("158", "The pipeline is code", "develop/environment: reading CI workflows").nist("SA-3, SA-11"),
+	no("159", "Pipelines are alike over projects", "how alike is enough is for people to say"),
+	no("160", "Builds run on a guarded platform", "the platform of builds is another one; scan it as such"),
+	yet("161", "Build workers are used once", "develop/environment: asking the forge").nist("AC-2"),
+	no("162", "Builds have little network", "build machines are no part of the platform that is scanned").nist("SC-7(3)"),
+	no("163", "Build workers have separate duties", "which duties are to be apart is for people to say").nist("AC-5"),
+	no("164", "Build workers are told environment and commands", "build machines are no part of the platform that is scanned").nist("CM-2(2)"),
+	no("165", "Output goes to a store of its own", "build machines are no part of the platform that is scanned").nist("AU-9(2)"),
+	yet("166", "Pipelines change by code only", "develop/environment: asking the forge"),
+	no("167", "Roles of users are defined", "who is who is known to people only").nist("AC-2"),
+	no("168", "The root of trust is made offline", "where a key was made it does not show").nist("SC-17, IA-5(2), SA-8(10), SR-4(4)"),
+	by("169", "Workloads' certificates live for a short time", "access/certificate-signing/requests-granted").
+		but("certificates of a mesh").nist("SC-23(5), SC-17"),
+	by("170", "Whoever uses an artifact can verify it", "deploy/image-identity/not-verified", "deploy/image-identity/strangers-refused").nist("SI-7"),
+	by("171", "Files are shown to be fresh", "deploy/image-identity/not-pinned", "deploy/image-identity/stale-image").
+		but("the age of what is pinned").nist("SI-7"),
+	yet("172", "Updates come by a tool", "distribute/updates"),
+	by("173", "Artifacts of others are verified", "deploy/image-identity/not-verified", "distribute/signatures/unmet-policy").nist("SA-11"),
+	by("174", "Suppliers give an SBOM", "distribute/signatures/missing-evidence", "distribute/signatures/unmet-policy").nist("CM-8"),
+	yet("175", "Dependencies are tracked", "distribute/vulnerabilities: reading SBOMs").nist("CM-10"),
+	no("176", "Libraries are built from source", "how a library was built it does not show"),
+	by("177", "Package managers and repositories are chosen", "deploy/admission/foreign-registry").
+		but("package managers"),
+	by("178", "The SBOM of the code cannot be changed", "distribute/signatures/missing-evidence"),
+	yet("179", "Software is scanned for vulnerabilities", "distribute/vulnerabilities").nist("RA-5, SA-3"),
+	no("180", "Licences are looked at", "licences are no matter of security").nist("CM-10"),
+	yet("181", "What comes in is analysed", "distribute/vulnerabilities").nist("SA-11"),
+	yet("182", "Commits and tags are signed", "develop/environment: reading signatures").nist("SI-7"),
+	yet("183", "Protected branches take verified changes only", "develop/environment: asking the forge").nist("AC-6(3)"),
+	by("184", "Secrets are not committed unless encrypted", "storage/app-encryption/secret-in-folder",
+		"storage/app-encryption/secret-in-configmap").
+		but("the repository's history").nist("SC-12(3), SC-12(2)"),
+	yet("185", "Who may write to a repository is defined", "develop/environment: asking the forge").nist("PL-1, AC-3"),
+	yet("186", "Scans and tests run automatically", "develop/environment: reading CI workflows").nist("RA-5, SA-3"),
+	no("187", "There is a policy for contributions", "a text that people agree on").nist("PL-1"),
+	no("188", "Roles fit functions", "who does what is known to people only").nist("PL-1"),
+	yet("189", "Four eyes see a change", "develop/code-review: reading merges").nist("SA-11"),
+	yet("190", "Branches are protected", "develop/environment: asking the forge").nist("SA-8"),
+	yet("191", "Two factors guard the forge", "develop/environment: asking the forge").nist("IA-2(1)"),
+	yet("192", "Developers come with SSH keys", "develop/environment: asking the forge").nist("AC-1"),
+	no("193", "Keys are rotated by a policy", "a text that people agree on").nist("AC-2(1)"),
+	by("194", "Machines' credentials live for a short time", "access/service-accounts/long-lived-token",
+		"access/service-accounts/long-projected-token").
+		but("credentials of the forge and of CI").nist("AC-2(1)"),
+}
