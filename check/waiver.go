@@ -58,6 +58,22 @@ func waives(w *bailey.Waiver, f *bailey.Finding) bool {
 		wildcard(w.Namespace, f.Object.Namespace) && wildcard(w.Name, f.Object.Name)
 }
 
+// WaiverOf gives the first waiver that takes the finding in and has not expired at the
+// moment; else one that has expired; nil if none takes it in.
+func WaiverOf(f *bailey.Finding, waivers []bailey.Waiver, now time.Time) *bailey.Waiver {
+	var expired *bailey.Waiver
+	for i := range waivers {
+		switch w := &waivers[i]; {
+		case !waives(w, f):
+		case now.Before(w.Expires):
+			return w
+		case expired == nil:
+			expired = w
+		}
+	}
+	return expired
+}
+
 // wildcard matches text against a pattern in which "*" stands for any run of
 // characters; an empty pattern matches everything.
 func wildcard(pattern, text string) bool {

@@ -15,6 +15,7 @@ import (
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 	authorizationcel "k8s.io/apiserver/pkg/authorization/cel"
 	"k8s.io/apiserver/pkg/cel/environment"
+	"sigs.k8s.io/yaml"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls"
@@ -24,6 +25,13 @@ import (
 // planOf is the plan for a cluster whose components were started with these flags.
 func planOf(t *testing.T, version bailey.Version, flags map[string]map[string]string) *enforce.Plan {
 	t.Helper()
+	return planWith(t, version, flags, nil)
+}
+
+// planWith is the same where scans of the machines have read files: YAML by component and
+// flag.
+func planWith(t *testing.T, version bailey.Version, flags, files map[string]map[string]string) *enforce.Plan {
+	t.Helper()
 	b := bailey.NewBuilder(bailey.Meta{Medium: "cluster", Version: version})
 	for name, f := range flags {
 		program, node, _ := strings.Cut(name, "@")
@@ -31,8 +39,16 @@ func planOf(t *testing.T, version bailey.Version, flags map[string]map[string]st
 		if !found {
 			t.Fatalf("no component %s", program)
 		}
+		c := &bailey.Component{Node: node, Flags: f, Files: map[string]map[string]any{}}
+		for flag, text := range files[name] {
+			var document map[string]any
+			if err := yaml.Unmarshal([]byte(text), &document); err != nil {
+				t.Fatal(err)
+			}
+			c.Files[flag] = document
+		}
 		b.Saw(kind, "")
-		b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: kind, Name: node}, APIVersion: "bailey.dev/v1", Object: &bailey.Component{Node: node, Flags: f}})
+		b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: kind, Name: node}, APIVersion: "bailey.dev/v1", Object: c})
 	}
 	plan, err := enforce.Make(b.Snapshot(), controls.All())
 	if err != nil {
@@ -65,7 +81,7 @@ func decodeStrictly(t *testing.T, text string) runtime.Object {
 func TestSettingsKeep(t *testing.T) {
 	plan := planOf(t, bailey.LatestVersion, map[string]map[string]string{"kube-apiserver@cp": {
 		"oidc-issuer-url": "https://issuer.example", "oidc-client-id": "kubernetes", "oidc-groups-claim": "groups", "oidc-groups-prefix": "oidc:", "oidc-required-claim": "hd=example",
-		"authorization-mode": "Node,RBAC,Webhook,ABAC", "authorization-webhook-config-file": "/etc/webhook.conf", "authorization-webhook-version": "v1",
+		"authorization-mode": "Node,RBAC,Webhook,ABAC", "authorization-policy-file": "/etc/abac.jsonl", "authorization-webhook-config-file": "/etc/webhook.conf", "authorization-webhook-version": "v1",
 		"enable-admission-plugins": "AlwaysPullImages", "encryption-provider-config": "/etc/encryption.yaml", "token-auth-file": "/etc/tokens",
 	}})
 	all := wanted(plan, "kube-apiserver")
@@ -110,6 +126,9 @@ func TestSettingsKeep(t *testing.T) {
 	if s := all["--encryption-provider-config"]; s.Value != nil || s.File != nil || s.Note == "" {
 		t.Errorf("encryption %+v", s)
 	}
+	if !slices.Contains(all["--authorization-config"].Replaces, "authorization-policy-file") {
+		t.Error("the file of ABAC stays beside the authorizers, and the API server does not start")
+	}
 	if s := all["--token-auth-file"]; s.Value != nil || s.Note == "" {
 		t.Errorf("static tokens %+v", s)
 	}
@@ -150,5 +169,82 @@ func TestSettingsInPlace(t *testing.T) {
 	all = wanted(planOf(t, bailey.Version{Major: 1, Minor: 28}, nil), "kube-apiserver")
 	if all["--anonymous-auth"].Value != "false" || all["--authorization-mode"].Value != "Node,RBAC" || all["--authentication-config"].Flag != "" {
 		t.Errorf("for 1.28: %v", slices.Sorted(maps.Keys(all)))
+	}
+}
+
+// issuers and chain are what an API server's files say in these tests.
+const (
+	issuers = `{apiVersion: apiserver.config.k8s.io/v1, kind: AuthenticationConfiguration, jwt: [{issuer: {url: "https://issuer.example", audiences: [kubernetes]},
+  claimMappings: {username: {claim: sub, prefix: "oidc:"}}}]}`
+	chain = `{apiVersion: apiserver.config.k8s.io/v1, kind: AuthorizationConfiguration, authorizers: [{type: Webhook, name: first, webhook: {timeout: 3s, unauthorizedTTL: 30s, authorizedTTL: 5m,
+  subjectAccessReviewVersion: v1, matchConditionSubjectAccessReviewVersion: v1, failurePolicy: NoOpinion, connectionInfo: {type: InClusterConfig}}}, {type: RBAC, name: rbac}, {type: AlwaysAllow, name: all}]}`
+)
+
+// TestSettingsFilesThere: a file that the API server has is never replaced by one that does
+// not know what it holds.
+func TestSettingsFilesThere(t *testing.T) {
+	own := map[string]string{"authentication-config": "/etc/authn.yaml", "authorization-config": "/etc/authz.yaml"}
+	none := map[string]string{"authorization-mode": "RBAC"}
+	read := map[string]string{"authentication-config": issuers, "authorization-config": chain}
+	secret := map[string]string{"authentication-config": strings.Replace(issuers, "oidc:", bailey.Redact(bailey.ClassToken), 1), "authorization-config": strings.Replace(chain, "first", bailey.Redact(bailey.ClassToken), 1)}
+	right := map[string]string{"authentication-config": strings.Replace(issuers, "jwt:", "anonymous: {enabled: true, conditions: [{path: /livez}]}, jwt:", 1),
+		"authorization-config": strings.Replace(strings.Replace(chain, "AlwaysAllow", "Node", 1), "name: all", "name: node", 1)}
+	for what, test := range map[string]struct {
+		flags, files map[string]map[string]string
+		planned      bool   // at all
+		note         string // and nothing is written
+	}{
+		"not seen":                         {map[string]map[string]string{"kube-apiserver@a": own}, nil, true, "was not seen"},
+		"read without its secrets":         {map[string]map[string]string{"kube-apiserver@a": own}, map[string]map[string]string{"kube-apiserver@a": secret}, true, "credentials"},
+		"read":                             {map[string]map[string]string{"kube-apiserver@a": own}, map[string]map[string]string{"kube-apiserver@a": read}, true, ""},
+		"as it should be":                  {map[string]map[string]string{"kube-apiserver@a": own}, map[string]map[string]string{"kube-apiserver@a": right}, false, ""},
+		"none":                             {map[string]map[string]string{"kube-apiserver@a": none}, nil, true, ""},
+		"not seen at the second of two":    {map[string]map[string]string{"kube-apiserver@a": none, "kube-apiserver@b": own}, nil, true, "was not seen"},
+		"not seen at the first of two":     {map[string]map[string]string{"kube-apiserver@a": own, "kube-apiserver@b": none}, nil, true, "was not seen"},
+		"different ones":                   {map[string]map[string]string{"kube-apiserver@a": none, "kube-apiserver@b": own}, map[string]map[string]string{"kube-apiserver@b": read}, true, "different files"},
+		"one that is right, the other not": {map[string]map[string]string{"kube-apiserver@a": own, "kube-apiserver@b": none}, map[string]map[string]string{"kube-apiserver@a": right}, true, "different files"},
+		"the same":                         {map[string]map[string]string{"kube-apiserver@a": own, "kube-apiserver@b": own}, map[string]map[string]string{"kube-apiserver@a": read, "kube-apiserver@b": read}, true, ""},
+	} {
+		all := wanted(planWith(t, bailey.LatestVersion, test.flags, test.files), "kube-apiserver")
+		for _, flag := range []string{"--authentication-config", "--authorization-config"} {
+			s, planned := all[flag]
+			writes := s.File != nil
+			if planned != test.planned || writes != (s.Value != nil) || writes != (planned && test.note == "") || !strings.Contains(s.Note, test.note) {
+				t.Errorf("%s, %s: planned %v, writes %v, note %q", what, flag, planned, writes, s.Note)
+			}
+		}
+	}
+
+	plan := planWith(t, bailey.LatestVersion, map[string]map[string]string{"kube-apiserver@a": own}, map[string]map[string]string{"kube-apiserver@a": read})
+	all := wanted(plan, "kube-apiserver")
+	authentication, isIt := decodeStrictly(t, all["--authentication-config"].File.Text).(*apiserver.AuthenticationConfiguration)
+	if !isIt || len(authentication.JWT) != 1 || *authentication.JWT[0].ClaimMappings.Username.Prefix != "oidc:" || authentication.Anonymous == nil || len(authentication.Anonymous.Conditions) != 3 {
+		t.Errorf("%s", all["--authentication-config"].File.Text)
+	}
+	if err := validation.ValidateAuthenticationConfiguration(authenticationcel.NewCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion())), authentication, nil).ToAggregate(); err != nil {
+		t.Error(err)
+	}
+	for _, w := range []string{"kubeadm join", "--discovery-file", "/api/v1/namespaces/kube-public/configmaps/cluster-info"} {
+		if !strings.Contains(all["--authentication-config"].Note, w) {
+			t.Errorf("the note says nothing of %s: %s", w, all["--authentication-config"].Note)
+		}
+	}
+	authorization, isIt := decodeStrictly(t, all["--authorization-config"].File.Text).(*apiserver.AuthorizationConfiguration)
+	if !isIt {
+		t.Fatal(all["--authorization-config"].File.Text)
+	}
+	if err := validation.ValidateAuthorizationConfiguration(authorizationcel.NewDefaultCompiler(), nil, authorization, sets.New("Node", "RBAC", "Webhook"), sets.New("Webhook")).ToAggregate(); err != nil {
+		t.Error(err)
+	}
+	var names []string
+	for _, a := range authorization.Authorizers {
+		names = append(names, a.Name)
+	}
+	if !slices.Equal(names, []string{"first", "node", "rbac"}) || !strings.Contains(all["--authorization-config"].Note, "AlwaysAllow alone needs Roles") {
+		t.Errorf("authorizers %q: %s", names, all["--authorization-config"].Note)
+	}
+	files, err := plan.RenderSettings()
+	if err != nil || !strings.Contains(string(files["control-plane/authentication.yaml"]), "https://issuer.example") {
+		t.Errorf("%v: %s", err, files["control-plane/authentication.yaml"])
 	}
 }

@@ -38,6 +38,7 @@ type gateFlags struct {
 	rules                           []string
 	snapshotEvery                   time.Duration
 	refuseStale                     bool
+	waivers                         string
 
 	print    bool
 	image    string
@@ -66,6 +67,9 @@ how somebody may let an image in that nobody vouches for (bailey gate grant).`,
 			}
 			if f.snapshotEvery < time.Second {
 				return usageError("--snapshot-every %s is less than a second", f.snapshotEvery)
+			}
+			if f.waivers != "" && len(f.rules) == 0 {
+				return usageError("--waivers is about findings of rules, and there are none\nhint: --rules names them")
 			}
 			if f.policy == "" && !(f.print && f.url != "") {
 				return usageError("the gate has no trust policy\nhint: --policy FILE; docs/gate.md shows one")
@@ -96,7 +100,8 @@ how somebody may let an image in that nobody vouches for (bailey gate grant).`,
 	flags.DurationVar(&f.drain, "drain", 10*time.Second, "how long to go on answering when it is to end")
 	flags.StringSliceVar(&f.rules, "rules", nil, "refuse what would be a new finding of these rules or controls, beside what the cluster holds")
 	flags.DurationVar(&f.snapshotEvery, "snapshot-every", 5*time.Minute, "with --rules: how often the cluster is read")
-	flags.BoolVar(&f.refuseStale, "refuse-stale", false, "with --rules: refuse while the cluster cannot be read, where a rule needs it")
+	flags.BoolVar(&f.refuseStale, "refuse-stale", false, "with --rules: refuse what a rule cannot judge, since the cluster or a kind that it needs was not read")
+	flags.StringVar(&f.waivers, "waivers", "", "with --rules: a bailey.yaml whose waivers let requests through, with a warning; it is read again when it changes")
 	flags.BoolVar(&f.print, "print", false, "print what installs the gate, and end")
 	flags.StringVar(&f.image, "image", "", "with --print: the image of Bailey, by digest")
 	flags.Int32Var(&f.replicas, "replicas", 2, "with --print: how many replicas")
@@ -119,6 +124,13 @@ func (a *app) gate(ctx context.Context, f *gateFlags) (err error) {
 	rules, err := a.gateRules(f)
 	if err != nil {
 		return err
+	}
+	waivers, err := newGateWaivers(f.waivers)
+	if err != nil {
+		return err
+	}
+	if rules != nil {
+		rules.Waivers = waivers.get
 	}
 	registries, err := gateRegistry(f.registryCA, f.plainRegistries)
 	if err != nil {
@@ -166,6 +178,10 @@ func (a *app) gate(ctx context.Context, f *gateFlags) (err error) {
 	}
 	log.Info("serving", "webhooks", running.Webhooks.Addr().String(), "health", running.Health.Addr().String(), "policy", policy.Revision())
 	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		waivers.follow(ctx, log)
+		return nil
+	})
 	work.Go(func() error {
 		err := gate.Run(ctx, running, func(g *gate.Gate) {
 			work.Go(func() error {

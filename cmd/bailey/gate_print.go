@@ -39,6 +39,16 @@ func (a *app) printGate(f *gateFlags) error {
 			return err
 		}
 		install.Policy, install.PolicyFile = files, filepath.Base(f.policy)
+		if f.waivers != "" {
+			_, only, err := readWaivers(f.waivers)
+			if err != nil {
+				return fmt.Errorf("--waivers: %w", err)
+			}
+			if files[configName] != nil {
+				return usageError("--print puts the waivers beside the trust policy as %s, and that is one of its files\nhint: give that file another name", configName)
+			}
+			files[configName], install.WaiversFile = only, configName
+		}
 		if f.pin != "workloads" {
 			install.Args = append(install.Args, "--pin", f.pin)
 		}

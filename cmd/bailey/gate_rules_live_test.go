@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -52,12 +53,28 @@ func TestGateRules(t *testing.T) {
 		}
 	}
 	must("a network policy", do(http.MethodPost, policies, shopPolicy("web"), nil))
-	p := g.start(append(rule, "--snapshot-every", "1h")...)
+	conf := filepath.Join(t.TempDir(), "bailey.yaml")
+	waiver := func(expires string) {
+		put(t, conf, "waivers:\n- {rule: network/policy/no-ingress-policy, kind: Deployment, name: moving-*, reason: it goes tomorrow, owner: jane, expires: "+expires+"}\n")
+	}
+	waiver("2999-12-31")
+	p := g.start(append(rule, "--snapshot-every", "1h", "--waivers", conf)...)
 	until("the gate admits", func() bool {
 		return do(http.MethodPost, deployments+"?dryRun=All", shopDeployment("web", 1), nil) == nil
 	})
 	refused("no policy selects it", do(http.MethodPost, deployments, shopDeployment("db", 1), nil))
 	must("its twin", do(http.MethodPost, deployments, shopDeployment("web", 0), nil))
+
+	// A waiver lets one through, until it has expired.
+	moving := func() error {
+		return do(http.MethodPost, deployments+"?dryRun=All", shopDeployment("moving-1", 1), nil)
+	}
+	must("a waiver takes it in", moving())
+	waiver("2020-12-31")
+	until("the file is read again", func() bool { return moving() != nil })
+	if err := moving(); err == nil || !strings.Contains(err.Error(), "its waiver by jane ended with 2020-12-31") {
+		t.Errorf("an expired waiver: %v", err)
+	}
 
 	// A policy that is made a moment before counts, though the cluster was read before it.
 	must("another policy", do(http.MethodPost, policies, shopPolicy("db"), nil))

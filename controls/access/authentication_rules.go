@@ -31,6 +31,9 @@ func anonymousPaths(c *bailey.Component) (paths []string, limited bool) {
 	return paths, len(paths) > 0
 }
 
+// harmless reports whether strangers may be answered on a path.
+func harmless(path string) bool { return path == "/version" || slices.Contains(healthPaths, path) }
+
 var anonymousAccess = settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "anonymous-requests",
 	Title: "The API server answers requests without a credential",
@@ -49,7 +52,7 @@ Of a configuration file that was not read the rule knows nothing, and takes the 
 	setting := "--anonymous-auth"
 	if paths, limited := anonymousPaths(c); limited {
 		for _, path := range paths {
-			if !slices.Contains(append(healthPaths, "/version"), path) {
+			if !harmless(path) {
 				return settings.One("--authentication-config", " answers strangers at "+path)
 			}
 		}

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,12 +15,19 @@ var structuredAuthentication = settings.New(settings.Guard{
 	Title: "The API server answers strangers on health paths only, and static tokens never",
 	Doc: `An AuthenticationConfiguration that allows anonymous requests to /livez, /readyz and /healthz and nowhere else. An
 issuer of OIDC tokens that was set by flags is kept as a JWT authenticator of the same names and prefixes.
-Anonymous access that is off altogether is as good.`,
+Anonymous access that is off altogether is as good. Where the API server has such a file, all of it but what it says of
+strangers is kept, if a scan of the machine has read it; else nothing is planned in its place.`,
 	Parts: []settings.Part{{Kind: bailey.KindAPIServer, Wants: authenticationWants}},
 })
 
 // healthPaths are those that load balancers and kubelets ask without a credential.
 var healthPaths = []string{"/livez", "/readyz", "/healthz"}
+
+// clusterInfo is read without a credential by `kubeadm join` with a token.
+const clusterInfo = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
+
+// joining says what to do where nodes join by a token, for whom strangers are refused.
+const joining = "`kubeadm join --token` reads " + clusterInfo + " as a stranger: join with --discovery-file"
 
 func authenticationWants(seen *bailey.Component, version bailey.Version) []settings.Want {
 	off := settings.Flag("anonymous-auth", "false", "Strangers are answered nowhere (CIS 1.2.1).")
@@ -28,8 +36,46 @@ func authenticationWants(seen *bailey.Component, version bailey.Version) []setti
 		Note: "take --token-auth-file away, once nobody uses its tokens"},
 		Holds: func(c *bailey.Component) bool { return c.Flags["token-auth-file"] == "" }}
 	if !version.IsZero() && !version.AtLeast(1, 32) {
-		off.Note = "kubelets must then probe the API server with a credential, and kubeadm join needs a CA hash or a file for discovery"
+		off.Note = "kubelets must then probe the API server with a credential; " + joining
 		return []settings.Want{off, tokens}
+	}
+	const why = "Strangers are answered on health paths only (CIS 1.2.1)."
+	there := settings.DocumentOf(seen, "authentication-config")
+	if there.Path != "" && !there.Whole {
+		w := there.LookAt("authentication-config", why, "set its anonymous part to {enabled: true, conditions: [{path: /livez}, {path: /readyz}, {path: /healthz}]} and leave its jwt part as it is; "+joining)
+		w.Holds = strangersOnHealthPaths
+		return []settings.Want{w, tokens}
+	}
+	text, replaces, notes := authenticationFile(seen, there, version)
+	notes = append(notes, joining+", or add that path to the conditions as long as nodes join")
+	return []settings.Want{{
+		Setting: bailey.Setting{Flag: "authentication-config", Value: bailey.SettingsFolder + "/authentication.yaml",
+			File:     &bailey.SettingFile{Name: "authentication.yaml", Text: text},
+			Replaces: replaces, Note: strings.Join(notes, "; "), Why: why},
+		Holds: strangersOnHealthPaths,
+	}, tokens}
+}
+
+// strangersOnHealthPaths reports whether the API server answers strangers on health paths at
+// most.
+func strangersOnHealthPaths(c *bailey.Component) bool {
+	if c.Flags["anonymous-auth"] == "false" {
+		return true
+	}
+	paths, limited := anonymousPaths(c)
+	return limited && !slices.ContainsFunc(paths, func(path string) bool { return !harmless(path) })
+}
+
+// authenticationFile is the AuthenticationConfiguration: the one that is there with another
+// anonymous part, or one of the issuer that the flags name.
+func authenticationFile(seen *bailey.Component, there settings.Document, version bailey.Version) (text string, replaces, notes []string) {
+	replaces = []string{"anonymous-auth"}
+	if there.Path != "" {
+		var conditions []any
+		for _, path := range healthPaths {
+			conditions = append(conditions, map[string]any{"path": path})
+		}
+		return there.With("anonymous", map[string]any{"enabled": true, "conditions": conditions}), replaces, []string{"it is " + there.Path + " as it was read, with another anonymous part: compare"}
 	}
 	apiVersion := "apiserver.config.k8s.io/v1"
 	if !version.IsZero() && !version.AtLeast(1, 34) {
@@ -40,15 +86,11 @@ func authenticationWants(seen *bailey.Component, version bailey.Version) []setti
 	for _, path := range healthPaths {
 		fmt.Fprintf(&b, "  - path: %s\n", path)
 	}
-	note := ""
-	replaces := []string{"anonymous-auth"}
 	switch {
-	case seen != nil && seen.Flags["authentication-config"] != "":
-		note = "the file that " + seen.Flags["authentication-config"] + " holds was not seen: take its jwt authenticators over, and use this one's anonymous part"
 	case seen != nil && seen.Flags["oidc-issuer-url"] != "":
 		b.WriteString(jwtOf(seen.Flags))
 		if ca := seen.Flags["oidc-ca-file"]; ca != "" {
-			note = "put the certificates of " + ca + " under issuer.certificateAuthority"
+			notes = append(notes, "put the certificates of "+ca+" under issuer.certificateAuthority")
 		}
 		for _, name := range []string{"issuer-url", "client-id", "ca-file", "username-claim", "username-prefix", "groups-claim", "groups-prefix", "required-claim", "signing-algs"} {
 			if seen.Flags["oidc-"+name] != "" {
@@ -57,17 +99,11 @@ func authenticationWants(seen *bailey.Component, version bailey.Version) []setti
 		}
 	default:
 		if seen == nil {
-			note = "the API server's flags were not seen: an issuer that --oidc-* flags name becomes an entry of jwt"
+			notes = append(notes, "the API server's flags were not seen: where --authentication-config names a file already, change that one's anonymous part alone; an issuer that --oidc-* flags name becomes an entry of jwt")
 		}
 		b.WriteString("jwt: []\n")
 	}
-	return []settings.Want{{
-		Setting: bailey.Setting{Flag: "authentication-config", Value: bailey.SettingsFolder + "/authentication.yaml",
-			File:     &bailey.SettingFile{Name: "authentication.yaml", Text: b.String()},
-			Replaces: replaces, Note: note,
-			Why: "Strangers are answered on health paths only (CIS 1.2.1)."},
-		Holds: func(c *bailey.Component) bool { return c.Flags["anonymous-auth"] == "false" },
-	}, tokens}
+	return b.String(), replaces, notes
 }
 
 // jwtOf is the authenticator that the flags of OIDC stand for.

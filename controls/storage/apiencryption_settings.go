@@ -37,7 +37,7 @@ encrypted would be lost. The experiment reads what is stored.`,
 			return []settings.Want{{Setting: bailey.Setting{Flag: "encryption-provider-config",
 				Why:  "Secrets lie in etcd, and in its backups, as plain text otherwise (CIS 1.2.27).",
 				Note: "the file that it names was not seen: the experiment stored-encrypted reads what is in etcd"},
-				Holds: func(*bailey.Component) bool { return false }}, reload}
+				Holds: func(*bailey.Component) bool { return false }, Look: true}, reload}
 		}
 		return []settings.Want{{Setting: bailey.Setting{Flag: "encryption-provider-config", Value: bailey.SettingsFolder + "/encryption.yaml",
 			File: &bailey.SettingFile{Name: "encryption.yaml", Text: encryption},

@@ -257,7 +257,7 @@ func (g *Gate) breakglass(ctx context.Context, r *admissionv1.AdmissionRequest, 
 // keep writes a decision into the log, and into the ledger if there is one. Only what
 // break-glass admits waits until it is on the disk.
 func (g *Gate) keep(ctx context.Context, r *admissionv1.AdmissionRequest, d *Decision) error {
-	if d.Decision.allows() && len(d.Unjudged) == 0 && (d.Decision != outGranted && d.Webhook != imagegate.ImagesWebhook || d.Decision == outUnchanged || d.Decision == outExempt) {
+	if d.Decision.allows() && len(d.Unjudged) == 0 && len(d.Findings) == 0 && (d.Decision != outGranted && d.Webhook != imagegate.ImagesWebhook || d.Decision == outUnchanged || d.Decision == outExempt) {
 		return nil
 	}
 	if d.Decision != outAdmitted {
@@ -302,6 +302,7 @@ func (d *Decision) response(r *admissionv1.AdmissionRequest) *admissionv1.Admiss
 	for _, u := range d.Unjudged {
 		a.Warnings = append(a.Warnings, "not judged: "+u)
 	}
+	a.Warnings = append(a.Warnings, d.Waived...)
 	for _, i := range d.Images {
 		if i.Decision == outGranted {
 			a.Warnings = append(a.Warnings, fmt.Sprintf("image %s is admitted by break-glass only: %s", short(i.Image), i.Grant))

@@ -43,6 +43,8 @@ type Install struct {
 	// relative to it.
 	Policy     map[string][]byte
 	PolicyFile string
+	// WaiversFile is one of them by its path; empty if there are no waivers.
+	WaiversFile string
 	// Recipients are the age public keys whose holders read the decision log.
 	Recipients []string
 	Args       []string // more arguments of `bailey gate`
@@ -153,6 +155,9 @@ func (i *Install) deployment() *appsv1.Deployment {
 	}
 	args := []string{"gate", "--namespace", i.Config.Namespace, "--service", i.Config.Service,
 		"--policy", policyFolder + "/" + i.PolicyFile, "--ledger", ledgerFolder + "/ledger"}
+	if i.WaiversFile != "" {
+		args = append(args, "--waivers", policyFolder+"/"+i.WaiversFile)
+	}
 	for _, r := range i.Recipients {
 		args = append(args, "--ledger-recipient", r)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,8 +29,12 @@ type Rules struct {
 	// Every is how often the cluster is read; 5 minutes if zero. What was read longer ago
 	// than three times that is not judged by any more.
 	Every time.Duration
-	// RefuseStale refuses while there is no reading of the cluster to judge by.
+	// RefuseStale refuses what a rule cannot judge for want of a reading of the cluster, or of
+	// something in it.
 	RefuseStale bool
+	// Waivers gives those that hold a finding back from refusing, as long as they are not
+	// expired; nil: there are none.
+	Waivers func() []bailey.Waiver
 }
 
 const (
@@ -50,6 +55,7 @@ const (
 type reading struct {
 	session *check.Session
 	begun   time.Time
+	partial bool // it lacks a kind that a rule needs, which could not be read
 }
 
 // overlay keeps a reading of the cluster, and lays objects over it.
@@ -116,11 +122,19 @@ func (v *overlay) read(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	partial := false
+	if err == nil {
+		err = unread(s, v.o.Controls)
+		partial = err != nil
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.took, v.err, v.first = time.Since(begun), err, true
+	// Half a reading takes the place of another half, and of a whole one that is too old.
+	if err == nil || partial && (v.current == nil || v.current.partial || v.stale(v.current)) {
+		v.current = &reading{session, begun, partial}
+	}
 	if err == nil {
-		v.current = &reading{session, begun}
 		v.metrics.snapshot.Set(float64(begun.Unix()))
 		v.log.Debug("the cluster was read for the rules", "objects", s.Len(), "took", v.took)
 	} else {
@@ -130,6 +144,35 @@ func (v *overlay) read(ctx context.Context) {
 	close(v.ended)
 	v.ended = make(chan struct{})
 }
+
+// unread says which kind that the rules read could not be read, though it may be; nil if
+// none. An object that cannot be decoded is no such kind, nor is what may not be read: to
+// read the cluster again changes neither.
+func unread(s *bailey.Snapshot, chosen []*bailey.Control) error {
+	needed := map[bailey.Kind]bool{}
+	for _, c := range chosen {
+		for _, r := range c.Rules {
+			for _, k := range slices.Concat(r.On, r.Needs) {
+				needed[k] = true
+			}
+			for _, d := range r.Derives {
+				for _, k := range d.Needs {
+					needed[k] = true
+				}
+			}
+		}
+	}
+	_, missing := s.Coverage()
+	for _, m := range missing {
+		if needed[m.Kind] && m.Name == "" && m.Reason == bailey.ReasonUnreadable {
+			return fmt.Errorf("%s could not be read: %s", m.Kind, m.Detail)
+		}
+	}
+	return nil
+}
+
+// stale reports whether a reading is too old to judge by.
+func (v *overlay) stale(r *reading) bool { return time.Since(r.begun) > staleAfter*v.o.Every }
 
 // tried reports whether the cluster was read, or could not be.
 func (v *overlay) tried() bool { v.mu.Lock(); defer v.mu.Unlock(); return v.first }
@@ -148,7 +191,7 @@ func (v *overlay) latest() (*reading, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
-	case v.current != nil && time.Since(v.current.begun) <= staleAfter*v.o.Every:
+	case v.current != nil && !v.stale(v.current):
 		return v.current, nil
 	case v.current == nil && v.err == nil:
 		return nil, errors.New("the cluster was not read yet")

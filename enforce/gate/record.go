@@ -36,6 +36,7 @@ type Decision struct {
 	// was read.
 	Findings []RuleFinding `json:"findings,omitempty"`
 	Unjudged []string      `json:"unjudged,omitempty"`
+	Waived   []string      `json:"-"` // as the requester is told of findings that a waiver holds back
 	Snapshot time.Time     `json:"snapshot,omitzero"`
 
 	patch []patchOp
@@ -61,6 +62,16 @@ type RuleFinding struct {
 	Object   string          `json:"object"`
 	Field    string          `json:"field,omitempty"`
 	Message  string          `json:"message"`
+	// Waiver is the one that takes it in. Where that has expired the finding refuses.
+	Waiver *RuleWaiver `json:"waiver,omitempty"`
+}
+
+// RuleWaiver is a waiver of the operator's.
+type RuleWaiver struct {
+	Rule    string    `json:"rule"`
+	Owner   string    `json:"owner"`
+	Reason  string    `json:"reason"`
+	Expires time.Time `json:"expires"`
 }
 
 // patchOp is an operation of JSON Patch.

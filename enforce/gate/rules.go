@@ -49,11 +49,13 @@ func (g *Gate) decideRules(ctx context.Context, d *Decision, r *admissionv1.Admi
 		session = current.session
 	}
 	laid, err := v.lay(ctx, session, before, after)
-	if err == nil && lack == nil && len(laid.Added) > 0 && !current.begun.After(arrived) {
+	standing, waived := v.waive(laid.Added, g.o.Now())
+	if err == nil && lack == nil && len(standing) > 0 && !current.begun.After(arrived) {
 		// What it lacks may be there by now: nothing is refused for what was true before.
 		if fresh := v.newer(ctx, arrived); fresh != nil {
 			if again, err := v.lay(ctx, fresh.session, before, after); err == nil {
 				laid, current = again, fresh
+				standing, waived = v.waive(laid.Added, g.o.Now())
 			}
 		}
 	}
@@ -69,18 +71,43 @@ func (g *Gate) decideRules(ctx context.Context, d *Decision, r *admissionv1.Admi
 	if len(d.Unjudged) > 0 {
 		g.metrics.unjudged.Inc()
 	}
+	d.waived(waived)
 	switch {
-	case len(laid.Added) > 0:
+	case len(standing) > 0:
 		d.Decision = outRefused
-		d.found(laid.Added, after.Ref, v.o.Describe)
+		d.found(standing, after.Ref, v.o.Describe)
 		if lack == nil {
 			d.Reason += fmt.Sprintf("\nthe cluster was read %s ago", age(current.begun))
 		}
-	case len(d.Unjudged) > 0 && v.o.RefuseStale && (lack != nil || err != nil):
-		d.refuse(outUndecided, d.Unjudged[0]+"\nhint: the gate runs with --refuse-stale; its log says why the cluster cannot be read")
+	case len(d.Unjudged) > 0 && v.o.RefuseStale:
+		d.refuse(outUndecided, d.Unjudged[0]+"\nhint: the gate runs with --refuse-stale; its log says what of the cluster cannot be read")
 	default:
 		d.Decision = outAdmitted
 	}
+}
+
+// addition is a finding that a request would add, with the waiver that takes it in, if any.
+type addition struct {
+	bailey.Finding
+	waiver *bailey.Waiver
+}
+
+// waive tells those that refuse from those that a waiver holds back. One that has expired
+// holds nothing back, and is named.
+func (v *overlay) waive(added []bailey.Finding, now time.Time) (standing, waived []addition) {
+	var waivers []bailey.Waiver
+	if v.o.Waivers != nil {
+		waivers = v.o.Waivers()
+	}
+	for _, f := range added {
+		w := check.WaiverOf(&f, waivers, now)
+		if w != nil && now.Before(w.Expires) {
+			waived = append(waived, addition{f, w})
+		} else {
+			standing = append(standing, addition{f, w})
+		}
+	}
+	return standing, waived
 }
 
 // fact reads an object of the request.
@@ -122,8 +149,37 @@ func (d *Decision) unjudged(laid check.Laid, lack error) {
 	}
 }
 
+// waived notes findings that do not refuse, and which waivers hold them back.
+func (d *Decision) waived(findings []addition) {
+	for i := range findings {
+		f := &findings[i]
+		if i == maxShown {
+			d.Waived = append(d.Waived, fmt.Sprintf("and %d more findings are waived", len(findings)-i))
+			break
+		}
+		d.note(f)
+		d.Waived = append(d.Waived, short(fmt.Sprintf("rule %s is waived until %s by %s: %s", f.Rule, lastDay(f.waiver), f.waiver.Owner, f.waiver.Reason)))
+	}
+}
+
+// lastDay is the last moment of a waiver, as its file has it if that is a date.
+func lastDay(w *bailey.Waiver) string {
+	if last := w.Expires.UTC(); !last.Equal(last.Truncate(24 * time.Hour)) {
+		return last.Format(time.RFC3339)
+	}
+	return w.Expires.UTC().AddDate(0, 0, -1).Format(time.DateOnly)
+}
+
+func (d *Decision) note(f *addition) {
+	n := RuleFinding{Rule: f.Rule, Severity: f.Severity, Object: f.Object.String(), Field: f.Field, Message: short(f.Message)}
+	if w := f.waiver; w != nil {
+		n.Waiver = &RuleWaiver{Rule: w.Rule, Owner: short(w.Owner), Reason: short(w.Reason), Expires: w.Expires.UTC()}
+	}
+	d.Findings = append(d.Findings, n)
+}
+
 // found notes findings, and makes the reason of them.
-func (d *Decision) found(added []bailey.Finding, object bailey.Ref, describe func([]bailey.Change, bailey.Ref) string) {
+func (d *Decision) found(added []addition, object bailey.Ref, describe func([]bailey.Change, bailey.Ref) string) {
 	var b strings.Builder
 	for i := range added {
 		f := &added[i]
@@ -131,7 +187,7 @@ func (d *Decision) found(added []bailey.Finding, object bailey.Ref, describe fun
 			fmt.Fprintf(&b, "\nand %d more findings", len(added)-i)
 			break
 		}
-		d.Findings = append(d.Findings, RuleFinding{f.Rule, f.Severity, f.Object.String(), f.Field, short(f.Message)})
+		d.note(f)
 		if i > 0 {
 			b.WriteByte('\n')
 		}
@@ -143,6 +199,9 @@ func (d *Decision) found(added []bailey.Finding, object bailey.Ref, describe fun
 			b.WriteString(" at " + short(f.Field))
 		}
 		b.WriteString(": " + short(f.Message))
+		if w := f.waiver; w != nil {
+			b.WriteString("\nits waiver by " + short(w.Owner) + " ended with " + lastDay(w))
+		}
 		if fix := describe(f.Fix, f.Object); fix != "" {
 			b.WriteString("\nfix: " + short(fix))
 		}

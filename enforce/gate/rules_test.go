@@ -39,6 +39,7 @@ type town struct {
 	mu       sync.Mutex
 	services []string
 	unseen   bool
+	lost     bool // Services can not be read, though they may be
 	err      error
 	reads    int
 	block    chan struct{} // readings wait until it is closed, if it is there
@@ -66,6 +67,10 @@ func (c *town) collect(ctx context.Context) (*bailey.Snapshot, error) {
 	}
 	if c.unseen {
 		b.Miss(bailey.Missing{Kind: bailey.KindService, Reason: bailey.ReasonForbidden, Hint: "allow list of services"})
+	}
+	if c.lost {
+		b.Miss(bailey.Missing{Kind: bailey.KindService, Reason: bailey.ReasonUnreadable, Detail: "list services: 500"})
+		return b.Snapshot(), c.err
 	}
 	for _, app := range c.services {
 		b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindService, Namespace: "shop", Name: app}, Labels: map[string]string{"app": app}, Object: app})
@@ -201,7 +206,10 @@ func TestRulesUnknown(t *testing.T) {
 		admit       bool
 		says        string
 	}{
-		"not seen":                {&town{unseen: true}, true, true, "test/company: Service was not seen (forbidden); hint: allow list of services"},
+		"not seen":                {&town{unseen: true}, false, true, "test/company: Service was not seen (forbidden); hint: allow list of services"},
+		"not seen, fail closed":   {&town{unseen: true}, true, false, "test/company: Service was not seen (forbidden); hint: allow list of services"},
+		"lost":                    {&town{lost: true}, false, true, "test/company: Service was not seen (unreadable)"},
+		"lost, fail closed":       {&town{lost: true}, true, false, "test/company: Service was not seen (unreadable)"},
 		"unreadable":              {&town{err: errors.New("connection refused")}, false, true, "test/company: the cluster could not be read: connection refused"},
 		"unreadable, fail closed": {&town{err: errors.New("connection refused")}, true, false, "the cluster could not be read: connection refused"},
 		"not read yet":            {&town{block: blocked}, false, true, "test/company: the cluster was not read yet"},
@@ -248,6 +256,83 @@ func TestRulesStale(t *testing.T) {
 	})
 	if a.Result.Code != 503 || !strings.Contains(a.Result.Message, "ago, and could not be since: connection refused") {
 		t.Errorf("%+v", a.Result)
+	}
+}
+
+// TestRulesLost: a reading in which a kind that a rule needs could not be read is none, as
+// long as there is a whole one that is not too old.
+func TestRulesLost(t *testing.T) {
+	c := &town{services: []string{"web"}}
+	g := ruled(t, c, func(r *Rules) { r.Every, r.RefuseStale = time.Second, true })
+	c.set(func() { c.lost = true })
+	await(t, func() bool { return g.overlay.failure() != nil })
+	if err := g.overlay.failure(); !strings.Contains(err.Error(), "Service could not be read: list services: 500") {
+		t.Error(err)
+	}
+	apiVersion, name, right := labelled(t, bailey.KindPod, "web")
+	_, _, wrong := labelled(t, bailey.KindPod, "db")
+	review := func(object string) *admissionv1.AdmissionResponse {
+		return g.Review(soon(t), imagegate.RulesWebhook, request(t, admissionv1.Create, apiVersion, name, object, ""))
+	}
+	if a := review(right); !a.Allowed || len(a.Warnings) > 0 {
+		t.Errorf("by the reading before: %+v, %q", a.Result, a.Warnings)
+	}
+	if a := review(wrong); a.Allowed || !strings.Contains(a.Result.Message, "no Service is for app db") || !strings.Contains(a.Result.Message, "the cluster was read 1s ago") {
+		t.Errorf("by the reading before: %+v", a.Result)
+	}
+	var a *admissionv1.AdmissionResponse
+	await(t, func() bool { a = review(right); return !a.Allowed })
+	if a.Result.Code != 503 || !strings.Contains(a.Result.Message, "Service could not be read") && !strings.Contains(a.Result.Message, "Service was not seen (unreadable)") {
+		t.Errorf("when it is too old: %+v", a.Result)
+	}
+	c.set(func() { c.lost = false })
+	await(t, func() bool { return review(right).Allowed })
+}
+
+// TestRulesWaived: a finding that a waiver takes in does not refuse, and the requester is
+// told; one that has expired does not count, and is named.
+func TestRulesWaived(t *testing.T) {
+	now := time.Date(2027, 1, 15, 12, 0, 0, 0, time.UTC)
+	waiver := bailey.Waiver{Rule: "test/company/lonely", Kind: "Pod", Namespace: "shop", Reason: "it is moved", Owner: "jane", Expires: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)}
+	var waivers []bailey.Waiver
+	g := ruled(t, &town{}, func(r *Rules) { r.Waivers = func() []bailey.Waiver { return waivers } })
+	g.o.Now = func() time.Time { return now }
+	records := map[string]string{}
+	g.o.Record = NewRecorder("test", discard, func(_ context.Context, all []Record) error {
+		for _, r := range all {
+			records[r.ID] = string(r.Data)
+		}
+		return nil
+	})
+	apiVersion, name, object := labelled(t, bailey.KindPod, "db")
+	review := func(change func(*bailey.Waiver)) *admissionv1.AdmissionResponse {
+		w := waiver
+		change(&w)
+		waivers = []bailey.Waiver{w}
+		return g.Review(soon(t), imagegate.RulesWebhook, request(t, admissionv1.Create, apiVersion, name, object, ""))
+	}
+	a := review(func(*bailey.Waiver) {})
+	if !a.Allowed || len(a.Warnings) != 1 || a.Warnings[0] != "rule test/company/lonely is waived until 2027-01-31 by jane: it is moved" {
+		t.Errorf("%+v, %q", a.Result, a.Warnings)
+	}
+	waivedUID := string(a.UID)
+	for what, change := range map[string]func(*bailey.Waiver){
+		"of another namespace": func(w *bailey.Waiver) { w.Namespace = "other" },
+		"of another kind":      func(w *bailey.Waiver) { w.Kind = "Deployment" },
+		"of another rule":      func(w *bailey.Waiver) { w.Rule = "test/company/other" },
+	} {
+		if a := review(change); a.Allowed || strings.Contains(a.Result.Message, "waiver") {
+			t.Errorf("%s: %+v, %q", what, a.Result, a.Warnings)
+		}
+	}
+	if a := review(func(w *bailey.Waiver) { w.Expires = now }); a.Allowed || len(a.Warnings) > 0 || !strings.Contains(a.Result.Message, "its waiver by jane ended with 2027-01-15T12:00:00Z") {
+		t.Errorf("expired: %+v, %q", a.Result, a.Warnings)
+	}
+	if err := g.o.Record.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if text := records["gate/"+waivedUID+"/"+imagegate.RulesWebhook]; !strings.Contains(text, `"waiver":{"rule":"test/company/lonely","owner":"jane"`) || !strings.Contains(text, `"decision":"admitted"`) {
+		t.Errorf("the decision log has %q", text)
 	}
 }
 

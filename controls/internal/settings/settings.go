@@ -34,6 +34,9 @@ type Want struct {
 	// Nil wants the value itself, and of a flag that names a file does not hold, since
 	// the file was not seen.
 	Holds func(c *bailey.Component) bool
+	// Look tells that nothing is written in the place of a file, since its content was
+	// not seen whole.
+	Look bool
 }
 
 // New makes the guard.
@@ -63,31 +66,65 @@ func New(g Guard) *bailey.Guard {
 }
 
 // lacking gives the settings that a component lacks, and, where no component was seen
-// whole, all of them.
+// whole, all of them. Where one of several must not be given a file, none is.
 func (p *Part) lacking(v *bailey.View) []bailey.Setting {
 	facts, unseen := p.components(v)
-	var kept *bailey.Component
-	if len(facts) > 0 {
-		kept, _ = bailey.As[*bailey.Component](facts[0])
+	if len(facts) == 0 {
+		var all []bailey.Setting
+		for _, w := range p.Wants(nil, v.Version()) {
+			w.Component = p.Kind.Program()
+			all = append(all, w.Setting)
+		}
+		return all
+	}
+	var order []string
+	wanted := map[string]*bailey.Setting{} // by name
+	lacks, said := map[string]bool{}, map[string]bool{}
+	for _, f := range facts {
+		c, _ := bailey.As[*bailey.Component](f)
+		for _, w := range p.Wants(c, v.Version()) {
+			name, holds := w.Name(), w.holds(c)
+			// One whose file is as it should be has its say too: another would take its place.
+			says := !holds || (w.File != nil || w.Look) && c.Flags[w.Flag] != ""
+			s := wanted[name]
+			switch {
+			case s == nil:
+				order = append(order, name)
+				s = &w.Setting
+				s.Component = p.Kind.Program()
+				wanted[name] = s
+			case says:
+				join(s, &w.Setting, !said[name])
+			}
+			lacks[name], said[name] = lacks[name] || !holds, said[name] || says
+			if !holds {
+				s.Seen = append(s.Seen, bailey.SettingSeen{Component: nameOf(f), Value: seen(c, s)})
+			}
+		}
 	}
 	var all []bailey.Setting
-	for _, w := range p.Wants(kept, v.Version()) {
-		s := w.Setting
-		s.Component = p.Kind.Program()
-		lacks := unseen != ""
-		for _, f := range facts {
-			c, _ := bailey.As[*bailey.Component](f)
-			if w.holds(c) {
-				continue
-			}
-			lacks = true
-			s.Seen = append(s.Seen, bailey.SettingSeen{Component: nameOf(f), Value: seen(c, &s)})
-		}
-		if lacks {
-			all = append(all, s)
+	for _, name := range order {
+		if lacks[name] || unseen != "" {
+			all = append(all, *wanted[name])
 		}
 	}
 	return all
+}
+
+// join makes one setting of those that two components want, of the same flag or field. The
+// second is the first that has a say in it, or not.
+func join(s, other *bailey.Setting, first bool) {
+	switch {
+	case first:
+		component := s.Component
+		*s = *other
+		s.Component = component
+	case other.Value == nil && s.File != nil:
+		s.Value, s.File, s.Replaces, s.Note = nil, nil, nil, other.Note
+	case s.File != nil && other.File != nil && s.File.Text != other.File.Text:
+		s.Value, s.File, s.Replaces = nil, nil, nil
+		s.Note = "the machines have different files, and one would take the place of all: make each of its own, and plan again for each by itself"
+	}
 }
 
 func (p *Part) present(v *bailey.View) bailey.Presence {
@@ -105,7 +142,9 @@ func (p *Part) present(v *bailey.View) bailey.Presence {
 			switch {
 			case value == "":
 				value = "is not set"
-			case w.File != nil:
+			case c.Files[w.Flag] != nil:
+				value = "names a file that says otherwise"
+			case w.File != nil || w.Look:
 				value = "names a file that was not seen"
 			default:
 				value = "is " + value

@@ -1,0 +1,70 @@
+package settings
+
+import (
+	"maps"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Document is the file that a flag of a component names.
+type Document struct {
+	// Path is the file; empty where the flag is not set.
+	Path string
+	// Content is what was read of it: by a scan of the machine, and nothing otherwise.
+	Content map[string]any
+	// Whole tells that all of it was kept: no secret was taken out.
+	Whole bool
+}
+
+// DocumentOf gives the file that a flag names, of a component that may be nil.
+func DocumentOf(c *bailey.Component, flag string) Document {
+	if c == nil || c.Flags[flag] == "" {
+		return Document{}
+	}
+	content := c.Files[flag]
+	return Document{Path: c.Flags[flag], Content: content, Whole: content != nil && !withoutParts(content)}
+}
+
+// withoutParts reports whether a class stands in the place of a text.
+func withoutParts(value any) bool {
+	switch v := value.(type) {
+	case string:
+		class, _, _ := strings.Cut(bailey.Redact(""), ":")
+		return strings.Contains(v, class+":")
+	case map[string]any:
+		for _, inner := range v {
+			if withoutParts(inner) {
+				return true
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			if withoutParts(inner) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// With gives the document as text, with another value of one field.
+func (d Document) With(field string, value any) string {
+	next := maps.Clone(d.Content)
+	next[field] = value
+	text, _ := yaml.Marshal(next) // of what was read as YAML
+	return string(text)
+}
+
+// LookAt is the want of a flag whose file must not be replaced, since what it holds was not
+// seen whole: a person is told what to do with it.
+func (d Document) LookAt(flag, why, todo string) Want {
+	seen := "was not seen, and `bailey scan host` on its machine reads it"
+	if d.Content != nil {
+		seen = "holds credentials, which were not kept"
+	}
+	return Want{Setting: bailey.Setting{Flag: flag, Why: why, Note: "the file that it names, " + d.Path + ", " + seen + ": " + todo},
+		Holds: func(*bailey.Component) bool { return false }, Look: true}
+}
