@@ -20,6 +20,10 @@ type Control struct {
 	// Scope is the kind of thing that the control holds or fails for.
 	Scope ScopeKind
 
+	// Weighed tells that what a finding on a workload gives an attacker depends on who
+	// reaches the workload and what it holds; see Weigh.
+	Weighed bool
+
 	Rules       []*Rule
 	Guards      []*Guard
 	Experiments []*Experiment

@@ -26,7 +26,11 @@ type Finding struct {
 	Control  string
 	Rule     string // "<control>/<rule>"
 	Severity Severity
-	Object   Ref
+	// Base is the severity that the rule gives anywhere, where Factors were weighed.
+	Base Severity
+	// Factors are what was weighed: what is known of the workload.
+	Factors []Factor
+	Object  Ref
 	// APIVersion is the version that Object was read in.
 	APIVersion string
 	// Field is the path of the field in the object, with list indexes from 0:

@@ -14,12 +14,30 @@ type gathered struct {
 	findings []bailey.Finding
 	scopes   []bailey.Scope
 	folded   map[foldKey]int
+	weigher  *bailey.Weigher // nil weighs nothing
+	view     *bailey.View
+	// weighed is the object that was weighed last: its findings come in a row.
+	weighed *bailey.Fact
+	factors []bailey.Factor
+}
+
+// weigh gives the finding the severity that it has where it is.
+func (g *gathered) weigh(f *bailey.Finding, fact *bailey.Fact) {
+	if g.weigher == nil {
+		return
+	}
+	if g.weighed != fact {
+		g.view.Allow(bailey.PodBearing, g.weigher.Needs, g.weigher.Derives)
+		g.weighed, g.factors = fact, g.weigher.Factors(g.view, fact)
+	}
+	f.Base, f.Factors = f.Severity, g.factors
+	f.Severity = bailey.Weigh(f.Base, g.factors)
 }
 
 // gather collects what the rules found, completes it, and folds what has one
 // cause into one finding.
-func (p *plan) gather(s *bailey.Snapshot, results []judged) *gathered {
-	g := &gathered{folded: map[foldKey]int{}}
+func (p *plan) gather(s *bailey.Snapshot, results []judged, w *bailey.Weigher) *gathered {
+	g := &gathered{folded: map[foldKey]int{}, weigher: w, view: bailey.NewView(s)}
 	// Owners come before what they own, so that a pod's finding meets its
 	// Deployment's whatever the order of the kinds.
 	for _, dependents := range []bool{false, true} {
@@ -86,6 +104,9 @@ func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *baile
 	if done.Severity == bailey.SeverityNone {
 		done.Severity = rule.Severity
 	}
+	if c.Weighed && fact.Kind.IsPodBearing() {
+		g.weigh(&done, fact)
+	}
 	done.Object, done.APIVersion, done.Cause = fact.Ref, fact.APIVersion, own.cause
 	done.Source = fact.Source.At(f.Field)
 	done.Source.Locate = nil
@@ -108,7 +129,7 @@ func sortFindings(findings []bailey.Finding) []bailey.Finding {
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
 		a, b := &findings[i], &findings[j]
-		if c := cmp.Compare(b.Severity, a.Severity); c != 0 {
+		if c := cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(len(b.Factors), len(a.Factors))); c != 0 {
 			return c
 		}
 		if c := strings.Compare(a.Rule, b.Rule); c != 0 {

@@ -20,6 +20,8 @@ type Options struct {
 	Baseline Baseline
 	// Evidence must come from a signer that the caller trusts.
 	Evidence []bailey.Evidence
+	// Weigher tells what findings on a workload weigh there; nil: what they do anywhere.
+	Weigher *bailey.Weigher
 	// Workers is the number of goroutines; 0 means one per processor.
 	Workers int
 }

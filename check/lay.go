@@ -51,7 +51,7 @@ func (n *Session) Lay(ctx context.Context, before, after *bailey.Fact) (Laid, er
 			if !known || base != n.snap {
 				j = old.evaluate(f)
 			}
-			for _, finding := range n.plan.gather(base, []judged{j}).findings {
+			for _, finding := range n.plan.gather(base, []judged{j}, n.options.Weigher).findings {
 				there[finding.ID] = max(there[finding.ID], finding.Severity)
 			}
 		}
@@ -60,7 +60,7 @@ func (n *Session) Lay(ctx context.Context, before, after *bailey.Fact) (Laid, er
 			continue
 		}
 		j := now.evaluate(f)
-		laid.Added = append(laid.Added, n.plan.gather(next, []judged{j}).findings...)
+		laid.Added = append(laid.Added, n.plan.gather(next, []judged{j}, n.options.Weigher).findings...)
 		if ref != after.Ref {
 			continue
 		}

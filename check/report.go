@@ -16,7 +16,7 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 	var all []bailey.Finding
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		g = p.gather(s, results)
+		g = p.gather(s, results, o.Weigher)
 		all = p.accept(g.findings, s.Meta.At, o)
 	})
 	ladders := p.ladders(s, results, o.Evidence)

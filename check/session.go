@@ -77,7 +77,7 @@ func (n *Session) Findings(ref bailey.Ref) []bailey.Finding {
 	if !known {
 		return nil
 	}
-	found := n.plan.gather(n.snap, []judged{j}).findings
+	found := n.plan.gather(n.snap, []judged{j}, n.options.Weigher).findings
 	// What follows the object's own are expired waivers, which are not its.
 	return sortFindings(n.plan.accept(found, n.snap.Meta.At, n.options)[:len(found)])
 }

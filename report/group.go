@@ -189,7 +189,7 @@ func (g *group) count() {
 				}
 				return 1
 			}
-			return -cmp.Compare(a.Severity, b.Severity)
+			return cmp.Or(-cmp.Compare(a.Severity, b.Severity), -cmp.Compare(len(a.Factors), len(b.Factors)))
 		})
 		affected := map[bailey.Ref]bool{}
 		for _, f := range c.findings {
@@ -229,6 +229,7 @@ func (g *group) count() {
 		return cmp.Or(
 			-cmp.Compare(min(a.open, 1), min(b.open, 1)),
 			-cmp.Compare(a.first().Severity, b.first().Severity),
+			-cmp.Compare(len(a.first().Factors), len(b.first().Factors)),
 			-cmp.Compare(a.objects, b.objects),
 			a.ref.Compare(b.ref))
 	})

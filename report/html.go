@@ -103,8 +103,8 @@ type (
 		Left     int
 	}
 	pageFinding struct {
-		Severity, Message, Place, Accepted, Fix string
-		Commands                                []string
+		Severity, Message, Place, Weight, Accepted, Fix string
+		Commands                                        []string
 	}
 	pageUnseen struct {
 		Label, What, Hint string
@@ -255,6 +255,7 @@ func newPageGroup(r *bailey.Report, o Options, g *group) pageGroup {
 			if fix := r.FixOf(f); len(fix) > 0 {
 				pf.Fix, pf.Commands = describeFix(fix, c.ref), fixCommands(r, o, f, fix)
 			}
+			pf.Weight = raisedText(f)
 			pc.Findings = append(pc.Findings, pf)
 		}
 		p.Causes = append(p.Causes, pc)

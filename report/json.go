@@ -281,6 +281,17 @@ func (j *jsonWriter) finding(f *bailey.Finding, own bool) {
 	j.text("control", f.Control)
 	j.text("rule", f.Rule)
 	j.text("severity", f.Severity.String())
+	if f.Base != bailey.SeverityNone {
+		j.text("base", f.Base.String())
+		j.array("factors", len(f.Factors), false, func(i int) {
+			j.raw("{")
+			j.text("kind", string(f.Factors[i].Kind))
+			j.text("text", f.Factors[i].Text)
+			j.key("by")
+			j.object(f.Factors[i].By, "", false)
+			j.raw("}")
+		})
+	}
 	j.key("object")
 	j.object(f.Object, f.APIVersion, true)
 	j.array("related", len(f.Related), false, func(i int) { j.object(f.Related[i], "", false) })

@@ -291,10 +291,16 @@ type wireFinding struct {
 	Control  string          `json:"control"`
 	Rule     string          `json:"rule"`
 	Severity bailey.Severity `json:"severity"`
-	Object   wireObject      `json:"object"`
-	Related  []wireRef       `json:"related"`
-	Cause    wireRef         `json:"cause"`
-	Source   struct {
+	Base     bailey.Severity `json:"base"`
+	Factors  []struct {
+		Kind bailey.FactorKind `json:"kind"`
+		Text string            `json:"text"`
+		By   wireRef           `json:"by"`
+	} `json:"factors"`
+	Object  wireObject `json:"object"`
+	Related []wireRef  `json:"related"`
+	Cause   wireRef    `json:"cause"`
+	Source  struct {
 		File   string    `json:"file"`
 		Line   wireCount `json:"line"`
 		Column wireCount `json:"column"`
@@ -323,12 +329,15 @@ type wireChange struct {
 }
 
 func (w wireFinding) finding() bailey.Finding {
-	f := bailey.Finding{ID: w.ID, Control: w.Control, Rule: w.Rule, Severity: w.Severity,
+	f := bailey.Finding{ID: w.ID, Control: w.Control, Rule: w.Rule, Severity: w.Severity, Base: w.Base,
 		Object: w.Object.ref(), APIVersion: w.Object.APIVersion, Cause: w.Cause.ref(),
 		Field: w.Field, Named: w.Named, Message: w.Message, Baseline: w.Baseline,
 		Source: bailey.Source{File: w.Source.File, Line: int(w.Source.Line), Column: int(w.Source.Column)}}
 	for _, r := range w.Related {
 		f.Related = append(f.Related, r.ref())
+	}
+	for _, x := range w.Factors {
+		f.Factors = append(f.Factors, bailey.Factor{Kind: x.Kind, Text: x.Text, By: x.By.ref()})
 	}
 	for _, c := range w.Fix {
 		f.Fix = append(f.Fix, bailey.Change{Object: c.Object.ref(), APIVersion: c.Object.APIVersion,

@@ -102,6 +102,9 @@ func (m *markdown) fixFirst() {
 			where += " " + others
 		}
 		m.line("   %s: %s  ", where, mdProse(cut(f.Message, 300)))
+		if raised := raisedText(f); raised != "" {
+			m.line("   %s  ", mdProse(cut(raised, 300)))
+		}
 		if len(fix) > 0 {
 			m.line("   Fix: %s", mdCode(describeFix(fix, lead.ref)))
 		} else {

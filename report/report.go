@@ -21,6 +21,8 @@ type Options struct {
 	// Verbose shows everything: no bound on groups and objects, and commands
 	// beside the fixes.
 	Verbose bool
+	// Explain says of each finding where its severity comes from.
+	Explain bool
 	// Top is how many fixes come first; 0 means 5.
 	Top int
 	// FailOn is the severity at and over which findings make the run fail;

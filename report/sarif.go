@@ -290,6 +290,7 @@ func (s *sarif) result(f *bailey.Finding) {
 	s.raw("{")
 	s.text("severity", f.Severity.String())
 	s.text("security-severity", securitySeverity(f.Severity))
+	s.some("weight", raisedText(f))
 	s.some("field", f.Field)
 	s.some("fix", fix)
 	s.raw("}}")

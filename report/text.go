@@ -89,6 +89,9 @@ func (t *text) fixFirst() {
 		where := append([]run{{text: lead.label()}}, t.at(f)...)
 		t.hang(label("where"), append(where, run{text: g.others()})...)
 		t.hang(label("why"), run{text: clean(f.Message)})
+		if weight := t.o.weight(f); weight != "" {
+			t.hang(label("weight"), run{text: weight})
+		}
 		if len(fix) > 0 {
 			t.hang(label("fix"), run{text: describeFix(fix, lead.ref), style: green})
 			if t.o.Verbose {
@@ -200,7 +203,7 @@ func (t *text) group(g *group) {
 	causes := g.causes
 	if !t.o.Verbose {
 		causes = g.openCauses()
-		if message, alike := sameMessage(causes); alike {
+		if message, alike := sameMessage(causes, t.o); alike {
 			t.alike(message, causes)
 			return
 		}
@@ -229,10 +232,10 @@ func (t *text) rest(causes []*cause) {
 
 // sameMessage gives the message that all open findings of several objects
 // share, when they say nothing else: no positions in files.
-func sameMessage(causes []*cause) (message string, alike bool) {
+func sameMessage(causes []*cause, o Options) (message string, alike bool) {
 	for _, c := range causes {
 		for _, f := range c.findings[:c.open] {
-			if f.Source.File != "" || f.Message != causes[0].first().Message || f.Severity != causes[0].first().Severity {
+			if o.Explain || f.Source.File != "" || f.Message != causes[0].first().Message || f.Severity != causes[0].first().Severity {
 				return "", false
 			}
 		}
@@ -277,6 +280,9 @@ func (t *text) cause(g *group, c *cause, column int) {
 			runs = append(runs, run{text: note, style: faint})
 		}
 		t.row(4, column, name, append(runs, t.at(f)...)...)
+		if weight := t.o.weight(f); weight != "" {
+			t.hang([]run{{text: "      "}, {text: "weight ", style: faint}}, run{text: weight})
+		}
 		if !t.o.Verbose {
 			continue
 		}

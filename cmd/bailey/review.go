@@ -19,6 +19,7 @@ import (
 	"github.com/baileyhq/bailey/collect/manifests"
 	"github.com/baileyhq/bailey/collect/repo"
 	"github.com/baileyhq/bailey/derive/posture"
+	"github.com/baileyhq/bailey/derive/stakes"
 	"github.com/baileyhq/bailey/report"
 )
 
@@ -109,7 +110,7 @@ func (a *app) review(ctx context.Context, f *reviewFlags, revisions string, fold
 	if err != nil {
 		return err
 	}
-	options := check.Options{}
+	options := check.Options{Weigher: stakes.Weigher}
 	if options.Waivers, err = base.config.waivers(); err != nil {
 		return err
 	}

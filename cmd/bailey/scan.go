@@ -14,6 +14,7 @@ import (
 	"github.com/baileyhq/bailey/check"
 	"github.com/baileyhq/bailey/collect/saved"
 	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/derive/stakes"
 	"github.com/baileyhq/bailey/report"
 )
 
@@ -25,6 +26,7 @@ type judgeFlags struct {
 	failOnUnknown bool
 	outputs       []string
 	all           bool
+	explain       bool
 }
 
 func (j *judgeFlags) register(c *cobra.Command) {
@@ -35,6 +37,7 @@ func (j *judgeFlags) register(c *cobra.Command) {
 	f.BoolVar(&j.failOnUnknown, "fail-on-unknown", false, "exit 1 too when a fact that a rule needs was not seen")
 	f.StringArrayVarP(&j.outputs, "output", "o", nil, "text, json, sarif, junit, markdown, github, html or oscal; FORMAT=FILE, several times")
 	f.BoolVarP(&j.all, "all", "a", false, "show every finding and object, with the commands that fix them")
+	f.BoolVar(&j.explain, "explain", false, "say of each finding where its severity comes from")
 }
 
 func (a *app) scanCommand() *cobra.Command {
@@ -171,7 +174,7 @@ func quoted(word string) string {
 
 func (a *app) reportOptions(j *judgeFlags, failOn bailey.Severity, command string) report.Options {
 	dir, _ := os.Getwd()
-	return report.Options{Verbose: j.all, FailOn: failOn, Command: command, Version: version, Dir: dir}
+	return report.Options{Verbose: j.all, Explain: j.explain, FailOn: failOn, Command: command, Version: version, Dir: dir}
 }
 
 // threshold is the severity from which findings fail the run.
@@ -192,7 +195,7 @@ func (j *judgeFlags) threshold(conf *config) (bailey.Severity, error) {
 
 // options gathers the controls asked for, the waivers and the baseline.
 func (j *judgeFlags) options(conf *config) ([]*bailey.Control, check.Options, error) {
-	var o check.Options
+	o := check.Options{Weigher: stakes.Weigher}
 	chosen, err := chooseControls(j.controls)
 	if err != nil {
 		return nil, o, err
@@ -336,7 +339,7 @@ func (a *app) baselineCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := check.Judge(c.Context(), s, controls.All(), check.Options{Waivers: waivers})
+			r, err := check.Judge(c.Context(), s, controls.All(), check.Options{Waivers: waivers, Weigher: stakes.Weigher})
 			if err != nil {
 				return err
 			}

@@ -24,7 +24,8 @@ Proved with the token that a probe pod gets: it must fail outside its audience, 
 bound to the node, and once its pod is gone (the API server's caches hold on for about 70 seconds).
 
 Whether a service accepts a token without asking the API server cannot be read from Kubernetes objects.`,
-	Scope: bailey.ScopeWorkload,
+	Scope:   bailey.ScopeWorkload,
+	Weighed: true,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/security/service-accounts/", "Service Accounts"),
 		ref.Kubernetes("tasks/configure-pod-container/configure-service-account/", "Configure Service Accounts for Pods"),

@@ -28,46 +28,12 @@ var (
 
 const defaultAccount = "default"
 
-// accountOf gives the name of the ServiceAccount that a workload's pods run as.
-func accountOf(s *corev1.PodSpec) string {
-	switch {
-	case s.ServiceAccountName != "":
-		return s.ServiceAccountName
-	case s.DeprecatedServiceAccount != "":
-		return s.DeprecatedServiceAccount
-	}
-	return defaultAccount
-}
-
 // accountPath is the field that names the ServiceAccount, and its JSON pointer.
 func accountPath(w workload.Workload) string {
 	if w.Spec.ServiceAccountName == "" && w.Spec.DeprecatedServiceAccount != "" {
 		return w.Path + ".serviceAccount"
 	}
 	return w.Path + ".serviceAccountName"
-}
-
-// injectedVolume begins the name of the volume in which the API server gives a
-// pod its token.
-const injectedVolume = "kube-api-access-"
-
-// mountsToken reports whether the pods get a token of the account without
-// asking for one. The pod's own setting wins over its account's; what a
-// running pod was given is written in it.
-func mountsToken(v *bailey.View, w workload.Workload, account string) bool {
-	if w.Fact.Kind == bailey.KindPod && w.Fact.UID != "" {
-		for i := range w.Spec.Volumes {
-			if strings.HasPrefix(w.Spec.Volumes[i].Name, injectedVolume) {
-				return true
-			}
-		}
-		return false
-	}
-	if set := w.Spec.AutomountServiceAccountToken; set != nil {
-		return *set
-	}
-	a, ok := bailey.As[*corev1.ServiceAccount](v.Get(bailey.KindServiceAccount, w.Fact.Namespace, account))
-	return !ok || a.AutomountServiceAccountToken == nil || *a.AutomountServiceAccountToken
 }
 
 // fixAutomount turns automounting off in the workload. A running pod keeps what
@@ -98,7 +64,7 @@ attacker nothing, and is not found.`,
 	Needs:    []bailey.Kind{bailey.KindServiceAccount},
 	Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
 		w, ok := workload.Of(f)
-		if !ok || accountOf(w.Spec) != defaultAccount || !mountsToken(v, w, defaultAccount) {
+		if !ok || w.Account() != defaultAccount || !w.MountsToken(v) {
 			return nil
 		}
 		return []bailey.Finding{{Field: accountPath(w), Message: "runs as the default ServiceAccount and carries its token"}}
@@ -134,8 +100,8 @@ binding. There a projected token with the service's own audience is the better c
 		if !ok {
 			return nil
 		}
-		account := accountOf(w.Spec)
-		if account == defaultAccount || !mountsToken(v, w, account) {
+		account := w.Account()
+		if account == defaultAccount || !w.MountsToken(v) {
 			return nil
 		}
 		if len(rbac.From(v).OfServiceAccount(f.Namespace, account)) > 0 {
@@ -176,7 +142,7 @@ then what it is, and bindings that already name it take effect.`,
 		if !ok {
 			return nil
 		}
-		account := accountOf(w.Spec)
+		account := w.Account()
 		// The controller manager makes the default account of each namespace.
 		if account == defaultAccount || v.Get(bailey.KindServiceAccount, f.Namespace, account) != nil {
 			return nil

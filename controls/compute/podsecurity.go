@@ -25,7 +25,8 @@ would refuse. Where a workload can pass with a small change, the change is given
 The proof asks the API server, by dry-run, to admit one pod for each thing the standard forbids, beside
 a twin that lacks only that thing. The refusal must come from the PodSecurity plugin, and the twin must
 be admitted.`,
-	Scope: bailey.ScopeWorkload,
+	Scope:   bailey.ScopeWorkload,
+	Weighed: true,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/security/pod-security-standards/", "Pod Security Standards"),
 		ref.Kubernetes("concepts/security/pod-security-admission/", "Pod Security Admission"),

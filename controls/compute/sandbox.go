@@ -23,7 +23,8 @@ Proved by a probe that runs under the class and reads, from inside, which kernel
 
 A RuntimeClass says what the runtime was asked for. What a handler does on a node is in that node's
 runtime configuration, which the Kubernetes API does not show.`,
-	Scope: bailey.ScopeWorkload,
+	Scope:   bailey.ScopeWorkload,
+	Weighed: true,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/containers/runtime-class/", "Runtime Class"),
 		ref.Kubernetes("concepts/workloads/pods/user-namespaces/", "User Namespaces"),

@@ -22,7 +22,8 @@ and by a least-privilege profile recorded from what the workload does.
 
 Proved by a probe that runs under the runtime's default profile and makes system calls that the profile
 leaves out; each must fail. Profiles of a workload's own, AppArmor and SELinux are not tried in this version.`,
-	Scope: bailey.ScopeWorkload,
+	Scope:   bailey.ScopeWorkload,
+	Weighed: true,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("reference/node/seccomp/", "Seccomp and Kubernetes"),
 		ref.Kubernetes("tutorials/security/apparmor/", "Restrict a Container's Access to Resources with AppArmor"),

@@ -63,7 +63,7 @@ func ofService(o *corev1.Service, add adder) {
 	gain, by, from := bailey.SeverityHigh, "a load balancer", "anybody"
 	switch o.Spec.Type {
 	case corev1.ServiceTypeLoadBalancer:
-		from, gain = balanced(o)
+		from, gain = network.BalancedFrom(o)
 	case corev1.ServiceTypeNodePort:
 		gain, by = bailey.SeverityMedium, "every node"
 	case corev1.ServiceTypeExternalName:

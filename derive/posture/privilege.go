@@ -16,12 +16,27 @@ import (
 var nodePaths = []string{"/etc", "/root", "/home", "/proc", "/sys", "/dev", "/boot", "/run", "/var/run", "/var/lib/kubelet", "/var/lib/containerd",
 	"/var/lib/docker", "/var/lib/etcd", "/usr", "/bin", "/sbin", "/lib", "/opt/cni"}
 
+// plainPaths are below nodePaths, and give nothing of the node.
+var plainPaths = []string{"/dev/log", "/dev/null", "/dev/urandom", "/etc/localtime", "/etc/timezone", "/etc/os-release", "/etc/machine-id", "/etc/hosts", "/etc/resolv.conf",
+	"/usr/share/zoneinfo", "/usr/share/ca-certificates", "/etc/ssl/certs", "/etc/pki"}
+
 // Capabilities by which a process leaves its container, and those by which it
 // reaches far beyond it.
 var (
 	escapes  = []corev1.Capability{"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "BPF", "DAC_READ_SEARCH", "SYS_BOOT", "MAC_ADMIN"}
 	reaching = []corev1.Capability{"NET_ADMIN", "NET_RAW", "PERFMON", "SYS_CHROOT", "SYS_TIME", "SYSLOG", "DAC_OVERRIDE", "SETPCAP", "MKNOD", "SETUID", "SETGID"}
 )
+
+// HoldsNode tells the first privilege by which whoever breaks into the workload holds its
+// node, if there is one: "container web: privileged".
+func HoldsNode(f *bailey.Fact) (text string, holds bool) {
+	for _, t := range privileges(f) {
+		if t.class == bailey.EffectPrivilege && t.gain == bailey.SeverityCritical {
+			return t.text, true
+		}
+	}
+	return "", false
+}
 
 // privileges are those of a workload.
 func privileges(f *bailey.Fact) []trait {
@@ -194,7 +209,7 @@ func onlyRead(w workload.Workload, volume string) bool {
 
 func isNodePath(path string) bool {
 	path = "/" + strings.Trim(path, "/")
-	return path == "/" || slices.ContainsFunc(nodePaths, func(p string) bool { return path == p || strings.HasPrefix(path, p+"/") })
+	return path == "/" || !slices.Contains(plainPaths, path) && slices.ContainsFunc(nodePaths, func(p string) bool { return path == p || strings.HasPrefix(path, p+"/") })
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }

@@ -32,7 +32,7 @@ func Allowed(v *bailey.View, subjects []Subject, r Request) bool {
 				continue
 			}
 			rules, _ := RulesGiven(v, g.Role)
-			if slices.ContainsFunc(rules, r.allowedBy) {
+			if r.AllowedBy(rules) {
 				return true
 			}
 		}
@@ -49,6 +49,11 @@ func SubjectsOf(namespace, name string) []Subject {
 		{rbacv1.GroupKind, "", "system:serviceaccounts:" + namespace},
 		{rbacv1.GroupKind, "", "system:authenticated"},
 	}
+}
+
+// AllowedBy reports whether one of the rules allows the request, wherever they hold.
+func (r Request) AllowedBy(rules []rbacv1.PolicyRule) bool {
+	return slices.ContainsFunc(rules, r.allowedBy)
 }
 
 // allowedBy is the RBAC authorizer's comparison of a request with one rule.

@@ -1,0 +1,103 @@
+package network
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/baileyhq/bailey"
+)
+
+// BalancedFrom says from where a Service of type LoadBalancer takes connections, and what
+// that is worth.
+func BalancedFrom(o *corev1.Service) (from string, gain bailey.Severity) {
+	ranges := o.Spec.LoadBalancerSourceRanges
+	if noted := o.Annotations[SourceRangesAnnotation]; len(ranges) == 0 && noted != "" {
+		ranges = strings.Split(noted, ",")
+	}
+	from, gain = "anybody", bailey.SeverityHigh
+	if InternalBalancer(o) {
+		from, gain = "the cloud's own network", bailey.SeverityMedium
+	}
+	if len(ranges) > 0 {
+		list := slices.Clone(ranges)
+		for i := range list {
+			list[i] = strings.TrimSpace(list[i])
+		}
+		slices.Sort(list)
+		from = strings.Join(list, ", ")
+	}
+	return from, gain
+}
+
+// Entry is how a Service is reached from outside the cluster; Gain, what that is worth, is
+// SeverityNone where it is not.
+type Entry struct {
+	Gain bailey.Severity
+	By   string // "a load balancer, from anybody"
+}
+
+// EntryOf reads a Service itself, and what is routed to it.
+func EntryOf(f *bailey.Fact, routed map[bailey.Ref]string) Entry {
+	o, is := bailey.As[*corev1.Service](f)
+	switch {
+	case !is, o.Spec.Type == corev1.ServiceTypeExternalName:
+		return Entry{}
+	case o.Spec.Type == corev1.ServiceTypeLoadBalancer:
+		from, gain := BalancedFrom(o)
+		return Entry{gain, "a load balancer, from " + from}
+	case len(o.Spec.ExternalIPs) > 0:
+		return Entry{bailey.SeverityHigh, "an external IP"}
+	case o.Spec.Type == corev1.ServiceTypeNodePort:
+		return Entry{bailey.SeverityMedium, "every node"}
+	case routed[f.Ref] != "":
+		return Entry{bailey.SeverityMedium, routed[f.Ref]}
+	}
+	return Entry{}
+}
+
+// Routes are the kinds that Routed reads.
+var Routes = []bailey.Kind{bailey.KindIngress, bailey.KindHTTPRoute}
+
+// Routed gives for each Service an Ingress or an HTTPRoute that routes to it.
+func Routed(list func(bailey.Kind) []*bailey.Fact) map[bailey.Ref]string {
+	routed := map[bailey.Ref]string{}
+	for _, f := range list(bailey.KindHTTPRoute) {
+		o, _ := f.Object.(map[string]any)
+		for _, rule := range listAt(mapAt(o, "spec"), "rules") {
+			for _, b := range listAt(rule, "backendRefs") {
+				name, kind := textAt(b, "name"), textAt(b, "kind")
+				if name == "" || kind != "" && kind != "Service" {
+					continue
+				}
+				service := bailey.Ref{Kind: bailey.KindService, Namespace: f.Namespace, Name: name}
+				if n := textAt(b, "namespace"); n != "" {
+					service.Namespace = n
+				}
+				routed[service] = "HTTPRoute " + f.Name
+			}
+		}
+	}
+	for _, f := range list(bailey.KindIngress) {
+		in, is := bailey.As[*networkingv1.Ingress](f)
+		if !is {
+			continue
+		}
+		note := func(b *networkingv1.IngressBackend) {
+			if b != nil && b.Service != nil {
+				routed[bailey.Ref{Kind: bailey.KindService, Namespace: f.Namespace, Name: b.Service.Name}] = "Ingress " + f.Name
+			}
+		}
+		note(in.Spec.DefaultBackend)
+		for i := range in.Spec.Rules {
+			if http := in.Spec.Rules[i].HTTP; http != nil {
+				for j := range http.Paths {
+					note(&http.Paths[j].Backend)
+				}
+			}
+		}
+	}
+	return routed
+}

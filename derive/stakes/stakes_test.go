@@ -1,0 +1,149 @@
+package stakes_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/check"
+	"github.com/baileyhq/bailey/controls/compute"
+	"github.com/baileyhq/bailey/derive/stakes"
+	"github.com/baileyhq/bailey/internal/controltest"
+)
+
+const workloadText = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      serviceAccountName: web
+      containers:
+      - name: web
+        image: registry.example/web@sha256:0000000000000000000000000000000000000000000000000000000000000000
+        securityContext: {runAsNonRoot: true, runAsUser: 1000}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web, namespace: shop}
+`
+
+// What the workload has around it, by what it is for.
+const (
+	balancer = `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 443}]}`
+	internalBalancer = `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop, annotations: {networking.gke.io/load-balancer-type: Internal}}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 443}]}`
+	otherBalancer = `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {type: LoadBalancer, selector: {app: other}, ports: [{port: 443}]}`
+	routed = `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: front, namespace: shop}
+spec: {rules: [{backendRefs: [{name: web, port: 80}]}]}`
+	inside = `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80}]}`
+	readsSecrets = `
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: shop}
+rules: [{apiGroups: [""], resources: [secrets], verbs: [list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects: [{kind: ServiceAccount, name: web}]`
+	readsOneSecret = `
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: shop}
+rules: [{apiGroups: [""], resources: [secrets], resourceNames: [web], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects: [{kind: ServiceAccount, name: web}]`
+)
+
+// TestWeigher judges one workload in different surroundings: the rule on
+// allowPrivilegeEscalation is low anywhere.
+func TestWeigher(t *testing.T) {
+	for name, c := range map[string]struct {
+		around string
+		edit   [2]string // of the workload
+		kinds  string
+		want   bailey.Severity
+	}{
+		"nothing around it":                  {want: bailey.SeverityLow},
+		"exposed":                            {around: balancer, kinds: "exposed", want: bailey.SeverityLow},
+		"rights alone":                       {around: readsSecrets, kinds: "rights", want: bailey.SeverityLow},
+		"exposed, rights":                    {around: balancer + readsSecrets, kinds: "exposed rights", want: bailey.SeverityMedium},
+		"routed, rights":                     {around: routed + readsSecrets, kinds: "exposed rights", want: bailey.SeverityMedium},
+		"inside, rights":                     {around: inside + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
+		"another is exposed":                 {around: otherBalancer + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
+		"an internal load balancer":          {around: internalBalancer + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
+		"a right on one Secret":              {around: balancer + readsOneSecret, kinds: "exposed", want: bailey.SeverityLow},
+		"rights without a token":             {around: balancer + readsSecrets, edit: [2]string{"serviceAccountName: web", "serviceAccountName: web\n      automountServiceAccountToken: false"}, kinds: "exposed", want: bailey.SeverityLow},
+		"exposed, the node":                  {around: balancer, edit: [2]string{"containers:", "hostPID: true\n      containers:"}, kinds: "exposed node", want: bailey.SeverityMedium},
+		"exposed, a Secret":                  {around: balancer, edit: [2]string{"image:", "envFrom: [{secretRef: {name: database}}]\n        image:"}, kinds: "exposed secrets", want: bailey.SeverityMedium},
+		"exposed, the node's clock":          {around: balancer, edit: [2]string{"containers:", "volumes: [{name: zone, hostPath: {path: /etc/localtime}}]\n      containers:"}, kinds: "exposed", want: bailey.SeverityLow},
+		"exposed, a directory of the node's": {around: balancer, edit: [2]string{"      containers:\n      - name: web", "      volumes: [{name: all, hostPath: {path: /}}]\n      containers:\n      - name: web\n        volumeMounts: [{name: all, mountPath: /node}]"}, kinds: "exposed node", want: bailey.SeverityMedium},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := workloadText
+			if c.edit[0] != "" {
+				text = strings.Replace(text, c.edit[0], c.edit[1], 1)
+			}
+			b := bailey.NewBuilder(bailey.Meta{Medium: "cluster", Version: bailey.LatestVersion})
+			for _, f := range controltest.Facts(t, []byte(text+c.around)) {
+				b.Add(f)
+			}
+			r, err := check.Judge(t.Context(), b.Snapshot(), []*bailey.Control{compute.PodSecurity}, check.Options{Weigher: stakes.Weigher})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range r.Findings {
+				if f.Rule != "compute/pod-security/allow-privilege-escalation" {
+					continue
+				}
+				var kinds []string
+				for _, x := range f.Factors {
+					kinds = append(kinds, string(x.Kind))
+				}
+				if got := strings.Join(kinds, " "); got != c.kinds || f.Severity != c.want || f.Base != bailey.SeverityLow {
+					t.Errorf("factors %q, severity %s of %s; want %q, %s\n%v", got, f.Severity, f.Base, c.kinds, c.want, f.Factors)
+				}
+				return
+			}
+			t.Fatal("the rule found nothing")
+		})
+	}
+}
