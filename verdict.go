@@ -59,10 +59,16 @@ type Verdict struct {
 // Coverage counts the facts that a verdict needed and those it got. A fact is
 // one keyed read: an object, or the list of a kind in a namespace.
 type Coverage struct {
-	Seen    int       `json:"seen"`
-	Needed  int       `json:"needed"`
-	Missing []Missing `json:"missing"`
+	Seen   int `json:"seen"`
+	Needed int `json:"needed"`
+	// Provider counts what of Needed the provider of a managed cluster shows nobody.
+	Provider int       `json:"provider,omitempty"`
+	Missing  []Missing `json:"missing"`
 }
+
+// Whole reports whether everything was seen that can be: all but what a provider keeps
+// to itself.
+func (c Coverage) Whole() bool { return c.Seen+c.Provider >= c.Needed }
 
 // Missing is a fact that was needed and not seen.
 type Missing struct {
@@ -88,6 +94,9 @@ const (
 	ReasonNotCollected Reason = "not-collected"
 	// ReasonOpenWorld: a folder does not hold all objects of a platform's kind.
 	ReasonOpenWorld Reason = "open-world"
+	// ReasonProvider: the provider of a managed cluster runs it and does not show it;
+	// Hint names the provider's documentation.
+	ReasonProvider Reason = "provider"
 	// ReasonUndeclared: a rule read what it does not declare; a defect.
 	ReasonUndeclared Reason = "undeclared"
 	// ReasonNoRule: this version of Bailey has no rule for the control.

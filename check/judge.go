@@ -88,6 +88,7 @@ type found struct {
 type run struct {
 	control      int32
 	seen, needed int32
+	provider     int32             // of those that were not seen
 	missing      *[]bailey.Missing // nil if nothing was
 }
 
@@ -171,7 +172,7 @@ func (e *evaluator) evaluate(f *bailey.Fact) judged {
 			}
 		}
 		needed := int32(1 + len(e.reads))
-		j.runs[i] = run{int32(g.control), max(0, needed-int32(len(missing))), needed, nil}
+		j.runs[i] = run{control: int32(g.control), seen: max(0, needed-int32(len(missing))), needed: needed, provider: int32(providers(missing))}
 		if len(missing) > 0 {
 			j.runs[i].missing = &missing
 		}
@@ -198,6 +199,17 @@ func runRule(rule *bailey.Rule, v *bailey.View, f *bailey.Fact) (findings []bail
 		}
 	}()
 	return rule.Check(v, f), nil
+}
+
+// providers counts what a provider keeps to itself.
+func providers(missing []bailey.Missing) int {
+	n := 0
+	for i := range missing {
+		if missing[i].Reason == bailey.ReasonProvider {
+			n++
+		}
+	}
+	return n
 }
 
 func addMissing(list []bailey.Missing, m bailey.Missing) []bailey.Missing {

@@ -16,6 +16,7 @@ type standing struct {
 	waived       int
 	waivedUntil  time.Time
 	seen, needed int
+	provider     int // of those that were not seen
 	missing      []bailey.Missing
 	// worstChild is the lowest rung below; children says whether there is any.
 	worstChild bailey.Rung
@@ -105,6 +106,7 @@ func (l *ladder) addList(st *standing, unseen *bailey.Missing) {
 		st.seen++
 	} else {
 		st.miss([]bailey.Missing{*unseen})
+		st.provider += providers([]bailey.Missing{*unseen})
 	}
 }
 
@@ -145,6 +147,7 @@ func (l *ladder) close() []bailey.Verdict {
 			p.waived += st.waived
 			p.seen += st.seen
 			p.needed += st.needed
+			p.provider += st.provider
 			p.miss(st.missing)
 			if p.waivedUntil.IsZero() || !st.waivedUntil.IsZero() && st.waivedUntil.Before(p.waivedUntil) {
 				p.waivedUntil = st.waivedUntil
@@ -157,7 +160,7 @@ func (l *ladder) close() []bailey.Verdict {
 
 func (l *ladder) verdict(st *standing) bailey.Verdict {
 	v := bailey.Verdict{Control: l.control.ID, Scope: st.scope, Rung: st.rung, Findings: st.findings,
-		Coverage: bailey.Coverage{Seen: st.seen, Needed: st.needed, Missing: st.missing}, Proof: st.proof}
+		Coverage: bailey.Coverage{Seen: st.seen, Needed: st.needed, Provider: st.provider, Missing: st.missing}, Proof: st.proof}
 	if st.findings > 0 && st.findings == st.waived && !st.broken {
 		v.WaivedUntil = st.waivedUntil
 	}

@@ -33,6 +33,15 @@ func (l *ladder) next(st *standing) string {
 			return "this version does not check it"
 		case len(st.missing) > 0:
 			m := st.missing[0]
+			for _, other := range st.missing { // what its reader can do something about comes first
+				if other.Reason != bailey.ReasonProvider {
+					m = other
+					break
+				}
+			}
+			if m.Reason == bailey.ReasonProvider {
+				return "the rest is the provider's: " + m.Hint
+			}
 			if m.Hint != "" {
 				return m.Hint
 			}

@@ -43,6 +43,7 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 			cluster := verdicts[i][0].Coverage
 			r.Coverage.Seen += cluster.Seen
 			r.Coverage.Needed += cluster.Needed
+			r.Coverage.Provider += cluster.Provider
 			for _, m := range cluster.Missing {
 				r.Coverage.Missing = addMissing(r.Coverage.Missing, m)
 			}
@@ -71,6 +72,7 @@ func (p *plan) ladders(s *bailey.Snapshot, results []judged, evidence []bailey.E
 			st.objects++
 			st.seen += int(run.seen)
 			st.needed += int(run.needed)
+			st.provider += int(run.provider)
 			if run.missing != nil {
 				st.miss(*run.missing)
 			}

@@ -21,7 +21,7 @@ type unseen struct {
 // reasonOrder puts defects of Bailey first, and what is normal last.
 var reasonOrder = []bailey.Reason{
 	bailey.ReasonPanicked, bailey.ReasonUndeclared, bailey.ReasonUnreadable,
-	bailey.ReasonForbidden, bailey.ReasonNotCollected, bailey.ReasonOpenWorld,
+	bailey.ReasonForbidden, bailey.ReasonNotCollected, bailey.ReasonOpenWorld, bailey.ReasonProvider,
 }
 
 // label is the reason in words.
@@ -31,6 +31,8 @@ func (u *unseen) label() string {
 		return "not collected"
 	case bailey.ReasonOpenWorld:
 		return "open world"
+	case bailey.ReasonProvider:
+		return "provider's"
 	case bailey.ReasonUndeclared:
 		return "undeclared read"
 	case bailey.ReasonPanicked:

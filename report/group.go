@@ -393,5 +393,9 @@ func (t tally) accepted() string {
 
 // factsSeen is "2,011 of 2,014 facts seen".
 func factsSeen(c bailey.Coverage) string {
-	return number(c.Seen) + " of " + number(c.Needed) + " facts seen"
+	text := number(c.Seen) + " of " + number(c.Needed) + " facts seen"
+	if c.Provider > 0 {
+		text += ", " + number(c.Provider) + " are the provider's"
+	}
+	return text
 }

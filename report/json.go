@@ -259,6 +259,9 @@ func (j *jsonWriter) coverage(c bailey.Coverage) {
 	j.raw("{")
 	j.int("seen", c.Seen)
 	j.int("needed", c.Needed)
+	if c.Provider > 0 {
+		j.int("provider", c.Provider)
+	}
 	j.array("missing", len(c.Missing), false, func(i int) {
 		m := &c.Missing[i]
 		kind, group := m.Kind.Split()

@@ -199,9 +199,10 @@ type wireSummary struct {
 }
 
 type wireCoverage struct {
-	Seen    wireCount `json:"seen"`
-	Needed  wireCount `json:"needed"`
-	Missing []struct {
+	Seen     wireCount `json:"seen"`
+	Needed   wireCount `json:"needed"`
+	Provider wireCount `json:"provider"`
+	Missing  []struct {
 		wireRef
 		Reason bailey.Reason `json:"reason"`
 		Detail string        `json:"detail"`
@@ -210,7 +211,7 @@ type wireCoverage struct {
 }
 
 func (c wireCoverage) coverage() bailey.Coverage {
-	out := bailey.Coverage{Seen: int(c.Seen), Needed: int(c.Needed)}
+	out := bailey.Coverage{Seen: int(c.Seen), Needed: int(c.Needed), Provider: int(c.Provider)}
 	for _, m := range c.Missing {
 		ref := m.ref()
 		out.Missing = append(out.Missing, bailey.Missing{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name,

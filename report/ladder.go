@@ -112,10 +112,13 @@ func (s *standing) where() string {
 	return s.spread() + ", waived until " + day(s.waivedUntil)
 }
 
-// word is the rung in words: "gap", or "gap, waived until 2026-12-31".
+// word is the rung in words: "gap", "gap, waived until 2026-12-31", "provider's".
 func (s *standing) word() string {
 	if !s.waivedUntil.IsZero() {
 		return s.rung.String() + ", waived until " + day(s.waivedUntil)
+	}
+	if s.rung == bailey.RungUnknown && s.coverage.Provider > 0 && s.coverage.Whole() {
+		return "provider's" // all that is unknown
 	}
 	return s.rung.String()
 }

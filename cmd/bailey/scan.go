@@ -281,7 +281,7 @@ func verdictOf(r *bailey.Report, failOn bailey.Severity, unknownFails bool) erro
 	if report.Failing(r, failOn) > 0 || failOn != bailey.SeverityNone && report.Broken(r) > 0 {
 		return &exitError{code: exitFindings}
 	}
-	if unknownFails && r.Coverage.Seen < r.Coverage.Needed {
+	if unknownFails && !r.Coverage.Whole() {
 		return &exitError{code: exitFindings}
 	}
 	return nil

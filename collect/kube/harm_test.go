@@ -52,6 +52,7 @@ func TestOwnCluster(t *testing.T) {
 	t.Run("Expired", func(t *testing.T) { expired(t, cluster) })
 	t.Run("StaleAPI", func(t *testing.T) { staleAPI(t, cluster) })
 	t.Run("Kubelets", func(t *testing.T) { kubelets(t, cluster) })
+	t.Run("Managed", func(t *testing.T) { managed(t, cluster) })
 	t.Run("Frozen", func(t *testing.T) { frozen(t, cluster) })
 	t.Run("Killed", func(t *testing.T) { killed(t, cluster) })
 	t.Run("Gone", func(t *testing.T) { gone(t, cluster) })

@@ -6,6 +6,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +118,8 @@ type session struct {
 	uid        string // of kube-system
 	components []*bailey.Fact
 	kubelets   []kubelet
-	read       int // lists that were read
+	provider   *provider // of a managed cluster; nil if none is known
+	read       int       // lists that were read
 	podsSeen   bool
 	nodesSeen  bool
 }
@@ -209,6 +211,7 @@ func (s *session) serverVersion(ctx context.Context) error {
 		return fmt.Errorf("the answer to /version: %w", err)
 	}
 	meta.Version, meta.AssumedVersion = v, false
+	s.provider = providerOfVersion(answer.GitVersion)
 	return nil
 }
 
@@ -352,6 +355,7 @@ func (s *session) take(l *list) {
 	}
 	s.components = append(s.components, l.components...)
 	s.kubelets = append(s.kubelets, l.kubelets...)
+	s.provider = cmp.Or(s.provider, l.provider)
 	switch {
 	case kind == bailey.KindPod && (l.namespace == "" || l.namespace == systemNamespace):
 		s.podsSeen = true

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,7 @@ type list struct {
 	facts      []*bailey.Fact
 	components []*bailey.Fact
 	kubelets   []kubelet
+	provider   *provider
 	broken     []bailey.Missing // single objects that could not be decoded
 	err        error            // the list is not whole
 	sharer     share.Sharer
@@ -141,6 +143,7 @@ func (l *list) add(item []byte, protobuf bool) {
 		}
 	case *corev1.Node:
 		l.kubelets = append(l.kubelets, kubeletOf(o))
+		l.provider = cmp.Or(l.provider, providerOfNode(o))
 	}
 	if l.whole != nil {
 		l.whole(l.resource.apiVersion(), l.resource.kind, content)

@@ -66,6 +66,10 @@ func (s *session) platform(ctx context.Context) {
 		case !s.podsSeen:
 			m.Detail = "the pods of " + systemNamespace + ", which run the platform, were not read"
 			m.Hint = "let Bailey list the pods of " + systemNamespace
+		case managed && k != bailey.KindKubeProxy && s.provider != nil:
+			m.Reason = bailey.ReasonProvider
+			m.Detail = s.provider.name + " runs the control plane, and shows its settings to nobody"
+			m.Hint = "see " + s.provider.docs
 		case managed && k != bailey.KindKubeProxy:
 			m.Detail = "the control plane does not run as pods of " + systemNamespace + ", as in managed clusters"
 			m.Hint = "ask the provider of the control plane for its settings"
