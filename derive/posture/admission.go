@@ -16,12 +16,15 @@ import (
 type gate struct {
 	Name              string
 	FailurePolicy     string
+	MatchPolicy       string
 	ValidationActions []string
 	NamespaceSelector *metav1.LabelSelector
 	ObjectSelector    *metav1.LabelSelector
 	Rules             []admissionv1.RuleWithOperations
 	Excluded          []admissionv1.NamedRuleWithOperations
 	MatchConditions   []admissionv1.MatchCondition
+	// bound tells a binding: without rules it is about all that its policy looks at.
+	bound bool
 	// rest is what else it says.
 	rest string
 }
@@ -31,11 +34,13 @@ func gatesOf(content []byte) ([]gate, bool) {
 	type match struct {
 		NamespaceSelector, ObjectSelector   *metav1.LabelSelector
 		ResourceRules, ExcludeResourceRules []admissionv1.NamedRuleWithOperations
+		MatchPolicy                         string
 	}
 	var o struct {
 		Webhooks []json.RawMessage
 		Spec     *struct {
 			FailurePolicy     string
+			PolicyName        string
 			ValidationActions []string
 			MatchConditions   []admissionv1.MatchCondition
 			// A policy has the one, a binding the other.
@@ -51,16 +56,16 @@ func gatesOf(content []byte) ([]gate, bool) {
 		if json.Unmarshal(text, &g) != nil {
 			return nil, false
 		}
-		g.rest = without(text, "name", "failurePolicy", "namespaceSelector", "objectSelector", "rules", "matchConditions")
+		g.rest = without(text, "name", "failurePolicy", "matchPolicy", "namespaceSelector", "objectSelector", "rules", "matchConditions")
 		gates = append(gates, g)
 	}
 	if s := o.Spec; s != nil {
-		g := gate{FailurePolicy: s.FailurePolicy, ValidationActions: s.ValidationActions, MatchConditions: s.MatchConditions}
+		g := gate{FailurePolicy: s.FailurePolicy, ValidationActions: s.ValidationActions, MatchConditions: s.MatchConditions, bound: s.PolicyName != ""}
 		for _, m := range []*match{s.MatchConstraints, s.MatchResources} {
 			if m == nil {
 				continue
 			}
-			g.NamespaceSelector, g.ObjectSelector, g.Excluded = m.NamespaceSelector, m.ObjectSelector, m.ExcludeResourceRules
+			g.NamespaceSelector, g.ObjectSelector, g.Excluded, g.MatchPolicy = m.NamespaceSelector, m.ObjectSelector, m.ExcludeResourceRules, m.MatchPolicy
 			for _, r := range m.ResourceRules {
 				if len(r.ResourceNames) > 0 { // such a rule is about these only
 					r.Resources = []string{strings.Join(r.Resources, ",") + " named " + strings.Join(r.ResourceNames, ",")}
@@ -196,7 +201,21 @@ func (d *difference) gate(of string, was, now *gate) {
 		func() { other("looks at other requests than before (matchConditions)") })
 	d.set(excluded(was.Excluded), excluded(now.Excluded), func() { weaker("leaves out more requests (excludeResourceRules)") },
 		func() { other("leaves out other requests than before (excludeResourceRules)") })
-	if lost := uncovered(was.Rules, now.Rules); len(lost) > 0 {
+	const exact = string(admissionv1.Exact) // without a word it is Equivalent
+	switch {
+	case was.MatchPolicy != exact && now.MatchPolicy == exact:
+		weaker("no longer looks at requests in other versions of the API (matchPolicy Exact)")
+	case was.MatchPolicy == exact && now.MatchPolicy != exact:
+		d.stronger = true
+	}
+	if was.bound && now.bound && (len(was.Rules) == 0 || len(now.Rules) == 0) {
+		switch {
+		case len(now.Rules) > 0:
+			weaker("looks at some of its policy's requests only (resourceRules)")
+		case len(was.Rules) > 0:
+			d.stronger = true
+		}
+	} else if lost := uncovered(was.Rules, now.Rules); len(lost) > 0 {
 		weaker("no longer looks at " + strings.Join(lost, ", "))
 	} else if len(uncovered(now.Rules, was.Rules)) > 0 {
 		d.stronger = true
