@@ -235,6 +235,24 @@ func TestFact(t *testing.T) {
 	}
 }
 
+func TestAttributesOfVolumes(t *testing.T) {
+	for driver, want := range map[string]string{"nfs.csi.k8s.io": "ro,sec=sys", "disks.example.com": "‹bailey:text›"} {
+		given := func() map[string]string {
+			return map[string]string{"mountOptions": "ro,sec=sys", "token": "https://u:hunter2pass@nas.example.com/"}
+		}
+		pod := &corev1.Pod{Spec: corev1.PodSpec{Volumes: []corev1.Volume{{VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: driver, VolumeAttributes: given()}}}}}}
+		pv := &corev1.PersistentVolume{}
+		pv.Spec.CSI = &corev1.CSIPersistentVolumeSource{Driver: driver, VolumeAttributes: given()}
+		Fact(pod, "v1", "Pod", bailey.Source{})
+		Fact(pv, "v1", "PersistentVolume", bailey.Source{})
+		for kind, got := range map[string]map[string]string{"Pod": pod.Spec.Volumes[0].CSI.VolumeAttributes, "PersistentVolume": pv.Spec.CSI.VolumeAttributes} {
+			if got["mountOptions"] != want || strings.Contains(got["token"], "hunter2") {
+				t.Errorf("%s with a volume of %s: %v", kind, driver, got)
+			}
+		}
+	}
+}
+
 func TestSecretKeepsKeysOnly(t *testing.T) {
 	s := &corev1.Secret{Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.key": []byte("x")}, StringData: map[string]string{"more": "y"}}
 	f := Fact(s, "v1", "Secret", bailey.Source{})

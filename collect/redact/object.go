@@ -26,7 +26,8 @@ import (
 //     that Bailey's own policy takes as its parameter.
 //   - Of pods and pod templates, the values of environment variables,
 //     arguments (flags keep their names), commands beyond the program, HTTP
-//     headers, and the attributes of CSI and flex volumes become their class.
+//     headers, and the attributes of CSI and flex volumes (but for the CSI driver of
+//     NFS) become their class.
 //   - Annotations that are credentials or longer than 256 bytes become their
 //     class; so does, in a custom resource, every text that is a credential.
 //   - Mount options, parameters of storage classes, and paths and addresses of
@@ -142,7 +143,7 @@ func secret(s *corev1.Secret) {
 func persistentVolume(v *corev1.PersistentVolumeSpec) {
 	each(v.MountOptions)
 	if v.CSI != nil {
-		values(v.CSI.VolumeAttributes)
+		attributes(v.CSI.Driver, v.CSI.VolumeAttributes)
 	}
 	if v.FlexVolume != nil {
 		values(v.FlexVolume.Options)

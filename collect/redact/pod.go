@@ -72,7 +72,7 @@ func httpGet(h *corev1.HTTPGetAction) {
 
 func volume(v *corev1.VolumeSource) {
 	if v.CSI != nil {
-		values(v.CSI.VolumeAttributes)
+		attributes(v.CSI.Driver, v.CSI.VolumeAttributes)
 	}
 	if v.FlexVolume != nil {
 		values(v.FlexVolume.Options)
@@ -83,6 +83,19 @@ func volume(v *corev1.VolumeSource) {
 	if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
 		annotations(v.Ephemeral.VolumeClaimTemplate.Annotations)
 	}
+}
+
+// nfsDriver is the CSI driver for NFS of the Kubernetes project, whose attributes are a
+// server, a path and mount options.
+const nfsDriver = "nfs.csi.k8s.io"
+
+// attributes treats what a CSI driver is told of a volume.
+func attributes(driver string, m map[string]string) {
+	if driver == nfsDriver {
+		credentials(m)
+		return
+	}
+	values(m)
 }
 
 // values replaces every value of the map.

@@ -15,21 +15,26 @@ const authorizationID = "access/authorization"
 
 // ruleVariables are of a policy about roles:
 //
-//	judged     the rules of a role that is not the API server's own, nor an aggregated one;
-//	           none where they are too many to look at, which is refused
-//	unchanged  an update leaves the rules as they were, or the request is the server's own
+//	judged     the rules of a role that is not an aggregated one; none where they are too
+//	           many to look at, which is refused
+//	unchanged  an update leaves the rules as they were, or the request is the server's own:
+//	           by it, and by no name, its own roles are told from others
 var ruleVariables = []admissionv1.Variable{
 	{Name: "many", Expression: "object.?rules.orValue(null) != null && size(object.rules) > 1000"},
-	{Name: "judged", Expression: "object.?rules.orValue(null) == null || variables.many || (object.kind == 'ClusterRole' && (object.?aggregationRule.orValue(null) != null || " +
-		"object.metadata.name in ['" + strings.Join(builtInWide, "', '") + "'] && request.operation == 'CREATE' || " +
-		"object.metadata.name.startsWith('" + builtInController + "') && request.operation == 'CREATE')) ? [] : object.rules"},
-	{Name: "unchanged", Expression: "(request.operation == 'UPDATE' && object.?rules == oldObject.?rules) || " +
-		"request.userInfo.username in ['system:apiserver', 'system:serviceaccount:kube-system:clusterrole-aggregation-controller']"},
+	{Name: "judged", Expression: "object.?rules.orValue(null) == null || variables.many || " +
+		"(object.kind == 'ClusterRole' && object.?aggregationRule.orValue(null) != null) ? [] : object.rules"},
+	{Name: "unchanged", Expression: "(request.operation == 'UPDATE' && object.?rules == oldObject.?rules && object.?aggregationRule == oldObject.?aggregationRule) || " +
+		"request.userInfo.username in ['system:apiserver', '" + aggregationController + "']"},
 	{Name: "wide", Expression: "variables.judged.filter(r, ('*' in r.verbs || '*' in r.?resources.orValue([])) && " +
 		"r.?apiGroups.orValue([]).exists(g, g in ['" + strings.Join(kubernetesGroups, "', '") + "']))"},
-	{Name: "escalating", Expression: "variables.judged.filter(r, (size(r.?resourceNames.orValue([])) == 0 || 'system:masters' in r.resourceNames) && r.verbs.exists(v, " +
-		"(v in ['escalate', 'bind'] && r.?apiGroups.orValue([]).exists(g, g in ['*', '" + rbacGroup + "'])) || v == 'impersonate' || " +
-		"(v.startsWith('impersonate:') && v != 'impersonate:associated-node')))"},
+	{Name: "escalating", Expression: "variables.judged.filter(r, " +
+		"(r.?apiGroups.orValue([]).exists(g, g in ['*', '" + rbacGroup + "']) && ('escalate' in r.verbs || ('bind' in r.verbs && " + namesAnyCEL(ownRoles) + "))) || " +
+		"(r.verbs.exists(v, v == 'impersonate' || (v.startsWith('impersonate:') && v != 'impersonate:associated-node')) && " + namesAnyCEL(almighty) + "))"},
+}
+
+// namesAnyCEL is namesAny in CEL, of the rule r.
+func namesAnyCEL(names []string) string {
+	return "(size(r.?resourceNames.orValue([])) == 0 || r.resourceNames.exists(n, n in ['" + strings.Join(names, "', '") + "']))"
 }
 
 var roleChecks = []vap.Check{
@@ -37,19 +42,20 @@ var roleChecks = []vap.Check{
 	{Expression: "variables.unchanged || size(variables.wide) == 0",
 		MessageExpression: "'name verbs and resources in the place of \"*\" (groups: ' + variables.wide.map(r, r.apiGroups.map(g, '\"' + g + '\"').join(', ')).join('; ') + ')'"},
 	{Expression: "variables.unchanged || size(variables.escalating) == 0",
-		MessageExpression: "'gives more than it says, on ' + variables.escalating.map(r, r.?resources.orValue([]).join(', ')).join('; ') + ': name by resourceNames what may be bound or impersonated'"},
+		MessageExpression: "'gives more than it says, on ' + variables.escalating.map(r, r.?resources.orValue([]).join(', ')).join('; ') + ': name by resourceNames what may be bound or impersonated, and nothing that holds every right'"},
 }
 
 const rolesDoc = `More than 1000 rules are refused: the API server bounds what an expression may cost.
 
 An update that leaves the rules as they were passes, and so do the API server's own upkeep of its roles and the
-controller that fills aggregated ones in.`
+controller that fills aggregated ones in. Whoever else writes a role under the name of one of the server's is judged
+like for any other.`
 
 var rolesContained = vap.Guard(vap.Policy{
 	Control: authorizationID, Name: "roles-contained",
 	Title: "No Role is admitted with wildcards or with rights to gain rights",
 	Doc: `A ValidatingAdmissionPolicy refuses Roles that allow every verb or every resource of Kubernetes' own API groups, and
-those that allow to escalate, bind or impersonate without naming whom.
+those that allow to escalate, or to bind or impersonate without naming whom, or one who holds every right.
 
 ` + rolesDoc,
 	Covers:    []*bailey.Rule{wildcardGrant, roleEscalates},
@@ -61,8 +67,8 @@ var clusterRolesContained = vap.Guard(vap.Policy{
 	Control: authorizationID, Name: "cluster-roles-contained",
 	Title: "No ClusterRole is admitted with wildcards, rights to gain rights, kubelets or Secrets",
 	Doc: `A ValidatingAdmissionPolicy refuses ClusterRoles that allow every verb or every resource of Kubernetes' own API
-groups, that allow to escalate, bind or impersonate without naming whom, that reach kubelets through nodes/proxy, or
-that read Secrets without naming which.
+groups, that allow to escalate, or to bind or impersonate without naming whom, or one who holds every right, that reach
+kubelets through nodes/proxy, or that read Secrets without naming which.
 
 ` + rolesDoc + `
 

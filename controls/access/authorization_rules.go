@@ -14,17 +14,22 @@ import (
 
 var authorizationRules = []*bailey.Rule{wildcardGrant, roleEscalates, roleReachesKubelets, clusterRoleReadsSecrets, clusterAdminBound}
 
-// builtInWide are the ClusterRoles that every API server makes and that the rules of
-// this file would find, but for those that begin like builtInController.
-var builtInWide = []string{rbac.ClusterAdmin, "system:aggregate-to-admin", "system:aggregate-to-edit", "system:kube-controller-manager",
-	"system:kubelet-api-admin", "system:node"}
+// ownRoles are the ClusterRoles that every API server makes for itself and its controllers
+// and that the rules of this file would find (bootstrappolicy of Kubernetes 1.37).
+var ownRoles = []string{rbac.ClusterAdmin, "system:aggregate-to-admin", "system:aggregate-to-edit", "system:kube-controller-manager",
+	"system:kubelet-api-admin", "system:node", "system:controller:clusterrole-aggregation-controller", "system:controller:generic-garbage-collector",
+	"system:controller:namespace-controller", "system:controller:resourcequota-controller", "system:controller:storage-version-migrator-controller"}
 
-const builtInController = "system:controller:"
+// isOwnRole reports whether a role is one of ownRoles and bears the API server's label. A
+// name alone can be anybody's.
+func isOwnRole(f *bailey.Fact) bool {
+	return slices.Contains(ownRoles, f.Name) && f.Labels["kubernetes.io/bootstrapping"] == "rbac-defaults"
+}
 
 // judgedRules gives the rules of a role that is judged: of none that the API server
 // makes, nor of an aggregated one, whose parts are judged.
 func judgedRules(f *bailey.Fact) []rbacv1.PolicyRule {
-	if r, ok := bailey.As[*rbacv1.ClusterRole](f); ok && (r.AggregationRule != nil || slices.Contains(builtInWide, f.Name) || strings.HasPrefix(f.Name, builtInController)) {
+	if r, ok := bailey.As[*rbacv1.ClusterRole](f); ok && (r.AggregationRule != nil || isOwnRole(f)) {
 		return nil
 	}
 	rules, _ := rbac.RulesOf(f)
@@ -104,19 +109,19 @@ var roleEscalates = &bailey.Rule{
 and bind, with which one writes oneself any role, and impersonate, with which one becomes somebody else (the verbs of
 constrained impersonation included, but for those about a node of one's own).
 
-A rule that names by resourceNames what may be bound or impersonated is no finding, unless it names system:masters.`,
+A rule that names by resourceNames what may be bound or impersonated is no finding, unless it names a role that the API
+server makes for itself (cluster-admin), or somebody to whom nothing is refused (system:masters). Names do not excuse
+escalate: one who may write any rights into one role, and is bound to it, has them.`,
 	Severity: bailey.SeverityHigh,
 	Refs:     []bailey.Reference{ref.CIS("5.1.8", "Few can bind, impersonate and escalate"), rbacGood, ref.NIST("AC-6"), ref.ATTACK("T1098.006")},
 	On:       roleKinds,
 	Check: eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {
-		if len(r.ResourceNames) > 0 && !slices.Contains(r.ResourceNames, "system:masters") {
-			return "", "", 0
-		}
+		ofRoles := slices.Contains(r.APIGroups, rbacGroup) || slices.Contains(r.APIGroups, rbacv1.APIGroupAll)
 		for _, verb := range r.Verbs {
 			switch {
-			case (verb == "escalate" || verb == "bind") && (slices.Contains(r.APIGroups, rbacGroup) || slices.Contains(r.APIGroups, rbacv1.APIGroupAll)):
+			case ofRoles && (verb == "escalate" || verb == "bind" && namesAny(r, ownRoles)):
 				return "verbs", "allows to " + verb + " " + strings.Join(r.Resources, ", ") + ": whoever holds it can hold any role", 0
-			case verb == "impersonate" || strings.HasPrefix(verb, "impersonate:") && verb != "impersonate:associated-node":
+			case (verb == "impersonate" || strings.HasPrefix(verb, "impersonate:") && verb != "impersonate:associated-node") && namesAny(r, almighty):
 				return "verbs", "allows to " + verb + " " + strings.Join(r.Resources, ", "), 0
 			}
 		}
@@ -130,7 +135,28 @@ rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], verb
 kind: Role
 metadata: {name: bad, namespace: shop}
 rules: [{apiGroups: [""], resources: [serviceaccounts], verbs: [impersonate]}]
+`, `apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: bad-by-name}
+rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [view, cluster-admin], verbs: [bind]}]
+`, `apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: bad-by-name, namespace: shop}
+rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [roles], resourceNames: [own], verbs: [update, escalate]}]
 `},
+}
+
+// almighty are those to whom RBAC or the policies of this control refuse nothing: groups,
+// users, and a ServiceAccount by its own name and its user's.
+var almighty = []string{"system:masters", "kubeadm:cluster-admins", "system:apiserver", "system:kube-controller-manager",
+	"clusterrole-aggregation-controller", aggregationController}
+
+// aggregationController fills aggregated ClusterRoles in.
+const aggregationController = "system:serviceaccount:kube-system:clusterrole-aggregation-controller"
+
+// namesAny reports whether a rule is about one of the names, or about all.
+func namesAny(r *rbacv1.PolicyRule, names []string) bool {
+	return len(r.ResourceNames) == 0 || slices.ContainsFunc(r.ResourceNames, func(n string) bool { return slices.Contains(names, n) })
 }
 
 var roleReachesKubelets = &bailey.Rule{

@@ -165,6 +165,12 @@ func bootstrapUntouched(t *testing.T, cluster *devcluster.Cluster) {
 			t.Fatal("the policy is not in force")
 		}
 	}
+	for _, name := range []string{gone, "system:controller:of-my-own"} { // a name, or a label, is anybody's
+		wide["metadata"] = map[string]any{"name": name, "labels": map[string]any{"kubernetes.io/bootstrapping": "rbac-defaults"}}
+		if err := cluster.Do(t.Context(), http.MethodPost, strings.TrimSuffix(path, "/")+"?dryRun=All", wide, nil); err == nil || !strings.Contains(err.Error(), "cluster-roles-contained") {
+			t.Errorf("a ClusterRole %s that allows everything: %v", name, err)
+		}
+	}
 	if err := cluster.RestartAPIServer(t.Context(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

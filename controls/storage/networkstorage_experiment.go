@@ -68,6 +68,13 @@ func exportsOf(v *bailey.View) []bailey.Export {
 		}
 		all = append(all, bailey.Export{Server: server, Path: path, Port: option(options, "port"), MountPort: option(options, "mountport")})
 	}
+	byDriver := func(attributes map[string]string, options []string) {
+		path := attribute(attributes, "share")
+		if sub := attribute(attributes, "subdir"); sub != "" {
+			path = strings.TrimSuffix(path, "/") + "/" + sub
+		}
+		add(attribute(attributes, "server"), path, append(slices.Clip(options), attribute(attributes, optionsAttribute)))
+	}
 	for _, f := range v.List(bailey.KindPersistentVolume, "") {
 		volume, ok := bailey.As[*corev1.PersistentVolume](f)
 		if !ok {
@@ -76,12 +83,8 @@ func exportsOf(v *bailey.View) []bailey.Export {
 		if s := volume.Spec.NFS; s != nil {
 			add(s.Server, s.Path, volume.Spec.MountOptions)
 		}
-		if s := volume.Spec.CSI; s != nil && s.Driver == "nfs.csi.k8s.io" {
-			path := strings.TrimSuffix(s.VolumeAttributes["share"], "/") + "/" + s.VolumeAttributes["subdir"]
-			if s.VolumeAttributes["subdir"] == "" {
-				path = s.VolumeAttributes["share"]
-			}
-			add(s.VolumeAttributes["server"], path, volume.Spec.MountOptions)
+		if s := volume.Spec.CSI; s != nil && s.Driver == nfsDriver {
+			byDriver(s.VolumeAttributes, volume.Spec.MountOptions)
 		}
 	}
 	for _, f := range v.List(bailey.KindPod, "") {
@@ -89,6 +92,9 @@ func exportsOf(v *bailey.View) []bailey.Export {
 			for i := range pod.Spec.Volumes {
 				if s := pod.Spec.Volumes[i].NFS; s != nil {
 					add(s.Server, s.Path, nil)
+				}
+				if s := pod.Spec.Volumes[i].CSI; s != nil && s.Driver == nfsDriver {
+					byDriver(s.VolumeAttributes, nil)
 				}
 			}
 		}

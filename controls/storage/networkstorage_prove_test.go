@@ -90,19 +90,20 @@ func TestExportsOf(t *testing.T) {
 	}
 	volume(b, "b", "nas", "2050")
 	csi := &corev1.PersistentVolume{}
-	csi.Spec.CSI = &corev1.CSIPersistentVolumeSource{Driver: "nfs.csi.k8s.io", VolumeAttributes: map[string]string{"server": "nas", "share": "/a", "subdir": "x"}}
+	csi.Spec.CSI = &corev1.CSIPersistentVolumeSource{Driver: "nfs.csi.k8s.io", VolumeAttributes: map[string]string{"server": "nas", "share": "/a", "subDir": "x", "mountOptions": "port=2051"}}
 	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindPersistentVolume, Name: "csi"}, Object: csi})
 	other := csi.DeepCopy()
 	other.Spec.CSI.Driver = "ebs.csi.aws.com"
 	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindPersistentVolume, Name: "other"}, Object: other})
 	for _, name := range []string{"one", "two"} {
 		pod := &corev1.Pod{}
-		pod.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "nas", Path: "/c"}}}}
+		pod.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "nas", Path: "/c"}}},
+			{VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: nfsDriver, VolumeAttributes: map[string]string{"server": "nas", "share": "/d"}}}}}
 		b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindPod, Namespace: "shop", Name: name}, Object: pod})
 	}
 	v := bailey.NewView(b.Snapshot())
 	v.Allow(nil, exportsAskWho.Needs, nil)
-	want := []bailey.Export{{Server: "nas", Path: "/a/x"}, {Server: "nas", Path: "/b", Port: 2050, MountPort: 2050}, {Server: "nas", Path: "/c"}}
+	want := []bailey.Export{{Server: "nas", Path: "/a/x", Port: 2051}, {Server: "nas", Path: "/b", Port: 2050, MountPort: 2050}, {Server: "nas", Path: "/c"}, {Server: "nas", Path: "/d"}}
 	if got := exportsOf(v); !slices.Equal(got, want) {
 		t.Errorf("%+v", got)
 	}

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -16,14 +15,13 @@ var networkStorageRules = []*bailey.Rule{nfsWithoutKerberos, iscsiWithoutCHAP}
 // onVolumes are the kinds that name a volume's server.
 var onVolumes = append([]bailey.Kind{bailey.KindPersistentVolume}, bailey.PodBearing...)
 
-// nfsDriver is the CSI driver for NFS of the Kubernetes project.
-const nfsDriver = "nfs.csi.k8s.io"
-
 var nfsWithoutKerberos = &bailey.Rule{
 	Name:  "nfs-without-kerberos",
 	Title: "NFS volume is mounted without Kerberos",
-	Doc: `Reads PersistentVolumes of NFS, by the plug-in or by the driver ` + nfsDriver + `, whose mountOptions do not name
-sec=krb5, krb5i or krb5p; and the NFS volumes of pods, for whom no options can be given.
+	Doc: `Reads PersistentVolumes of NFS, by the plug-in or by the driver ` + nfsDriver + `, and pods' volumes of that driver,
+whose mount options do not name sec=krb5, krb5i or krb5p, or name another flavour beside it; and the NFS volumes of
+pods, for whom no options can be given. The options of a volume are its mountOptions, in whose place the plug-in takes
+the annotation ` + corev1.MountOptionAnnotation + `, and to which the driver adds volumeAttributes.mountOptions.
 
 Without Kerberos an NFS server believes the client's address and the user number that the client says. Every pod on a
 node shares the node's address.`,
@@ -33,16 +31,27 @@ node shares the node's address.`,
 	On: onVolumes,
 	Check: func(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
 		if pv, ok := bailey.As[*corev1.PersistentVolume](f); ok {
-			if pv.Spec.NFS == nil && (pv.Spec.CSI == nil || pv.Spec.CSI.Driver != nfsDriver) || asksKerberos(pv.Spec.MountOptions) {
+			if pv.Spec.NFS == nil && (pv.Spec.CSI == nil || pv.Spec.CSI.Driver != nfsDriver) {
 				return nil
 			}
-			return []bailey.Finding{{Field: "spec.mountOptions", Message: "NFS without sec=krb5p: the server believes whoever has the node's address"}}
+			field, flavours := flavoursOf(pv)
+			if flavours.kerberosOnly() {
+				return nil
+			}
+			return []bailey.Finding{{Field: field, Message: "NFS without sec=krb5p, or beside another flavour: the server believes whoever has the node's address"}}
 		}
 		return eachVolume(f, func(v *corev1.Volume) string {
-			if v.NFS == nil {
-				return ""
+			switch {
+			case v.NFS != nil:
+				return "is NFS of " + v.NFS.Server + ", and a pod cannot ask for Kerberos: use a PersistentVolume with mountOptions [sec=krb5p]"
+			case v.CSI != nil && v.CSI.Driver == nfsDriver:
+				var flavours flavours
+				flavours.addAttributes(v.CSI.VolumeAttributes)
+				if !flavours.kerberosOnly() {
+					return "is NFS of " + attribute(v.CSI.VolumeAttributes, "server") + " without Kerberos: set volumeAttributes {mountOptions: sec=krb5p}"
+				}
 			}
-			return "is NFS of " + v.NFS.Server + ", and a pod cannot ask for Kerberos: use a PersistentVolume with mountOptions [sec=krb5p]"
+			return ""
 		})
 	},
 	Bad: []string{`apiVersion: v1
@@ -59,20 +68,29 @@ spec:
   capacity: {storage: 1Gi}
   mountOptions: [nfsvers=4.1]
   nfs: {server: nfs.example.com, path: /data}
+`, `apiVersion: v1
+kind: Pod
+metadata: {name: bad-by-driver, namespace: shop}
+spec:
+  containers: [{name: app, image: app}]
+  volumes: [{name: data, csi: {driver: nfs.csi.k8s.io, volumeAttributes: {server: nfs.example.com, share: /data, mountOptions: "nfsvers=4.1"}}}]
+`, `apiVersion: v1
+kind: PersistentVolume
+metadata: {name: bad-by-annotation, annotations: {volume.beta.kubernetes.io/mount-options: "nfsvers=4.1,sec=sys"}}
+spec:
+  accessModes: [ReadWriteMany]
+  capacity: {storage: 1Gi}
+  mountOptions: [sec=krb5p]
+  nfs: {server: nfs.example.com, path: /data}
+`, `apiVersion: v1
+kind: PersistentVolume
+metadata: {name: bad-by-attribute}
+spec:
+  accessModes: [ReadWriteMany]
+  capacity: {storage: 1Gi}
+  mountOptions: [sec=krb5p]
+  csi: {driver: nfs.csi.k8s.io, volumeHandle: data, volumeAttributes: {server: nfs.example.com, share: /data, mountOptions: "sec=sys"}}
 `},
-}
-
-// asksKerberos reports whether mount options name a flavour of Kerberos. One option may
-// hold several, with commas between them.
-func asksKerberos(options []string) bool {
-	for _, o := range options {
-		for part := range strings.SplitSeq(o, ",") {
-			if strings.HasPrefix(part, "sec=krb5") {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 var iscsiWithoutCHAP = &bailey.Rule{

@@ -33,8 +33,10 @@ parameters.`,
 	Resources:   []admissionv1.NamedRuleWithOperations{vap.Resource("storage.k8s.io", "storageclasses")},
 	Variables: []admissionv1.Variable{
 		{Name: "given", Expression: "object.?parameters.orValue({})"},
+		{Name: "encrypted", Expression: "variables.given.map(k, k.lowerAscii() == 'encrypted', variables.given[k])"},
+		{Name: "keys", Expression: "variables.given.map(k, k.lowerAscii() == 'kmskeyid', variables.given[k])"},
 		{Name: "asks", Expression: "object.provisioner in ['" + strings.Join(ebsProvisioners, "', '") + "'] ? " +
-			"variables.given.exists(k, (k.lowerAscii() == 'encrypted' && variables.given[k] == 'true') || (k.lowerAscii() == 'kmskeyid' && variables.given[k] != '')) : " +
+			"(size(variables.encrypted) > 0 && variables.encrypted.all(v, v == 'true')) || (size(variables.keys) > 0 && variables.keys.all(v, v != '')) : " +
 			"object.provisioner in ['" + strings.Join(ownSwitch, "', '") + "'] || object.provisioner.endsWith('" + rookSuffix + "') ? " +
 			"variables.given[?'encrypted'].orValue('') in " + booleansCEL + " : true"},
 	},

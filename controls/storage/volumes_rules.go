@@ -36,15 +36,8 @@ func asksEncryption(c *storagev1.StorageClass) (asks, known bool) {
 	case slices.Contains(encryptedByProvider, c.Provisioner):
 		return true, true
 	case slices.Contains(ebsProvisioners, c.Provisioner):
-		for key, value := range c.Parameters { // the driver reads keys in any case, and values as they are
-			switch strings.ToLower(key) {
-			case "encrypted":
-				asks = asks || value == "true"
-			case "kmskeyid":
-				asks = asks || value != ""
-			}
-		}
-		return asks, true
+		encrypted, keyed := all(c.Parameters, "encrypted", isTrue), all(c.Parameters, "kmskeyid", isGiven)
+		return encrypted || keyed, true
 	case slices.Contains(ownSwitch, c.Provisioner) || strings.HasSuffix(c.Provisioner, rookSuffix):
 		asks, _ = strconv.ParseBool(c.Parameters["encrypted"])
 		return asks, true
@@ -52,11 +45,29 @@ func asksEncryption(c *storagev1.StorageClass) (asks, known bool) {
 	return false, false
 }
 
+// all reports whether the class has the parameter, and in every spelling with a value that
+// is as wanted: the EBS driver reads keys in any case, and which of several it reads last
+// is chance.
+func all(parameters map[string]string, name string, wanted func(string) bool) (given bool) {
+	for key, value := range parameters {
+		if strings.ToLower(key) == name {
+			if !wanted(value) {
+				return false
+			}
+			given = true
+		}
+	}
+	return given
+}
+
+func isTrue(value string) bool  { return value == "true" }
+func isGiven(value string) bool { return value != "" }
+
 var classUnencrypted = &bailey.Rule{
 	Name:  "class-unencrypted",
 	Title: "StorageClass asks for no encryption",
 	Doc: `Reads the parameters of StorageClasses whose drivers encrypt when they are asked to: EBS (encrypted, kmsKeyId),
-Longhorn and Ceph RBD (encrypted). A class that says encrypted: "false" is medium, one that says nothing low.
+Longhorn and Ceph RBD (encrypted). Of EBS every spelling of a key must ask for it, since the driver reads them all. A class that says encrypted: "false" is medium, one that says nothing low.
 
 The volumes are in plain text then, unless something below the driver encrypts that no object shows: the default of an
 AWS account, the disks under Ceph or Longhorn. Persistent disks of Google Cloud and managed disks of Azure are encrypted
@@ -78,7 +89,7 @@ takes a new class, and a copy of the data.`,
 			return nil
 		}
 		for _, key := range slices.Sorted(maps.Keys(c.Parameters)) {
-			if value := c.Parameters[key]; strings.EqualFold(key, "encrypted") && value != "" {
+			if value := c.Parameters[key]; strings.EqualFold(key, "encrypted") && value != "" && value != "true" {
 				return []bailey.Finding{{Field: "parameters.encrypted", Severity: bailey.SeverityMedium,
 					Message: "tells " + c.Provisioner + " not to encrypt: encrypted is " + strconv.Quote(value)}}
 			}

@@ -1,7 +1,7 @@
 // Package controltest is the harness that every rule goes through. A control's
 // cases are text files, testdata/<control>/*.txtar: the comment says what is
 // shown and may hold settings, *.yaml files are the facts, and the file "want"
-// is what the rules must say of them:
+// is what the rules must say of them (guards are not asked about those of there.yaml):
 //
 //	A privileged container is found in every list of containers.
 //
