@@ -71,7 +71,8 @@ type Judge struct {
 	// somebody: the makers of what is there need not be known.
 	spare bool
 
-	// resources are those that each policy names, with their subresources.
+	// resources are those whose creation or update each policy names, with their
+	// subresources.
 	resources map[string]map[schema.GroupResource]bool
 
 	// history is of the audit log that is replayed.
@@ -153,6 +154,9 @@ func newJudge(s *bailey.Snapshot, source policy.Source) (j *Judge, problems []er
 		j.spare = j.spare && p.Annotations[guardAnnotation] != ""
 		named := map[schema.GroupResource]bool{}
 		for _, rule := range p.Spec.MatchConstraints.ResourceRules {
+			if !slices.ContainsFunc(rule.Operations, writes) {
+				continue // it says nothing of what is there
+			}
 			for _, group := range rule.APIGroups {
 				for _, resource := range rule.Resources {
 					named[schema.GroupResource{Group: group, Resource: resource}] = true
@@ -163,6 +167,11 @@ func newJudge(s *bailey.Snapshot, source policy.Source) (j *Judge, problems []er
 		j.impact[p.Name] = &Effect{Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
 	}
 	return j, problems
+}
+
+// writes reports whether requests of the operation bring an object in, or change one.
+func writes(o admissionv1.OperationType) bool {
+	return o == admissionv1.Create || o == admissionv1.Update || o == admissionv1.OperationAll
 }
 
 // unseen names the resources, but for subresources, whose objects the snapshot does

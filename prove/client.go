@@ -212,8 +212,8 @@ func (c *clients) do(ctx context.Context, r *bailey.Request) answer {
 	if json.Unmarshal(data, &status) != nil || status.Message == "" {
 		status.Message = "an answer that is not a Status"
 	}
-	if enters(r) && a.code == http.StatusBadRequest && strings.HasSuffix(status.Message, "does not have a host assigned") {
-		a.accepted = true // all that may refuse has let it pass: the pod has no node that could answer
+	if entersNobody(r, a.code, status.Message) {
+		a.accepted = true // all that may refuse has let it pass
 		return a
 	}
 	a.reason, a.message, a.refuser = string(status.Reason), status.Message, refuserOf(a.code, status, r.As)

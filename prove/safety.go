@@ -2,6 +2,7 @@ package prove
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/baileyhq/bailey"
@@ -91,14 +92,34 @@ func harmlessRequest(danger bailey.Danger, r *bailey.Request, run string) error 
 	return own(run, name)
 }
 
-// entersOwn reports whether an isolated experiment enters a pod in a namespace of its own.
+// entersOwn reports whether an isolated experiment enters a pod, or the pods of a
+// Service, in a namespace of its own.
 func entersOwn(danger bailey.Danger, r *bailey.Request, run string) bool {
 	return acts(danger) && r.Real && enters(r) && own(run, r.Namespace) == nil
 }
 
 // enters reports whether a request opens a stream into a pod.
 func enters(r *bailey.Request) bool {
-	return r.Resource == "pods" && (r.Subresource == "exec" || r.Subresource == "attach" || r.Subresource == "portforward")
+	switch r.Resource + "/" + r.Subresource {
+	case "pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy":
+		return true
+	}
+	return false
+}
+
+// entersNobody reports whether the API server answers an entering that it let pass, but
+// that leads nowhere: the pod has no node or no address, the Service no pods.
+func entersNobody(r *bailey.Request, code int, message string) bool {
+	if !enters(r) {
+		return false
+	}
+	switch {
+	case r.Resource == "services":
+		return code == http.StatusServiceUnavailable && strings.HasPrefix(message, "no endpoints available for service ")
+	case r.Subresource == "proxy":
+		return code == http.StatusBadRequest && message == "address not allowed"
+	}
+	return code == http.StatusBadRequest && strings.HasSuffix(message, "does not have a host assigned")
 }
 
 // isDiscovery reports whether a path is none of an object: what lies under /api and

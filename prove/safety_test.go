@@ -45,7 +45,17 @@ func TestHarmless(t *testing.T) {
 		"exec by get somewhere else": {bailey.DangerIsolated, pod(func(r *bailey.Request) {
 			r.Verb, r.Subresource, r.Name, r.Namespace, r.Real = "get", "exec", "p", "shop", true
 		}), false},
-		"a proxy in its own namespace": {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "proxy", "p", ns, true }), false},
+		"a proxy in its own namespace": {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "proxy", "p", ns, true }), true},
+		"a proxy somewhere else":       {bailey.DangerIsolated, pod(func(r *bailey.Request) { r.Subresource, r.Name, r.Namespace, r.Real = "proxy", "p", "shop", true }), false},
+		"a proxy to a Service of its own": {bailey.DangerIsolated, pod(func(r *bailey.Request) {
+			r.Verb, r.Resource, r.Subresource, r.Name, r.Namespace, r.Real = "get", "services", "proxy", "s", ns, true
+		}), true},
+		"a proxy to somebody's Service": {bailey.DangerIsolated, pod(func(r *bailey.Request) {
+			r.Verb, r.Resource, r.Subresource, r.Name, r.Namespace, r.Real = "get", "services", "proxy", "s", "shop", true
+		}), false},
+		"a proxy to a node by an isolated one": {bailey.DangerIsolated, pod(func(r *bailey.Request) {
+			r.Verb, r.Resource, r.Subresource, r.Name, r.Namespace, r.Real = "get", "nodes", "proxy", "n", "", true
+		}), false},
 		"exec in another run's namespace": {bailey.DangerIsolated, pod(func(r *bailey.Request) {
 			r.Subresource, r.Name, r.Namespace, r.Real = "exec", "p", bailey.ProbePrefix+"other-x", true
 		}), false},

@@ -26,7 +26,7 @@ var registriesAllowed = vap.Guard(vap.Policy{
 	Doc: `A ValidatingAdmissionPolicy refuses pods, and everything that makes pods, with an image of a registry that the
 ConfigMap kube-system/bailey-registries does not list: of containers, init containers, sidecars, ephemeral containers
 and image volumes. The plan lists the registries that are in use. While the list is missing, no pod is admitted outside
-of Kubernetes' own namespaces.
+of Kubernetes' own namespaces; a policy beside it refuses to delete the list.
 
 More than 500 images, and references of over 700 characters, are refused: the API server bounds what an expression may
 cost. What can be no reference at all (empty, or with a variable in it) passes.`,
@@ -52,7 +52,8 @@ var servicesListed = vap.Guard(vap.Policy{
 	Title: "Only listed namespaces publish Services",
 	Doc: `A ValidatingAdmissionPolicy refuses Services of type NodePort and LoadBalancer in namespaces that the ConfigMap
 kube-system/bailey-published-services does not list for the type. The plan lists what is in use. An update that leaves
-the type as it was passes. While the list is missing, no Service is admitted outside of Kubernetes' own namespaces.
+the type as it was passes. While the list is missing, no Service is admitted outside of Kubernetes' own namespaces, nor
+updated; a policy beside it refuses to delete the list.
 
 External addresses and aliases of a node's own addresses are services-contained's (develop/app-design).`,
 	Covers:    []*bailey.Rule{unlistedService},
@@ -67,28 +68,56 @@ External addresses and aliases of a node's own addresses are services-contained'
 		MessageExpression: "'namespace ' + object.metadata.namespace + ' may publish no Service of type ' + object.spec.type + ' (ConfigMap kube-system/" + bailey.PublishedParam + ")'"}},
 })
 
-// enterVerb on a pod lets one enter it.
+// enterVerb on a pod, a Service or a node lets one enter it.
 const enterVerb = "enter"
 
-const mayEnter = "authorizer.group('').resource('pods').namespace(request.namespace).name(request.name).check('" + enterVerb + "').allowed()"
+// entered is the name of what a request enters. A request to a proxy may put a scheme
+// before the name, and a port after it, with colons.
+var entered = admissionv1.Variable{Name: "entered", Expression: "size(request.name.split(':')) == 3 ? request.name.split(':')[1] : request.name.split(':')[0]"}
+
+// mayEnter is the CEL of whether the authorizer lets one enter what is entered.
+func mayEnter(resource string) string {
+	return "authorizer.group('').resource('" + resource + "').namespace(request.?namespace.orValue('')).name(variables.entered).check('" + enterVerb + "').allowed()"
+}
+
+func connects(resources ...string) []admissionv1.NamedRuleWithOperations {
+	return []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{admissionv1.Connect},
+		Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: resources}}}}
+}
 
 var enteringGranted = vap.Guard(vap.Policy{
 	Control: admissionID, Name: "entering-granted",
 	Title: "Only who was granted it enters a pod",
-	Doc: `ValidatingAdmissionPolicies refuse exec, attach and port-forward, and ephemeral containers, by whom the authorizer does
-not allow the verb enter on the pod. The roles edit and admin hold rights to all of these beside those that are needed
-every day; the verb is granted to those who are on call, for the time that they are. cluster-admin holds it.
+	Doc: `ValidatingAdmissionPolicies refuse exec, attach and port-forward, ephemeral containers, and the API server's proxy to
+pods, by whom the authorizer does not allow the verb enter on the pod; the proxy to Services and to nodes by whom it
+does not allow that verb on the Service or the node. The roles edit and admin hold rights to nearly all of these beside
+those that are needed every day; the verb is granted to those who are on call, for the time that they are. cluster-admin
+holds it. What reads metrics of kubelets through the proxy of nodes takes the verb too, or reads them at the kubelet.
 
-What comes past the API server, and nodes/proxy, is access/api-bypass's and access/authorization's.`,
-	Tried: []*bailey.Experiment{enteringRefused},
-	Resources: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{admissionv1.Connect},
-		Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods/exec", "pods/attach", "pods/portforward"}}}}},
-	Checks: []vap.Check{{Expression: mayEnter, Message: "to enter a pod takes the verb enter on it (a Role: resources [pods], verbs [enter])"}},
+What comes past the API server is access/api-bypass's.`,
+	Tried:     []*bailey.Experiment{enteringRefused},
+	Resources: connects("pods/exec", "pods/attach", "pods/portforward", "pods/proxy"),
+	Variables: []admissionv1.Variable{entered},
+	Checks:    []vap.Check{{Expression: mayEnter("pods"), Message: "to enter a pod takes the verb enter on it (a Role: resources [pods], verbs [enter])"}},
 	With: []vap.Policy{{
 		Name: "ephemeral-containers-granted",
 		Resources: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{admissionv1.Update},
 			Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods/ephemeralcontainers"}}}}},
-		Checks: []vap.Check{{Expression: "object.spec.?ephemeralContainers == oldObject.spec.?ephemeralContainers || " + mayEnter,
+		Variables: []admissionv1.Variable{entered},
+		Checks: []vap.Check{{Expression: "object.spec.?ephemeralContainers == oldObject.spec.?ephemeralContainers || " + mayEnter("pods"),
 			Message: "to add a container to a pod takes the verb enter on it (a Role: resources [pods], verbs [enter])"}},
+	}, {
+		Name:      "service-proxy-granted",
+		Resources: connects("services/proxy"),
+		Variables: []admissionv1.Variable{entered},
+		Checks: []vap.Check{{Expression: mayEnter("services"),
+			Message: "to reach the pods of a Service through the API server takes the verb enter on it (a Role: resources [services], verbs [enter])"}},
+	}, {
+		Name:        "node-proxy-granted",
+		ClusterWide: true,
+		Resources:   connects("nodes/proxy"),
+		Variables:   []admissionv1.Variable{entered},
+		Checks: []vap.Check{{Expression: mayEnter("nodes"),
+			Message: "to reach a kubelet through the API server takes the verb enter on the node (a ClusterRole: resources [nodes], verbs [enter])"}},
 	}},
 })

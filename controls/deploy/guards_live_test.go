@@ -37,6 +37,7 @@ func enteringLive(t *testing.T, cluster *devcluster.Cluster) {
 	}
 	remove := controltest.Install(t, cluster, provetest.Collect(t, cluster), enteringGranted)
 	awaitOutcomes(t, run, func(string) prove.Outcome { return prove.Held })
+	proxiesGranted(t, cluster)
 	const path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/bailey-entering-granted"
 	less := map[string]any{"spec": map[string]any{"matchConstraints": map[string]any{"resourceRules": []any{map[string]any{
 		"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"CONNECT"}, "resources": []any{"pods/exec"}}}}}}
@@ -44,12 +45,77 @@ func enteringLive(t *testing.T, cluster *devcluster.Cluster) {
 		t.Fatal(err)
 	}
 	awaitOutcomes(t, run, func(name string) prove.Outcome {
-		if strings.HasPrefix(name, "attach") || strings.HasPrefix(name, "portforward") {
-			return prove.Broken
+		for _, way := range []string{"pods/attach", "pods/portforward", "pods/proxy"} {
+			if strings.Contains(name, way) {
+				return prove.Broken
+			}
+		}
+		return prove.Held
+	})
+	const services = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/bailey-service-proxy-granted"
+	less["spec"].(map[string]any)["matchConstraints"].(map[string]any)["resourceRules"].([]any)[0].(map[string]any)["resources"] = []any{"services/nothing"}
+	if err := cluster.Do(t.Context(), http.MethodPatch, services, less, nil); err != nil {
+		t.Fatal(err)
+	}
+	awaitOutcomes(t, run, func(name string) prove.Outcome {
+		for _, way := range []string{"pods/attach", "pods/portforward", "pods/proxy", "services/proxy"} {
+			if strings.Contains(name, way) {
+				return prove.Broken
+			}
 		}
 		return prove.Held
 	})
 	remove()
+}
+
+// proxiesGranted asks for proxies as somebody whom RBAC lets, without the verb enter and
+// with it on two names: a name is found between a scheme and a port.
+func proxiesGranted(t *testing.T, cluster *devcluster.Cluster) {
+	without := controltest.WithoutGrants(t, cluster)
+	const granted, rbac = "bailey-enters", "/apis/rbac.authorization.k8s.io/v1/"
+	role := map[string]any{"metadata": map[string]any{"name": granted}, "rules": []any{
+		map[string]any{"apiGroups": []any{""}, "resources": []any{"pods/proxy", "services/proxy", "nodes/proxy"}, "verbs": []any{"get", "create"}},
+		map[string]any{"apiGroups": []any{""}, "resources": []any{"pods", "services", "nodes"}, "resourceNames": []any{"mine"}, "verbs": []any{"enter"}}}}
+	binding := map[string]any{"metadata": map[string]any{"name": granted},
+		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": granted},
+		"subjects": []any{map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": granted}}}
+	for resource, o := range map[string]any{"clusterroles": role, "clusterrolebindings": binding} {
+		if err := cluster.Do(t.Context(), http.MethodPost, rbac+resource, o, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with, err := cluster.HTTPClientFor(granted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const pods, services, nodes = "/api/v1/namespaces/default/pods/", "/api/v1/namespaces/default/services/", "/api/v1/nodes/"
+	for _, test := range []struct {
+		as      *http.Client
+		path    string
+		refused bool
+	}{
+		{without, pods + "mine/proxy/", true}, {without, services + "mine/proxy/", true}, {without, nodes + "mine/proxy/pods", true},
+		{with, pods + "mine/proxy/", false}, {with, services + "mine/proxy/", false}, {with, nodes + "mine/proxy/pods", false},
+		{with, pods + "mine:80/proxy/", false}, {with, services + "https:mine:443/proxy/", false}, {with, nodes + "https:mine:10250/proxy/run", false},
+		{with, pods + "other/proxy/", true}, {with, pods + "other:mine/proxy/", true}, {with, pods + "mine:other:80/proxy/", true},
+		{with, services + "other/proxy/", true}, {with, nodes + "other:10250/proxy/pods", true},
+	} {
+		for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			err := cluster.DoAs(t.Context(), test.as, http.MethodGet, test.path, nil, nil)
+			if err == nil {
+				t.Fatalf("%s: there is nothing to reach", test.path)
+			}
+			byPolicy := strings.Contains(err.Error(), "ValidatingAdmissionPolicy 'bailey-")
+			byRBAC := strings.Contains(err.Error(), " cannot ")
+			if byPolicy == test.refused && !byRBAC {
+				break
+			}
+			if time.Since(begin) > 20*time.Second {
+				t.Errorf("%s: %v", test.path, err)
+				break
+			}
+		}
+	}
 }
 
 // awaitOutcomes runs until every probe comes to what is wanted of it.

@@ -55,7 +55,8 @@ var classesListed = vap.Guard(vap.Policy{
 kube-system/bailey-storage-classes does not list, whoever makes them: StatefulSets and pods with ephemeral volumes get
 theirs by controllers, which are refused as well. The plan lists the classes that are in use. Claims that name no class
 are given the default one before they are judged. An update that leaves the class as it was passes. While the list is
-missing, no claim is admitted outside of Kubernetes' own namespaces.`,
+missing, no claim is admitted outside of Kubernetes' own namespaces, nor updated; a policy beside it refuses to delete
+the list.`,
 	Covers:    []*bailey.Rule{unlistedClass},
 	Resources: []admissionv1.NamedRuleWithOperations{vap.Resource("", "persistentvolumeclaims")},
 	Param: &vap.Param{APIVersion: "v1", Kind: bailey.KindConfigMap, Namespace: vap.ParamNamespace, Name: bailey.StorageClassesParam,

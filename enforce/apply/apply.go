@@ -3,6 +3,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -252,8 +254,9 @@ func (a *Applier) Revert(ctx context.Context) ([]Reverted, error) {
 	var all []Reverted
 	records := a.sorted()
 	slices.Reverse(records) // bindings before policies
+	unbound := map[string]bool{}
 	for _, r := range records {
-		left, err := a.revert(ctx, r)
+		left, err := a.revert(ctx, r, unbound)
 		if err != nil {
 			return all, fmt.Errorf("%s: %w", r.Object, err)
 		}
@@ -266,7 +269,9 @@ func (a *Applier) Revert(ctx context.Context) ([]Reverted, error) {
 	return all, nil
 }
 
-func (a *Applier) revert(ctx context.Context, r *Record) (left string, err error) {
+// revert puts one object back. The bindings that are unbound already may still be in
+// force for a moment.
+func (a *Applier) revert(ctx context.Context, r *Record, unbound map[string]bool) (left string, err error) {
 	resource, err := a.resource(r.APIVersion, r.Object)
 	if err != nil {
 		return "", err
@@ -283,10 +288,13 @@ func (a *Applier) revert(ctx context.Context, r *Record) (left string, err error
 			return "it was deleted and made anew by somebody else", nil
 		}
 		uid := current.GetUID()
-		err := resource.Delete(ctx, r.Object.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+		err := afterBindings(ctx, unbound, func() error {
+			return resource.Delete(ctx, r.Object.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+		})
 		if apierrors.IsNotFound(err) {
 			err = nil
 		}
+		unbound[r.Object.Name] = err == nil && r.Object.Kind == bailey.KindValidatingAdmissionPolicyBinding
 		return "", err
 	}
 	patch := map[string]any{}
@@ -314,6 +322,28 @@ func (a *Applier) revert(ctx context.Context, r *Record) (left string, err error
 	}
 	_, err = resource.Patch(ctx, r.Object.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: FieldManager})
 	return left, err
+}
+
+// bindingLag is how long API servers may take to learn that a binding has gone: each
+// looks again every second.
+const bindingLag = 30 * time.Second
+
+// afterBindings does what a policy refused again, as long as the policy's binding has gone
+// and may still be in force: a policy of Bailey's keeps the parameters of another.
+func afterBindings(ctx context.Context, unbound map[string]bool, do func() error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, bindingLag, true, func(context.Context) (bool, error) {
+		last = do()
+		return last == nil || !unbound[refusingBinding(last)], nil
+	})
+	return cmp.Or(last, err)
+}
+
+// refusingBinding is the name of the binding by which a policy refused; empty if none did.
+func refusingBinding(err error) string {
+	_, rest, _ := strings.Cut(err.Error(), " with binding '")
+	name, _, _ := strings.Cut(rest, "' denied request")
+	return name
 }
 
 // sets reports whether the field is as it was applied, last or before that; or no apply

@@ -3,7 +3,10 @@ package controltest
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -24,30 +27,51 @@ func Install(t *testing.T, cluster *devcluster.Cluster, s *bailey.Snapshot, g *b
 		}
 	}
 	view := bailey.NewView(s)
-	made := map[bailey.Ref]string{}
+	var made []string // paths
+	done := map[bailey.Ref]bool{}
 	for _, scope := range scopes {
 		view.Allow(nil, g.Needs, nil)
 		for _, change := range g.Objects(view, scope) {
-			if made[change.Object] != "" {
+			if done[change.Object] {
 				continue
 			}
+			done[change.Object] = true
 			path := pathOf(&unstructured.Unstructured{Object: change.Content})
 			if err := cluster.Do(t.Context(), http.MethodPost, path, change.Content, nil); err != nil {
 				t.Fatal(err)
 			}
-			made[change.Object] = path + "/" + change.Object.Name
+			made = append(made, path+"/"+change.Object.Name)
 		}
 	}
 	if len(made) == 0 {
 		t.Fatalf("guard %s makes no object", g.Name)
 	}
 	remove = func() {
-		for object, path := range made {
-			delete(made, object)
-			if err := cluster.Do(context.WithoutCancel(t.Context()), http.MethodDelete, path, nil, nil); err != nil {
-				t.Error(err)
+		isBinding := func(path string) bool { return strings.Contains(path, "/validatingadmissionpolicybindings/") }
+		slices.SortStableFunc(made, func(a, b string) int {
+			switch {
+			case isBinding(a) && !isBinding(b):
+				return -1
+			case isBinding(b) && !isBinding(a):
+				return 1
+			}
+			return 0
+		})
+		for _, path := range made {
+			begin := time.Now()
+			for { // a policy whose binding has gone is in force for a moment more
+				err := cluster.Do(context.WithoutCancel(t.Context()), http.MethodDelete, path, nil, nil)
+				if err == nil {
+					break
+				}
+				if !strings.Contains(err.Error(), "-parameter-kept") || time.Since(begin) > 30*time.Second {
+					t.Error(err)
+					break
+				}
+				time.Sleep(100 * time.Millisecond)
 			}
 		}
+		made = nil
 	}
 	t.Cleanup(remove)
 	return remove

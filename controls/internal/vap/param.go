@@ -26,6 +26,20 @@ type Param struct {
 // cluster's own parts, where nobody else may write.
 const ParamNamespace = metav1.NamespaceSystem
 
+// keepsParam is the policy that refuses to delete the parameter of another: without it
+// everything that the other looks at would be refused, updates of what is there too.
+func (p *Policy) keepsParam() Policy {
+	return Policy{
+		Name:        p.Name + "-parameter-kept",
+		ClusterWide: true,
+		Resources: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{admissionv1.Delete},
+			Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"configmaps"}}}}},
+		// Of several that are deleted together the request has no name.
+		Checks: []Check{{Expression: "oldObject.metadata.namespace != '" + p.Param.Namespace + "' || oldObject.metadata.name != '" + p.Param.Name + "'",
+			Message: "without it " + Prefix + p.Name + " refuses everything that it looks at: bailey enforce --revert takes both away, or delete the bindings of the two policies first"}},
+	}
+}
+
 func (p *Param) needs() []bailey.Kind { return append([]bailey.Kind{p.Kind}, p.Needs...) }
 
 func (p *Param) reference() *admissionv1.ParamRef {

@@ -39,7 +39,8 @@ type Policy struct {
 	Checks    []Check
 	// Labels, if set, are those that a namespace bears for the policy to look into it.
 	Labels map[string]string
-	// Param is what its expressions read as params; nil if they read none.
+	// Param is what its expressions read as params; nil if they read none. One that is
+	// chosen by its name is kept from being deleted by a policy beside it.
 	Param *Param
 	// With are more policies of the same guard, each about requests or with a
 	// parameter of its own. Of these Title, Doc, Covers, Tried and With count for nothing.
@@ -61,6 +62,11 @@ func Guard(p Policy) *bailey.Guard {
 		scope = bailey.ScopeCluster
 	}
 	parts := append([]Policy{p}, p.With...)
+	for i := range parts {
+		if parts[i].Param != nil && parts[i].Param.Name != "" {
+			parts = append(parts, parts[i].keepsParam())
+		}
+	}
 	needs := []bailey.Kind{bailey.KindNamespace, bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding}
 	owns := make([]*admissionv1.ValidatingAdmissionPolicy, len(parts))
 	for i := range parts {

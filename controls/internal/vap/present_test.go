@@ -86,20 +86,22 @@ func TestPresentWithParams(t *testing.T) {
 			return map[string]string{"a": "b"}, "look at it"
 		}}}
 	allow := admissionv1.AllowAction
+	kept := p.keepsParam()
+	type binding = admissionv1.ValidatingAdmissionPolicyBinding
 	for name, test := range map[string]struct {
-		change  func(*admissionv1.ValidatingAdmissionPolicyBinding)
+		change  func(*binding)
+		unkept  bool
 		missing bool
 		lack    string
 		plans   int
 	}{
-		"as it is made":         {change: func(*admissionv1.ValidatingAdmissionPolicyBinding) {}},
-		"the object is missing": {change: func(*admissionv1.ValidatingAdmissionPolicyBinding) {}, missing: true, lack: "is missing", plans: 3},
-		"another object":        {change: func(b *admissionv1.ValidatingAdmissionPolicyBinding) { b.Spec.ParamRef.Name = "other" }, lack: "parameters are others", plans: 2},
-		"no object":             {change: func(b *admissionv1.ValidatingAdmissionPolicyBinding) { b.Spec.ParamRef = nil }, lack: "parameters are others", plans: 2},
-		"without it all passes": {change: func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
-			b.Spec.ParamRef.ParameterNotFoundAction = &allow
-		}, lack: "parameters are others", plans: 2},
-		"of another namespace": {change: func(b *admissionv1.ValidatingAdmissionPolicyBinding) { b.Spec.ParamRef.Namespace = "shop" }, lack: "parameters are others", plans: 2},
+		"as it is made":         {change: func(*binding) {}},
+		"the object is missing": {change: func(*binding) {}, missing: true, lack: "is missing", plans: 3},
+		"nothing keeps it":      {change: func(*binding) {}, unkept: true, lack: "no ValidatingAdmissionPolicy bailey-g-parameter-kept", plans: 2},
+		"another object":        {change: func(b *binding) { b.Spec.ParamRef.Name = "other" }, lack: "parameters are others", plans: 2},
+		"no object":             {change: func(b *binding) { b.Spec.ParamRef = nil }, lack: "parameters are others", plans: 2},
+		"without it all passes": {change: func(b *binding) { b.Spec.ParamRef.ParameterNotFoundAction = &allow }, lack: "parameters are others", plans: 2},
+		"of another namespace":  {change: func(b *binding) { b.Spec.ParamRef.Namespace = "shop" }, lack: "parameters are others", plans: 2},
 	} {
 		own, bound := p.policy("g"), p.binding("g")
 		test.change(bound)
@@ -109,6 +111,11 @@ func TestPresentWithParams(t *testing.T) {
 		}
 		b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicy, Name: own.Name}, Object: own},
 			&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicyBinding, Name: bound.Name}, Object: bound})
+		if !test.unkept {
+			keeps, by := kept.policy("g"), kept.binding("g")
+			b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicy, Name: keeps.Name}, Object: keeps},
+				&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicyBinding, Name: by.Name}, Object: by})
+		}
 		if !test.missing {
 			b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindConfigMap, Namespace: ParamNamespace, Name: "list"}, Object: &corev1.ConfigMap{}})
 		}
