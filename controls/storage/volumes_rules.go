@@ -67,7 +67,8 @@ var classUnencrypted = &bailey.Rule{
 	Name:  "class-unencrypted",
 	Title: "StorageClass asks for no encryption",
 	Doc: `Reads the parameters of StorageClasses whose drivers encrypt when they are asked to: EBS (encrypted, kmsKeyId),
-Longhorn and Ceph RBD (encrypted). Of EBS every spelling of a key must ask for it, since the driver reads them all. A class that says encrypted: "false" is medium, one that says nothing low.
+Longhorn and Ceph RBD (encrypted). Of EBS every spelling of a key must ask for it, since the driver reads them all. A
+class that says encrypted: "false" is medium, one that says nothing low.
 
 The volumes are in plain text then, unless something below the driver encrypts that no object shows: the default of an
 AWS account, the disks under Ceph or Longhorn. Persistent disks of Google Cloud and managed disks of Azure are encrypted
