@@ -63,7 +63,7 @@ func stage(change *Change, c *Choice) Staged {
 		return s
 	}
 	switch change.Object.Kind {
-	case bailey.KindNetworkPolicy, bailey.KindResourceQuota, bailey.KindLimitRange:
+	case bailey.KindNetworkPolicy, bailey.KindResourceQuota, bailey.KindLimitRange, bailey.KindServiceAccount:
 		if !c.AcceptUnobserved {
 			s.Fields, s.Wait = nil, "it has no audit stage, and flows and use were not observed for 7 days: --accept-unobserved applies it"
 		}

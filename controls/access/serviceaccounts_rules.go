@@ -75,6 +75,10 @@ kind: Pod
 metadata: {name: bad}
 spec:
   containers: [{name: app, image: app}]
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: default}
 `},
 }
 

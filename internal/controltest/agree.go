@@ -296,8 +296,13 @@ func label(o *unstructured.Unstructured, value string) {
 func (a *agreement) install(cluster *devcluster.Cluster, warns, denies string) {
 	const path = "/apis/admissionregistration.k8s.io/v1/"
 	l := &live{t: a.t, cluster: cluster}
+	for _, g := range a.guards {
+		l.bindings = append(l.bindings, g.bindings...)
+	}
 	for _, p := range a.params {
-		l.create(pathOf(p), p.GetName(), p.Object)
+		if !l.isLocal(p) { // what each namespace has is as its controller makes it
+			l.create(pathOf(p), p.GetName(), p.Object)
+		}
 	}
 	for _, g := range a.guards {
 		for _, p := range g.policies {

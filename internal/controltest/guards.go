@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,6 +103,9 @@ func Guards(t *testing.T, c *bailey.Control) {
 					if !slices.ContainsFunc(policies, func(p *admissionv1.ValidatingAdmissionPolicy) bool { return looksAt(p, request) }) {
 						continue
 					}
+					if lacksLocalParam(t, sample, request.Namespace, policies, bindings) {
+						continue
+					}
 					if request.Kind.Kind == "Pod" && bytes.Contains(sample.Text, []byte("kind: LimitRange")) {
 						continue // admission fills pods in before policies see them
 					}
@@ -171,6 +175,22 @@ func lacksParam(t *testing.T, sample Sample, policies []*admissionv1.ValidatingA
 	return false
 }
 
+// lacksLocalParam reports whether a binding names a parameter of the request's namespace
+// that the sample does not hold there.
+func lacksLocalParam(t *testing.T, sample Sample, namespace string, policies []*admissionv1.ValidatingAdmissionPolicy, bindings []*admissionv1.ValidatingAdmissionPolicyBinding) bool {
+	t.Helper()
+	return slices.ContainsFunc(bindings, func(b *admissionv1.ValidatingAdmissionPolicyBinding) bool {
+		return isLocal(b) && !slices.ContainsFunc(paramsIn(t, sample.Text, policies), func(u *unstructured.Unstructured) bool {
+			return u.GetName() == b.Spec.ParamRef.Name && u.GetNamespace() == namespace
+		})
+	})
+}
+
+// isLocal reports whether a binding's parameter is an object that each namespace has.
+func isLocal(b *admissionv1.ValidatingAdmissionPolicyBinding) bool {
+	return b.Spec.ParamRef != nil && b.Spec.ParamRef.Name != "" && b.Spec.ParamRef.Namespace == ""
+}
+
 // paramsIn gives the objects of a text that are of a kind that policies take as parameters.
 func paramsIn(t *testing.T, text []byte, policies []*admissionv1.ValidatingAdmissionPolicy) []*unstructured.Unstructured {
 	t.Helper()
@@ -183,6 +203,9 @@ func paramsIn(t *testing.T, text []byte, policies []*admissionv1.ValidatingAdmis
 		if slices.ContainsFunc(policies, func(p *admissionv1.ValidatingAdmissionPolicy) bool {
 			return p.Spec.ParamKind != nil && p.Spec.ParamKind.APIVersion == u.GetAPIVersion() && p.Spec.ParamKind.Kind == u.GetKind()
 		}) {
+			if namespaced, known := object.Namespaced(object.KindOf(u.GetAPIVersion(), u.GetKind())); known && namespaced && u.GetNamespace() == "" {
+				u.SetNamespace("default")
+			}
 			all = append(all, u)
 		}
 	}
@@ -218,6 +241,9 @@ func looksAt(p *admissionv1.ValidatingAdmissionPolicy, r *policy.Request) bool {
 	})
 }
 
+// chosen are labels that a namespace bears for guards to look into it.
+var chosen = map[string]string{"bailey.dev/accounts": "own"}
+
 // admissionPolicies gives the policies and bindings that the guard makes on an
 // empty cluster, in force.
 func admissionPolicies(t *testing.T, g *bailey.Guard) (policies []*admissionv1.ValidatingAdmissionPolicy, bindings []*admissionv1.ValidatingAdmissionPolicyBinding) {
@@ -226,7 +252,7 @@ func admissionPolicies(t *testing.T, g *bailey.Guard) (policies []*admissionv1.V
 	for _, k := range bailey.KnownKinds() {
 		b.Saw(k, "")
 	}
-	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindNamespace, Name: "default"}, APIVersion: "v1", Object: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}})
+	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindNamespace, Name: "default"}, APIVersion: "v1", Labels: chosen, Object: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", Labels: chosen}}})
 	view := bailey.NewView(b.Snapshot())
 	view.Allow(nil, g.Needs, nil)
 	scope := bailey.Ref{}
@@ -267,13 +293,20 @@ func compile(t *testing.T, sample Sample, policies []*admissionv1.ValidatingAdmi
 		}
 		if u.GetKind() == "Namespace" {
 			seen[u.GetName()] = true
-			source.Namespaces = append(source.Namespaces, convert[corev1.Namespace](t, u.Object))
+			ns := convert[corev1.Namespace](t, u.Object)
+			if ns.Labels == nil {
+				ns.Labels = map[string]string{}
+			}
+			maps.Copy(ns.Labels, chosen)
+			source.Namespaces = append(source.Namespaces, ns)
 		}
 	}
 	for _, f := range append(Facts(t, sample.Text), &bailey.Fact{Ref: bailey.Ref{Namespace: "default"}}) {
 		if name := f.Namespace; name != "" && !seen[name] {
 			seen[name] = true
-			source.Namespaces = append(source.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelMetadataName: name}}})
+			labels := maps.Clone(chosen)
+			labels[corev1.LabelMetadataName] = name
+			source.Namespaces = append(source.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})
 		}
 	}
 	set, problems := policy.Compile(source)
@@ -448,6 +481,7 @@ func largeParams() string {
 		fmt.Fprintf(&b, "class-%d\\n", i)
 	}
 	b.WriteString("\"}}\n")
+	b.WriteString("---\n{apiVersion: v1, kind: ServiceAccount, metadata: {name: default, namespace: default}}\n")
 	for i := range 3 {
 		fmt.Fprintf(&b, "---\n{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: class-%d}, handler: runc}\n", i)
 		fmt.Fprintf(&b, "---\n{apiVersion: v1, kind: Node, metadata: {name: node-%d}, spec: {taints: [{key: a, effect: NoSchedule}]}}\n", i)

@@ -45,7 +45,7 @@ func GuardsLive(t *testing.T, cluster *devcluster.Cluster, controls ...*bailey.C
 }
 
 func guardLive(t *testing.T, cluster *devcluster.Cluster, c *bailey.Control, g *bailey.Guard, policies []*admissionv1.ValidatingAdmissionPolicy, bindings []*admissionv1.ValidatingAdmissionPolicyBinding) {
-	l := &live{t: t, cluster: cluster, guard: g, policies: policies, namespace: devclustertest.NamespaceIn(t, cluster, nil)}
+	l := &live{t: t, cluster: cluster, guard: g, policies: policies, bindings: bindings, namespace: devclustertest.NamespaceIn(t, cluster, nil)}
 	if slices.ContainsFunc(policies, asksAuthorizer) {
 		l.as = WithoutGrants(t, cluster)
 	}
@@ -63,7 +63,7 @@ func guardLive(t *testing.T, cluster *devcluster.Cluster, c *bailey.Control, g *
 			samples = append(samples, sample)
 		}
 	}
-	l.install(bindings)
+	l.install()
 	for i, sample := range samples {
 		for _, document := range documents(t, sample.Text) {
 			if i < bads {
@@ -88,13 +88,17 @@ func (l *live) takes(sample Sample) bool {
 	l.t.Helper()
 	var more []*unstructured.Unstructured
 	for _, u := range paramsIn(l.t, sample.Text, l.policies) {
-		at := slices.IndexFunc(l.params, func(p *unstructured.Unstructured) bool {
+		if l.isLocal(u) {
+			u.SetNamespace(l.namespace)
+		}
+		there := append(slices.Clip(l.params), more...)
+		at := slices.IndexFunc(there, func(p *unstructured.Unstructured) bool {
 			return p.GetKind() == u.GetKind() && p.GetName() == u.GetName()
 		})
 		switch {
 		case at < 0:
 			more = append(more, u)
-		case !equality.Semantic.DeepEqual(l.params[at].Object, u.Object):
+		case !equality.Semantic.DeepEqual(there[at].Object, u.Object):
 			return false
 		}
 	}
@@ -107,6 +111,7 @@ type live struct {
 	cluster   *devcluster.Cluster
 	guard     *bailey.Guard
 	policies  []*admissionv1.ValidatingAdmissionPolicy
+	bindings  []*admissionv1.ValidatingAdmissionPolicyBinding
 	params    []*unstructured.Unstructured // as the samples have them
 	namespace string
 
@@ -119,13 +124,13 @@ type live struct {
 
 // install creates the policies under names of the test's own, bound for its namespace,
 // or outside of namespaces for what bears its label, and waits until they refuse.
-func (l *live) install(bindings []*admissionv1.ValidatingAdmissionPolicyBinding) {
+func (l *live) install() {
 	const path = "/apis/admissionregistration.k8s.io/v1/"
 	for _, p := range l.policies {
 		p.Name += "-" + l.namespace
 		l.create(path+"validatingadmissionpolicies", p.Name, p)
 	}
-	for _, b := range bindings {
+	for _, b := range l.bindings {
 		b.Name, b.Spec.PolicyName = b.Name+"-"+l.namespace, b.Spec.PolicyName+"-"+l.namespace
 		selector := &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": l.namespace}}
 		b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: selector}
@@ -139,6 +144,10 @@ func (l *live) install(bindings []*admissionv1.ValidatingAdmissionPolicyBinding)
 	}
 	for _, p := range l.params {
 		p = p.DeepCopy()
+		if l.isLocal(p) {
+			l.settle(p)
+			continue
+		}
 		if p.GetNamespace() != "" {
 			p.SetNamespace(l.namespace)
 		}
@@ -150,6 +159,33 @@ func (l *live) install(bindings []*admissionv1.ValidatingAdmissionPolicyBinding)
 			if said = l.send(l.object(document)); time.Since(begin) > 30*time.Second {
 				l.t.Fatalf("the policy is not in force: the server says %q to %s", said, document)
 			}
+		}
+	}
+}
+
+// isLocal reports whether an object is a parameter that each namespace has.
+func (l *live) isLocal(u *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(l.bindings, func(b *admissionv1.ValidatingAdmissionPolicyBinding) bool {
+		return isLocal(b) && b.Spec.ParamRef.Name == u.GetName()
+	})
+}
+
+// settle gives a parameter that Kubernetes makes in the test's namespace the fields of the
+// sample's.
+func (l *live) settle(p *unstructured.Unstructured) {
+	fields := map[string]any{}
+	for key, value := range p.Object {
+		if key != "apiVersion" && key != "kind" && key != "metadata" {
+			fields[key] = value
+		}
+	}
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) { // until its controller has made it
+		err := l.cluster.Do(l.t.Context(), http.MethodPatch, pathOf(p)+"/"+p.GetName(), fields, nil)
+		if err == nil {
+			return
+		}
+		if time.Since(begin) > 30*time.Second {
+			l.t.Fatal(err)
 		}
 	}
 }

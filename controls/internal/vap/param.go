@@ -13,7 +13,9 @@ type Param struct {
 	APIVersion string
 	Kind       bailey.Kind
 	// Namespace and Name choose one object; while it is not there, all that the policy
-	// looks at is refused. Without a name each object of the kind is a parameter in its
+	// looks at is refused. Without a namespace it is the object of that name in the
+	// namespace of the request, and where it is not there, the policy says nothing: it is
+	// one that Kubernetes makes for each namespace. Without a name each object of the kind is a parameter in its
 	// turn, and what is forbidden with any of them is refused.
 	Namespace, Name string
 	// Needs and Object make the object where there is none: Object gives the data of a
@@ -47,12 +49,18 @@ func (p *Param) reference() *admissionv1.ParamRef {
 	if p.Name == "" {
 		return &admissionv1.ParamRef{Selector: &metav1.LabelSelector{}, ParameterNotFoundAction: &allow}
 	}
+	if p.Namespace == "" {
+		return &admissionv1.ParamRef{Name: p.Name, ParameterNotFoundAction: &allow}
+	}
 	return &admissionv1.ParamRef{Name: p.Name, Namespace: p.Namespace, ParameterNotFoundAction: &deny}
 }
 
+// isOne reports whether the parameter is one object of the whole cluster.
+func (p *Param) isOne() bool { return p.Name != "" && p.Namespace != "" }
+
 // lacking reports whether the one object is not there.
 func (p *Param) lacking(v *bailey.View) bool {
-	return p.Name != "" && v.Get(p.Kind, p.Namespace, p.Name) == nil
+	return p.isOne() && v.Get(p.Kind, p.Namespace, p.Name) == nil
 }
 
 func (p *Param) change(v *bailey.View, meta metav1.ObjectMeta) bailey.Change {
@@ -72,7 +80,7 @@ func sameParams(own, of *admissionv1.ParamRef) bool {
 		return s != nil && len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0
 	}
 	same := own.Name == of.Name && own.Namespace == of.Namespace && all(own.Selector) == all(of.Selector)
-	if own.Name != "" { // where it is missing, refusing is what counts
+	if own.Namespace != "" { // where it is missing, refusing is what counts
 		same = same && of.ParameterNotFoundAction != nil && *of.ParameterNotFoundAction == admissionv1.DenyAction
 	}
 	return same

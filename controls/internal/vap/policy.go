@@ -40,7 +40,7 @@ type Policy struct {
 	// Labels, if set, are those that a namespace bears for the policy to look into it.
 	Labels map[string]string
 	// Param is what its expressions read as params; nil if they read none. One that is
-	// chosen by its name is kept from being deleted by a policy beside it.
+	// one object of the cluster is kept from being deleted by a policy beside it.
 	Param *Param
 	// With are more policies of the same guard, each about requests or with a
 	// parameter of its own. Of these Title, Doc, Covers, Tried and With count for nothing.
@@ -63,7 +63,7 @@ func Guard(p Policy) *bailey.Guard {
 	}
 	parts := append([]Policy{p}, p.With...)
 	for i := range parts {
-		if parts[i].Param != nil && parts[i].Param.Name != "" {
+		if parts[i].Param != nil && parts[i].Param.isOne() {
 			parts = append(parts, parts[i].keepsParam())
 		}
 	}
