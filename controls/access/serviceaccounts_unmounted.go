@@ -86,7 +86,7 @@ func tokenNeeded(v *bailey.View, namespace string) bool {
 	for _, kind := range bailey.PodBearing {
 		for _, f := range v.List(kind, namespace) {
 			w, ok := workload.Of(f)
-			if ok && accountOf(w.Spec) == defaultAccount && w.Spec.AutomountServiceAccountToken != nil && *w.Spec.AutomountServiceAccountToken {
+			if ok && w.Account() == defaultAccount && w.Spec.AutomountServiceAccountToken != nil && *w.Spec.AutomountServiceAccountToken {
 				return true
 			}
 		}
