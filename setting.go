@@ -15,6 +15,9 @@ type Setting struct {
 	Value any `json:"value,omitempty"`
 	// File is the configuration file that the flag names; nil if it names none.
 	File *SettingFile `json:"file,omitempty"`
+	// Policies are admission policies and their bindings for PolicyFolder, which can be in
+	// force as files of the API server only.
+	Policies []Change `json:"policies,omitempty"`
 	// Replaces names the flags that are left out beside this one.
 	Replaces []string `json:"replaces,omitempty"`
 	// Why says what it is good for; Note what a person must decide or do first.
@@ -54,3 +57,6 @@ const KeyHere = "PUT-32-RANDOM-BYTES-IN-BASE64-HERE"
 
 // SettingsFolder is where the written files belong on a machine of the control plane.
 const SettingsFolder = "/etc/kubernetes/bailey"
+
+// PolicyFolder is the folder in SettingsFolder that holds admission policies as files.
+const PolicyFolder = "policies"

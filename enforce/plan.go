@@ -21,6 +21,9 @@ type Plan struct {
 	// Settings are what components should be started with and are not, as far as was
 	// seen: files and flags, which no API applies.
 	Settings []Setting
+	// Static are the admission policies that an API server can read from files, where
+	// Settings ask for that.
+	Static []StaticPolicy
 	// InPlace counts the guards that are in place, each for each scope.
 	InPlace int
 	// Unknown names the facts for want of which a guard could plan nothing.
@@ -88,6 +91,7 @@ func Make(s *bailey.Snapshot, controls []*bailey.Control, asked ...string) (*Pla
 		}
 		p.Changes = append(p.Changes, *c)
 	}
+	p.Static = staticPolicies(s, controls, p.Settings)
 	slices.SortFunc(p.Changes, func(a, b Change) int { return Compare(a.Object, b.Object) })
 	return p, nil
 }

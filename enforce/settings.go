@@ -27,6 +27,7 @@ var components = []string{"kube-apiserver", "kube-controller-manager", "kube-sch
 // The files of LayoutSettings.
 const (
 	controlPlaneFolder = "control-plane/"
+	policiesFolder     = controlPlaneFolder + bailey.PolicyFolder + "/"
 	kubeletFile        = "kubelet/10-bailey.conf"
 	kubeadmFile        = "kubeadm.yaml"
 	readmeFile         = "README.md"
@@ -57,6 +58,13 @@ func (p *Plan) RenderSettings() (map[string][]byte, error) {
 		if s.File != nil {
 			files[controlPlaneFolder+s.File.Name] = []byte(Marker + s.File.Text)
 		}
+	}
+	for i := range p.Static {
+		text, err := p.Static[i].text()
+		if err != nil {
+			return nil, err
+		}
+		files[policiesFolder+p.Static[i].Name+".yaml"] = append([]byte(Marker), text...)
 	}
 	kubelet, err := p.kubeletConfiguration()
 	if err != nil {

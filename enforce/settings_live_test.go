@@ -52,6 +52,7 @@ func settingsIn(t *testing.T, plan *enforce.Plan, folder string) (flags func(com
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
+		text = bytes.ReplaceAll(text, []byte(bailey.SettingsFolder), []byte(filepath.Join(folder, "control-plane")))
 		text = bytes.ReplaceAll(text, []byte(bailey.KeyHere), []byte(base64.StdEncoding.EncodeToString(key)))
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)

@@ -70,11 +70,42 @@ func (p *Plan) settingsReadme(files map[string][]byte) string {
 		say("4. Prove it: `bailey prove storage/api-encryption`. Then take `identity` away.")
 		say("\nBack: put `identity` first on every API server, write everything again, and only then take the file away.")
 	}
+	if len(p.Static) > 0 {
+		p.policiesReadme(say)
+	}
 	say("\n## Back\n")
 	say("- Flags: put the kept manifests back into `/etc/kubernetes/manifests`, or the old flags. The files may then go.")
 	say("- Kubelets: delete the drop-in and restart.")
 	say("- To see what is left to do: `bailey enforce`.")
 	return b.String()
+}
+
+// policiesReadme says how policies become files of the API server.
+func (p *Plan) policiesReadme(say func(format string, args ...any)) {
+	say("\n## Policies as files\n")
+	say("From Kubernetes 1.37 the API server reads the admission policies in `%s/%s` (feature gate", bailey.SettingsFolder, bailey.PolicyFolder)
+	say("ManifestBasedAdmissionControlConfig, which is on), if the file of `--admission-control-config-file` says so. They are in")
+	say("force before the first request, no API shows them, and none can change or delete them.\n")
+	say("1. Apply the same guards as objects first (`bailey enforce --apply`), until they refuse. A file whose object does not")
+	say("   refuse yet warns and audits; write the folder again afterwards.")
+	say("2. Copy the files to every machine that runs an API server: each reads its own. It reads them again when they change. A")
+	say("   file that it cannot read keeps the API server from starting, and later from taking any change.")
+	say("3. Give the flag, one API server after the other.\n")
+	say("From then on Bailey's policies, bindings and webhook configurations can be changed and deleted by those alone who hold the")
+	say("verb `unguard` on them, by a role that does not give everything: an administrator is refused. Give it to the identity by")
+	say("which `bailey enforce --apply` and `--revert` run:\n")
+	say("    apiVersion: rbac.authorization.k8s.io/v1\n    kind: ClusterRole\n    metadata: {name: bailey-unguard}\n    rules:")
+	say("    - {apiGroups: [admissionregistration.k8s.io], resources: ['*'], verbs: [unguard]}\n")
+	say("An administrator can still make such an identity, and act as it: that is a deliberate step, and the audit log has it.\n")
+	say("| file | what it does |\n| --- | --- |")
+	for _, s := range p.Static {
+		what := "refuses"
+		if !s.Denies {
+			what = "warns and audits"
+		}
+		say("| `%s.yaml` | %s: %s |", s.Name, what, cell(s.Title))
+	}
+	say("\nBack: take the file away, or the flag.")
 }
 
 func hasPrefix(files map[string][]byte, prefix string) bool {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -143,7 +144,7 @@ func TestSettingsInPlace(t *testing.T) {
 	plan := planOf(t, bailey.LatestVersion, map[string]map[string]string{"kube-apiserver@a": flags, "kube-scheduler@a": {"profiling": "false", "bind-address": "::1", "tls-min-version": "VersionTLS12", "tls-cipher-suites": "TLS_AES_128_GCM_SHA256"}})
 	// Of the files that the flags name the content was not seen.
 	got := slices.Sorted(maps.Keys(wanted(plan, "kube-apiserver")))
-	if want := []string{"--audit-policy-file", "--encryption-provider-config", "--encryption-provider-config-automatic-reload"}; !slices.Equal(got, want) {
+	if want := []string{"--admission-control-config-file", "--audit-policy-file", "--encryption-provider-config", "--encryption-provider-config-automatic-reload"}; !slices.Equal(got, want) {
 		t.Errorf("planned %q, want %q", got, want)
 	}
 	if got := wanted(plan, "kube-scheduler"); len(got) != 0 {
@@ -246,5 +247,73 @@ func TestSettingsFilesThere(t *testing.T) {
 	files, err := plan.RenderSettings()
 	if err != nil || !strings.Contains(string(files["control-plane/authentication.yaml"]), "https://issuer.example") {
 		t.Errorf("%v: %s", err, files["control-plane/authentication.yaml"])
+	}
+}
+
+// TestStaticPolicies: what is written as files of the API server is what its loader takes,
+// and refuses only where the same objects refuse already.
+func TestStaticPolicies(t *testing.T) {
+	plan := planOf(t, bailey.LatestVersion, nil)
+	files, err := plan.RenderSettings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for name, text := range files {
+		file, isPolicy := strings.CutPrefix(name, "control-plane/policies/")
+		if !isPolicy {
+			continue
+		}
+		parts := strings.Split(string(text), "---\n")
+		var policy admissionv1.ValidatingAdmissionPolicy
+		var binding admissionv1.ValidatingAdmissionPolicyBinding
+		if len(parts) != 2 || yaml.UnmarshalStrict([]byte(parts[0]), &policy) != nil || yaml.UnmarshalStrict([]byte(parts[1]), &binding) != nil {
+			t.Fatalf("%s:\n%s", name, text)
+		}
+		if file != policy.Name+".yaml" || !strings.HasSuffix(policy.Name, ".static.k8s.io") || !strings.HasSuffix(binding.Name, ".static.k8s.io") || binding.Spec.PolicyName != policy.Name ||
+			policy.Spec.ParamKind != nil || binding.Spec.ParamRef != nil || policy.Spec.FailurePolicy == nil || *policy.Spec.FailurePolicy != admissionv1.Fail {
+			t.Errorf("%s:\n%s", name, text)
+		}
+		denies := slices.Contains(binding.Spec.ValidationActions, admissionv1.Deny)
+		if own := policy.Name == "bailey-policies-kept.static.k8s.io"; denies != own {
+			t.Errorf("%s denies: %v, and no object of it is in place", policy.Name, denies)
+		}
+		seen[policy.Name] = true
+	}
+	for _, name := range []string{"bailey-images-pinned", "bailey-policies-kept"} {
+		if !seen[name+".static.k8s.io"] {
+			t.Errorf("%s is not among %v", name, slices.Sorted(maps.Keys(seen)))
+		}
+	}
+	if seen["bailey-registries-allowed.static.k8s.io"] {
+		t.Error("a policy with a parameter is among the files")
+	}
+	if !strings.Contains(string(files["README.md"]), "## Policies as files") {
+		t.Error("the README says nothing of them")
+	}
+	older, err := planOf(t, bailey.Version{Major: 1, Minor: 36}, nil).RenderSettings()
+	if err != nil || slices.ContainsFunc(slices.Collect(maps.Keys(older)), func(f string) bool { return strings.Contains(f, "policies/") || strings.Contains(f, "admission") }) {
+		t.Errorf("for 1.36: %v %v", err, slices.Sorted(maps.Keys(older)))
+	}
+
+	// The file that is there keeps its other plugins, and what they name is still found.
+	own := map[string]map[string]string{"kube-apiserver@a": {"admission-control-config-file": "/etc/adm/conf.yaml"}}
+	there := "{apiVersion: apiserver.config.k8s.io/v1, kind: AdmissionConfiguration, plugins: [{name: EventRateLimit, path: rate.yaml}, {name: PodSecurity, path: /abs.yaml}]}"
+	with := func(text string) enforce.Setting {
+		return wanted(planWith(t, bailey.LatestVersion, own, map[string]map[string]string{"kube-apiserver@a": {"admission-control-config-file": text}}), "kube-apiserver")["--admission-control-config-file"]
+	}
+	s := with(there)
+	configuration, isIt := decodeStrictly(t, s.File.Text).(*apiserver.AdmissionConfiguration)
+	if !isIt || len(configuration.Plugins) != 3 || configuration.Plugins[0].Path != "/etc/adm/rate.yaml" || configuration.Plugins[1].Path != "/abs.yaml" || configuration.Plugins[2].Name != "ValidatingAdmissionPolicy" {
+		t.Errorf("%s", s.File.Text)
+	}
+	for what, s := range map[string]enforce.Setting{
+		"not seen": wanted(planOf(t, bailey.LatestVersion, own), "kube-apiserver")["--admission-control-config-file"],
+		"another folder": with(strings.Replace(there, "{name: PodSecurity, path: /abs.yaml}",
+			"{name: ValidatingAdmissionPolicy, configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: ValidatingAdmissionPolicyConfiguration, staticManifestsDir: /etc/mine}}", 1)),
+	} {
+		if s.Value != nil || s.File != nil || s.Note == "" || what == "another folder" && !strings.Contains(s.Note, "/etc/mine") {
+			t.Errorf("%s: %+v", what, s)
+		}
 	}
 }

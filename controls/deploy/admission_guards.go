@@ -9,7 +9,7 @@ import (
 
 // admissionGuards restrict what can be deployed. Those of other controls do too, and
 // are tried by this control's experiment all the same.
-var admissionGuards = []*bailey.Guard{registriesAllowed, servicesListed, enteringGranted}
+var admissionGuards = []*bailey.Guard{registriesAllowed, servicesListed, enteringGranted, policiesAsFiles}
 
 const admissionID = "deploy/admission"
 

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"maps"
+	"path"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -56,6 +57,14 @@ func (d Document) With(field string, value any) string {
 	next[field] = value
 	text, _ := yaml.Marshal(next) // of what was read as YAML
 	return string(text)
+}
+
+// Beside gives the whole path of a file that the document names, which may be relative to it.
+func (d Document) Beside(file string) string {
+	if path.IsAbs(file) {
+		return file
+	}
+	return path.Join(path.Dir(d.Path), file)
 }
 
 // LookAt is the want of a flag whose file must not be replaced, since what it holds was not

@@ -141,6 +141,12 @@ func (p *Policy) objects(v *bailey.View, guard string) []bailey.Change {
 	return changes
 }
 
+// Objects gives the policy and its binding, for one that is no part of a guard's objects.
+// It has no parameter.
+func Objects(p Policy) []bailey.Change {
+	return []bailey.Change{Creation(bailey.KindValidatingAdmissionPolicy, p.policy(p.Name)), Creation(bailey.KindValidatingAdmissionPolicyBinding, p.binding(p.Name))}
+}
+
 func (p *Policy) meta(guard string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name:        Prefix + p.Name,
