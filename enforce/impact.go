@@ -42,6 +42,8 @@ type Effect struct {
 	Refused []Refusal `json:"refused"`
 	// Warned are those that a policy which does not deny would have told of.
 	Warned []Refusal `json:"warned,omitempty"`
+	// Altered are those that a mutating policy would have changed, and how.
+	Altered []Alteration `json:"altered,omitempty"`
 	// Undecided counts, by the reason, the objects that it could not be evaluated on.
 	Undecided map[string]int `json:"undecided,omitempty"`
 	// Unseen names what it looks at and was not read: of that, nothing is known.
@@ -71,8 +73,13 @@ type Judge struct {
 	// somebody: the makers of what is there need not be known.
 	spare bool
 
-	// resources are those whose creation or update each policy names, with their
-	// subresources.
+	// mutations are the mutating policies; nil if there are none.
+	mutations *policy.Mutations
+	// altering are the resources that each of them names.
+	altering map[string]map[schema.GroupResource]bool
+
+	// resources are those whose creation or update each validating policy names, with
+	// their subresources.
 	resources map[string]map[schema.GroupResource]bool
 
 	// history is of the audit log that is replayed.
@@ -83,9 +90,13 @@ type Judge struct {
 	replayed Replayed
 }
 
-// NewJudge compiles the plan's policies for the cluster of the snapshot. It is nil
-// where the plan holds none.
+// NewJudge compiles the plan's policies for the cluster of the snapshot, mutating ones
+// too. It is nil where the plan holds none.
 func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
+	mutating, err := mutatingOf(s, p)
+	if err != nil {
+		return nil, err
+	}
 	source := policy.Source{Version: s.Meta.Version}
 	for _, c := range p.Changes {
 		switch c.Object.Kind {
@@ -116,7 +127,7 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 			source.Policies = append(source.Policies, o)
 		}
 	}
-	if len(source.Policies) == 0 {
+	if len(source.Policies)+len(mutating.Policies) == 0 {
 		return nil, nil
 	}
 	params, err := paramsOf(s, p, source.Policies)
@@ -128,12 +139,47 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
-	return j, nil
+	return j, j.mutate(s, mutating)
 }
 
 // newJudge compiles policies for the namespaces of the snapshot. Problems are of
 // policies that do not compile: those decide by their failure policy.
 func newJudge(s *bailey.Snapshot, source policy.Source) (j *Judge, problems []error) {
+	source.Namespaces = namespacesOf(s)
+	set, problems := policy.Compile(source)
+	j = &Judge{set: set, spare: true, resources: map[string]map[schema.GroupResource]bool{}, impact: Impact{}, history: newHistory(historyBytes),
+		replayed: Replayed{Refused: map[string][]RefusedRequests{}, NotEvaluated: map[string]int{}}}
+	for _, p := range source.Policies {
+		j.spare = j.spare && p.Annotations[guardAnnotation] != ""
+		named := resourcesOf(p.Spec.MatchConstraints)
+		j.resources[p.Name] = named
+		j.impact[p.Name] = &Effect{Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
+	}
+	return j, problems
+}
+
+// resourcesOf are those whose creation or update a policy names, with their subresources.
+func resourcesOf(m *admissionv1.MatchResources) map[schema.GroupResource]bool {
+	named := map[schema.GroupResource]bool{}
+	if m == nil {
+		return named
+	}
+	for _, rule := range m.ResourceRules {
+		if !slices.ContainsFunc(rule.Operations, writes) {
+			continue // it says nothing of what is there
+		}
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				named[schema.GroupResource{Group: group, Resource: resource}] = true
+			}
+		}
+	}
+	return named
+}
+
+// namespacesOf are those of the snapshot, with the label that the API server gives each.
+func namespacesOf(s *bailey.Snapshot) []*corev1.Namespace {
+	var all []*corev1.Namespace
 	for _, scope := range scopes(s, bailey.ScopeNamespace) {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: scope.Name}}
 		if f := s.Get(scope); f != nil {
@@ -145,28 +191,9 @@ func newJudge(s *bailey.Snapshot, source policy.Source) (j *Judge, problems []er
 			ns.Labels = map[string]string{}
 		}
 		ns.Labels[corev1.LabelMetadataName] = scope.Name
-		source.Namespaces = append(source.Namespaces, ns)
+		all = append(all, ns)
 	}
-	set, problems := policy.Compile(source)
-	j = &Judge{set: set, spare: true, resources: map[string]map[schema.GroupResource]bool{}, impact: Impact{}, history: newHistory(historyBytes),
-		replayed: Replayed{Refused: map[string][]RefusedRequests{}, NotEvaluated: map[string]int{}}}
-	for _, p := range source.Policies {
-		j.spare = j.spare && p.Annotations[guardAnnotation] != ""
-		named := map[schema.GroupResource]bool{}
-		for _, rule := range p.Spec.MatchConstraints.ResourceRules {
-			if !slices.ContainsFunc(rule.Operations, writes) {
-				continue // it says nothing of what is there
-			}
-			for _, group := range rule.APIGroups {
-				for _, resource := range rule.Resources {
-					named[schema.GroupResource{Group: group, Resource: resource}] = true
-				}
-			}
-		}
-		j.resources[p.Name] = named
-		j.impact[p.Name] = &Effect{Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
-	}
-	return j, problems
+	return all
 }
 
 // writes reports whether requests of the operation bring an object in, or change one.
@@ -218,6 +245,9 @@ func (j *Judge) Look(ctx context.Context, apiVersion, kind string, object any) e
 		o = pod
 	}
 	resource, _ := meta.UnsafeGuessKindToResource(gvk)
+	if err := j.alter(ctx, o, m, gvk, resource, who); err != nil {
+		return err
+	}
 	looking := j.lookingAt(resource.GroupResource())
 	if len(looking) == 0 {
 		return nil
@@ -274,10 +304,12 @@ func maker(o runtime.Object, m metav1.Object) user.Info {
 	return &user.DefaultInfo{Name: "bailey:nobody-in-particular", Groups: []string{user.AllAuthenticated}}
 }
 
-// lookingAt gives the policies that name a resource.
-func (j *Judge) lookingAt(r schema.GroupResource) []string {
+// lookingAt gives the validating policies that name a resource.
+func (j *Judge) lookingAt(r schema.GroupResource) []string { return naming(j.resources, r) }
+
+func naming(policies map[string]map[schema.GroupResource]bool, r schema.GroupResource) []string {
 	var names []string
-	for name, named := range j.resources {
+	for name, named := range policies {
 		if named[r] {
 			names = append(names, name)
 		}
@@ -293,6 +325,7 @@ func (j *Judge) Impact() Impact {
 		for _, list := range [][]Refusal{e.Refused, e.Warned} {
 			slices.SortFunc(list, func(a, b Refusal) int { return a.Object.Compare(b.Object) })
 		}
+		slices.SortFunc(e.Altered, func(a, b Alteration) int { return a.Object.Compare(b.Object) })
 	}
 	return j.impact
 }

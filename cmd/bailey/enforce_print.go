@@ -38,7 +38,7 @@ type plannedChange struct {
 	Notes   []string       `json:"notes,omitempty"`
 	Guards  []plannedGuard `json:"guards"`
 	Apply   map[string]any `json:"apply"`
-	// Effect is what a policy would refuse of what is there; absent where that was not
+	// Effect is what a policy would refuse, or change, of what is there; absent where that was not
 	// evaluated.
 	Effect *enforce.Effect `json:"effect,omitempty"`
 }
@@ -195,6 +195,9 @@ func (e *enforcement) printChange(w *wrapper, c *enforce.Change, all []*enforce.
 	}
 	switch c.Object.Kind {
 	case bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding:
+	case bailey.KindMutatingAdmissionPolicy:
+		e.printAltered(w, c)
+		return
 	default:
 		return
 	}
@@ -226,6 +229,38 @@ func (e *enforcement) printChange(w *wrapper, c *enforce.Change, all []*enforce.
 	}
 }
 
+// printAltered says what a mutating policy would make of what is there.
+func (e *enforcement) printAltered(w *wrapper, c *enforce.Change) {
+	effect := e.effect(c)
+	if effect == nil {
+		w.text("          ", "        not evaluated: what it would change in what is there, which takes the cluster or a path")
+		return
+	}
+	if unknown := effect.Unknown(); unknown != "" {
+		w.text("          ", "        not known whole: "+unknown)
+	}
+	if len(effect.Altered) == 0 {
+		w.text("          ", fmt.Sprintf("        changes none of %s that it looks at, as their namespaces are labelled", plural(effect.Judged, "object")))
+		return
+	}
+	w.text("          ", fmt.Sprintf("        changes %d of %s that it looks at, if created or changed again:", len(effect.Altered), plural(effect.Judged, "object")))
+	for i, a := range effect.Altered {
+		if i == refusedShown && len(effect.Altered) > refusedShown+1 && !e.flags.all {
+			w.text("            ", fmt.Sprintf("          and %d more (--all names them)", len(effect.Altered)-i))
+			break
+		}
+		var fields []string
+		for _, f := range a.Fields {
+			text := f.Field + ": " + brief(f.Is)
+			if f.Was != nil {
+				text += " (was " + brief(f.Was) + ")"
+			}
+			fields = append(fields, text)
+		}
+		w.text("            ", "          "+a.Object.String()+": "+strings.Join(fields, ", "))
+	}
+}
+
 // alike is equal for changes that are told together: the same one in several namespaces.
 func alike(c *enforce.Change) string {
 	parts := []string{string(c.Object.Kind), fmt.Sprint(c.Creates), c.Managed, fmt.Sprint(c.Differs), strings.Join(c.Notes, "\n")}
@@ -242,7 +277,7 @@ func alike(c *enforce.Change) string {
 // that is no policy's, or where it was not evaluated.
 func (e *enforcement) effect(c *enforce.Change) *enforce.Effect {
 	switch c.Object.Kind {
-	case bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding:
+	case bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding, bailey.KindMutatingAdmissionPolicy:
 		return e.impact[c.Object.Name]
 	}
 	return nil

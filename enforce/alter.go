@@ -1,0 +1,162 @@
+package enforce
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/enforce/policy"
+)
+
+// Alteration is an object that is there and that a planned mutating policy would change if
+// it were created now.
+type Alteration struct {
+	Object bailey.Ref `json:"object"`
+	Fields []Altered  `json:"fields"`
+}
+
+// Altered is a field that would come out changed.
+type Altered struct {
+	// Field is its path: spec.containers[0].securityContext.
+	Field string `json:"field"`
+	// Was and Is are its values; nil where it is not set.
+	Was any `json:"was,omitempty"`
+	Is  any `json:"is,omitempty"`
+}
+
+// mutatingOf are the plan's mutating policies. One that is there already may lack its
+// binding only.
+func mutatingOf(s *bailey.Snapshot, p *Plan) (policy.MutatingSource, error) {
+	source := policy.MutatingSource{Version: s.Meta.Version, Namespaces: namespacesOf(s)}
+	for _, c := range p.Changes {
+		switch c.Object.Kind {
+		case bailey.KindMutatingAdmissionPolicy:
+			o := &admissionv1.MutatingAdmissionPolicy{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(c.Apply, o); err != nil {
+				return source, err
+			}
+			source.Policies = append(source.Policies, o)
+		case bailey.KindMutatingAdmissionPolicyBinding:
+			o := &admissionv1.MutatingAdmissionPolicyBinding{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(c.Apply, o); err != nil {
+				return source, err
+			}
+			source.Bindings = append(source.Bindings, o)
+		}
+	}
+	for _, b := range source.Bindings {
+		name := b.Spec.PolicyName
+		if slices.ContainsFunc(source.Policies, func(p *admissionv1.MutatingAdmissionPolicy) bool { return p.Name == name }) {
+			continue
+		}
+		if f := s.Get(bailey.Ref{Kind: bailey.KindMutatingAdmissionPolicy, Name: name}); f != nil {
+			if o, ok := f.Object.(*admissionv1.MutatingAdmissionPolicy); ok {
+				source.Policies = append(source.Policies, o)
+			}
+		}
+	}
+	return source, nil
+}
+
+// mutate lets the judge apply mutating policies too.
+func (j *Judge) mutate(s *bailey.Snapshot, source policy.MutatingSource) error {
+	if len(source.Policies) == 0 {
+		return nil
+	}
+	mutations, err := policy.CompileMutations(source)
+	if err != nil {
+		return err
+	}
+	j.mutations, j.altering = mutations, map[string]map[schema.GroupResource]bool{}
+	for _, p := range source.Policies {
+		named := resourcesOf(p.Spec.MatchConstraints)
+		j.altering[p.Name] = named
+		j.impact[p.Name] = &Effect{Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
+	}
+	return nil
+}
+
+// alter notes what the mutating policies would make of an object.
+func (j *Judge) alter(ctx context.Context, o runtime.Object, m metav1.Object, gvk schema.GroupVersionKind, resource schema.GroupVersionResource, who user.Info) error {
+	looking := naming(j.altering, resource.GroupResource())
+	if len(looking) == 0 {
+		return nil
+	}
+	if who == nil {
+		who = maker(o, m)
+	}
+	changed, undecided, err := j.mutations.Apply(ctx, &policy.Request{Operation: admission.Create, Kind: gvk, Resource: resource,
+		Namespace: m.GetNamespace(), Name: m.GetName(), Object: o, Options: &metav1.CreateOptions{}, User: who})
+	if err != nil {
+		return err
+	}
+	altered := map[string][]Altered{}
+	for _, c := range changed {
+		before, err := runtime.DefaultUnstructuredConverter.ToUnstructured(c.Before)
+		if err != nil {
+			return err
+		}
+		after, err := runtime.DefaultUnstructuredConverter.ToUnstructured(c.After)
+		if err != nil {
+			return err
+		}
+		altered[c.Policy] = append(altered[c.Policy], alterations("", before, after)...)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, name := range looking {
+		j.impact[name].Judged++
+	}
+	for _, u := range undecided {
+		j.impact[u.Policy].Undecided[u.Why]++
+	}
+	ref := bailey.Ref{Kind: bailey.KindOf(gvk.GroupVersion().String(), gvk.Kind), Namespace: m.GetNamespace(), Name: m.GetName()}
+	for name, fields := range altered {
+		j.impact[name].Altered = append(j.impact[name].Altered, Alteration{ref, fields})
+	}
+	return nil
+}
+
+// alterations gives the smallest fields in which two values differ. Lists of one length are
+// compared by place.
+func alterations(path string, was, is any) []Altered {
+	if reflect.DeepEqual(was, is) {
+		return nil
+	}
+	before, wasMap := was.(map[string]any)
+	after, isMap := is.(map[string]any)
+	if isMap && (wasMap || was == nil) && len(after) > 0 {
+		var all []Altered
+		keys := map[string]bool{}
+		for _, m := range []map[string]any{before, after} {
+			for k := range m {
+				keys[k] = true
+			}
+		}
+		for _, k := range slices.Sorted(maps.Keys(keys)) {
+			all = append(all, alterations(strings.TrimPrefix(path+"."+k, "."), before[k], after[k])...)
+		}
+		return all
+	}
+	old, wasList := was.([]any)
+	list, isList := is.([]any)
+	if wasList && isList && len(old) == len(list) {
+		var all []Altered
+		for i := range list {
+			all = append(all, alterations(fmt.Sprintf("%s[%d]", path, i), old[i], list[i])...)
+		}
+		return all
+	}
+	return []Altered{{path, was, is}}
+}
