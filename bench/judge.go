@@ -16,6 +16,7 @@ import (
 	"github.com/baileyhq/bailey/collect/object"
 	"github.com/baileyhq/bailey/collect/saved"
 	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/derive/stakes"
 )
 
 // at is the moment of the generated snapshots.
@@ -87,7 +88,7 @@ func judgeChild(path string) error {
 	}
 	j := judgement{Objects: s.Len(), Decode: time.Since(start), DecodeCPU: cpuTime() - cpu}
 	start, cpu = time.Now(), cpuTime()
-	r, err := check.Judge(context.Background(), s, controls.All(), check.Options{})
+	r, err := check.Judge(context.Background(), s, controls.All(), check.Options{Weigher: stakes.Weigher})
 	if err != nil {
 		return err
 	}
@@ -101,7 +102,7 @@ func benchChange(string) error {
 	fmt.Printf("%10s %16s %16s %14s\n", "objects", "changed pod", "changed SA", "checked again")
 	for _, n := range []int{1_000, 10_000, 100_000} {
 		s := generate(n)
-		session, err := check.NewSession(context.Background(), s, controls.All(), check.Options{})
+		session, err := check.NewSession(context.Background(), s, controls.All(), check.Options{Weigher: stakes.Weigher})
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,7 @@
 // ratios and growth curves: how far a scan is from merely parsing its input,
 // and whether time and memory grow no faster than the objects.
 //
-//	go run ./bench -bailey bin/bailey [yaml|small|judge|change|audit|ledger|gate|policies|evidence ...]
+//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence ...]
 package main
 
 import (
@@ -20,6 +20,7 @@ var parts = []struct {
 	{"yaml", benchYAML},
 	{"small", benchSmall},
 	{"judge", benchJudge},
+	{"rules", benchRules},
 	{"change", benchChange},
 	{"audit", benchAudit},
 	{"ledger", benchLedger},

@@ -52,40 +52,9 @@ func documents(t *testing.T, text []byte) [][]byte {
 
 func decode(t *testing.T, data []byte) *bailey.Fact {
 	t.Helper()
-	var head struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil || head.Kind == "" {
-		t.Fatalf("not an object (%v): %s", err, data)
-	}
-	if kind := bailey.KindOf(head.APIVersion, head.Kind); kind.New() != nil {
-		var meta struct {
-			Metadata struct{ Namespace, Name string }
-		}
-		own := kind.New()
-		if err := errors.Join(json.Unmarshal(data, &meta), json.Unmarshal(data, own)); err != nil {
-			t.Fatal(err)
-		}
-		return &bailey.Fact{Ref: bailey.Ref{Kind: kind, Namespace: meta.Metadata.Namespace, Name: meta.Metadata.Name}, APIVersion: head.APIVersion, Object: own}
-	}
-	target := object.New(head.APIVersion, head.Kind)
-	if target == nil {
-		m := map[string]any{}
-		if err := json.Unmarshal(data, &m); err != nil {
-			t.Fatal(err)
-		}
-		return place(object.Fact(m, head.APIVersion, head.Kind, bailey.Source{}))
-	}
-	if err := yaml.UnmarshalStrict(data, target); err != nil {
+	f, err := object.Decode(data, bailey.Source{})
+	if err != nil {
 		t.Fatalf("%v in\n%s", err, data)
-	}
-	return place(object.Fact(target, head.APIVersion, head.Kind, bailey.Source{}))
-}
-
-func place(f *bailey.Fact) *bailey.Fact {
-	if namespaced, known := object.Namespaced(f.Kind); known && namespaced && f.Namespace == "" {
-		f.Namespace = "default"
 	}
 	return f
 }
@@ -121,16 +90,9 @@ func Apply(t *testing.T, s *bailey.Snapshot, change bailey.Change) *bailey.Fact 
 		t.Fatalf("the fix does not apply to %s: %v\n%s", change.Object, err, ops)
 	}
 	kind, _ := change.Object.Kind.Split()
-	target := object.New(old.APIVersion, kind)
-	if target == nil {
-		m := map[string]any{}
-		if err := json.Unmarshal(after, &m); err != nil {
-			t.Fatal(err)
-		}
-		return place(object.Fact(m, old.APIVersion, kind, bailey.Source{}))
-	}
-	if err := yaml.UnmarshalStrict(after, target); err != nil {
+	f, err := object.DecodeAs(old.APIVersion, kind, after, bailey.Source{})
+	if err != nil {
 		t.Fatalf("the fix of %s gives an object that does not decode: %v", change.Object, err)
 	}
-	return place(object.Fact(target, old.APIVersion, kind, bailey.Source{}))
+	return f
 }
