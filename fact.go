@@ -32,6 +32,16 @@ type Source struct {
 	// Locate gives the position of a field ("spec.containers[0].image"), or of
 	// the nearest parent that is written down. Nil where positions are unknown.
 	Locate func(field string) (line, column int)
+	// Rendered says what made the object out of what is in File: nil where the object
+	// itself is written there.
+	Rendered *Rendering
+}
+
+// Rendering is what makes objects out of files.
+type Rendering struct {
+	Medium string // chart or kustomization
+	// Path is the chart's folder or archive, or the folder that was built.
+	Path string
 }
 
 // At gives the source with the position of the field.

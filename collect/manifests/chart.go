@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,12 @@ func (c *collector) addChart(ctx context.Context, t *target, name string, named 
 	if missing := missingCharts(loaded); len(missing) > 0 {
 		t.skip(name, "its subcharts are not in charts/: "+strings.Join(missing, ", "), "run helm dependency build "+name)
 	}
+	if text, laid := c.overlaid(path.Join(name, chartutil.ValuesfileName)); laid {
+		if loaded.Values, err = loader.LoadValues(bytes.NewReader(text)); err != nil {
+			t.skip(name, "values.yaml: "+shorten(err.Error(), 300), "")
+			return
+		}
+	}
 	values := map[string]any{}
 	if named {
 		if values, err = c.values(); err != nil {
@@ -56,12 +63,14 @@ func (c *collector) addChart(ctx context.Context, t *target, name string, named 
 	}
 	sources := map[string]string{}
 	addSources(loaded, sources)
+	rendering := &bailey.Rendering{Medium: "chart", Path: name}
 	for _, file := range sortedNames(rendered) {
 		text := rendered[file]
 		if strings.TrimSpace(text) == "" || path.Base(file) == "NOTES.txt" {
 			continue
 		}
 		from := match(sources[file], text)
+		from.rendering = rendering
 		c.inputs = append(c.inputs, input{target: t, name: inChart(name, file), data: []byte(text), chart: true, place: from.place})
 	}
 	for _, crd := range loaded.CRDObjects() {
@@ -93,7 +102,7 @@ func missingCharts(c *chart.Chart) []string {
 func (c *collector) values() (map[string]any, error) {
 	merged := map[string]any{}
 	for _, file := range c.opts.Values {
-		data, err := readBounded(file)
+		data, err := c.read(file)
 		if err != nil {
 			return nil, fmt.Errorf("values file %s: %s", file, message(err))
 		}
@@ -203,7 +212,8 @@ func isTestHook(hook string) bool {
 // template tells where the lines of what it renders to come from. It keeps
 // positions only: the text itself may hold secrets.
 type template struct {
-	lines []templateLine // by line of the output, from 0
+	lines     []templateLine // by line of the output, from 0
+	rendering *bailey.Rendering
 }
 
 // templateLine is a position in the template; the zero one is not known.
@@ -254,7 +264,7 @@ func keyOf(line string) string {
 
 func (t *template) place(in *input, c chunk, at positions) bailey.Source {
 	at = slices.Clone(at)
-	src := bailey.Source{File: in.name, Locate: func(field string) (int, int) { return t.locate(at, field) }}
+	src := bailey.Source{File: in.name, Locate: func(field string) (int, int) { return t.locate(at, field) }, Rendered: t.rendering}
 	if line, column := t.locate(at, "kind"); line > 0 {
 		src.Line, src.Column = line, column
 	}

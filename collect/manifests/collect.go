@@ -23,6 +23,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -52,6 +53,12 @@ type Options struct {
 	// Whole, if set, is shown each object before what no rule reads is cut out of it,
 	// as kube.Options.Whole is; one of a namespaced kind bears its namespace.
 	Whole func(apiVersion, kind string, object any)
+	// Trees, if set, is shown each object as maps, lists and scalars with all that is
+	// written in it, values of Secrets too. It is called by one goroutine at a time.
+	Trees func(f *bailey.Fact, tree any)
+	// Overlay holds texts that are read in the place of what is in files, by absolute
+	// path, links resolved: manifests, kustomizations, and values.yaml of charts.
+	Overlay map[string][]byte
 	// At is the moment of the snapshot; now if zero.
 	At time.Time
 	// Root, if set, is the folder out of which nothing is read, whatever
@@ -104,6 +111,7 @@ type collector struct {
 	targets []*target
 	inputs  []input
 	written map[string][]written // the objects in files of kustomizations, by absolute path
+	showing sync.Mutex           // of Options.Trees
 }
 
 // target is a bailey.Target in the making.

@@ -25,7 +25,7 @@ func (c *collector) addKustomizations(ctx context.Context, t *target, folders []
 	if len(folders) == 0 {
 		return covered
 	}
-	g := &graph{root: c.opts.Root, nodes: map[string]*kustomization{}}
+	g := &graph{root: c.opts.Root, read: c.read, nodes: map[string]*kustomization{}}
 	for _, folder := range folders {
 		g.add(absolute(folder))
 	}
@@ -99,8 +99,10 @@ func (c *collector) addKustomization(t *target, g *graph, folder string, b *kust
 		t.skip(folder, "the kustomization cannot be built: "+shorten(strings.ReplaceAll(b.err.Error(), absolute(folder), folder), 300), "kustomize build "+folder+" says more")
 		return
 	}
+	rendering := &bailey.Rendering{Medium: "kustomization", Path: folder}
 	for _, r := range b.resources {
 		object := b.origins.find(r.GetKind(), r.GetName(), originFile(r))
+		object.source.Rendered = rendering
 		c.inputs = append(c.inputs, input{target: t, name: object.source.File, node: r.YNode(), place: object.place})
 	}
 }
@@ -157,7 +159,7 @@ func (c *collector) originsOf(g *graph, folder string) *origins {
 			}
 			objects, read := c.written[file]
 			if !read {
-				objects = objectsIn(file)
+				objects = c.objectsIn(file)
 				c.written[file] = objects
 			}
 			for _, w := range objects {
@@ -206,8 +208,8 @@ func (o *origins) find(kind, name, file string) written {
 }
 
 // objectsIn reads a file again for the places in it.
-func objectsIn(path string) []written {
-	data, err := readBounded(path)
+func (c *collector) objectsIn(path string) []written {
+	data, err := c.read(path)
 	if err != nil {
 		return nil
 	}
@@ -229,6 +231,7 @@ func objectsIn(path string) []written {
 type graph struct {
 	root  string                    // see Options.Root
 	nodes map[string]*kustomization // by absolute path of the folder
+	read  func(path string) ([]byte, error)
 }
 
 // kustomization is what a kustomization file names.
@@ -260,7 +263,7 @@ func (g *graph) add(folder string) {
 	}
 	data, err := []byte(nil), errOutside
 	if confined(g.root, n.path) {
-		data, err = readBounded(n.path)
+		data, err = g.read(n.path)
 	}
 	if err == nil {
 		var k types.Kustomization

@@ -31,7 +31,7 @@ func (c *collector) buildAll(ctx context.Context, g *graph, folders []string) ma
 	work := make(chan *kustomizeBuild, len(folders))
 	for _, folder := range folders {
 		root := absolute(folder)
-		b := &kustomizeBuild{files: &kustomizeFiles{FileSystem: filesys.MakeFsOnDisk(), root: root, confine: g.root, read: map[string]bool{}, plugins: g.plugins(root)}}
+		b := &kustomizeBuild{files: &kustomizeFiles{FileSystem: filesys.MakeFsOnDisk(), root: root, confine: g.root, read: map[string]bool{}, plugins: g.plugins(root), overlay: c.opts.Overlay}}
 		builds[folder] = b
 		nodes := g.reachable(root)
 		if g.isPlain(root) || slices.ContainsFunc(nodes, func(n *kustomization) bool { return n.err != nil }) {

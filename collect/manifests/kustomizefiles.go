@@ -29,6 +29,7 @@ type kustomizeFiles struct {
 	schema   bool // the build sets the library's schema
 	read     map[string]bool
 	plugins  map[string]bool // files that can make kustomize load others
+	overlay  map[string][]byte
 	bytes    int64
 }
 
@@ -44,9 +45,12 @@ func (f *kustomizeFiles) ReadFile(path string) ([]byte, error) {
 			return nil, fmt.Errorf("%s: larger than %d MiB", path, maxFile>>20)
 		}
 	}
-	data, err := f.FileSystem.ReadFile(path)
-	if err != nil {
-		return nil, err
+	data, laid := f.overlay[absolute(path)]
+	if !laid {
+		var err error
+		if data, err = f.FileSystem.ReadFile(path); err != nil {
+			return nil, err
+		}
 	}
 	if f.bytes += int64(len(data)); f.bytes > maxTotal || len(f.read) > maxFiles {
 		return nil, errors.New("the kustomization reads too much")

@@ -49,7 +49,7 @@ func (c *collector) parse(ctx context.Context) ([]result, error) {
 			for b := range work {
 				for _, p := range b.parts {
 					in := &c.inputs[p.input]
-					r := reader{decoder: d, namespace: c.opts.Namespace, out: p.out, file: in.name, chart: in.chart, whole: c.opts.Whole}
+					r := reader{decoder: d, namespace: c.opts.Namespace, out: p.out, file: in.name, chart: in.chart, whole: c.opts.Whole, trees: c.showTree()}
 					if in.place != nil {
 						r.place = func(at positions) bailey.Source { return in.place(in, p.chunk, at) }
 					}
@@ -76,6 +76,35 @@ func (c *collector) parse(ctx context.Context) ([]result, error) {
 		r.ignored = append(r.ignored, p.out.ignored...)
 	}
 	return results, ctx.Err()
+}
+
+// showTree is Options.Trees for several goroutines; nil if it is not set.
+func (c *collector) showTree() func(*bailey.Fact, any) {
+	if c.opts.Trees == nil {
+		return nil
+	}
+	return func(f *bailey.Fact, tree any) {
+		c.showing.Lock()
+		defer c.showing.Unlock()
+		c.opts.Trees(f, tree)
+	}
+}
+
+// overlaid is the text that is read in the place of a file, if there is one.
+func (c *collector) overlaid(path string) ([]byte, bool) {
+	if len(c.opts.Overlay) == 0 {
+		return nil, false
+	}
+	text, laid := c.opts.Overlay[absolute(path)]
+	return text, laid
+}
+
+// read gives what a file of a chart or a kustomization holds.
+func (c *collector) read(path string) ([]byte, error) {
+	if text, laid := c.overlaid(path); laid {
+		return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), nil
+	}
+	return readBounded(path)
 }
 
 // feeder hands documents on in batches, and keeps what each batch will have
@@ -144,6 +173,10 @@ func (c *collector) feed(f *feeder, i int) {
 func (c *collector) readFile(in *input, yield func(data []byte, line int)) error {
 	if !confined(c.opts.Root, in.path) {
 		return errOutside
+	}
+	if text, laid := c.overlaid(in.path); laid {
+		yield(text, 0)
+		return nil
 	}
 	if info, err := os.Stat(in.path); err != nil {
 		return err
