@@ -273,7 +273,10 @@ func (d *parsed) replace(at position, value any) ([]splice, []operation, error) 
 		return []splice{{colon, to, d.eol() + lines}}, nil, nil
 	}
 	text := ""
+	prose, isText := value.(string)
 	switch {
+	case isText && !at.flow && at.key != nil && isProse(prose) && n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		text = d.literal(prose, d.columnOf(at.key)+2)
 	case isScalarLike(value):
 		text = scalarLike(value, d.quoteOf(n))
 		if at.flow {

@@ -29,7 +29,7 @@ import (
 const maxDocument = 16 << 20
 
 // Place says which object of a file is meant: where its first field is written,
-// counted from 1, and what it is.
+// counted from 1, and what it is. An empty name stands for any.
 type Place struct {
 	Line, Column int
 	Kind, Name   string
@@ -62,6 +62,61 @@ func Edit(file []byte, at Place, patch []bailey.PatchOp) ([]byte, error) {
 		return slices.Concat(file[:part.from], edited, file[part.to:]), nil
 	}
 	return nil, fmt.Errorf("no %s %s begins at line %d of the file", at.Kind, at.Name, at.Line)
+}
+
+// EditRoot gives a file of one document with the patch made in it: a chart's
+// values, a kustomization.
+func EditRoot(file []byte, patch []bailey.PatchOp) ([]byte, error) {
+	parts := documents(file)
+	if !utf8.Valid(file) || len(parts) != 1 {
+		return nil, errors.New("the file is not one YAML document")
+	}
+	edited, err := editDocument(file[parts[0].from:parts[0].to], "", patch)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(file[:parts[0].from], edited, file[parts[0].to:]), nil
+}
+
+// NameAt is the name in the metadata of the object that begins at the place;
+// empty if there is none.
+func NameAt(file []byte, at Place) string {
+	at.Name = ""
+	for _, part := range documents(file) {
+		if at.Line < part.line || at.Line >= part.line+part.lines {
+			continue
+		}
+		pointer, err := locate(file[part.from:part.to], at, part.line)
+		if err != nil || pointer == nil {
+			continue
+		}
+		text, err := toJSON(file[part.from:part.to])
+		var root any
+		if err != nil || decodeJSON(text, &root) != nil {
+			return ""
+		}
+		name, _ := valueAt(root, append(steps(*pointer), "metadata", "name")).(string)
+		return name
+	}
+	return ""
+}
+
+// Apply gives an object, as JSON, with the patch made in it as Edit would, and the
+// operations that this takes: those without what is there already.
+func Apply(object []byte, patch []bailey.PatchOp) ([]byte, []bailey.PatchOp, error) {
+	ops, err := prepare(object, "", patch)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := applied(object, ops)
+	if err != nil {
+		return nil, nil, err
+	}
+	made := make([]bailey.PatchOp, len(ops))
+	for i, o := range ops {
+		made[i] = bailey.PatchOp{Op: o.op, Path: pointerOf(o.path), Value: o.value}
+	}
+	return out, made, nil
 }
 
 // editDocument makes the patch in the object at the pointer of one document, and
@@ -266,14 +321,8 @@ func locate(text []byte, at Place, firstLine int) (*string, error) {
 		if n.Line+firstLine-1 != at.Line || kind != at.Kind {
 			return
 		}
-		metadata := child(n, "metadata")
-		if metadata == nil {
+		if at.Name != "" && !isNamed(child(n, "metadata"), at.Name) {
 			return
-		}
-		if name := child(metadata, "name"); name == nil || name.Value != at.Name {
-			if generated := child(metadata, "generateName"); name != nil && name.Value != "" || generated == nil || !strings.HasPrefix(at.Name, generated.Value) {
-				return
-			}
 		}
 		found = append(found, pointer)
 		if n.Column == at.Column {
@@ -288,6 +337,18 @@ func locate(text []byte, at Place, firstLine int) (*string, error) {
 		return &found[0], nil
 	}
 	return nil, nil
+}
+
+// isNamed reports whether the metadata hold the name, or what it is made from.
+func isNamed(metadata *yaml.Node, name string) bool {
+	if metadata == nil {
+		return false
+	}
+	if own := child(metadata, "name"); own != nil && own.Value != "" {
+		return own.Value == name
+	}
+	generated := child(metadata, "generateName")
+	return generated != nil && strings.HasPrefix(name, generated.Value)
 }
 
 // child is what a mapping's own field holds, aliases resolved; nil if it has none.

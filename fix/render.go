@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -79,10 +80,36 @@ func ordered(m map[string]any) []string {
 // line break.
 func (d *parsed) field(key string, value any, column int) string {
 	name := strings.Repeat(" ", column) + scalarLike(key, "")
+	if text, ok := value.(string); ok && isProse(text) {
+		return name + ": " + d.literal(text, column+2)
+	}
 	if isScalarLike(value) {
 		return name + ": " + scalarLike(value, "")
 	}
 	return name + ":" + d.eol() + d.block(value, column+d.indentOf(value), false)
+}
+
+// isProse reports whether a text of several lines can be written as it reads.
+func isProse(text string) bool {
+	if !strings.Contains(text, "\n") || strings.HasPrefix(text, " ") || strings.HasPrefix(text, "\n") || strings.HasSuffix(text, "\n\n") {
+		return false
+	}
+	return !strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) && !strings.Contains(text, " \n")
+}
+
+// literal writes a text of several lines as a block, indented to the column.
+func (d *parsed) literal(text string, column int) string {
+	head := "|-"
+	if cut, found := strings.CutSuffix(text, "\n"); found {
+		head, text = "|", cut
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		head += d.eol()
+		if line != "" {
+			head += strings.Repeat(" ", column) + line
+		}
+	}
+	return head
 }
 
 // block writes a value in block style, indented to the column; inline tells that

@@ -45,6 +45,7 @@ func (a *app) scanCommand() *cobra.Command {
 	var j judgeFlags
 	var diff, save string
 	var asAdmitted bool
+	var x fixFlags
 	c := &cobra.Command{
 		Use:   "scan [TARGET...]",
 		Short: "Judge a cluster, or a folder of manifests",
@@ -53,8 +54,15 @@ func (a *app) scanCommand() *cobra.Command {
   bailey scan ./deploy -o sarif=bailey.sarif
   helm template . | bailey scan -
   bailey scan --as-admitted
-  bailey scan --diff yesterday.json`,
+  bailey scan --diff yesterday.json
+  bailey scan --fix --dry-run ./deploy`,
 		RunE: func(c *cobra.Command, targets []string) error {
+			if err := x.check(&t, targets, asAdmitted, diff, save); err != nil {
+				return err
+			}
+			if x.on {
+				return a.scanFixed(c.Context(), &t, &j, &x, targets, save)
+			}
 			if asAdmitted {
 				return a.scanAdmitted(c.Context(), &t, &j, targets)
 			}
@@ -65,6 +73,7 @@ func (a *app) scanCommand() *cobra.Command {
 	t.register(c)
 	t.images.register(c)
 	j.register(c)
+	x.register(c)
 	c.Flags().StringVar(&diff, "diff", "", "show only what is new since this JSON result or snapshot")
 	c.Flags().BoolVar(&asAdmitted, "as-admitted", false, "evaluate the admission policies that are there instead: what of what is there, and of what rules find, they would refuse")
 	c.Flags().StringVar(&save, "save", "", "save the snapshot that was judged to this file")

@@ -31,6 +31,8 @@ type targetFlags struct {
 	hosts       []string
 	// whole, if set, is shown each object before it is cut down to what rules read.
 	whole func(apiVersion, kind string, object any)
+	// overlay holds texts that are read in the place of files; see manifests.Options.
+	overlay map[string][]byte
 }
 
 const targetHelp = `
@@ -110,11 +112,20 @@ func (a *app) manifests(ctx context.Context, t *targetFlags, conf *config, targe
 			return nil, usageError("%s cannot be read: %w\nhint: a TARGET is a path, or nothing for the current cluster; a context is chosen by --context", target, errors.Unwrap(err))
 		}
 	}
-	complete, err := conf.complete()
+	o, err := a.fileOptions(t, conf)
 	if err != nil {
 		return nil, err
 	}
-	o := manifests.Options{Stdin: a.stdin, Values: t.values, Set: t.sets, Complete: complete, Whole: t.whole}
+	return unlessEnded(ctx, func() (*bailey.Snapshot, error) { return manifests.Collect(ctx, targets, o) })
+}
+
+// fileOptions says how files are read.
+func (a *app) fileOptions(t *targetFlags, conf *config) (o manifests.Options, err error) {
+	complete, err := conf.complete()
+	if err != nil {
+		return o, err
+	}
+	o = manifests.Options{Stdin: a.stdin, Values: t.values, Set: t.sets, Complete: complete, Whole: t.whole, Overlay: t.overlay}
 	if len(t.namespaces) > 0 {
 		o.Namespace = t.namespaces[0]
 	}
@@ -123,12 +134,12 @@ func (a *app) manifests(ctx context.Context, t *targetFlags, conf *config, targe
 			continue
 		}
 		if o.Version, err = bailey.ParseVersion(text); err != nil {
-			return nil, usageError("kubernetes-version: %w", err)
+			return o, usageError("kubernetes-version: %w", err)
 		}
 		break
 	}
 	o.At = a.now()
-	return unlessEnded(ctx, func() (*bailey.Snapshot, error) { return manifests.Collect(ctx, targets, o) })
+	return o, nil
 }
 
 // nothingScanned says what there was in the place of objects.

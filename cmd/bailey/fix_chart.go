@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/fix"
+)
+
+// maxTrials is how many values are tried for one field. Each try renders the chart.
+const maxTrials = 16
+
+// changeChart makes a change in the values of a chart, if rendering again gives
+// exactly that change, and as a patch for post-rendering where not.
+func (f *fixer) changeChart(ctx context.Context, fact *bailey.Fact, c bailey.Change) (how string, err error) {
+	chart := fact.Source.Rendered.Path
+	before, err := f.render(ctx, chart)
+	if err != nil {
+		return "", err
+	}
+	object, err := before.only(fact)
+	if err != nil {
+		return "", err
+	}
+	out, _, err := fix.Apply([]byte(object), c.Patch)
+	if err != nil {
+		return "", err
+	}
+	wanted, err := canonical(out)
+	if err != nil {
+		return "", err
+	}
+	undo := f.state()
+	place, err := f.setValues(ctx, chart, fact, c.Patch, object)
+	if err != nil {
+		return "", err
+	}
+	if place != "" {
+		ok, err := f.gives(ctx, chart, before, fact, wanted)
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			return place, nil
+		}
+	}
+	undo()
+	if f.patches == "" {
+		return "", errors.New("no value of the chart gives exactly this change: with --fix-patches DIR it is written as a patch for post-rendering")
+	}
+	return f.postRender(chart, fact, c, object)
+}
+
+// setValues finds for each field that the patch sets the value that gives it. It
+// names where values were set; nothing if one field has none.
+func (f *fixer) setValues(ctx context.Context, chart string, fact *bailey.Fact, patch []bailey.PatchOp, object string) (string, error) {
+	var set []string
+	var parents []bailey.PatchOp
+	for _, op := range patch {
+		if empty, isMap := op.Value.(map[string]any); op.Op == "add" && isMap && len(empty) == 0 {
+			parents = append(parents, op)
+			continue
+		}
+		out, made, err := fix.Apply([]byte(object), append(slices.Clone(parents), op))
+		if err != nil {
+			return "", err
+		}
+		wanted, err := canonical(out)
+		if err != nil {
+			return "", err
+		}
+		if wanted == object {
+			continue
+		}
+		place, err := f.setValue(ctx, chart, fact, made[len(made)-1], wanted)
+		if err != nil || place == "" {
+			return "", err
+		}
+		object = wanted
+		if !slices.Contains(set, place) {
+			set = append(set, place)
+		}
+	}
+	return strings.Join(set, ", "), nil
+}
+
+// setValue tries the values that the field may come from.
+func (f *fixer) setValue(ctx context.Context, chart string, fact *bailey.Fact, op bailey.PatchOp, wanted string) (string, error) {
+	before, err := f.render(ctx, chart)
+	if err != nil {
+		return "", err
+	}
+	files := []string{filepath.Join(chart, "values.yaml")}
+	if slices.ContainsFunc(f.targets, func(target string) bool { return isSameFolder(target, chart) }) {
+		files = append(files, f.target.values...)
+		slices.Reverse(files) // the last one given is the strongest
+	}
+	trials := 0
+	for _, name := range files {
+		path, file, err := f.open(name)
+		if err != nil {
+			continue // of an archive, or no file to write: a patch is left
+		}
+		for _, candidate := range candidates(file.after, op) {
+			if trials++; trials > maxTrials {
+				return "", nil
+			}
+			edited, err := fix.EditRoot(file.after, []bailey.PatchOp{candidate})
+			if err != nil {
+				continue
+			}
+			old := file.after
+			f.set(path, edited)
+			ok, err := f.gives(ctx, chart, before, fact, wanted)
+			if err != nil {
+				return "", err
+			}
+			if ok {
+				return name + ": " + strings.ReplaceAll(strings.TrimPrefix(candidate.Path, "/"), "/", "."), nil
+			}
+			f.set(path, old)
+		}
+	}
+	return "", nil
+}
+
+// candidates are the changes of values that may set what an operation sets: of
+// the values that are named as the field, or as one that it stands in. The most
+// exact come first.
+func candidates(values []byte, op bailey.PatchOp) []bailey.PatchOp {
+	var root any
+	if op.Op == "remove" || yaml.Unmarshal(values, &root) != nil {
+		return nil
+	}
+	var field []string // without the indexes of lists
+	for step := range strings.SplitSeq(strings.TrimPrefix(op.Path, "/"), "/") {
+		if _, err := strconv.Atoi(step); err != nil && step != "-" {
+			field = append(field, step)
+		}
+	}
+	if strings.HasSuffix(op.Path, "/-") {
+		return nil
+	}
+	type candidate struct {
+		op   bailey.PatchOp
+		rank int
+	}
+	var found []candidate
+	var look func(v any, path string, depth int)
+	look = func(v any, path string, depth int) {
+		m, _ := v.(map[string]any)
+		if depth > 8 {
+			return
+		}
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			at := path + "/" + strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+			for i, name := range field {
+				rest := field[i+1:]
+				exact := strings.EqualFold(key, name)
+				ends := len(rest) > 0 && strings.HasSuffix(strings.ToLower(key), strings.ToLower(name))
+				_, isMap := m[key].(map[string]any)
+				if !exact && !ends || len(rest) > 0 && !isMap && m[key] != nil {
+					continue
+				}
+				value := op.Value
+				below := at
+				// Parents that are not there are made with the value in them.
+				for j, step := range rest {
+					if next, there := childOf(m[key], rest[:j]).(map[string]any); !there || next[step] == nil {
+						for k := len(rest) - 1; k > j; k-- {
+							value = map[string]any{rest[k]: value}
+						}
+						below += "/" + strings.ReplaceAll(step, "/", "~1")
+						break
+					}
+					below += "/" + strings.ReplaceAll(step, "/", "~1")
+				}
+				rank := 10*len(rest) + depth
+				if !exact {
+					rank += 5
+				}
+				found = append(found, candidate{bailey.PatchOp{Op: "add", Path: below, Value: value}, rank})
+			}
+			look(m[key], at, depth+1)
+		}
+	}
+	look(root, "", 0)
+	slices.SortStableFunc(found, func(a, b candidate) int { return a.rank - b.rank })
+	ops := make([]bailey.PatchOp, len(found))
+	for i, c := range found {
+		ops[i] = c.op
+	}
+	return ops
+}
+
+// childOf is what stands at the path in nested mappings.
+func childOf(v any, path []string) any {
+	for _, step := range path {
+		m, _ := v.(map[string]any)
+		v = m[step]
+	}
+	return v
+}
+
+// postRender is a kustomization that patches what a chart renders to.
+type postRender struct {
+	folder  string
+	objects map[string]*patchedObject
+}
+
+// patchedObject is an object with the patches that were made for it so far.
+type patchedObject struct {
+	target  map[string]any
+	object  []byte
+	ops     []bailey.PatchOp
+	checked editedObject
+}
+
+// postRender adds a change to the patches for what the chart renders to.
+func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, object string) (string, error) {
+	p := f.charts[chart]
+	if p == nil {
+		name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(absolutePath(chart)), ".tgz"), ".tar.gz")
+		p = &postRender{folder: filepath.Join(f.patches, name), objects: map[string]*patchedObject{}}
+		for n := 2; slices.ContainsFunc(slices.Collect(maps.Values(f.charts)), func(o *postRender) bool { return o.folder == p.folder }); n++ {
+			p.folder = filepath.Join(f.patches, fmt.Sprintf("%s-%d", name, n))
+		}
+		if text, err := os.ReadFile(filepath.Join(p.folder, "kustomization.yaml")); err == nil && !strings.HasPrefix(string(text), patchMark) {
+			return "", fmt.Errorf("%s is there already, and not bailey's: name another folder for --fix-patches", filepath.Join(p.folder, "kustomization.yaml"))
+		}
+	}
+	o := p.objects[treeKey(fact)]
+	if o == nil {
+		var meta struct {
+			Metadata struct{ Name, Namespace string }
+		}
+		if err := json.Unmarshal([]byte(object), &meta); err != nil || meta.Metadata.Name == "" {
+			return "", errors.New("the object has no name that a patch could give")
+		}
+		kind, group := fact.Kind.Split()
+		target := map[string]any{"kind": kind, "name": meta.Metadata.Name}
+		if group != "" {
+			target["group"] = group
+		}
+		if meta.Metadata.Namespace != "" {
+			target["namespace"] = meta.Metadata.Namespace
+		}
+		o = &patchedObject{target: target, object: []byte(object), checked: editedObject{set: map[string]string{}}}
+	}
+	set, moves, err := o.checked.fits(c.Patch)
+	if errors.Is(err, errLater) {
+		return "", errors.New("another rule's patch changes the same place: scan what the chart gives with the patches, and fix that")
+	}
+	if err != nil {
+		return "", err
+	}
+	out, made, err := fix.Apply(o.object, c.Patch)
+	if err != nil {
+		return "", err
+	}
+	o.object, o.ops = out, append(o.ops, made...)
+	maps.Copy(o.checked.set, set)
+	o.checked.moved = o.checked.moved || moves
+	p.objects[treeKey(fact)] = o
+	f.charts[chart] = p
+	return filepath.Join(p.folder, "kustomization.yaml") + ", as a patch for post-rendering", nil
+}
+
+func absolutePath(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
+}
+
+// isPatched reports whether the changes are of objects that a patch for
+// post-rendering changes, which the chart by itself does not show.
+func (f *fixer) isPatched(s *bailey.Snapshot, changes []bailey.Change) bool {
+	return slices.ContainsFunc(changes, func(c bailey.Change) bool {
+		fact := s.Get(c.Object)
+		if fact == nil || fact.Source.Rendered == nil || f.charts[fact.Source.Rendered.Path] == nil {
+			return false
+		}
+		return f.charts[fact.Source.Rendered.Path].objects[treeKey(fact)] != nil
+	})
+}
+
+// patchMark begins every file of patches: a later run may replace it.
+const patchMark = "# Written by bailey scan --fix.\n"
+
+// postRenderScript is what helm's --post-renderer runs. What the chart renders to may hold
+// secrets, so it goes to a folder that nobody else reads and that is removed.
+const postRenderScript = `#!/bin/sh
+# Written by bailey scan --fix.
+set -eu
+umask 077
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cp "$(dirname "$0")/kustomization.yaml" "$folder/"
+cat > "$folder/rendered.yaml"
+kubectl kustomize "$folder"
+`
+
+// patchFiles are the files of the patches for post-rendering, by name.
+func (f *fixer) patchFiles() []*fixedFile {
+	var files []*fixedFile
+	for _, p := range f.charts {
+		var patches []any
+		for _, key := range slices.Sorted(maps.Keys(p.objects)) {
+			o := p.objects[key]
+			text, err := patchText(o.ops)
+			if err != nil {
+				continue // operations are plain data
+			}
+			patches = append(patches, map[string]any{"target": o.target, "patch": text})
+		}
+		text, err := yaml.Marshal(map[string]any{"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+			"resources": []string{"rendered.yaml"}, "patches": patches})
+		if err != nil {
+			continue
+		}
+		files = append(files,
+			&fixedFile{name: filepath.Join(p.folder, "kustomization.yaml"), mode: 0o644, after: []byte(patchMark + string(text))},
+			&fixedFile{name: filepath.Join(p.folder, "post-render"), mode: 0o755, after: []byte(postRenderScript)})
+	}
+	slices.SortFunc(files, func(a, b *fixedFile) int { return strings.Compare(a.name, b.name) })
+	return files
+}

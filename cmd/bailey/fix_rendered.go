@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/manifests"
+	"github.com/baileyhq/bailey/fix"
+)
+
+// trees are the objects that a chart or a kustomization gives, as JSON. There is
+// one text per object but where it is given several times.
+type trees map[string][]string
+
+func treeKey(fact *bailey.Fact) string { return fact.Ref.String() + " " + fact.APIVersion }
+
+// render gives what a chart or a kustomization gives now.
+func (f *fixer) render(ctx context.Context, path string) (trees, error) {
+	if known := f.trees[path]; known != nil {
+		return known, nil
+	}
+	o, err := f.app.fileOptions(f.target, f.conf)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(f.targets, func(target string) bool { return isSameFolder(target, path) }) {
+		o.Values, o.Set = nil, nil // they are for charts that are targets themselves
+	}
+	all := trees{}
+	var failed error
+	o.Overlay = f.overlay
+	o.Trees = func(fact *bailey.Fact, tree any) {
+		text, err := json.Marshal(tree)
+		failed = errors.Join(failed, err)
+		all[treeKey(fact)] = append(all[treeKey(fact)], string(text))
+	}
+	s, err := manifests.Collect(ctx, []string{path}, o)
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, target := range s.Meta.Targets {
+		for _, skip := range target.Skipped {
+			all["skipped: "+skip.What] = []string{skip.Why}
+		}
+	}
+	for _, texts := range all {
+		slices.Sort(texts)
+	}
+	f.trees[path] = all
+	return all, nil
+}
+
+// isSameFolder reports whether a target is the chart or kustomization at the path.
+func isSameFolder(target, path string) bool {
+	if filepath.Base(target) == "Chart.yaml" {
+		target = filepath.Dir(target)
+	}
+	return filepath.Clean(target) == filepath.Clean(path)
+}
+
+// only gives the object of the fact, if it is given once.
+func (t trees) only(fact *bailey.Fact) (string, error) {
+	if texts := t[treeKey(fact)]; len(texts) == 1 {
+		return texts[0], nil
+	}
+	return "", fmt.Errorf("%s is given more than once", fact.Ref)
+}
+
+// gives reports whether what is rendered now differs from before in the fact's
+// object alone, which is as wanted.
+func (f *fixer) gives(ctx context.Context, path string, before trees, fact *bailey.Fact, wanted string) (bool, error) {
+	now, err := f.render(ctx, path)
+	if err != nil {
+		return false, err
+	}
+	expected := maps.Clone(before)
+	expected[treeKey(fact)] = []string{wanted}
+	return maps.EqualFunc(now, expected, slices.Equal[[]string]), nil
+}
+
+// canonical is a JSON text with its keys in order.
+func canonical(text []byte) (string, error) {
+	var v any
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return "", err
+	}
+	out, err := json.Marshal(v)
+	return string(out), err
+}
+
+// changeKustomization makes a change in the file that the object comes from, if
+// what is built is then changed so and not otherwise, and as a patch in the
+// kustomization where not.
+func (f *fixer) changeKustomization(ctx context.Context, fact *bailey.Fact, c bailey.Change) (how string, err error) {
+	folder := fact.Source.Rendered.Path
+	before, err := f.render(ctx, folder)
+	if err != nil {
+		return "", err
+	}
+	object, err := before.only(fact)
+	if err != nil {
+		return "", err
+	}
+	out, _, err := fix.Apply([]byte(object), c.Patch)
+	if err != nil {
+		return "", err
+	}
+	wanted, err := canonical(out)
+	if err != nil {
+		return "", err
+	}
+	names := []string{fact.Name}
+	if path, file, err := f.open(fact.Source.File); err == nil && fact.Source.Line > 0 {
+		line := fact.Source.Line
+		for _, moved := range f.shifts[path] {
+			if moved.line < fact.Source.Line {
+				line += moved.by
+			}
+		}
+		at := fix.Place{Line: line, Column: fact.Source.Column, Kind: fact.Kind.Short()}
+		if name := fix.NameAt(file.after, at); name != "" && name != fact.Name {
+			names = append(names, name)
+		}
+		if edited, err := fix.Edit(file.after, at, c.Patch); err == nil {
+			old := file.after
+			f.set(path, edited)
+			ok, err := f.gives(ctx, folder, before, fact, wanted)
+			if err != nil {
+				return "", err
+			}
+			if ok {
+				f.shifts[path] = append(f.shifts[path], shift{fact.Source.Line, lineCount(edited) - lineCount(old)})
+				return "", nil
+			}
+			f.set(path, old)
+		}
+	}
+	path, file, err := f.open(f.kustomization(folder))
+	if err != nil {
+		return "", err
+	}
+	old := file.after
+	for _, name := range names {
+		edited, err := addKustomizePatch(old, fact, name, c.Patch)
+		if err != nil {
+			return "", err
+		}
+		f.set(path, edited)
+		ok, err := f.gives(ctx, folder, before, fact, wanted)
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			return file.name + ", as a patch", nil
+		}
+		f.set(path, old)
+	}
+	return "", errors.New("neither a change of the file that it comes from nor a patch in the kustomization gives exactly this change")
+}
+
+// kustomization is the file of a folder.
+func (f *fixer) kustomization(folder string) string {
+	for _, name := range []string{"kustomization.yaml", "kustomization.yml", "Kustomization"} {
+		if _, _, err := f.open(filepath.Join(folder, name)); err == nil {
+			return filepath.Join(folder, name)
+		}
+	}
+	return filepath.Join(folder, "kustomization.yaml")
+}
+
+// addKustomizePatch adds a JSON patch of an object to a kustomization. A patch of
+// the same object that stands last takes the operations in.
+func addKustomizePatch(text []byte, fact *bailey.Fact, name string, patch []bailey.PatchOp) ([]byte, error) {
+	var k struct {
+		Patches []struct {
+			Target map[string]string `json:"target"`
+			Patch  string            `json:"patch"`
+		} `json:"patches"`
+	}
+	if err := yaml.Unmarshal(text, &k); err != nil {
+		return nil, err
+	}
+	target := map[string]string{"kind": fact.Kind.Short(), "name": name}
+	if _, group := fact.Kind.Split(); group != "" {
+		target["group"] = group
+	}
+	if last := len(k.Patches) - 1; last >= 0 && maps.Equal(k.Patches[last].Target, target) {
+		var ops []bailey.PatchOp
+		if err := yaml.UnmarshalStrict([]byte(k.Patches[last].Patch), &ops); err == nil {
+			whole, err := patchText(append(ops, withoutRepeats(ops, patch)...))
+			if err != nil {
+				return nil, err
+			}
+			return fix.EditRoot(text, []bailey.PatchOp{{Op: "replace", Path: fmt.Sprintf("/patches/%d/patch", last), Value: whole}})
+		}
+	}
+	whole, err := patchText(patch)
+	if err != nil {
+		return nil, err
+	}
+	entry := map[string]any{"target": target, "patch": whole}
+	if k.Patches == nil {
+		return fix.EditRoot(text, []bailey.PatchOp{{Op: "add", Path: "/patches", Value: []any{entry}}})
+	}
+	return fix.EditRoot(text, []bailey.PatchOp{{Op: "add", Path: "/patches/-", Value: entry}})
+}
+
+// withoutRepeats leaves out the parents that an earlier operation makes already.
+func withoutRepeats(earlier, patch []bailey.PatchOp) []bailey.PatchOp {
+	return slices.DeleteFunc(slices.Clone(patch), func(op bailey.PatchOp) bool {
+		empty, isMap := op.Value.(map[string]any)
+		return isMap && len(empty) == 0 && slices.ContainsFunc(earlier, func(e bailey.PatchOp) bool { return e.Path == op.Path })
+	})
+}
+
+// patchText writes operations as YAML.
+func patchText(ops []bailey.PatchOp) (string, error) {
+	text, err := yaml.Marshal(ops)
+	return strings.TrimSuffix(string(text), "\n"), err
+}

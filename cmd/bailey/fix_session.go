@@ -1,0 +1,346 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/fix"
+	"github.com/baileyhq/bailey/report"
+)
+
+// fixer makes the changes of findings in copies of files, round by round.
+type fixer struct {
+	app     *app
+	target  *targetFlags
+	conf    *config
+	targets []string
+	patches string // folder for post-render patches; empty for none
+
+	files   map[string]*fixedFile // by absolute path, links resolved
+	overlay map[string][]byte     // what has changed of them
+	charts  map[string]*postRender
+	trees   map[string]trees // of charts and kustomizations, until a file changes
+
+	made map[string]bool // findings that were fixed, by ID and change
+	done []fixNote
+	left map[string]fixNote // by finding
+
+	// Of this round: what was changed, so that later changes find their place.
+	shifts map[string][]shift
+	edited map[string]*editedObject
+}
+
+// fixedFile is a file, as it is and as it is to be.
+type fixedFile struct {
+	name          string      // as the user would write it
+	mode          fs.FileMode // of a new file
+	before, after []byte
+}
+
+// fixNote is a change that was made, or that was not, for a finding.
+type fixNote struct {
+	finding bailey.Finding
+	object  bailey.Ref // that changes
+	file    string
+	change  string
+	check   string // what a person must know or do
+	how     string // where it was made, if not in the object's own text
+	why     string // it was not made
+}
+
+// shift says that the lines of a file moved behind a line.
+type shift struct{ line, by int }
+
+// editedObject is what was changed of an object in this round.
+type editedObject struct {
+	set map[string]string // values, by pointer
+	// moved tells that indexes of lists are no longer those that were judged.
+	moved bool
+}
+
+// errLater is of a change that is tried again once the rest was judged anew.
+var errLater = errors.New("later")
+
+func newFixer(a *app, t *targetFlags, conf *config, targets []string, patches string) *fixer {
+	return &fixer{app: a, target: t, conf: conf, targets: targets, patches: patches,
+		files: map[string]*fixedFile{}, overlay: map[string][]byte{}, charts: map[string]*postRender{}, trees: map[string]trees{},
+		made: map[string]bool{}, left: map[string]fixNote{}}
+}
+
+// round makes what can be made of the fixes for what was found, and reports
+// whether there is something to judge anew.
+func (f *fixer) round(ctx context.Context, s *bailey.Snapshot, r *bailey.Report) (again bool, err error) {
+	f.shifts, f.edited = map[string][]shift{}, map[string]*editedObject{}
+	f.left = map[string]fixNote{}
+	for i := range r.Findings {
+		finding := &r.Findings[i]
+		if finding.Waiver != nil || finding.Baseline {
+			continue
+		}
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		changes := r.FixOf(finding)
+		if len(changes) == 0 {
+			continue
+		}
+		notes, err := f.fix(ctx, s, finding, changes)
+		switch {
+		case err == nil:
+			f.done = append(f.done, notes...)
+			again = again || len(notes) > 0
+		case errors.Is(err, errLater):
+			again = true
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		default:
+			note := describe(s, finding, changes[0])
+			note.why = err.Error()
+			f.left[finding.ID] = note
+		}
+	}
+	return again, nil
+}
+
+func describe(s *bailey.Snapshot, finding *bailey.Finding, c bailey.Change) fixNote {
+	note := fixNote{finding: *finding, object: c.Object, check: c.Note}
+	c.Note = ""
+	note.change = report.DescribeChange(c, c.Object)
+	note.file = finding.Source.File
+	if fact := s.Get(c.Object); fact != nil {
+		note.file = fact.Source.File
+	}
+	return note
+}
+
+// fix makes all changes of one finding, or none.
+func (f *fixer) fix(ctx context.Context, s *bailey.Snapshot, finding *bailey.Finding, changes []bailey.Change) (notes []fixNote, err error) {
+	key := finding.ID
+	for _, c := range changes {
+		text, err := json.Marshal(c.Patch)
+		if err != nil {
+			return nil, err
+		}
+		key += string(text)
+	}
+	if f.made[key] {
+		if f.isPatched(s, changes) {
+			return nil, nil
+		}
+		return nil, errors.New("it was made, and the finding came back: another rule asks for the opposite, or what the files are rendered with sets it again")
+	}
+	for _, c := range changes {
+		if len(c.Patch) == 0 {
+			return nil, fmt.Errorf("it is a new object, %s: `bailey enforce -o kustomize=DIR` writes what guards a namespace", c.Object)
+		}
+	}
+	undo := f.state()
+	for _, c := range changes {
+		note := describe(s, finding, c)
+		if note.how, err = f.change(ctx, s, c); err != nil {
+			undo()
+			return nil, err
+		}
+		notes = append(notes, note)
+	}
+	f.made[key] = true
+	return notes, nil
+}
+
+// state gives a function that takes back what is changed from now on.
+func (f *fixer) state() (undo func()) {
+	texts := map[*fixedFile][]byte{}
+	for _, file := range f.files {
+		texts[file] = file.after
+	}
+	shifts := map[string]int{}
+	for path, list := range f.shifts {
+		shifts[path] = len(list)
+	}
+	return func() {
+		for path, file := range f.files {
+			before, known := texts[file]
+			if !known {
+				before = file.before
+			}
+			f.set(path, before)
+		}
+		for path, list := range f.shifts {
+			f.shifts[path] = list[:shifts[path]]
+		}
+	}
+}
+
+// change makes one change. It says where, if not in the object's own text.
+func (f *fixer) change(ctx context.Context, s *bailey.Snapshot, c bailey.Change) (how string, err error) {
+	fact := s.Get(c.Object)
+	if fact == nil || fact.Source.File == "" {
+		return "", fmt.Errorf("%s is in none of the files", c.Object)
+	}
+	object := f.edited[objectKey(fact)]
+	if object == nil {
+		object = &editedObject{set: map[string]string{}}
+	}
+	set, moved, err := object.fits(c.Patch)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case fact.Source.Rendered == nil:
+		err = f.editObject(fact, c.Patch)
+	case fact.Source.Rendered.Medium == "chart":
+		how, err = f.changeChart(ctx, fact, c)
+	default:
+		how, err = f.changeKustomization(ctx, fact, c)
+	}
+	if err != nil {
+		return "", err
+	}
+	for pointer, value := range set {
+		object.set[pointer] = value
+	}
+	object.moved = object.moved || moved
+	f.edited[objectKey(fact)] = object
+	return how, nil
+}
+
+func objectKey(fact *bailey.Fact) string {
+	return fact.Source.File + "\n" + fact.Ref.String() + "\n" + fact.APIVersion
+}
+
+// fits says what the patch sets in the object, and whether it moves indexes. A
+// patch that was made for another state of the object than it is in now waits.
+func (o *editedObject) fits(patch []bailey.PatchOp) (set map[string]string, moves bool, err error) {
+	set = map[string]string{}
+	for _, op := range patch {
+		if o.moved {
+			return nil, false, errLater
+		}
+		last := op.Path[strings.LastIndexByte(op.Path, '/')+1:]
+		_, number := strconv.Atoi(last)
+		moves = moves || number == nil && (op.Op == "remove" || op.Op == "add")
+		text, err := json.Marshal(op.Value)
+		if err != nil {
+			return nil, false, err
+		}
+		value := op.Op + string(text)
+		if string(text) == "{}" {
+			continue // a parent for what is set in it
+		}
+		for pointer, other := range o.set {
+			same := pointer == op.Path && other == value && last != "-" && op.Op != "remove"
+			if !same && (pointer == op.Path || strings.HasPrefix(pointer, op.Path+"/") || strings.HasPrefix(op.Path, pointer+"/")) {
+				return nil, false, errLater
+			}
+		}
+		set[op.Path] = value
+	}
+	return set, moves, nil
+}
+
+// editObject makes a patch in the text of an object that a file holds as it is.
+func (f *fixer) editObject(fact *bailey.Fact, patch []bailey.PatchOp) error {
+	path, file, err := f.open(fact.Source.File)
+	if err != nil {
+		return err
+	}
+	line := fact.Source.Line
+	for _, moved := range f.shifts[path] {
+		if moved.line < fact.Source.Line {
+			line += moved.by
+		}
+	}
+	edited, err := fix.Edit(file.after, fix.Place{Line: line, Column: fact.Source.Column, Kind: fact.Kind.Short(), Name: fact.Name}, patch)
+	if err != nil {
+		return err
+	}
+	f.shifts[path] = append(f.shifts[path], shift{fact.Source.Line, lineCount(edited) - lineCount(file.after)})
+	f.set(path, edited)
+	return nil
+}
+
+func lineCount(text []byte) int { return strings.Count(string(text), "\n") }
+
+// set puts a text in the place of a file's.
+func (f *fixer) set(path string, text []byte) {
+	file := f.files[path]
+	if string(file.after) == string(text) {
+		return
+	}
+	file.after = text
+	f.overlay[path] = text
+	clear(f.trees)
+}
+
+// open reads a file that may be written: one of the targets, or in one of them.
+func (f *fixer) open(name string) (path string, file *fixedFile, err error) {
+	path, err = filepath.Abs(name)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	if file := f.files[path]; file != nil {
+		return path, file, nil
+	}
+	if !slices.ContainsFunc(slices.Concat(f.targets, f.target.values), func(target string) bool { return holds(target, path) }) {
+		return "", nil, fmt.Errorf("%s leads out of what was given to be fixed", name)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case !info.Mode().IsRegular():
+		return "", nil, fmt.Errorf("%s is not a regular file", name)
+	case info.Mode()&0o222 == 0:
+		return "", nil, fmt.Errorf("%s is read-only", name)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", nil, err
+	}
+	file = &fixedFile{name: name, before: text, after: text}
+	f.files[path] = file
+	return path, file, nil
+}
+
+// holds reports whether the path, links resolved, is the target or lies in it.
+func holds(target, path string) bool {
+	root, err := filepath.Abs(target)
+	if err == nil {
+		root, err = filepath.EvalSymlinks(root)
+	}
+	if err != nil {
+		return false
+	}
+	if info, err := os.Stat(root); err == nil && !info.IsDir() {
+		switch filepath.Base(target) {
+		case "Chart.yaml", "kustomization.yaml", "kustomization.yml", "Kustomization":
+			root = filepath.Dir(root) // the folder is the target
+		}
+	}
+	within, err := filepath.Rel(root, path)
+	return err == nil && filepath.IsLocal(within)
+}
+
+// changed are the paths of the files that are to be written, sorted.
+func (f *fixer) changed() []string {
+	var paths []string
+	for path, file := range f.files {
+		if string(file.before) != string(file.after) {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/check"
+)
+
+// fixFlags say whether files are changed by what rules ask for.
+type fixFlags struct {
+	on      bool
+	dryRun  bool
+	patches string
+}
+
+func (x *fixFlags) register(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&x.on, "fix", false, "make the changes that silence findings in the files, then judge them (see docs/fixing.md)")
+	f.BoolVar(&x.dryRun, "dry-run", false, "with --fix: show the changes as a diff, and write nothing")
+	f.StringVar(&x.patches, "fix-patches", "", "with --fix: what a chart's values cannot change goes to this folder, as kustomizations for post-rendering")
+}
+
+// check refuses flags that do not go together with --fix.
+func (x *fixFlags) check(t *targetFlags, targets []string, asAdmitted bool, diff, save string) error {
+	switch {
+	case !x.on && x.dryRun:
+		return usageError("--dry-run belongs to --fix\nhint: bailey scan --fix --dry-run TARGET")
+	case !x.on && x.patches != "":
+		return usageError("--fix-patches belongs to --fix\nhint: bailey scan --fix --fix-patches DIR TARGET")
+	case !x.on:
+		return nil
+	case asAdmitted || diff != "" || x.dryRun && save != "":
+		return usageError("--fix does not go together with --as-admitted, --diff, or, in a dry-run, --save\nhint: fix first, and scan again")
+	case len(targets) == 0:
+		return usageError("--fix changes files, and no file or folder is given\nhint: bailey scan --fix TARGET; for a cluster, bailey scan --all shows the commands, and bailey enforce keeps it so")
+	case len(t.hosts) > 0:
+		return usageError("--fix changes manifests, and --hosts is of machines\nhint: leave out --hosts")
+	}
+	for _, target := range targets {
+		if target == "-" {
+			return usageError("--fix changes files, and - is standard input\nhint: name the file")
+		}
+		if isSnapshot(target) {
+			return usageError("--fix changes manifests, and %s is a snapshot\nhint: name the files that it was made of", target)
+		}
+	}
+	return nil
+}
+
+// maxRounds is how often what was fixed is judged again. A change may let another
+// rule see something, but not without end.
+const maxRounds = 25
+
+// scanFixed fixes the targets' files until nothing more can be, writes them, and
+// judges what is there then. A dry-run shows the difference.
+func (a *app) scanFixed(ctx context.Context, t *targetFlags, j *judgeFlags, x *fixFlags, targets []string, save string) error {
+	outputs, err := parseOutputs(j.outputs)
+	if err != nil {
+		return err
+	}
+	conf, err := t.load()
+	if err != nil {
+		return err
+	}
+	failOn, err := j.threshold(conf)
+	if err != nil {
+		return err
+	}
+	chosen, options, err := j.options(conf)
+	if err != nil {
+		return err
+	}
+	f := newFixer(a, t, conf, targets, x.patches)
+	t.overlay = f.overlay
+	var before, now *bailey.Report
+	for range maxRounds {
+		s, err := a.snapshot(ctx, t, targets)
+		if err != nil {
+			return err
+		}
+		if now, err = check.Judge(ctx, s, chosen, options); err != nil {
+			return err
+		}
+		if before == nil {
+			before = now
+		}
+		made, err := f.round(ctx, s, now)
+		if err != nil {
+			return err
+		}
+		if !made {
+			break
+		}
+	}
+	if err := readable(before, now); err != nil {
+		return err
+	}
+	if x.dryRun {
+		if err := f.writeDiff(a.stdout); err != nil {
+			return err
+		}
+		f.print(a.stderr, now, true)
+		return verdictOf(before, failOn, j.failOnUnknown || conf.FailOnUnknown)
+	}
+	if err := f.write(); err != nil {
+		return err
+	}
+	told := a.stdout
+	if slices.ContainsFunc(outputs, func(o output) bool { return o.path == "" && o.format.Name != "text" }) {
+		told = a.stderr
+	}
+	f.print(told, now, false)
+	t.overlay = nil
+	return a.scanTargets(ctx, t, j, targets, "", save)
+}
+
+// readable refuses changes after which less can be read than before.
+func readable(before, now *bailey.Report) error {
+	known := map[string]bool{}
+	for _, target := range before.Meta.Targets {
+		for _, skip := range target.Skipped {
+			known[skip.What] = true
+		}
+	}
+	for _, target := range now.Meta.Targets {
+		for _, skip := range target.Skipped {
+			if !known[skip.What] {
+				return fmt.Errorf("nothing was written: with the changes made, %s can no longer be read: %s\nhint: fix the files one by one", skip.What, skip.Why)
+			}
+		}
+	}
+	return nil
+}
+
+// writeDiff shows what changes in the files.
+func (f *fixer) writeDiff(w io.Writer) error {
+	for _, at := range f.changed() {
+		file := f.files[at]
+		name := filepath.ToSlash(file.name)
+		if _, err := w.Write(diff.Diff(path.Join("a", name), file.before, path.Join("b", name), file.after)); err != nil {
+			return fmt.Errorf("the diff could not be written: %w", err)
+		}
+	}
+	for _, file := range f.patchFiles() {
+		if _, err := w.Write(diff.Diff(os.DevNull, nil, path.Join("b", filepath.ToSlash(file.name)), file.after)); err != nil {
+			return fmt.Errorf("the diff could not be written: %w", err)
+		}
+	}
+	return nil
+}
