@@ -38,8 +38,8 @@ func (f *fixer) render(ctx context.Context, path string) (trees, error) {
 	all := trees{}
 	var failed error
 	o.Overlay = f.overlay
-	o.Trees = func(fact *bailey.Fact, tree any) {
-		text, err := json.Marshal(tree)
+	o.Each = func(fact *bailey.Fact, tree func() any) {
+		text, err := json.Marshal(tree())
 		failed = errors.Join(failed, err)
 		all[treeKey(fact)] = append(all[treeKey(fact)], string(text))
 	}

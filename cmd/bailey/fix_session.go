@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +32,8 @@ type fixer struct {
 	charts  map[string]*postRender
 	trees   map[string]trees // of charts and kustomizations, until a file changes
 
+	given map[bailey.Ref][]*bailey.Fact // each object as often as it is given
+
 	made map[string]bool // findings that were fixed, by ID and change
 	done []fixNote
 	left map[string]fixNote // by finding
@@ -51,7 +55,8 @@ type fixNote struct {
 	finding bailey.Finding
 	object  bailey.Ref // that changes
 	file    string
-	change  string
+	patch   []bailey.PatchOp
+	change  string // in words
 	check   string // what a person must know or do
 	how     string // where it was made, if not in the object's own text
 	why     string // it was not made
@@ -112,7 +117,7 @@ func (f *fixer) round(ctx context.Context, s *bailey.Snapshot, r *bailey.Report)
 }
 
 func describe(s *bailey.Snapshot, finding *bailey.Finding, c bailey.Change) fixNote {
-	note := fixNote{finding: *finding, object: c.Object, check: c.Note}
+	note := fixNote{finding: *finding, object: c.Object, patch: c.Patch, check: c.Note}
 	c.Note = ""
 	note.change = report.DescribeChange(c, c.Object)
 	note.file = finding.Source.File
@@ -194,23 +199,38 @@ func (f *fixer) change(ctx context.Context, s *bailey.Snapshot, c bailey.Change)
 	if err != nil {
 		return "", err
 	}
-	switch {
-	case fact.Source.Rendered == nil:
-		err = f.editObject(fact, c.Patch)
-	case fact.Source.Rendered.Medium == "chart":
-		how, err = f.changeChart(ctx, fact, c)
-	default:
-		how, err = f.changeKustomization(ctx, fact, c)
-	}
-	if err != nil {
+	if how, err = f.changeFact(ctx, fact, c); err != nil {
 		return "", err
 	}
+	for _, copied := range f.given[fact.Ref] {
+		// What was the same object in several files stays so.
+		if !reflect.DeepEqual(copied.Object, fact.Object) || copied.Source.File == fact.Source.File && copied.Source.Line == fact.Source.Line {
+			continue
+		}
+		also, err := f.changeFact(ctx, copied, c)
+		if err != nil {
+			return "", fmt.Errorf("%s, which holds the same object: %w", copied.Source.File, err)
+		}
+		how += "; the same object: " + cmp.Or(also, copied.Source.File)
+	}
+	how = strings.TrimPrefix(how, "; ")
 	for pointer, value := range set {
 		object.set[pointer] = value
 	}
 	object.moved = object.moved || moved
 	f.edited[objectKey(fact)] = object
 	return how, nil
+}
+
+// changeFact makes a change where the object is written, or what it is made from.
+func (f *fixer) changeFact(ctx context.Context, fact *bailey.Fact, c bailey.Change) (how string, err error) {
+	switch {
+	case fact.Source.Rendered == nil:
+		return "", f.editObject(fact, c.Patch)
+	case fact.Source.Rendered.Medium == "chart":
+		return f.changeChart(ctx, fact, c)
+	}
+	return f.changeKustomization(ctx, fact, c)
 }
 
 func objectKey(fact *bailey.Fact) string {

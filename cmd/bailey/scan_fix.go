@@ -50,11 +50,20 @@ func (x *fixFlags) check(t *targetFlags, targets []string, asAdmitted bool, diff
 		if target == "-" {
 			return usageError("--fix changes files, and - is standard input\nhint: name the file")
 		}
+		if x.patches != "" && within(target, x.patches) {
+			return usageError("--fix-patches %s lies in %s, where scans would take it for manifests\nhint: name a folder beside it", x.patches, target)
+		}
 		if isSnapshot(target) {
 			return usageError("--fix changes manifests, and %s is a snapshot\nhint: name the files that it was made of", target)
 		}
 	}
 	return nil
+}
+
+// within reports whether a path, which need not be there yet, lies in the folder.
+func within(folder, path string) bool {
+	rest, err := filepath.Rel(absolutePath(folder), absolutePath(path))
+	return err == nil && filepath.IsLocal(rest)
 }
 
 // maxRounds is how often what was fixed is judged again. A change may let another
@@ -80,29 +89,8 @@ func (a *app) scanFixed(ctx context.Context, t *targetFlags, j *judgeFlags, x *f
 	if err != nil {
 		return err
 	}
-	f := newFixer(a, t, conf, targets, x.patches)
-	t.overlay = f.overlay
-	var before, now *bailey.Report
-	for range maxRounds {
-		s, err := a.snapshot(ctx, t, targets)
-		if err != nil {
-			return err
-		}
-		if now, err = check.Judge(ctx, s, chosen, options); err != nil {
-			return err
-		}
-		if before == nil {
-			before = now
-		}
-		made, err := f.round(ctx, s, now)
-		if err != nil {
-			return err
-		}
-		if !made {
-			break
-		}
-	}
-	if err := readable(before, now); err != nil {
+	f, before, now, err := a.fix(ctx, t, conf, targets, x.patches, chosen, options)
+	if err != nil {
 		return err
 	}
 	if x.dryRun {
@@ -120,22 +108,48 @@ func (a *app) scanFixed(ctx context.Context, t *targetFlags, j *judgeFlags, x *f
 		told = a.stderr
 	}
 	f.print(told, now, false)
-	t.overlay = nil
 	return a.scanTargets(ctx, t, j, targets, "", save)
 }
 
-// readable refuses changes after which less can be read than before.
-func readable(before, now *bailey.Report) error {
-	known := map[string]bool{}
-	for _, target := range before.Meta.Targets {
-		for _, skip := range target.Skipped {
-			known[skip.What] = true
+// fix makes what can be made, in copies of the files. It gives what was found
+// before, and what is found then.
+func (a *app) fix(ctx context.Context, t *targetFlags, conf *config, targets []string, patches string, chosen []*bailey.Control, o check.Options) (f *fixer, before, now *bailey.Report, err error) {
+	f = newFixer(a, t, conf, targets, patches)
+	t.overlay, t.each = f.overlay, func(fact *bailey.Fact, _ func() any) { f.given[fact.Ref] = append(f.given[fact.Ref], fact) }
+	defer func() { t.overlay, t.each = nil, nil }()
+	var first *bailey.Snapshot
+	for range maxRounds {
+		f.given = map[bailey.Ref][]*bailey.Fact{}
+		s, err := a.snapshot(ctx, t, targets)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if now, err = check.Judge(ctx, s, chosen, o); err != nil {
+			return nil, nil, nil, err
+		}
+		if before == nil {
+			before, first = now, s
+		}
+		if err := readable(first, s); err != nil {
+			return nil, nil, nil, err
+		}
+		again, err := f.round(ctx, s, now)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if !again {
+			break
 		}
 	}
-	for _, target := range now.Meta.Targets {
-		for _, skip := range target.Skipped {
-			if !known[skip.What] {
-				return fmt.Errorf("nothing was written: with the changes made, %s can no longer be read: %s\nhint: fix the files one by one", skip.What, skip.Why)
+	return f, before, now, nil
+}
+
+// readable refuses changes with which an object can no longer be read.
+func readable(before, now *bailey.Snapshot) error {
+	for _, kind := range before.Kinds() {
+		for _, fact := range before.List(kind, "") {
+			if now.Get(fact.Ref) == nil {
+				return fmt.Errorf("nothing was written: with the changes made, %s of %s could no longer be read\nhint: fix the files one by one", fact.Ref, fact.Source.File)
 			}
 		}
 	}

@@ -33,6 +33,8 @@ type targetFlags struct {
 	whole func(apiVersion, kind string, object any)
 	// overlay holds texts that are read in the place of files; see manifests.Options.
 	overlay map[string][]byte
+	// each, if set, is shown each object of files; see manifests.Options.
+	each func(f *bailey.Fact, tree func() any)
 }
 
 const targetHelp = `
@@ -125,7 +127,7 @@ func (a *app) fileOptions(t *targetFlags, conf *config) (o manifests.Options, er
 	if err != nil {
 		return o, err
 	}
-	o = manifests.Options{Stdin: a.stdin, Values: t.values, Set: t.sets, Complete: complete, Whole: t.whole, Overlay: t.overlay}
+	o = manifests.Options{Stdin: a.stdin, Values: t.values, Set: t.sets, Complete: complete, Whole: t.whole, Overlay: t.overlay, Each: t.each}
 	if len(t.namespaces) > 0 {
 		o.Namespace = t.namespaces[0]
 	}

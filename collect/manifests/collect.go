@@ -53,9 +53,10 @@ type Options struct {
 	// Whole, if set, is shown each object before what no rule reads is cut out of it,
 	// as kube.Options.Whole is; one of a namespaced kind bears its namespace.
 	Whole func(apiVersion, kind string, object any)
-	// Trees, if set, is shown each object as maps, lists and scalars with all that is
-	// written in it, values of Secrets too. It is called by one goroutine at a time.
-	Trees func(f *bailey.Fact, tree any)
+	// Each, if set, is shown each object, one that is given again too. tree gives it as
+	// maps, lists and scalars with all that is written in it, values of Secrets too, and
+	// is to be called before Each returns. One goroutine at a time calls.
+	Each func(f *bailey.Fact, tree func() any)
 	// Overlay holds texts that are read in the place of what is in files, by absolute
 	// path, links resolved: manifests, kustomizations, and values.yaml of charts.
 	Overlay map[string][]byte
@@ -111,7 +112,7 @@ type collector struct {
 	targets []*target
 	inputs  []input
 	written map[string][]written // the objects in files of kustomizations, by absolute path
-	showing sync.Mutex           // of Options.Trees
+	showing sync.Mutex           // of Options.Each
 }
 
 // target is a bailey.Target in the making.

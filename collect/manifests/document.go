@@ -53,7 +53,7 @@ type reader struct {
 	// chart tells that the input comes from a chart's template.
 	chart bool
 	whole func(apiVersion, kind string, object any) // of Options
-	trees func(f *bailey.Fact, tree any)            // of Options
+	each  func(f *bailey.Fact, tree func() any)     // of Options
 }
 
 // kindInfo is what is to be known of a kind to read its objects.
@@ -292,9 +292,8 @@ func (r *reader) keep(n *yaml.Node, apiVersion, kind string, info kindInfo, name
 	fact := object.Fact(obj, apiVersion, kind, src)
 	r.setNamespace(fact, info)
 	r.out.facts = append(r.out.facts, fact)
-	if r.trees != nil {
-		r.reset()
-		r.trees(fact, r.tree(n))
+	if r.each != nil {
+		r.each(fact, func() any { r.reset(); return r.tree(n) })
 	}
 	if component != nil {
 		component.Source, component.Owner.Namespace = src, fact.Namespace

@@ -49,7 +49,7 @@ func (c *collector) parse(ctx context.Context) ([]result, error) {
 			for b := range work {
 				for _, p := range b.parts {
 					in := &c.inputs[p.input]
-					r := reader{decoder: d, namespace: c.opts.Namespace, out: p.out, file: in.name, chart: in.chart, whole: c.opts.Whole, trees: c.showTree()}
+					r := reader{decoder: d, namespace: c.opts.Namespace, out: p.out, file: in.name, chart: in.chart, whole: c.opts.Whole, each: c.oneByOne()}
 					if in.place != nil {
 						r.place = func(at positions) bailey.Source { return in.place(in, p.chunk, at) }
 					}
@@ -78,15 +78,15 @@ func (c *collector) parse(ctx context.Context) ([]result, error) {
 	return results, ctx.Err()
 }
 
-// showTree is Options.Trees for several goroutines; nil if it is not set.
-func (c *collector) showTree() func(*bailey.Fact, any) {
-	if c.opts.Trees == nil {
+// oneByOne is Options.Each for several goroutines; nil if it is not set.
+func (c *collector) oneByOne() func(*bailey.Fact, func() any) {
+	if c.opts.Each == nil {
 		return nil
 	}
-	return func(f *bailey.Fact, tree any) {
+	return func(f *bailey.Fact, tree func() any) {
 		c.showing.Lock()
 		defer c.showing.Unlock()
-		c.opts.Trees(f, tree)
+		c.opts.Each(f, tree)
 	}
 }
 
