@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"collect":    {""},
 	"report":     {""},
 	"store":      {""},
+	"fix":        {""},
 	"controls":   {"", "derive"},
 	"check":      {""},
 	"enforce":    {"", "check", "derive"},
