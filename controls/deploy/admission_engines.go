@@ -75,6 +75,7 @@ template, and only if the template is one of Gatekeeper's own library.`,
 		}
 		return nil
 	},
+	Fix: fixReportingEngine,
 	Bad: []string{`
 apiVersion: kyverno.io/v1
 kind: ClusterPolicy
@@ -95,6 +96,36 @@ kind: K8sPSPPrivilegedContainer
 metadata: {name: privileged}
 spec: {enforcementAction: dryrun, match: {kinds: [{apiGroups: [""], kinds: [Pod]}]}}
 `},
+}
+
+// fixReportingEngine has the policy, or the constraint that the finding names, refuse.
+func fixReportingEngine(v *bailey.View, f *bailey.Fact, finding bailey.Finding) []bailey.Change {
+	change := bailey.Change{Object: f.Ref, APIVersion: f.APIVersion, Note: "First read in the reports what it would have refused."}
+	set := func(pointer string, value any) {
+		change.Patch = []bailey.PatchOp{{Op: "add", Path: pointer, Value: value}}
+	}
+	switch _, group := f.Kind.Split(); {
+	case group == "templates.gatekeeper.sh":
+		if len(finding.Related) != 1 {
+			return nil
+		}
+		for _, c := range v.Held(finding.Related[0].Kind, "") {
+			if c.Ref == finding.Related[0] {
+				change.Object, change.APIVersion = c.Ref, c.APIVersion
+				set("/spec/enforcementAction", "deny")
+			}
+		}
+	case finding.Field == "spec.validationActions":
+		set("/spec/validationActions", []any{"Deny"})
+	case finding.Field == "spec.admission", finding.Field == "spec.evaluation.admission.enabled":
+		set("/"+strings.ReplaceAll(finding.Field, ".", "/"), true)
+	default: // spec.rules[0].validate.failureAction
+		set("/"+strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(finding.Field), "Enforce")
+	}
+	if change.Patch == nil {
+		return nil
+	}
+	return []bailey.Change{change}
 }
 
 // reportingConstraints gives the constraints of a Gatekeeper template that

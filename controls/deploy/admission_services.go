@@ -10,6 +10,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
+	"github.com/baileyhq/bailey/controls/internal/services"
 )
 
 // publishedKey is the key of the parameter's data.
@@ -42,6 +43,14 @@ them: "shop LoadBalancer". Where there is no list, nothing is unlisted.`,
 			}
 		}
 		return []bailey.Finding{{Field: "spec.type", Message: "is published as " + string(s.Spec.Type) + ", and " + bailey.PublishedParam + " does not list " + quote(line)}}
+	},
+	Fix: func(_ *bailey.View, f *bailey.Fact, _ bailey.Finding) []bailey.Change {
+		s, ok := bailey.As[*corev1.Service](f)
+		if !ok {
+			return nil
+		}
+		return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Patch: services.Inward(s),
+			Note: "Clients outside the cluster then need another way: have the namespace listed, or publish it through an Ingress or a Gateway."}}
 	},
 	Bad: []string{`apiVersion: v1
 kind: Service

@@ -9,6 +9,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
+	"github.com/baileyhq/bailey/controls/internal/services"
 	"github.com/baileyhq/bailey/derive/network"
 )
 
@@ -147,13 +148,7 @@ way to the nodes, medium. Balancers that are internal or that only listed ranges
 		if !ok {
 			return nil
 		}
-		patch := []bailey.PatchOp{{Op: "replace", Path: "/spec/type", Value: "ClusterIP"}}
-		for i := range s.Spec.Ports {
-			if s.Spec.Ports[i].NodePort != 0 {
-				patch = append(patch, bailey.PatchOp{Op: "remove", Path: "/spec/ports/" + strconv.Itoa(i) + "/nodePort"})
-			}
-		}
-		return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Patch: patch,
+		return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Patch: services.Inward(s),
 			Note: "clients outside the cluster then need another way: port-forward, a VPN, or a Service with loadBalancerSourceRanges"}}
 	},
 	Bad: []string{`apiVersion: v1
@@ -161,6 +156,7 @@ kind: Service
 metadata: {name: bad}
 spec:
   type: NodePort
+  externalTrafficPolicy: Local
   selector: {app: db}
   ports: [{port: 5432, nodePort: 31432}]
 `},

@@ -159,6 +159,15 @@ Agents of the node need it; nothing else should have it.`,
 		}
 		return nil
 	},
+	Fix: func(_ *bailey.View, f *bailey.Fact, _ bailey.Finding) []bailey.Change {
+		w, ok := workload.Of(f)
+		if !ok || f.UID != "" && (f.Kind == bailey.KindPod || f.Kind == bailey.KindJob) {
+			return nil // the pods of one that exists cannot be changed
+		}
+		return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion,
+			Patch: []bailey.PatchOp{{Op: "remove", Path: w.Pointer + "/hostNetwork"}},
+			Note:  "The pods get addresses of their own: give clients a Service, and allow their traffic in NetworkPolicies."}}
+	},
 	Bad: []string{`
 apiVersion: v1
 kind: Pod
