@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/baileyhq/bailey"
 )
 
-// print says what was fixed, by file, object and rule, and what was left and why.
+// print says what was fixed, by file, rule and change, and what was left and why.
 func (f *fixer) print(w io.Writer, now *bailey.Report, dryRun bool) {
 	var b strings.Builder
 	verb, files := "Fixed", "changed"
@@ -70,31 +71,53 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// writeNotes writes notes by file and object; rules that asked for the same
-// change share its line.
+// objectsShown bounds how many objects of one change are named.
+const objectsShown = 8
+
+// writeNotes writes notes by file and change: what is asked of many objects for one reason
+// is said once.
 func writeNotes(b *strings.Builder, notes []fixNote) {
-	notes = slices.Clone(notes)
-	slices.SortStableFunc(notes, func(x, y fixNote) int {
-		return cmp.Or(cmp.Compare(x.file, y.file), cmp.Compare(x.object.String(), y.object.String()), cmp.Compare(x.finding.Rule, y.finding.Rule))
-	})
-	file, object := "", ""
+	type change struct{ file, rule, text, how, why, check string }
+	objects := map[change][]string{}
+	findings := map[change]int{}
 	for _, n := range notes {
-		if n.file != file {
-			fmt.Fprintf(b, "  %s\n", n.file)
-			file, object = n.file, ""
+		c := change{n.file, n.finding.Rule, n.change, n.how, n.why, n.check}
+		findings[c]++
+		if name := n.object.String(); !slices.Contains(objects[c], name) {
+			objects[c] = append(objects[c], name)
 		}
-		if name := n.object.String(); name != object {
-			fmt.Fprintf(b, "    %s\n", name)
-			object = name
+	}
+	file := ""
+	for _, c := range slices.SortedFunc(maps.Keys(objects), func(x, y change) int {
+		return cmp.Or(cmp.Compare(x.file, y.file), cmp.Compare(x.rule, y.rule), cmp.Compare(x.text, y.text), cmp.Compare(x.how, y.how), cmp.Compare(x.why, y.why))
+	}) {
+		if c.file != file {
+			fmt.Fprintf(b, "  %s\n", c.file)
+			file = c.file
 		}
-		fmt.Fprintf(b, "      %s: %s\n", n.finding.Rule, n.change)
-		if n.how != "" {
-			fmt.Fprintf(b, "        in %s\n", n.how)
+		fmt.Fprintf(b, "    %s: %s\n", c.rule, c.text)
+		names := objects[c]
+		slices.Sort(names)
+		more := ""
+		if len(names) > objectsShown {
+			names, more = names[:objectsShown], fmt.Sprintf(" and %d more", len(names)-objectsShown)
 		}
-		if n.why != "" {
-			fmt.Fprintf(b, "        not made: %s\n", n.why)
-		} else if n.check != "" {
-			fmt.Fprintf(b, "      ! %s\n", n.check)
+		switch n := findings[c]; {
+		case len(names) == 1 && strings.HasSuffix(c.text, names[0]): // what is created
+			fmt.Fprintf(b, "      for %s", counted(n, "finding"))
+		case n > len(objects[c]):
+			fmt.Fprintf(b, "      on %s%s (%s)", strings.Join(names, ", "), more, counted(n, "finding"))
+		default:
+			fmt.Fprintf(b, "      on %s%s", strings.Join(names, ", "), more)
+		}
+		b.WriteByte('\n')
+		if c.how != "" {
+			fmt.Fprintf(b, "      in %s\n", c.how)
+		}
+		if c.why != "" {
+			fmt.Fprintf(b, "      not made: %s\n", c.why)
+		} else if c.check != "" {
+			fmt.Fprintf(b, "      ! %s\n", c.check)
 		}
 	}
 }
