@@ -250,6 +250,71 @@ func TestSettingsFilesThere(t *testing.T) {
 	}
 }
 
+// TestSettingsAuditPolicyThere: an audit policy that the API server has is never replaced. One
+// that was read is as good if it leaves no more blind than Bailey's; else the plan says what.
+func TestSettingsAuditPolicyThere(t *testing.T) {
+	own := map[string]map[string]string{"kube-apiserver@a": {"audit-policy-file": "/etc/mine.yaml"}}
+	policy := func(rules string) map[string]map[string]string {
+		return map[string]map[string]string{"kube-apiserver@a": {"audit-policy-file": "{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [" + rules + "]}"}}
+	}
+	two := map[string]map[string]string{"kube-apiserver@a": {"audit-policy-file": "/etc/mine.yaml"}, "kube-apiserver@b": {"profiling": "false"}}
+	for what, test := range map[string]struct {
+		flags, files map[string]map[string]string
+		planned      bool
+		notes        []string
+	}{
+		"not seen":                {own, nil, true, []string{"/etc/mine.yaml, was not seen", "bailey detect --policy"}},
+		"without a part of it":    {own, policy("{level: Request, users: [" + bailey.Redact(bailey.ClassToken) + "]}"), true, []string{"holds credentials"}},
+		"as good":                 {own, policy("{level: RequestResponse}"), false, nil},
+		"leaves Secrets out":      {own, policy("{level: None, resources: [{group: '', resources: [secrets]}]}, {level: RequestResponse}"), true, []string{"/etc/mine.yaml", "rule 1: ", "secret"}},
+		"holds no bodies":         {own, policy("{level: Metadata}"), true, []string{"rule 1: ", "privileged-container"}},
+		"no policy":               {own, map[string]map[string]string{"kube-apiserver@a": {"audit-policy-file": "{kind: Other}"}}, true, []string{"not an audit policy"}},
+		"not seen at one of two":  {two, nil, true, []string{"was not seen"}},
+		"as good at one of two":   {two, policy("{level: RequestResponse}"), true, []string{"leaves no detection blind", "give it to the others"}},
+		"not as good at one of 2": {two, policy("{level: Metadata}"), true, []string{"privileged-container"}},
+	} {
+		plan := planWith(t, bailey.LatestVersion, test.flags, test.files)
+		s, planned := wanted(plan, "kube-apiserver")["--audit-policy-file"]
+		if planned != test.planned || s.Value != nil || s.File != nil {
+			t.Errorf("%s: planned %v, %+v", what, planned, s.Setting)
+		}
+		for _, note := range test.notes {
+			if !strings.Contains(s.Note, note) {
+				t.Errorf("%s: %q is not in %q", what, note, s.Note)
+			}
+		}
+		files, err := plan.RenderSettings()
+		if err != nil || files["control-plane/audit-policy.yaml"] != nil || strings.Contains(string(files["kubeadm.yaml"]), "audit-policy-file") {
+			t.Errorf("%s: it is written: %v\n%s", what, err, files["kubeadm.yaml"])
+		}
+	}
+}
+
+// TestSettingsEncryptionThere: of an encryption configuration that a scan of the machine has
+// read the plan says what is wrong with it, and nothing where nothing is.
+func TestSettingsEncryptionThere(t *testing.T) {
+	flags := map[string]map[string]string{"kube-apiserver@a": {"encryption-provider-config": "/etc/enc.yaml", "encryption-provider-config-automatic-reload": "true"}}
+	both := "[secrets, configmaps], providers: ["
+	key := "{keys: [{name: a, secret: '" + bailey.Redact(bailey.ClassToken) + "'}]}"
+	for what, test := range map[string]struct{ entry, note string }{
+		"as it should be":     {both + "{secretbox: " + key + "}, {identity: {}}]", ""},
+		"all of core":         {"['*.'], providers: [{kms: {apiVersion: v2, name: k}}]", ""},
+		"plain":               {both + "{identity: {}}, {secretbox: " + key + "}]", "writes secrets as plain text, writes configmaps as plain text"},
+		"ConfigMaps left out": {"[secrets], providers: [{secretbox: " + key + "}]", "leaves configmaps out"},
+		"an old cipher":       {both + "{aescbc: " + key + "}]", "encrypts secrets by aescbc"},
+		"KMS v1":              {both + "{kms: {name: old}}]", "KMS v1 provider old"},
+	} {
+		files := map[string]map[string]string{"kube-apiserver@a": {"encryption-provider-config": "{kind: EncryptionConfiguration, resources: [{resources: " + test.entry + "}]}"}}
+		s, planned := wanted(planWith(t, bailey.LatestVersion, flags, files), "kube-apiserver")["--encryption-provider-config"]
+		if planned != (test.note != "") || s.Value != nil || s.File != nil || !strings.Contains(s.Note, test.note) || strings.Contains(s.Note, "not seen") {
+			t.Errorf("%s: planned %v, %+v", what, planned, s.Setting)
+		}
+	}
+	if s := wanted(planOf(t, bailey.LatestVersion, flags), "kube-apiserver")["--encryption-provider-config"]; s.Value != nil || !strings.Contains(s.Note, "/etc/enc.yaml, was not seen") {
+		t.Errorf("%+v", s.Setting)
+	}
+}
+
 // TestStaticPolicies: what is written as files of the API server is what its loader takes,
 // and refuses only where the same objects refuse already.
 func TestStaticPolicies(t *testing.T) {

@@ -1,6 +1,9 @@
 package storage
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/settings"
 )
@@ -28,16 +31,13 @@ var secretsEncrypted = settings.New(settings.Guard{
 	Doc: `An EncryptionConfiguration with secretbox (XSalsa20 and Poly1305) first and plain text last, to read what is there
 until it is written again; and the flag by which the API server reads the file again when it changes. The key is no
 part of any plan: it is made into the file, which only its owner can read, when that is asked for, or put there by you.
-Where the API server has such a file its content is not seen, and nothing is planned in its place: what its keys
-encrypted would be lost. The experiment reads what is stored.`,
+Where the API server has such a file nothing is planned in its place: what its keys encrypted would be lost. If a scan
+of the machine has read it, without its keys, the plan says what is wrong with it; and the experiment reads what is stored.`,
 	Tried: []*bailey.Experiment{storedEncrypted},
 	Parts: []settings.Part{{Kind: bailey.KindAPIServer, Wants: func(seen *bailey.Component, _ bailey.Version) []settings.Want {
 		reload := settings.Flag("encryption-provider-config-automatic-reload", "true", "A key is changed without a restart.")
 		if seen != nil && seen.Flags["encryption-provider-config"] != "" {
-			return []settings.Want{{Setting: bailey.Setting{Flag: "encryption-provider-config",
-				Why:  "Secrets lie in etcd, and in its backups, as plain text otherwise (CIS 1.2.27).",
-				Note: "the file that it names was not seen: the experiment stored-encrypted reads what is in etcd"},
-				Holds: func(*bailey.Component) bool { return false }, Look: true}, reload}
+			return []settings.Want{encryptionThere(seen), reload}
 		}
 		return []settings.Want{{Setting: bailey.Setting{Flag: "encryption-provider-config", Value: bailey.SettingsFolder + "/encryption.yaml",
 			File: &bailey.SettingFile{Name: "encryption.yaml", Text: encryption},
@@ -45,3 +45,46 @@ encrypted would be lost. The experiment reads what is stored.`,
 			Note: "if there is such a file already, add this provider to it, before its others: what their keys encrypted can be read with them alone"}}, reload}
 	}}},
 })
+
+// encryptionThere is the want of an API server that has an EncryptionConfiguration. It stays:
+// what its keys encrypted can be read with them alone.
+func encryptionThere(c *bailey.Component) settings.Want {
+	there := settings.DocumentOf(c, "encryption-provider-config")
+	w := settings.Want{Setting: bailey.Setting{Flag: "encryption-provider-config",
+		Why: "Secrets lie in etcd, and in its backups, as plain text otherwise (CIS 1.2.27)."}, Look: true}
+	const stored = "the experiment stored-encrypted reads what is in etcd"
+	if there.Content == nil {
+		w.Note = "the file that it names, " + there.Path + ", was not seen, and `bailey scan host` on its machine reads it; " + stored
+		w.Holds = func(*bailey.Component) bool { return false }
+		return w
+	}
+	faults := encryptionFaults(encryptionOf(c))
+	w.Holds = func(*bailey.Component) bool { return len(faults) == 0 }
+	if len(faults) == 0 {
+		w.Note = "an API server has a file that encrypts both, " + there.Path + ": give it, with its keys, to the others"
+		return w
+	}
+	w.Note = "the file that it names, " + there.Path + ", " + strings.Join(faults, ", ") +
+		": put a provider of another kind before its others, and leave these, which read what they wrote; " + stored
+	return w
+}
+
+// encryptionFaults says what is wrong with how Secrets and ConfigMaps are written.
+func encryptionFaults(all []stored) []string {
+	var faults []string
+	for _, resource := range []string{"secrets", "configmaps"} {
+		// The first entry that is about a resource counts, and its first provider writes.
+		i := slices.IndexFunc(all, func(s stored) bool { return s.covers(resource) })
+		switch {
+		case i < 0 || len(all[i].providers) == 0:
+			faults = append(faults, "leaves "+resource+" out")
+		case all[i].providers[0] == "identity":
+			faults = append(faults, "writes "+resource+" as plain text")
+		case all[i].providers[0] == "aescbc" || all[i].providers[0] == "aesgcm":
+			faults = append(faults, "encrypts "+resource+" by "+all[i].providers[0])
+		case all[i].providers[0] == "kms" && all[i].oldKMS != "":
+			faults = append(faults, "encrypts "+resource+" by the KMS v1 provider "+all[i].oldKMS)
+		}
+	}
+	return faults
+}
