@@ -336,5 +336,8 @@ const (
 	RefuserKernel         Refuser = "kernel" // seccomp, a Linux security module, permissions
 	RefuserEncryption     Refuser = "encryption at rest"
 	RefuserTransit        Refuser = "encryption in transit"
-	RefuserDetection      Refuser = "detection" // it was done, and it is told from what the platform did itself
+	// RefuserFailedCall is a webhook of an experiment's own that fails closed: nobody
+	// answered the API server. Other webhooks that are down refuse nothing that counts.
+	RefuserFailedCall Refuser = "webhook without an answer"
+	RefuserDetection  Refuser = "detection" // it was done, and it is told from what the platform did itself
 )

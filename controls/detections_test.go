@@ -98,6 +98,16 @@ kind: ValidatingAdmissionPolicyBinding
 metadata: {name: gate}
 spec: {policyName: gate, validationActions: [Deny], matchResources: {namespaceSelector: {}}}
 ---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: bailey-gate}
+webhooks:
+- name: images.gate.bailey.dev
+  admissionReviewVersions: [v1]
+  sideEffects: NoneOnDryRun
+  clientConfig: {service: {namespace: bailey, name: bailey-gate}}
+  rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods, pods/ephemeralcontainers], scope: Namespaced}]
+---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: maker}

@@ -45,13 +45,16 @@ func (a answer) String() string {
 
 // refuserOf tells who turned a request down, from the form that the part of the
 // API server gives its refusal; empty if that cannot be told. Throttling,
-// conflicts, schema errors and timeouts are no refusals. The form of the message
+// conflicts, schema errors, timeouts and webhooks that are down are no refusals, but for an
+// experiment's own webhook, which is known by its name. The form of the message
 // decides, not the words that a policy or a webhook puts into it.
 func refuserOf(code int, status metav1.Status, who bailey.Identity) bailey.Refuser {
 	message := status.Message
 	switch {
 	case code == http.StatusUnauthorized:
 		return bailey.RefuserAuthentication
+	case code == http.StatusInternalServerError && strings.HasPrefix(message, "Internal error occurred: failed calling webhook \""+bailey.ProbePrefix):
+		return bailey.RefuserFailedCall
 	case code/100 != 4 || code == http.StatusTooManyRequests || code == http.StatusConflict:
 		return ""
 	case strings.HasPrefix(message, "admission webhook \""):

@@ -31,13 +31,16 @@ func TestRefuser(t *testing.T) {
 		"authentication": {401, `Unauthorized`, bailey.RefuserAuthentication},
 		"escalation": {403, `roles.rbac.authorization.k8s.io "r" is forbidden: user "bob" (groups=["a"]) is attempting to grant RBAC permissions not currently held:
 {APIGroups:[""], Resources:["secrets"], Verbs:["get"]}`, bailey.RefuserEscalation},
-		"a powerful certificate": {403, `certificatesigningrequests.certificates.k8s.io "x" is forbidden: use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed`, bailey.RefuserSigning},
-		"a node":                 {403, `nodes "n1" is forbidden: is not allowed to modify labels: node-restriction.kubernetes.io/zone`, bailey.RefuserNodes},
-		"conflict":               {409, `violates PodSecurity `, ""},
-		"throttling":             {429, `pods "p" is forbidden: violates PodSecurity "x"`, ""},
-		"a timeout":              {504, `admission webhook "a" denied the request`, ""},
-		"a webhook that is down": {500, `Internal error occurred: failed calling webhook "a"`, ""},
-		"schema":                 {422, `Pod "p" is invalid: spec.containers: violates PodSecurity `, ""},
+		"a powerful certificate":               {403, `certificatesigningrequests.certificates.k8s.io "x" is forbidden: use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed`, bailey.RefuserSigning},
+		"a node":                               {403, `nodes "n1" is forbidden: is not allowed to modify labels: node-restriction.kubernetes.io/zone`, bailey.RefuserNodes},
+		"conflict":                             {409, `violates PodSecurity `, ""},
+		"throttling":                           {429, `pods "p" is forbidden: violates PodSecurity "x"`, ""},
+		"a timeout":                            {504, `admission webhook "a" denied the request`, ""},
+		"a webhook that is down":               {500, `Internal error occurred: failed calling webhook "a"`, ""},
+		"an experiment's webhook that is down": {500, `Internal error occurred: failed calling webhook "` + bailey.ProbePrefix + `abc.images.gate.bailey.dev": failed to call webhook: Post "https://127.0.0.1:1": connection refused`, bailey.RefuserFailedCall},
+		"its name in another's words":          {403, `admission webhook "a" said: failed calling webhook "` + bailey.ProbePrefix + `abc"`, ""},
+		"its name in another that is down":     {500, `Internal error occurred: failed calling webhook "a": failed calling webhook "` + bailey.ProbePrefix + `abc"`, ""},
+		"schema":                               {422, `Pod "p" is invalid: spec.containers: violates PodSecurity `, ""},
 	} {
 		if got := refuserOf(c.code, metav1.Status{Message: c.message}, bailey.Identity{}); got != c.want {
 			t.Errorf("%s: refused by %q, want %q", name, got, c.want)

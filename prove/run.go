@@ -296,7 +296,7 @@ func (r *run) watchStop(ctx context.Context) {
 func (r *run) answered(a answer) {
 	// A prober that is turned down has been answered, even where that is no answer to
 	// what it asked.
-	if (a.failure == nil || a.code/100 == 4) && a.code/100 != 5 && a.code != 429 {
+	if a.refuser != "" || (a.failure == nil || a.code/100 == 4) && a.code/100 != 5 && a.code != 429 {
 		r.sick.Store(0)
 		return
 	}

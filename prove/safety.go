@@ -78,6 +78,11 @@ func harmlessRequest(danger bailey.Danger, r *bailey.Request, run string) error 
 	if danger == bailey.DangerDryRun {
 		return fmt.Errorf("%s %s is no dry-run", r.Verb, r.Resource)
 	}
+	if r.Resource == "validatingwebhookconfigurations" || r.Resource == "mutatingwebhookconfigurations" {
+		if err := ownWebhooks(danger, r, run); err != nil {
+			return err
+		}
+	}
 	if r.Namespace != "" {
 		return own(run, r.Namespace)
 	}
@@ -90,6 +95,38 @@ func harmlessRequest(danger bailey.Danger, r *bailey.Request, run string) error 
 		}
 	}
 	return own(run, name)
+}
+
+// ownWebhooks checks that webhooks see nothing but what lies in one of the run's own
+// namespaces. The namespaceSelector alone does not keep them from cluster-wide objects: these
+// have no namespace to leave out.
+func ownWebhooks(danger bailey.Danger, r *bailey.Request, run string) error {
+	if danger != bailey.DangerDisruptive {
+		return fmt.Errorf("%s are made by disruptive experiments only, not by %s ones", r.Resource, danger)
+	}
+	if r.Verb == "delete" {
+		return nil
+	}
+	webhooks, _ := r.Object["webhooks"].([]any)
+	if r.Verb != "create" || len(webhooks) == 0 {
+		return fmt.Errorf("%s are made whole and never changed, so that it can be told what they see", r.Resource)
+	}
+	for _, w := range webhooks {
+		webhook, _ := w.(map[string]any)
+		namespace, _ := lookup(webhook, `namespaceSelector.matchLabels.kubernetes\.io/metadata\.name`)
+		name, _ := namespace.(string)
+		if err := own(run, name); err != nil {
+			return fmt.Errorf("a webhook must see namespaces of the run's own only, by the label kubernetes.io/metadata.name: %w", err)
+		}
+		rules, _ := webhook["rules"].([]any)
+		for _, each := range rules {
+			rule, _ := each.(map[string]any)
+			if rule["scope"] != "Namespaced" {
+				return fmt.Errorf("a webhook of the run's own must have rules of the scope Namespaced: no selector leaves out cluster-wide objects")
+			}
+		}
+	}
+	return nil
 }
 
 // entersOwn reports whether an isolated experiment enters a pod, or the pods of a

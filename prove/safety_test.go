@@ -16,6 +16,15 @@ func TestHarmless(t *testing.T) {
 		change(r)
 		return bailey.Step{Request: r}
 	}
+	named := func(namespace string) map[string]any {
+		return map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": namespace}}
+	}
+	webhook := func(change func(map[string]any)) bailey.Step {
+		w := map[string]any{"name": "a.b.c", "namespaceSelector": named(ns), "rules": []any{map[string]any{"scope": "Namespaced"}}}
+		change(w)
+		return bailey.Step{Request: &bailey.Request{Verb: "create", APIVersion: "admissionregistration.k8s.io/v1", Resource: "validatingwebhookconfigurations", Real: true,
+			Object: map[string]any{"metadata": map[string]any{"name": ns}, "webhooks": []any{w}}}}
+	}
 	for name, c := range map[string]struct {
 		danger bailey.Danger
 		step   bailey.Step
@@ -74,19 +83,28 @@ func TestHarmless(t *testing.T) {
 		}), false},
 		"a binding to cluster-admin": {bailey.DangerIsolated, bailey.Step{Request: &bailey.Request{Verb: "create", APIVersion: "rbac.authorization.k8s.io/v1", Resource: "clusterrolebindings", Real: true,
 			Object: map[string]any{"metadata": map[string]any{"name": ns}, "roleRef": map[string]any{"name": "cluster-admin"}}}}, false},
-		"a probe pod of a dry-run":          {bailey.DangerDryRun, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: ns}}}, false},
-		"a probe pod in its own":            {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: ns}}}, true},
-		"a probe pod among others":          {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: "shop"}}}, false},
-		"a system call where the prober is": {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid"}}, false},
-		"the wire, for its own marker":      {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Wire: &bailey.Wire{Marker: run + " x"}, In: &bailey.ProbePod{Namespace: ns}}}, true},
-		"the wire, for somebody's words":    {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Wire: &bailey.Wire{Marker: "password"}, In: &bailey.ProbePod{Namespace: ns}}}, false},
-		"a connection":                      {bailey.DangerNone, bailey.Step{Task: &bailey.Task{Dial: &bailey.Dial{Address: "127.0.0.1:1"}}}, true},
-		"a write to etcd, isolated":         {bailey.DangerIsolated, bailey.Step{Origin: &bailey.Origin{Namespace: ns, Name: "a", Past: true}}, false},
-		"a write to etcd, disruptive":       {bailey.DangerDisruptive, bailey.Step{Origin: &bailey.Origin{Namespace: ns, Name: "a", Past: true}}, true},
-		"a write to etcd, somewhere else":   {bailey.DangerDisruptive, bailey.Step{Origin: &bailey.Origin{Namespace: "shop", Name: "a", Past: true}}, false},
-		"an object of its own":              {bailey.DangerIsolated, bailey.Step{Origin: &bailey.Origin{Namespace: ns, Name: "a"}}, true},
-		"an object, by dry-run":             {bailey.DangerDryRun, bailey.Step{Origin: &bailey.Origin{Namespace: ns, Name: "a"}}, false},
-		"deleting by dry-run":               {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Verb, r.Name, r.Object = "delete", "p", nil }), true},
+		"a probe pod of a dry-run":                    {bailey.DangerDryRun, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: ns}}}, false},
+		"a probe pod in its own":                      {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: ns}}}, true},
+		"a probe pod among others":                    {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid", In: &bailey.ProbePod{Namespace: "shop"}}}, false},
+		"a system call where the prober is":           {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Syscall: "getpid"}}, false},
+		"the wire, for its own marker":                {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Wire: &bailey.Wire{Marker: run + " x"}, In: &bailey.ProbePod{Namespace: ns}}}, true},
+		"the wire, for somebody's words":              {bailey.DangerIsolated, bailey.Step{Task: &bailey.Task{Wire: &bailey.Wire{Marker: "password"}, In: &bailey.ProbePod{Namespace: ns}}}, false},
+		"a connection":                                {bailey.DangerNone, bailey.Step{Task: &bailey.Task{Dial: &bailey.Dial{Address: "127.0.0.1:1"}}}, true},
+		"a write to etcd, isolated":                   {bailey.DangerIsolated, bailey.Step{Origin: &bailey.Origin{Namespace: ns, Name: "a", Past: true}}, false},
+		"a write to etcd, disruptive":                 {bailey.DangerDisruptive, bailey.Step{Origin: &bailey.Origin{Namespace: ns, Name: "a", Past: true}}, true},
+		"a write to etcd, somewhere else":             {bailey.DangerDisruptive, bailey.Step{Origin: &bailey.Origin{Namespace: "shop", Name: "a", Past: true}}, false},
+		"an object of its own":                        {bailey.DangerIsolated, bailey.Step{Origin: &bailey.Origin{Namespace: ns, Name: "a"}}, true},
+		"an object, by dry-run":                       {bailey.DangerDryRun, bailey.Step{Origin: &bailey.Origin{Namespace: ns, Name: "a"}}, false},
+		"a webhook for its own namespace":             {bailey.DangerDisruptive, webhook(func(map[string]any) {}), true},
+		"a webhook of an isolated one":                {bailey.DangerIsolated, webhook(func(map[string]any) {}), false},
+		"a webhook for somebody's namespace":          {bailey.DangerDisruptive, webhook(func(w map[string]any) { w["namespaceSelector"] = named("shop") }), false},
+		"a webhook for another run's namespace":       {bailey.DangerDisruptive, webhook(func(w map[string]any) { w["namespaceSelector"] = named(bailey.ProbePrefix + "other-x") }), false},
+		"a webhook for all namespaces":                {bailey.DangerDisruptive, webhook(func(w map[string]any) { delete(w, "namespaceSelector") }), false},
+		"a webhook for cluster-wide objects":          {bailey.DangerDisruptive, webhook(func(w map[string]any) { w["rules"] = []any{map[string]any{"scope": "*"}} }), false},
+		"a webhook for objects of an unsaid scope":    {bailey.DangerDisruptive, webhook(func(w map[string]any) { w["rules"] = []any{map[string]any{}} }), false},
+		"a webhook that is changed after it was made": {bailey.DangerDisruptive, bailey.Step{Request: &bailey.Request{Verb: "patch", APIVersion: "admissionregistration.k8s.io/v1", Resource: "validatingwebhookconfigurations", Name: ns, Real: true}}, false},
+		"somebody's webhook":                          {bailey.DangerDisruptive, bailey.Step{Request: &bailey.Request{Verb: "delete", APIVersion: "admissionregistration.k8s.io/v1", Resource: "validatingwebhookconfigurations", Name: "bailey-gate", Real: true}}, false},
+		"deleting by dry-run":                         {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Verb, r.Name, r.Object = "delete", "p", nil }), true},
 		"deleting by dry-run with a body, in which the API server would look for dryRun": {bailey.DangerDryRun, pod(func(r *bailey.Request) { r.Verb, r.Name = "delete", "p" }), false},
 	} {
 		if err := harmless(c.danger, &c.step, run); (err == nil) != c.may {

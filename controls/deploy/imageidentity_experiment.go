@@ -8,7 +8,7 @@ import (
 )
 
 // imageIdentityExperiments try images that nobody vouches for.
-var imageIdentityExperiments = []*bailey.Experiment{unknownImagesRefused, strangersRefused}
+var imageIdentityExperiments = []*bailey.Experiment{unknownImagesRefused, strangersRefused, stoppedGateRefuses}
 
 var unknownImagesRefused = &bailey.Experiment{
 	Name:  "unknown-images-refused",
@@ -21,8 +21,8 @@ refused in every other way. The twin has the image of a pod that runs in the nam
 
 ` + trialDoc + `
 
-That a gate verifies signatures, rather than names and digests, strangers-refused shows. Neither shows what happens
-while the gate's server is down, nor what the container runtime verifies on the node.`,
+That a gate verifies signatures, rather than names and digests, strangers-refused shows, and what happens while Bailey's
+gate is down stopped-gate-refuses. None shows what the container runtime verifies on the node.`,
 	Hypothesis: "An image that the platform refuses in a container it refuses in every kind of container, in volumes and in updates.",
 	Danger:     bailey.DangerDryRun,
 	Technique:  "T1204.003",
