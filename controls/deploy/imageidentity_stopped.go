@@ -19,7 +19,7 @@ const (
 	// nobody is an address at which nothing answers: port 1 of the API server's own machine.
 	nobody = "https://127.0.0.1:1"
 	// webhookLag is how long API servers may take to learn of a new webhook.
-	webhookLag = 15 * time.Second
+	webhookLag = 10 * time.Second
 )
 
 var stoppedGateRefuses = &bailey.Experiment{
