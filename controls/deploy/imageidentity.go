@@ -24,8 +24,8 @@ unknown. A pinned reference says that the content cannot change, not that anybod
 
 Proved by trying images that nobody vouches for, in every kind of container, in volumes and in updates: such as the
 platform claims to refuse, and those that are named to be tried (--try-image): unsigned, signed by a stranger, a tag
-that was moved. That Bailey's gate fails closed is proved by a copy of its webhook that nobody answers, in a namespace of the
-run's own, where that is allowed (--allow-disruptive); of other gates it is read from their configuration.`,
+that was moved. That Bailey's gate fails closed is proved by a copy of its webhook that nobody answers, in a namespace
+of the run's own, where that is allowed (--allow-disruptive); of other gates it is read from their configuration.`,
 	Scope: bailey.ScopeWorkload,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/containers/images/", "Images"),

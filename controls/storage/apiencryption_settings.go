@@ -32,7 +32,8 @@ var secretsEncrypted = settings.New(settings.Guard{
 until it is written again; and the flag by which the API server reads the file again when it changes. The key is no
 part of any plan: it is made into the file, which only its owner can read, when that is asked for, or put there by you.
 Where the API server has such a file nothing is planned in its place: what its keys encrypted would be lost. If a scan
-of the machine has read it, without its keys, the plan says what is wrong with it; and the experiment reads what is stored.`,
+of the machine has read it, without its keys, the plan says what is wrong with it; the experiment reads what is
+stored.`,
 	Tried: []*bailey.Experiment{storedEncrypted},
 	Parts: []settings.Part{{Kind: bailey.KindAPIServer, Wants: func(seen *bailey.Component, _ bailey.Version) []settings.Want {
 		reload := settings.Flag("encryption-provider-config-automatic-reload", "true", "A key is changed without a restart.")
