@@ -48,17 +48,18 @@ What was there before is noted, and --revert puts it back.` + targetHelp,
   bailey enforce -o yaml > guards.yaml       the objects, to be applied by other means
   bailey enforce -o helm=./guards            a chart of them; -o kustomize=DIR a kustomization
   bailey enforce -o settings=./settings      flags and files of the control plane and nodes
+  bailey enforce -o patches=./patches        patches of workloads, for the source that they come from
   bailey enforce --apply --context prod      put them in place, stage by stage
   bailey enforce --revert --context prod     put back what was there`,
 		RunE: func(c *cobra.Command, args []string) error {
 			format, folder, inFolder := strings.Cut(f.format, "=")
 			switch {
-			case format == string(enforce.LayoutKustomize) || format == string(enforce.LayoutHelm) || format == string(enforce.LayoutSettings):
+			case format == string(enforce.LayoutKustomize) || format == string(enforce.LayoutHelm) || format == string(enforce.LayoutSettings) || format == layoutPatches:
 				if folder == "" {
 					return usageError("-o %s wants a folder: -o %s=DIR", format, format)
 				}
 			case inFolder || format != "text" && format != "json" && format != "yaml":
-				return usageError("enforce has no output format %q: use text, json, yaml, kustomize=DIR, helm=DIR or settings=DIR", f.format)
+				return usageError("enforce has no output format %q: use text, json, yaml, kustomize=DIR, helm=DIR, settings=DIR or patches=DIR", f.format)
 			case f.makeKey && format != string(enforce.LayoutSettings):
 				return usageError("--make-key makes a key into a file of -o settings=DIR\nhint: give both")
 			}
@@ -78,7 +79,7 @@ What was there before is noted, and --revert puts it back.` + targetHelp,
 		},
 	}
 	f.target.register(c)
-	c.Flags().StringVarP(&f.format, "output", "o", "text", "text, json, yaml: the objects for kubectl apply --server-side, kustomize=DIR, helm=DIR: a chart of them, or settings=DIR: what components are started with, as files")
+	c.Flags().StringVarP(&f.format, "output", "o", "text", "text, json, yaml: the objects for kubectl apply --server-side, kustomize=DIR, helm=DIR: a chart of them, settings=DIR: what components are started with, as files, or patches=DIR: what rules would change in workloads and ServiceAccounts, for their source")
 	c.Flags().BoolVar(&f.defaults, "defaults", false, "plan policies too that set what pods leave open, in namespaces with the label bailey.dev/defaults")
 	c.Flags().BoolVar(&f.makeKey, "make-key", false, "with -o settings=DIR: make the key by which Secrets are encrypted, into a file of mode 0600")
 	c.Flags().StringVar(&f.auditLog, "audit-log", "", "an API server's audit log: say which of its requests the policies would have refused")
@@ -113,6 +114,9 @@ func (a *app) enforce(ctx context.Context, f *enforceFlags, chosen []*bailey.Con
 	s, err := a.snapshot(ctx, &f.target, targets)
 	if err != nil {
 		return err
+	}
+	if folder, asked := strings.CutPrefix(f.format, layoutPatches+"="); asked {
+		return a.writePatches(ctx, f, s, chosen, folder)
 	}
 	var asked []string
 	if f.defaults {

@@ -19,6 +19,20 @@ func (a *app) writeFiles(plan *enforce.Plan, layout enforce.Layout, folder strin
 	if err != nil {
 		return err
 	}
+	if err := replaceFiles(folder, files); err != nil {
+		return err
+	}
+	how := "kubectl apply --server-side -k " + folder
+	if layout == enforce.LayoutHelm {
+		how = "helm upgrade --install --take-ownership bailey-guards " + folder
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s written to %s.\nTo put them in place: %s\n", plural(len(plan.Changes), "object"), folder, how)
+	return err
+}
+
+// replaceFiles writes files, by their path with slashes, in the place of those that were
+// written there before.
+func replaceFiles(folder string, files map[string][]byte) error {
 	old, err := ownFiles(folder)
 	if err != nil {
 		return err
@@ -39,12 +53,7 @@ func (a *app) writeFiles(plan *enforce.Plan, layout enforce.Layout, folder strin
 			}
 		}
 	}
-	how := "kubectl apply --server-side -k " + folder
-	if layout == enforce.LayoutHelm {
-		how = "helm upgrade --install --take-ownership bailey-guards " + folder
-	}
-	_, err = fmt.Fprintf(a.stdout, "%s written to %s.\nTo put them in place: %s\n", plural(len(plan.Changes), "object"), folder, how)
-	return err
+	return nil
 }
 
 // ownFiles lists the files of a folder, by their path with slashes. One that was not
