@@ -30,7 +30,7 @@ const actionsMark = "BAILEY-VALIDATION-ACTIONS"
 
 // Render gives the planned objects as files, by their path with slashes. Rendered by
 // kustomize or Helm they are the same objects, but that Helm is told to keep those that
-// it does not create: a namespace is not deleted with a release.
+// it does not create, and parameters: a namespace is not deleted with a release.
 func (p *Plan) Render(layout Layout, version string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	folder := ""
@@ -72,9 +72,11 @@ func (p *Plan) Render(layout Layout, version string) (map[string][]byte, error) 
 	return files, nil
 }
 
-// forHelm makes an object a chart's: what it does not create it does not delete.
+// forHelm makes an object a chart's: what it does not create it does not delete, nor the
+// parameters of policies. Helm deletes ConfigMaps before bindings, and without its
+// parameter a policy refuses everything, or another that keeps it refuses the deletion.
 func forHelm(c *Change, object map[string]any) {
-	if !c.Creates {
+	if !c.Creates || c.Object.Kind == bailey.KindConfigMap {
 		meta := under(object, "metadata")
 		notes, isMap := meta["annotations"].(map[string]any)
 		if !isMap {

@@ -120,7 +120,9 @@ func TestChartIsTheObjects(t *testing.T) {
 		return objectsOf(t, documents...)
 	}
 	want := wanted(t, p)
-	under(want["Namespace shop"], "metadata")["annotations"] = map[string]any{"helm.sh/resource-policy": "keep"}
+	for _, kept := range []string{"Namespace shop", "ConfigMap list"} {
+		under(want[kept], "metadata")["annotations"] = map[string]any{"helm.sh/resource-policy": "keep"}
+	}
 	if got := render(nil); !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%v\nwant\n%v", got, want)
 	}

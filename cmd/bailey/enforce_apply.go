@@ -181,7 +181,7 @@ func (a *app) revertEnforced(ctx context.Context, f *enforceFlags) error {
 	for _, r := range done {
 		text := "reverted  " + r.Object.String()
 		if r.Left != "" {
-			text += ": left as it is, since it was " + r.Left
+			text += ": left as it is: " + r.Left
 		}
 		w.text("          ", text)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/baileyhq/bailey/controls/internal/vap"
 )
 
-var serviceAccountGuards = []*bailey.Guard{tokensShort, secretTokensRefused, bindingsNarrow, clusterBindingsNarrow, defaultAccountKept}
+var serviceAccountGuards = []*bailey.Guard{tokensShort, secretTokensRefused, bindingsNarrow, clusterBindingsNarrow, defaultAccountKept, defaultAccountTokenless}
 
 const serviceAccounts = "access/service-accounts"
 

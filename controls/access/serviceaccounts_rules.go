@@ -36,12 +36,21 @@ func accountPath(w workload.Workload) string {
 	return w.Path + ".serviceAccountName"
 }
 
+// tokenFinding is a finding about a field of a token that a volume projects.
+func tokenFinding(w workload.Workload, volume, source int, field, message string) bailey.Finding {
+	rest := "].projected.sources[" + strconv.Itoa(source) + "].serviceAccountToken" + field
+	return bailey.Finding{Field: w.Path + ".volumes[" + strconv.Itoa(volume) + rest, Named: w.Path + ".volumes[" + w.Spec.Volumes[volume].Name + rest, Message: message}
+}
+
 // fixAutomount turns automounting off in the workload. A running pod keeps what
-// it was given.
+// it was given, and what a volume projects somebody asked for.
 func fixAutomount(note string) func(*bailey.View, *bailey.Fact, bailey.Finding) []bailey.Change {
 	return func(_ *bailey.View, f *bailey.Fact, _ bailey.Finding) []bailey.Change {
 		w, ok := workload.Of(f)
 		if !ok || f.Kind == bailey.KindPod && f.UID != "" {
+			return nil
+		}
+		if _, _, projects := w.ProjectedToken(); projects {
 			return nil
 		}
 		return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Note: note,
@@ -54,6 +63,9 @@ var defaultAccountUsed = &bailey.Rule{
 	Title: "Workload carries the token of the default ServiceAccount",
 	Doc: `Reads the ServiceAccount that a workload names, and whether its token is mounted: the workload's own
 ` + "`automountServiceAccountToken`" + `, else the account's. Of a running pod it reads the volume that was injected.
+A token that a volume projects counts too, if it has no audience or one that begins with
+` + workload.APIAudience + `; what else the API server takes (--api-audiences) is not read. A token with the
+audience of another service is no key to the API and is not found.
 
 Every workload of the namespace that names no account shares this one. What it may do, all of them may,
 and the audit log cannot tell them apart. Without a token in the pod the default account gives an
@@ -85,8 +97,8 @@ metadata: {name: default}
 var unusedToken = &bailey.Rule{
 	Name:  "unused-token",
 	Title: "Workload carries a token that gives no rights",
-	Doc: `Reads whether a workload's pods get the token of their own ServiceAccount without asking (see
-default-account-used), and whether any RoleBinding or ClusterRoleBinding names that account. Bindings of
+	Doc: `Reads whether a workload's pods get the token of their own ServiceAccount without asking, or project one
+for the API server (see default-account-used), and whether any RoleBinding or ClusterRoleBinding names that account. Bindings of
 groups that every account is in do not count.
 
 A token without rights is of no use to the workload, and still tells an attacker of the cluster: it
@@ -112,9 +124,12 @@ binding. There a projected token with the service's own audience is the better c
 			return nil
 		}
 		rbac.Complete(v)
-		return []bailey.Finding{{Field: w.Path + ".automountServiceAccountToken",
-			Message: "carries the token of ServiceAccount " + account + ", which no binding gives any right",
-			Related: []bailey.Ref{{Kind: bailey.KindServiceAccount, Namespace: f.Namespace, Name: account}}}}
+		found := bailey.Finding{Field: w.Path + ".automountServiceAccountToken", Message: "carries the token of ServiceAccount " + account + ", which no binding gives any right"}
+		if volume, source, projects := w.ProjectedToken(); projects && !w.Automounts(v) {
+			found = tokenFinding(w, volume, source, "", found.Message)
+		}
+		found.Related = []bailey.Ref{{Kind: bailey.KindServiceAccount, Namespace: f.Namespace, Name: account}}
+		return []bailey.Finding{found}
 	},
 	Fix: fixAutomount(""),
 	Bad: []string{`apiVersion: v1
@@ -214,12 +229,8 @@ func checkLongProjectedToken(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
 			if t == nil || t.ExpirationSeconds == nil || *t.ExpirationSeconds <= dayOfSeconds {
 				continue
 			}
-			rest := "].projected.sources[" + strconv.Itoa(j) + "].serviceAccountToken.expirationSeconds"
-			found = append(found, bailey.Finding{
-				Field:   w.Path + ".volumes[" + strconv.Itoa(i) + rest,
-				Named:   w.Path + ".volumes[" + volume.Name + rest,
-				Message: "the token in volume " + volume.Name + " lives for " + strconv.FormatInt(*t.ExpirationSeconds/3600, 10) + " hours",
-			})
+			found = append(found, tokenFinding(w, i, j, ".expirationSeconds",
+				"the token in volume "+volume.Name+" lives for "+strconv.FormatInt(*t.ExpirationSeconds/3600, 10)+" hours"))
 		}
 	}
 	return found

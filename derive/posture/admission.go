@@ -129,6 +129,14 @@ func ofAdmission(f *bailey.Fact, add func(trait)) {
 		}})
 }
 
+// isExact reports whether the rules are about requests in the versions of the API that
+// they name; without a word they are about all that are equivalent.
+func (g *gate) isExact() bool { return g.MatchPolicy == string(admissionv1.Exact) }
+
+// looksExactly reports whether requests in other versions of the API are not looked at. A
+// binding without rules looks at all that its policy does, whatever its matchPolicy.
+func (g *gate) looksExactly() bool { return g.isExact() && !(g.bound && len(g.Rules) == 0) }
+
 // difference gathers what a change does to gates.
 type difference struct {
 	weaker, other []string
@@ -201,12 +209,14 @@ func (d *difference) gate(of string, was, now *gate) {
 		func() { other("looks at other requests than before (matchConditions)") })
 	d.set(excluded(was.Excluded), excluded(now.Excluded), func() { weaker("leaves out more requests (excludeResourceRules)") },
 		func() { other("leaves out other requests than before (excludeResourceRules)") })
-	const exact = string(admissionv1.Exact) // without a word it is Equivalent
 	switch {
-	case was.MatchPolicy != exact && now.MatchPolicy == exact:
+	case !was.looksExactly() && now.looksExactly():
 		weaker("no longer looks at requests in other versions of the API (matchPolicy Exact)")
-	case was.MatchPolicy == exact && now.MatchPolicy != exact:
+	case was.looksExactly() && !now.looksExactly():
 		d.stronger = true
+	}
+	if len(was.Excluded) > 0 && len(now.Excluded) > 0 && was.isExact() && !now.isExact() {
+		weaker("leaves requests out in other versions of the API too (matchPolicy Equivalent)")
 	}
 	if was.bound && now.bound && (len(was.Rules) == 0 || len(now.Rules) == 0) {
 		switch {
@@ -283,7 +293,7 @@ func uncovered(rules, by []admissionv1.RuleWithOperations) []string {
 					for _, resource := range r.Resources {
 						covers := func(o admissionv1.RuleWithOperations) bool {
 							return within(o.Operations, operation, admissionv1.OperationAll) && within(o.APIGroups, group, "*") && within(o.APIVersions, version, "*") &&
-								(within(o.Resources, resource, "*/*") || slices.Contains(o.Resources, "*") && !strings.Contains(resource, "/")) &&
+								slices.ContainsFunc(o.Resources, func(by string) bool { return takesIn(by, resource) }) &&
 								(o.Scope == nil || *o.Scope == admissionv1.AllScopes || r.Scope != nil && *r.Scope == *o.Scope)
 						}
 						name := fmt.Sprintf("%s of %s", operation, resource)
@@ -299,6 +309,15 @@ func uncovered(rules, by []admissionv1.RuleWithOperations) []string {
 		}
 	}
 	return lost
+}
+
+// takesIn reports whether a rule's resource takes in all that another does, as the API
+// server matches them: "*" is every resource without its subresources, "pods/*" is pods
+// and all their subresources.
+func takesIn(by, resource string) bool {
+	byName, bySub, _ := strings.Cut(by, "/")
+	name, sub, _ := strings.Cut(resource, "/")
+	return (byName == "*" || byName == name) && (bySub == "*" || bySub == sub)
 }
 
 func within[T comparable](list []T, value, every T) bool {

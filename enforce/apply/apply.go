@@ -249,7 +249,8 @@ type Reverted struct {
 
 // Revert puts back what was there: it deletes what was created, with its UID as
 // precondition, and gives changed fields their values from before. A field that
-// somebody changed since is left, and named.
+// somebody changed since is left, and named; so is a ConfigMap that the policy of a binding
+// that stays reads: without it that policy may refuse everything.
 func (a *Applier) Revert(ctx context.Context) ([]Reverted, error) {
 	var all []Reverted
 	records := a.sorted()
@@ -286,6 +287,9 @@ func (a *Applier) revert(ctx context.Context, r *Record, unbound map[string]bool
 	if r.Created {
 		if !r.made(current) {
 			return "it was deleted and made anew by somebody else", nil
+		}
+		if reader, err := a.readerOf(ctx, r, current); err != nil || reader != "" {
+			return reader, err
 		}
 		uid := current.GetUID()
 		err := afterBindings(ctx, unbound, func() error {

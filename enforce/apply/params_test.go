@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,28 +18,7 @@ import (
 // with others, and a revert takes both away.
 func TestParametersKept(t *testing.T) {
 	w := newWorld(t, devclustertest.Own(t))
-	s, err := kube.Collect(t.Context(), kube.Options{RESTConfig: w.config})
-	if err != nil {
-		t.Fatal(err)
-	}
-	admission := *deploy.Admission
-	admission.Guards = nil
-	for _, g := range deploy.Admission.Guards {
-		if g.Name == "published-services-listed" {
-			admission.Guards = append(admission.Guards, g)
-		}
-	}
-	plan, err := enforce.Make(s, []*bailey.Control{&admission})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := w.applier()
-	for _, staged := range plan.Stages(enforce.Choice{Now: w.now, AuditedSince: a.AuditedSince}) {
-		staged.Fields = staged.Apply // in force at once
-		if err := a.Apply(t.Context(), staged); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.publishListed()
 	const configMaps = "/api/v1/namespaces/kube-system/configmaps"
 	const parameter = configMaps + "/" + bailey.PublishedParam
 	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
@@ -70,5 +50,76 @@ func TestParametersKept(t *testing.T) {
 	}
 	if err := w.cluster.Do(t.Context(), http.MethodGet, parameter, nil, nil); err == nil || len(left) != 5 {
 		t.Errorf("%d objects are reverted, and the parameter is there: %v", len(left), err)
+	}
+}
+
+// publishListed puts the guard that reads a ConfigMap in place, denying.
+func (w *world) publishListed() {
+	t := w.t
+	t.Helper()
+	s, err := kube.Collect(t.Context(), kube.Options{RESTConfig: w.config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admission := *deploy.Admission
+	admission.Guards = nil
+	for _, g := range deploy.Admission.Guards {
+		if g.Name == "published-services-listed" {
+			admission.Guards = append(admission.Guards, g)
+		}
+	}
+	plan, err := enforce.Make(s, []*bailey.Control{&admission})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := w.applier()
+	for _, staged := range plan.Stages(enforce.Choice{Now: w.now, AuditedSince: a.AuditedSince}) {
+		staged.Fields = staged.Apply // in force at once
+		if err := a.Apply(t.Context(), staged); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestParameterThatIsReadStays: where somebody else made a policy and its binding anew, a
+// revert leaves them, and the ConfigMap that they read: without it everything is refused.
+func TestParameterThatIsReadStays(t *testing.T) {
+	w := newWorld(t, devclustertest.Own(t))
+	w.publishListed()
+	const admission = "/apis/admissionregistration.k8s.io/v1/"
+	const name = "bailey-published-services-listed"
+	for _, resource := range []string{"validatingadmissionpolicies", "validatingadmissionpolicybindings"} {
+		var o map[string]any
+		if err := w.cluster.Do(t.Context(), http.MethodGet, admission+resource+"/"+name, nil, &o); err != nil {
+			t.Fatal(err)
+		}
+		o["metadata"] = map[string]any{"name": name}
+		if err := w.cluster.Do(t.Context(), http.MethodDelete, admission+resource+"/"+name, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.cluster.Do(t.Context(), http.MethodPost, admission+resource, o, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done, err := w.applier().Revert(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := map[bailey.Kind]string{}
+	for _, r := range done {
+		if r.Left != "" {
+			left[r.Object.Kind] += r.Object.Name + ": " + r.Left
+		}
+	}
+	want := map[bailey.Kind]string{
+		bailey.KindValidatingAdmissionPolicy:        name + ": it was deleted and made anew by somebody else",
+		bailey.KindValidatingAdmissionPolicyBinding: name + ": it was deleted and made anew by somebody else",
+		bailey.KindConfigMap:                        bailey.PublishedParam + ": ValidatingAdmissionPolicyBinding " + name + " reads it as a parameter, and stays",
+	}
+	if !maps.Equal(left, want) {
+		t.Errorf("left: %v", left)
+	}
+	if err := w.cluster.Do(t.Context(), http.MethodGet, "/api/v1/namespaces/kube-system/configmaps/"+bailey.PublishedParam, nil, nil); err != nil {
+		t.Error(err)
 	}
 }

@@ -121,6 +121,8 @@ func (p *Policy) lacksBinding(v *bailey.View, b *admissionv1.ValidatingAdmission
 		return "it leaves some requests out"
 	case m.ObjectSelector != nil && !network.IsEmpty(m.ObjectSelector):
 		return "it leaves objects out by their labels"
+	case p.ClusterWide && !selectsAll(m): // a Namespace is matched by its own labels, a ConfigMap by those of its namespace
+		return "it leaves namespaces out"
 	case !p.ClusterWide && m.NamespaceSelector != nil && !selects(v, m.NamespaceSelector, scope.Name):
 		return "it does not choose namespace " + scope.Name
 	}

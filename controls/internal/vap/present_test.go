@@ -90,6 +90,7 @@ func TestPresentWithParams(t *testing.T) {
 	type binding = admissionv1.ValidatingAdmissionPolicyBinding
 	for name, test := range map[string]struct {
 		change  func(*binding)
+		keeps   func(*binding) // what becomes of the binding of the policy that keeps the object
 		unkept  bool
 		missing bool
 		lack    string
@@ -102,6 +103,12 @@ func TestPresentWithParams(t *testing.T) {
 		"no object":             {change: func(b *binding) { b.Spec.ParamRef = nil }, lack: "parameters are others", plans: 2},
 		"without it all passes": {change: func(b *binding) { b.Spec.ParamRef.ParameterNotFoundAction = &allow }, lack: "parameters are others", plans: 2},
 		"of another namespace":  {change: func(b *binding) { b.Spec.ParamRef.Namespace = "shop" }, lack: "parameters are others", plans: 2},
+		"kept in some namespaces": {change: func(*binding) {}, keeps: func(b *binding) {
+			b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "a"}}}
+		}, lack: "bailey-g-parameter-kept is there, but it leaves namespaces out", plans: 2},
+		"kept in all, as the API server fills it in": {change: func(*binding) {}, keeps: func(b *binding) {
+			b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{}, ObjectSelector: &metav1.LabelSelector{}}
+		}},
 	} {
 		own, bound := p.policy("g"), p.binding("g")
 		test.change(bound)
@@ -113,6 +120,9 @@ func TestPresentWithParams(t *testing.T) {
 			&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicyBinding, Name: bound.Name}, Object: bound})
 		if !test.unkept {
 			keeps, by := kept.policy("g"), kept.binding("g")
+			if test.keeps != nil {
+				test.keeps(by)
+			}
 			b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicy, Name: keeps.Name}, Object: keeps},
 				&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicyBinding, Name: by.Name}, Object: by})
 		}
