@@ -98,8 +98,8 @@ var unusedToken = &bailey.Rule{
 	Name:  "unused-token",
 	Title: "Workload carries a token that gives no rights",
 	Doc: `Reads whether a workload's pods get the token of their own ServiceAccount without asking, or project one
-for the API server (see default-account-used), and whether any RoleBinding or ClusterRoleBinding names that account. Bindings of
-groups that every account is in do not count.
+for the API server (see default-account-used), and whether any RoleBinding or ClusterRoleBinding names that
+account. Bindings of groups that every account is in do not count.
 
 A token without rights is of no use to the workload, and still tells an attacker of the cluster: it
 passes authentication, reads the API's discovery, and gets whatever is bound to all accounts later.
