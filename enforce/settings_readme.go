@@ -71,7 +71,7 @@ func (p *Plan) settingsReadme(files map[string][]byte) string {
 		say("\nBack: put `identity` first on every API server, write everything again, and only then take the file away.")
 	}
 	if len(p.Static) > 0 {
-		p.policiesReadme(say)
+		p.policiesReadme(say, files[controlPlaneFolder+"admission.yaml"] != nil)
 	}
 	say("\n## Back\n")
 	say("- Flags: put the kept manifests back into `/etc/kubernetes/manifests`, or the old flags. The files may then go.")
@@ -80,8 +80,9 @@ func (p *Plan) settingsReadme(files map[string][]byte) string {
 	return b.String()
 }
 
-// policiesReadme says how policies become files of the API server.
-func (p *Plan) policiesReadme(say func(format string, args ...any)) {
+// policiesReadme says how policies become files of the API server, with the file that names
+// their folder or without.
+func (p *Plan) policiesReadme(say func(format string, args ...any), named bool) {
 	say("\n## Policies as files\n")
 	say("From Kubernetes 1.37 the API server reads the admission policies in `%s/%s` (feature gate", bailey.SettingsFolder, bailey.PolicyFolder)
 	say("ManifestBasedAdmissionControlConfig, which is on), if the file of `--admission-control-config-file` says so. They are in")
@@ -90,10 +91,15 @@ func (p *Plan) policiesReadme(say func(format string, args ...any)) {
 	say("   refuse yet warns and audits; write the folder again afterwards.")
 	say("2. Copy the files to every machine that runs an API server: each reads its own. It reads them again when they change. A")
 	say("   file that it cannot read keeps the API server from starting, and later from taking any change.")
-	say("3. Give the flag, one API server after the other.\n")
+	if named {
+		say("3. Give the flag, one API server after the other.\n")
+	} else {
+		say("3. Let the file that the flag names say so, one API server after the other; what to look at is said above, for")
+		say("   `--admission-control-config-file`.\n")
+	}
 	say("From then on Bailey's policies, bindings and webhook configurations can be changed and deleted by those alone who hold the")
-	say("verb `unguard` on them, by a role that does not give everything: an administrator is refused. Give it to the identity by")
-	say("which `bailey enforce --apply` and `--revert` run:\n")
+	say("verb `unguard` on them, and not every verb: an administrator is refused, and so is an operator with the verb `*`. Give it")
+	say("to the identity by which `bailey enforce --apply` and `--revert` run:\n")
 	say("    apiVersion: rbac.authorization.k8s.io/v1\n    kind: ClusterRole\n    metadata: {name: bailey-unguard}\n    rules:")
 	say("    - {apiGroups: [admissionregistration.k8s.io], resources: ['*'], verbs: [unguard]}\n")
 	say("An administrator can still make such an identity, and act as it: that is a deliberate step, and the audit log has it.\n")

@@ -244,6 +244,26 @@ func TestSettingsFilesThere(t *testing.T) {
 	if !slices.Equal(names, []string{"first", "node", "rbac"}) || !strings.Contains(all["--authorization-config"].Note, "AlwaysAllow alone needs Roles") {
 		t.Errorf("authorizers %q: %s", names, all["--authorization-config"].Note)
 	}
+	// The names that it adds are free.
+	taken := map[string]string{"authorization-config": strings.Replace(strings.Replace(chain, "name: first", "name: node", 1), "{type: RBAC, name: rbac}", "{type: AlwaysDeny, name: rbac}", 1)}
+	text := wanted(planWith(t, bailey.LatestVersion, map[string]map[string]string{"kube-apiserver@a": own}, map[string]map[string]string{"kube-apiserver@a": taken}), "kube-apiserver")["--authorization-config"].File.Text
+	authorization, isIt = decodeStrictly(t, text).(*apiserver.AuthorizationConfiguration)
+	if !isIt {
+		t.Fatal(text)
+	}
+	names = nil
+	for _, a := range authorization.Authorizers {
+		names = append(names, a.Name)
+	}
+	if !slices.Equal(names, []string{"node", "node-2", "rbac-2", "rbac"}) {
+		t.Errorf("authorizers %q", names)
+	}
+	// With an anonymous part in the file the flag keeps the API server from starting.
+	strangers := maps.Clone(own)
+	strangers["anonymous-auth"] = "true"
+	if s := wanted(planOf(t, bailey.LatestVersion, map[string]map[string]string{"kube-apiserver@a": strangers}), "kube-apiserver")["--authentication-config"]; s.File != nil || !strings.Contains(s.Note, "take --anonymous-auth away") {
+		t.Errorf("%+v", s)
+	}
 	files, err := plan.RenderSettings()
 	if err != nil || !strings.Contains(string(files["control-plane/authentication.yaml"]), "https://issuer.example") {
 		t.Errorf("%v: %s", err, files["control-plane/authentication.yaml"])
@@ -343,11 +363,21 @@ func TestStaticPolicies(t *testing.T) {
 		if own := policy.Name == "bailey-policies-kept.static.k8s.io"; denies != own {
 			t.Errorf("%s denies: %v, and no object of it is in place", policy.Name, denies)
 		}
+		for _, r := range policy.Spec.MatchConstraints.ResourceRules {
+			if slices.Contains(r.Resources, "configmaps") && slices.Contains(r.Operations, admissionv1.Delete) {
+				t.Errorf("%s keeps a list, which nobody can delete then", policy.Name)
+			}
+		}
 		seen[policy.Name] = true
 	}
 	for _, name := range []string{"bailey-images-pinned", "bailey-policies-kept"} {
 		if !seen[name+".static.k8s.io"] {
 			t.Errorf("%s is not among %v", name, slices.Sorted(maps.Keys(seen)))
+		}
+	}
+	for name := range seen {
+		if strings.HasSuffix(name, "-parameter-kept.static.k8s.io") {
+			t.Errorf("%s is among the files: nobody can delete the list that it keeps", name)
 		}
 	}
 	if seen["bailey-registries-allowed.static.k8s.io"] {
@@ -372,12 +402,26 @@ func TestStaticPolicies(t *testing.T) {
 	if !isIt || len(configuration.Plugins) != 3 || configuration.Plugins[0].Path != "/etc/adm/rate.yaml" || configuration.Plugins[1].Path != "/abs.yaml" || configuration.Plugins[2].Name != "ValidatingAdmissionPolicy" {
 		t.Errorf("%s", s.File.Text)
 	}
+	// So does Bailey's own from before, which may hold them too.
+	baileys := map[string]map[string]string{"kube-apiserver@a": {"admission-control-config-file": bailey.SettingsFolder + "/admission.yaml"}}
+	again := wanted(planWith(t, bailey.LatestVersion, baileys, map[string]map[string]string{"kube-apiserver@a": {"admission-control-config-file": s.File.Text}}), "kube-apiserver")["--admission-control-config-file"]
+	if again.File == nil || again.File.Text != s.File.Text {
+		t.Errorf("Bailey's file that was read comes out as %+v", again.File)
+	}
+	unread := planOf(t, bailey.LatestVersion, baileys)
+	files, err = unread.RenderSettings()
+	if err != nil || files["control-plane/admission.yaml"] != nil || strings.Contains(string(files["README.md"]), "3. Give the flag") ||
+		!strings.Contains(string(files["README.md"]), "3. Let the file that the flag names say so") {
+		t.Errorf("%v: a file is written in the place of one that was not seen:\n%s", err, files["README.md"])
+	}
 	for what, s := range map[string]enforce.Setting{
-		"not seen": wanted(planOf(t, bailey.LatestVersion, own), "kube-apiserver")["--admission-control-config-file"],
+		"Bailey's, not seen": wanted(unread, "kube-apiserver")["--admission-control-config-file"],
+		"its own file":       with(strings.Replace(there, "{name: PodSecurity, path: /abs.yaml}", "{name: ValidatingAdmissionPolicy, path: mine.yaml}", 1)),
+		"not seen":           wanted(planOf(t, bailey.LatestVersion, own), "kube-apiserver")["--admission-control-config-file"],
 		"another folder": with(strings.Replace(there, "{name: PodSecurity, path: /abs.yaml}",
 			"{name: ValidatingAdmissionPolicy, configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: ValidatingAdmissionPolicyConfiguration, staticManifestsDir: /etc/mine}}", 1)),
 	} {
-		if s.Value != nil || s.File != nil || s.Note == "" || what == "another folder" && !strings.Contains(s.Note, "/etc/mine") {
+		if s.Value != nil || s.File != nil || s.Note == "" || what == "another folder" && !strings.Contains(s.Note, "/etc/mine") || what == "its own file" && !strings.Contains(s.Note, "/etc/adm/mine.yaml") {
 			t.Errorf("%s: %+v", what, s)
 		}
 	}

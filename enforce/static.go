@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -11,6 +12,11 @@ import (
 // staticSuffix ends the name of an admission policy or binding that an API server reads from
 // a file. By the API nobody can make one (k8s.io/apiserver, admission/plugin/manifest).
 const staticSuffix = ".static.k8s.io"
+
+// keeperSuffix ends the name of a policy that refuses to delete the parameter of another
+// (controls/internal/vap). As a file it would keep a list for good: only its object can be
+// taken away by the API, which `bailey enforce --revert` does.
+const keeperSuffix = "-parameter-kept"
 
 // StaticPolicy is an admission policy as a file of the API server.
 type StaticPolicy struct {
@@ -40,7 +46,7 @@ func (p *StaticPolicy) text() ([]byte, error) {
 }
 
 // staticPolicies gives the guards of the controls that can be such files, in place or not:
-// policies without parameters. Those of the settings, which can be nothing else, come first.
+// policies without parameters, but those that keep parameters. Those of the settings, which can be nothing else, come first.
 func staticPolicies(s *bailey.Snapshot, controls []*bailey.Control, settings []Setting) []StaticPolicy {
 	var all []StaticPolicy
 	asked := false
@@ -99,7 +105,8 @@ func staticScopes(s *bailey.Snapshot, kind bailey.ScopeKind) []bailey.Ref {
 func pair(changes []bailey.Change, title string, denies bool) []StaticPolicy {
 	var all []StaticPolicy
 	for _, policy := range changes {
-		if policy.Object.Kind != bailey.KindValidatingAdmissionPolicy || policy.Content == nil || under(policy.Content, "spec")["paramKind"] != nil {
+		if policy.Object.Kind != bailey.KindValidatingAdmissionPolicy || policy.Content == nil || under(policy.Content, "spec")["paramKind"] != nil ||
+			strings.HasSuffix(policy.Object.Name, keeperSuffix) {
 			continue
 		}
 		for _, binding := range changes {

@@ -119,6 +119,14 @@ func TestStaticPoliciesLive(t *testing.T) {
 	must("which is not Bailey's", do(http.MethodDelete, registration+"validatingadmissionpolicybindings/theirs", nil, nil))
 	t.Run("webhooks", func(t *testing.T) { webhooksKept(t, cluster, kept, change) })
 
+	// Whoever holds every verb on a kind does not hold this one, as many operators do.
+	const operator = "system:serviceaccount:default:operator"
+	grant(t, cluster, operator, "admissionregistration.k8s.io", "validatingwebhookconfigurations", "*")
+	hooks := clientOf(t, cluster, operator).AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	must("another webhook", do(http.MethodPost, registration+"validatingwebhookconfigurations", map[string]any{"metadata": map[string]any{"name": "theirs"}}, nil))
+	until("the operator deletes what is not Bailey's", func() bool { return hooks.Delete(ctx, "theirs", metav1.DeleteOptions{}) == nil })
+	kept("an operator with every verb", hooks.Delete(ctx, "kept", metav1.DeleteOptions{}))
+
 	t.Run("by objects", func(t *testing.T) { objectsSeeNoPolicies(t, cluster, change, until) })
 
 	// Who holds the verb may, and the file stays.

@@ -89,6 +89,12 @@ func (e *enforcement) writeJSON() error {
 // refusedShown is how many refused objects are named for each policy.
 const refusedShown = 5
 
+// policyOf gives for a kind of binding that of the policies that it binds.
+var policyOf = map[bailey.Kind]bailey.Kind{
+	bailey.KindValidatingAdmissionPolicyBinding: bailey.KindValidatingAdmissionPolicy,
+	bailey.KindMutatingAdmissionPolicyBinding:   bailey.KindMutatingAdmissionPolicy,
+}
+
 // printPlan prints the plan for people: a block for each object, a policy together
 // with its binding.
 func (e *enforcement) print() error {
@@ -128,8 +134,8 @@ func (e *enforcement) print() error {
 	}
 	for _, key := range order {
 		c := groups[key][0]
-		if c.Object.Kind == bailey.KindValidatingAdmissionPolicyBinding && slices.ContainsFunc(plan.Changes, func(o enforce.Change) bool {
-			return o.Object.Kind == bailey.KindValidatingAdmissionPolicy && o.Object.Name == c.Object.Name
+		if policy, binds := policyOf[c.Object.Kind]; binds && slices.ContainsFunc(plan.Changes, func(o enforce.Change) bool {
+			return o.Object.Kind == policy && o.Object.Name == c.Object.Name
 		}) {
 			continue
 		}
@@ -164,7 +170,7 @@ func (e *enforcement) printChange(w *wrapper, c *enforce.Change, all []*enforce.
 		verb = "create"
 	}
 	name := c.Object.String()
-	if c.Object.Kind == bailey.KindValidatingAdmissionPolicy {
+	if c.Object.Kind == bailey.KindValidatingAdmissionPolicy || c.Object.Kind == bailey.KindMutatingAdmissionPolicy {
 		name += " and its binding"
 	}
 	if len(all) > 1 {
@@ -195,7 +201,7 @@ func (e *enforcement) printChange(w *wrapper, c *enforce.Change, all []*enforce.
 	}
 	switch c.Object.Kind {
 	case bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding:
-	case bailey.KindMutatingAdmissionPolicy:
+	case bailey.KindMutatingAdmissionPolicy, bailey.KindMutatingAdmissionPolicyBinding:
 		e.printAltered(w, c)
 		return
 	default:
@@ -277,7 +283,7 @@ func alike(c *enforce.Change) string {
 // that is no policy's, or where it was not evaluated.
 func (e *enforcement) effect(c *enforce.Change) *enforce.Effect {
 	switch c.Object.Kind {
-	case bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding, bailey.KindMutatingAdmissionPolicy:
+	case bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding, bailey.KindMutatingAdmissionPolicy, bailey.KindMutatingAdmissionPolicyBinding:
 		return e.impact[c.Object.Name]
 	}
 	return nil

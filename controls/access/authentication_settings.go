@@ -42,7 +42,7 @@ func authenticationWants(seen *bailey.Component, version bailey.Version) []setti
 	const why = "Strangers are answered on health paths only (CIS 1.2.1)."
 	there := settings.DocumentOf(seen, "authentication-config")
 	if there.Path != "" && !there.Whole {
-		w := there.LookAt("authentication-config", why, "set its anonymous part to {enabled: true, conditions: [{path: /livez}, {path: /readyz}, {path: /healthz}]} and leave its jwt part as it is; "+joining)
+		w := there.LookAt("authentication-config", why, "set its anonymous part to {enabled: true, conditions: [{path: /livez}, {path: /readyz}, {path: /healthz}]} and leave its jwt part as it is, and take --anonymous-auth away, beside which the API server does not start then; "+joining)
 		w.Holds = strangersOnHealthPaths
 		return []settings.Want{w, tokens}
 	}

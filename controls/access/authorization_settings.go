@@ -93,9 +93,9 @@ func mergedAuthorizers(there settings.Document, why string, holds func(*bailey.C
 	list, _ := there.Content["authorizers"].([]any)
 	var kept []any
 	var gone []string
-	place, has := -1, map[string]bool{}
+	place, has, taken := -1, map[string]bool{}, map[string]bool{}
 	for _, one := range list {
-		kind := settings.Text(settings.Field(asMap(one), "type"))
+		kind := settings.Text(settings.Field(settings.Map(one), "type"))
 		switch {
 		case careless(kind):
 			gone = append(gone, kind)
@@ -106,7 +106,7 @@ func mergedAuthorizers(there settings.Document, why string, holds func(*bailey.C
 		case kind == "AlwaysDeny" && place < 0, kind == "RBAC" && !has["Node"]:
 			place = len(kept)
 		}
-		has[kind] = true
+		has[kind], taken[settings.Text(settings.Field(settings.Map(one), "name"))] = true, true
 		kept = append(kept, one)
 	}
 	if place < 0 {
@@ -114,9 +114,14 @@ func mergedAuthorizers(there settings.Document, why string, holds func(*bailey.C
 	}
 	var missing []any
 	for _, kind := range []string{"Node", "RBAC"} {
-		if !has[kind] {
-			missing = append(missing, map[string]any{"type": kind, "name": strings.ToLower(kind)})
+		if has[kind] {
+			continue
 		}
+		name := strings.ToLower(kind)
+		for i := 2; taken[name]; i++ {
+			name = fmt.Sprintf("%s-%d", strings.ToLower(kind), i)
+		}
+		missing = append(missing, map[string]any{"type": kind, "name": name})
 	}
 	text := there.With("authorizers", slices.Insert(kept, place, missing...))
 	note := "it is " + there.Path + " as it was read, with other authorizers: compare"
@@ -125,9 +130,4 @@ func mergedAuthorizers(there settings.Document, why string, holds func(*bailey.C
 	}
 	return settings.Want{Setting: bailey.Setting{Flag: "authorization-config", Value: bailey.SettingsFolder + "/authorization.yaml",
 		File: &bailey.SettingFile{Name: "authorization.yaml", Text: text}, Note: note, Why: why}, Holds: holds}
-}
-
-func asMap(value any) map[string]any {
-	m, _ := value.(map[string]any)
-	return m
 }

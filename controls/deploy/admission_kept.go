@@ -12,8 +12,9 @@ import (
 )
 
 // unguardVerb is the verb on an admission policy, a binding or a webhook configuration that
-// lets one change or delete it where it is Bailey's. Whoever holds everything does not hold
-// it: a mistake or a theft of an administrator's credential is what the policy is for.
+// lets one change or delete it where it is Bailey's. Whoever holds every verb on its kind does
+// not hold it: a mistake or a theft of an administrator's credential, or of an operator's, is
+// what the policy is for.
 const unguardVerb = "unguard"
 
 const registrationGroup = "admissionregistration.k8s.io"
@@ -33,12 +34,14 @@ var policiesKept = vap.Policy{
 		{Name: "kept", Expression: "request.operation == 'UPDATE' && " + managedByBailey("object") + " && dyn(object).?spec == dyn(oldObject).?spec && " +
 			"size(dyn(object).?webhooks.orValue([])) == size(dyn(oldObject).?webhooks.orValue([])) && dyn(object).?webhooks.orValue([]).all(w, dyn(oldObject).?webhooks.orValue([]).exists(o, " +
 			"size(w) == size(o) && w.all(f, f == 'clientConfig' || o[?f] == w[?f]) && ['url', 'service'].all(f, o.clientConfig[?f] == w.clientConfig[?f])))"},
-		{Name: "granted", Expression: "authorizer.group('" + registrationGroup + "').resource(request.resource.resource).name(oldObject.metadata.name).check('" + unguardVerb + "').allowed() && " +
-			"!authorizer.group('*').resource('*').check('*').allowed()"},
+		{Name: "granted", Expression: ownAuthorizer + ".check('" + unguardVerb + "').allowed() && !" + ownAuthorizer + ".check('*').allowed()"},
 	},
 	Checks: []vap.Check{{Expression: "!variables.own || variables.kept || variables.granted",
-		MessageExpression: "oldObject.metadata.name + ' guards the cluster: whoever changes or deletes it needs the verb " + unguardVerb + " on it, given by a role that does not give everything'"}},
+		MessageExpression: "oldObject.metadata.name + ' guards the cluster: whoever changes or deletes it needs the verb " + unguardVerb + " on it, and not every verb'"}},
 }
+
+// ownAuthorizer asks about the object. Who is given everything is given every verb on it.
+const ownAuthorizer = "authorizer.group('" + registrationGroup + "').resource(request.resource.resource).name(oldObject.metadata.name)"
 
 func managedByBailey(object string) string {
 	return "dyn(" + object + ").metadata.?labels[?'" + vap.ManagedByLabel + "'].orValue('') == 'bailey'"
@@ -55,8 +58,8 @@ var policiesAsFiles = settings.New(settings.Guard{
 	Doc: `Kubernetes 1.37 and later read admission policies from a folder that an AdmissionConfiguration names: in force from the
 API server's start, and out of reach of the API. Bailey writes its policies that take no parameters for it, and one more
 that is only possible this way: admission policies, bindings and webhook configurations with the label
-app.kubernetes.io/managed-by=bailey may be changed and deleted by those alone who hold the verb unguard on them, by a
-role that does not give everything. Labels, annotations and the CA bundles of webhooks are free.
+app.kubernetes.io/managed-by=bailey may be changed and deleted by those alone who hold the verb unguard on them, and
+not every verb. Labels, annotations and the CA bundles of webhooks are free.
 
 What an API server has read is not shown by any API, so this guard is never seen to be in place.`,
 	Parts: []settings.Part{{Kind: bailey.KindAPIServer, Wants: func(seen *bailey.Component, version bailey.Version) []settings.Want {
@@ -71,15 +74,20 @@ func policyFolderWant(seen *bailey.Component) settings.Want {
 	const flag, name = "admission-control-config-file", "admission.yaml"
 	const why = "Guards are in force from the start, and no administrator's credential takes them away."
 	there := settings.DocumentOf(seen, flag)
-	own := there.Path == "" || there.Path == bailey.SettingsFolder+"/"+name
 	var plugins []any
 	w := settings.Want{Holds: func(*bailey.Component) bool { return false }}
-	switch other := otherPolicyFolder(there); {
-	case other != "":
+	file, folder := configured(there)
+	switch {
+	case folder != "" && folder != policyFolder:
 		w = there.LookAt(flag, why, "")
-		w.Note = "policies are read from " + other + " already: put the files of " + bailey.PolicyFolder + " there"
-	case !own && !there.Whole:
-		w = there.LookAt(flag, why, "add the plugin of "+policyPlugin+" to it, with staticManifestsDir "+policyFolder)
+		w.Note = "policies are read from " + folder + " already: put the files of " + bailey.PolicyFolder + " there"
+	case file != "":
+		w = there.LookAt(flag, why, "")
+		w.Note = "the plugin " + policyPlugin + " has its configuration in " + file + ", which was not seen: give that one staticManifestsDir " + policyFolder +
+			", or put the files of " + bailey.PolicyFolder + " into the folder that it names"
+	case there.Path != "" && !there.Whole:
+		// Bailey's own from before may hold other plugins too.
+		w = there.LookAt(flag, why, "it needs the plugin "+policyPlugin+" with staticManifestsDir "+policyFolder)
 	default:
 		note := "read how to switch it on below, and what it takes to change a guard then"
 		if there.Whole {
@@ -95,16 +103,21 @@ func policyFolderWant(seen *bailey.Component) settings.Want {
 	return w
 }
 
-// otherPolicyFolder is one that the file names for policies, and that is not Bailey's.
-func otherPolicyFolder(d settings.Document) string {
+// configured gives the folder that the document names for policies, and the file that it
+// leaves that to; empty where it names none.
+func configured(d settings.Document) (file, folder string) {
 	plugins, _ := d.Content["plugins"].([]any)
 	for _, p := range plugins {
-		folder := settings.Text(settings.Field(asMap(p), "configuration.staticManifestsDir"))
-		if asMap(p)["name"] == policyPlugin && folder != "" && folder != policyFolder {
-			return folder
+		plugin := settings.Map(p)
+		if plugin["name"] != policyPlugin {
+			continue
+		}
+		folder = settings.Text(settings.Field(plugin, "configuration.staticManifestsDir"))
+		if file = settings.Text(plugin["path"]); file != "" {
+			file = d.Beside(file)
 		}
 	}
-	return ""
+	return file, folder
 }
 
 // absolute gives a file's plugins but that of policies, with paths that hold in another
@@ -113,7 +126,7 @@ func absolute(d settings.Document) []any {
 	var all []any
 	plugins, _ := d.Content["plugins"].([]any)
 	for _, p := range plugins {
-		plugin := asMap(p)
+		plugin := settings.Map(p)
 		if plugin["name"] == policyPlugin {
 			continue
 		}
@@ -124,9 +137,4 @@ func absolute(d settings.Document) []any {
 		all = append(all, plugin)
 	}
 	return all
-}
-
-func asMap(value any) map[string]any {
-	m, _ := value.(map[string]any)
-	return m
 }

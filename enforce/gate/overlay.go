@@ -42,7 +42,8 @@ const (
 	// readAgain is the least time between two readings, which are at most a fifth of the time.
 	readAgain = 2 * time.Second
 	readShare = 5
-	// readRetry is how soon a reading that failed is tried again, at the latest.
+	// readRetry is how soon a reading that failed is tried again, at the latest; one that lacks
+	// a kind, at the earliest, and twice as late each time.
 	readRetry = 15 * time.Second
 	// readLimit bounds a reading.
 	readLimit = 5 * time.Minute
@@ -73,6 +74,7 @@ type overlay struct {
 	err     error    // of the last try
 	begun   time.Time
 	took    time.Duration // of the last try
+	pause   time.Duration // after the last try, if it lacked a kind; else zero
 	ended   chan struct{} // closed, and made anew, when a try ends
 	first   bool          // a try has ended
 }
@@ -93,7 +95,7 @@ func (v *overlay) run(ctx context.Context) {
 		v.read(ctx)
 		wait := v.o.Every
 		if v.failure() != nil {
-			wait = min(wait, readRetry)
+			wait = min(wait, max(readRetry, v.held()))
 		}
 		select {
 		case <-ctx.Done():
@@ -130,6 +132,12 @@ func (v *overlay) read(ctx context.Context) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.took, v.err, v.first = time.Since(begun), err, true
+	if partial {
+		// The kind may be one that can never be read: nobody waits for the next.
+		v.pause = min(v.o.Every, max(readRetry, readShare*v.took, 2*v.pause))
+	} else {
+		v.pause = 0
+	}
 	// Half a reading takes the place of another half, and of a whole one that is too old.
 	if err == nil || partial && (v.current == nil || v.current.partial || v.stale(v.current)) {
 		v.current = &reading{session, begun, partial}
@@ -179,11 +187,14 @@ func (v *overlay) tried() bool { v.mu.Lock(); defer v.mu.Unlock(); return v.firs
 
 func (v *overlay) failure() error { v.mu.Lock(); defer v.mu.Unlock(); return v.err }
 
+// held is how long no reading begins after the last.
+func (v *overlay) held() time.Duration { v.mu.Lock(); defer v.mu.Unlock(); return v.pause }
+
 // soonest is when the next reading may begin.
 func (v *overlay) soonest() time.Time {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.begun.Add(max(readAgain, readShare*v.took))
+	return v.begun.Add(max(readAgain, readShare*v.took, v.took+v.pause))
 }
 
 // latest gives the reading to judge by; nil, and why, if there is none or it is too old.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -287,6 +288,52 @@ func TestRulesLost(t *testing.T) {
 	}
 	c.set(func() { c.lost = false })
 	await(t, func() bool { return review(right).Allowed })
+}
+
+// TestRulesLostForGood: where a kind can never be read, the cluster is not listed without a
+// pause, however many refusals want it newer; once it can, that is seen before long.
+func TestRulesLostForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes, every = 10 * time.Second, 5 * time.Minute
+		c := &town{lost: true}
+		rules := c.rules()
+		rules.Every = every
+		rules.Collect = func(ctx context.Context) (*bailey.Snapshot, error) {
+			time.Sleep(takes)
+			return c.collect(ctx)
+		}
+		v := newGate(t, Options{Trust: (&book{}).trust("1"), Rules: rules}).overlay
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); v.run(ctx) }()
+		defer func() { cancel(); <-done }()
+		for end := time.Now().Add(time.Hour); time.Now().Before(end); {
+			soon, cancel := context.WithTimeout(ctx, time.Second)
+			if r := v.newer(soon, time.Now()); r != nil {
+				t.Fatal("a reading that began before the moment is newer")
+			}
+			<-soon.Done()
+			cancel()
+		}
+		c.mu.Lock()
+		reads := c.reads
+		c.lost, c.services = false, []string{"web"}
+		c.mu.Unlock()
+		// After 50, 100, 200 and then 300 s.
+		if reads < 10 || reads > 14 {
+			t.Errorf("%d readings in an hour", reads)
+		}
+		time.Sleep(every + 2*takes)
+		if err := v.failure(); err != nil {
+			t.Errorf("it can be read: %v", err)
+		}
+		// And a refusal has the next one soon again.
+		enough, end := context.WithTimeout(ctx, readShare*takes+2*takes)
+		defer end()
+		if v.newer(enough, time.Now()) == nil {
+			t.Error("no newer reading is to be had")
+		}
+	})
 }
 
 // TestRulesWaived: a finding that a waiver takes in does not refuse, and the requester is

@@ -210,6 +210,12 @@ func Field(config map[string]any, path string) any {
 	return value
 }
 
+// Map is a value as a map of fields; nil if it is none.
+func Map(value any) map[string]any {
+	m, _ := value.(map[string]any)
+	return m
+}
+
 // Text is a value as JSON, a string without quotes; empty for nil.
 func Text(value any) string {
 	switch value := value.(type) {
