@@ -59,9 +59,10 @@ func component(c *corev1.Container) (bailey.Kind, *bailey.Component) {
 }
 
 // Flags reads a component's command line: "--name=value", "--name value" and
-// "--name", with one dash or two. A flag without a value holds "true"; of one
-// given several times the values are joined by commas. A value that is a
-// credential by its form becomes its class.
+// "--name", with one dash or two. A flag without a value holds "true"; of one that is
+// given several times the last value holds, as the components take it, unless it is a list,
+// whose values are joined by commas. A value that is a credential by its form becomes its
+// class.
 func Flags(args []string) map[string]string {
 	flags := map[string]string{}
 	for i := 0; i < len(args); i++ {
@@ -79,12 +80,32 @@ func Flags(args []string) map[string]string {
 			}
 		}
 		value = redact.Credential(value)
-		if earlier, found := flags[name]; found {
+		if earlier, found := flags[name]; found && listFlags[name] {
 			value = earlier + "," + value
 		}
 		flags[name] = value
 	}
 	return flags
+}
+
+// listFlags are the components' flags that gather their values over several uses, in Kubernetes 1.37.
+var listFlags = setOf("admission-control", "allow-metric-labels", "allowed-unsafe-sysctls", "api-audiences", "authorization-always-allow-paths",
+	"authorization-mode", "cluster-dns", "controllers", "cors-allowed-origins", "cpu-manager-policy-options", "disable-admission-plugins",
+	"emulated-version", "enable-admission-plugins", "enforce-node-allocatable", "etcd-servers", "etcd-servers-overrides", "eviction-hard",
+	"eviction-minimum-reclaim", "eviction-soft", "eviction-soft-grace-period", "feature-gates", "ipvs-exclude-cidrs", "kube-reserved",
+	"kubelet-preferred-address-types", "manifest-url-header", "min-compatibility-version", "node-labels", "nodeport-addresses",
+	"oidc-required-claim", "oidc-signing-algs", "qos-reserved", "register-with-taints", "requestheader-allowed-names",
+	"requestheader-extra-headers-prefix", "requestheader-group-headers", "requestheader-uid-headers", "requestheader-username-headers",
+	"runtime-config", "service-account-issuer", "service-account-key-file", "strict-transport-security-directives", "system-reserved",
+	"tls-cipher-suites", "tls-sni-cert-key", "topology-manager-policy-options", "vmodule", "watch-cache-sizes", "webhook-tls-cipher-suites",
+	"webhook-tls-sni-cert-key", "webhooks")
+
+func setOf(names ...string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
 }
 
 // etcdSettings are the settings of etcd that are kept where no flag gives them.

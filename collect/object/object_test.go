@@ -269,7 +269,7 @@ func TestComponent(t *testing.T) {
 			{Image: "registry.example.com/sidecar:1.2.3"},
 			{
 				Image:   "registry.k8s.io/kube-apiserver:v1.37.2@sha256:00",
-				Command: []string{"/usr/local/bin/kube-apiserver", "--anonymous-auth=false", "--authorization-mode", "Node,RBAC", "-v=2", "--profiling"},
+				Command: []string{"/usr/local/bin/kube-apiserver", "--anonymous-auth=true", "--anonymous-auth=false", "--authorization-mode", "Node,RBAC", "-v=2", "--profiling"},
 				Args:    []string{"--enable-admission-plugins=NodeRestriction", "--enable-admission-plugins=PodSecurity", "--etcd-servers=https://root:" + "hunter2@etcd:2379"},
 			},
 		}},

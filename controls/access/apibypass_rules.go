@@ -9,13 +9,13 @@ import (
 	"github.com/baileyhq/bailey/controls/internal/settings"
 )
 
-var apiBypassRules = []*bailey.Rule{kubeletAnonymous, kubeletAllowsAll, kubeletReadOnlyPort, openSocket}
+var apiBypassRules = []*bailey.Rule{kubeletAnonymous, kubeletAllowsAll, kubeletReadOnlyPort, openSocket, kubeletNoAuthority}
 
 // A kubelet that is given no configuration file starts from older defaults: strangers are
 // answered, everything is allowed, and the read-only port is open (kubelet's
-// applyLegacyDefaults).
+// applyLegacyDefaults). The files of --config-dir alone are laid over the older defaults too.
 func kubeletValue(c *bailey.Component, flag, field, unset, legacy string) string {
-	if c.Config == nil {
+	if c.Config == nil || c.Flags["config"] == "" && c.Flags["config-dir"] != "" {
 		unset = legacy
 	}
 	return settings.Effective(c, flag, field, unset)
@@ -92,3 +92,18 @@ the kubelet and the runtime name.`,
 	}
 	return "", 0
 }, "role: socket\ntype: socket\nmode: 438")
+
+var kubeletNoAuthority = settings.Rule(bailey.KindKubelet, bailey.Rule{
+	Name:  "kubelet-no-client-authority",
+	Title: "The kubelet knows nobody by a certificate",
+	Doc: `Without authentication.x509.clientCAFile the API server's certificate means nothing to the kubelet: it is served as a
+stranger, or by a token that kubelets must ask the API server about.`,
+	Severity: bailey.SeverityLow,
+	Refs: []bailey.Reference{ref.CIS("4.2.3", "Kubelets know clients' authority"),
+		ref.Kubernetes("reference/access-authn-authz/kubelet-authn-authz/", "Kubelet authentication/authorization")},
+}, func(c *bailey.Component) []settings.Fault {
+	if settings.Effective(c, "client-ca-file", "authentication.x509.clientCAFile", "") != "" {
+		return nil
+	}
+	return settings.One("authentication.x509.clientCAFile", " knows no client by a certificate")
+}, "config: {authentication: {anonymous: {enabled: false}}}")

@@ -8,7 +8,7 @@ import (
 	"github.com/baileyhq/bailey/controls/internal/settings"
 )
 
-var apiServerRules = []*bailey.Rule{profiled, noNodeRestriction, pluginsOff, alwaysAdmit, insecurePort}
+var apiServerRules = []*bailey.Rule{profiled, noNodeRestriction, pluginsOff, alwaysAdmit, insecurePort, logsServed, longRequests}
 
 var profiled = settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "profiling",

@@ -8,7 +8,8 @@ import (
 	"github.com/baileyhq/bailey/controls/internal/settings"
 )
 
-var authenticationRules = []*bailey.Rule{anonymousAccess, staticTokens, unendingTokens, lostTokens, mastersCertificate, longClientCertificate}
+var authenticationRules = []*bailey.Rule{anonymousAccess, staticTokens, unendingTokens, lostTokens, mastersCertificate, longClientCertificate,
+	sharedTokenKey, openProxyHeaders, noProvider, bootstrappersBound}
 
 // anonymousPaths are the paths that an AuthenticationConfiguration answers strangers on, and
 // whether the file was read.
@@ -34,14 +35,14 @@ func anonymousPaths(c *bailey.Component) (paths []string, limited bool) {
 // harmless reports whether strangers may be answered on a path.
 func harmless(path string) bool { return path == "/version" || slices.Contains(healthPaths, path) }
 
-var anonymousAccess = settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var anonymousAccess = settings.Reading("authentication-config", settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "anonymous-requests",
 	Title: "The API server answers requests without a credential",
 	Doc: `A request without a credential becomes system:anonymous, unless --anonymous-auth=false or an
 AuthenticationConfiguration turns that off or limits it to paths. Health paths are sound: load balancers ask them. What
 a stranger gets beyond them is up to RBAC, and one careless binding to system:anonymous or system:unauthenticated
 gives it to the world (CVE-2018-1002105 needed no more). With the authorizer AlwaysAllow a stranger is administrator.
-Of a configuration file that was not read the rule knows nothing, and takes the flag's word.`,
+What a configuration file says that was not read is unknown.`,
 	Severity: bailey.SeverityMedium,
 	Refs: []bailey.Reference{ref.CIS("1.2.1", "The API server answers no anonymous request"),
 		ref.Kubernetes("reference/access-authn-authz/authentication/", "Authenticating"), ref.ATTACK("T1133")},
@@ -61,13 +62,9 @@ Of a configuration file that was not read the rule knows nothing, and takes the 
 	if slices.Contains(authorizers(c), "AlwaysAllow") {
 		return []settings.Fault{{Setting: setting, Message: " answers strangers, and its authorizer AlwaysAllow lets them do anything", Severity: bailey.SeverityCritical}}
 	}
-	if c.Flags["authentication-config"] != "" && c.Files["authentication-config"] == nil {
-		return []settings.Fault{{Setting: "--authentication-config", Severity: bailey.SeverityLow,
-			Message: " may answer strangers: what its authentication configuration says of them was not seen"}}
-	}
 	return settings.One(setting, " answers strangers on every path that RBAC opens to them")
 }, "flags: {authorization-mode: 'Node,RBAC'}", "flags: {authorization-mode: AlwaysAllow}",
-	"flags: {authentication-config: /x}\nfiles: {authentication-config: {anonymous: {enabled: true, conditions: [{path: /api}]}}}")
+	"flags: {authentication-config: /x}\nfiles: {authentication-config: {anonymous: {enabled: true, conditions: [{path: /api}]}}}"))
 
 var staticTokens = settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "static-tokens",

@@ -12,13 +12,17 @@ import (
 	"github.com/baileyhq/bailey/derive/rbac"
 )
 
-var authorizationRules = []*bailey.Rule{wildcardGrant, roleEscalates, roleReachesKubelets, clusterRoleReadsSecrets, clusterAdminBound}
+var authorizationRules = []*bailey.Rule{wildcardGrant, roleEscalates, roleReachesKubelets, clusterRoleReadsSecrets, clusterAdminBound,
+	clusterRoleCreatesPods, roleMintsTokens, roleChangesAdmission, roleCreatesVolumes, roleChangesNamespaces, roleChangesDevices}
 
 // ownRoles are the ClusterRoles that every API server makes for itself and its controllers
 // and that the rules of this file would find (bootstrappolicy of Kubernetes 1.37).
 var ownRoles = []string{rbac.ClusterAdmin, "system:aggregate-to-admin", "system:aggregate-to-edit", "system:kube-controller-manager",
 	"system:kubelet-api-admin", "system:node", "system:controller:clusterrole-aggregation-controller", "system:controller:generic-garbage-collector",
-	"system:controller:namespace-controller", "system:controller:resourcequota-controller", "system:controller:storage-version-migrator-controller"}
+	"system:controller:namespace-controller", "system:controller:resourcequota-controller", "system:controller:storage-version-migrator-controller",
+	"system:controller:cronjob-controller", "system:controller:daemon-set-controller", "system:controller:deployment-controller", "system:controller:job-controller",
+	"system:controller:replicaset-controller", "system:controller:replication-controller", "system:controller:statefulset-controller",
+	"system:controller:persistent-volume-binder", "system:persistent-volume-provisioner"}
 
 // isOwnRole reports whether a role is one of ownRoles and bears the API server's label. A
 // name alone can be anybody's.
@@ -166,7 +170,8 @@ var roleReachesKubelets = &bailey.Rule{
 every node, past admission, and the audit log shows no exec. For metrics, logs and health the finer nodes/metrics,
 nodes/log, nodes/healthz, nodes/stats and nodes/pods are enough since 1.36.`,
 	Severity: bailey.SeverityHigh,
-	Refs: []bailey.Reference{rbacGood, ref.Kubernetes("reference/access-authn-authz/kubelet-authn-authz/", "Kubelet authentication and authorization"),
+	Refs: []bailey.Reference{ref.CIS("5.1.10", "Few can reach kubelets through nodes/proxy"), rbacGood,
+		ref.Kubernetes("reference/access-authn-authz/kubelet-authn-authz/", "Kubelet authentication and authorization"),
 		ref.NIST("AC-6"), ref.ATTACK("T1609")},
 	On: []bailey.Kind{bailey.KindClusterRole},
 	Check: eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {

@@ -34,6 +34,8 @@ Proved by an ordinary identity that asks for a powerful certificate and tries to
 		ref.ATTACK("T1078"),
 	},
 
+	Rules: certificateSigningRules,
+
 	Guards: certificateSigningGuards,
 
 	Experiments: certificateSigningExperiments,

@@ -13,7 +13,8 @@ import (
 )
 
 var tlsRules = []*bailey.Rule{kubeletUnverified, etcdPlain, etcdOpen, etcdPeersOpen, etcdOwnCertificates, etcdSharedAuthority,
-	readableKey, writableCertificate, expired, expiresSoon, weakKey, weakSignature, kubeletNoRotation}
+	readableKey, writableCertificate, expired, expiresSoon, weakKey, weakSignature, kubeletNoRotation,
+	kubeletsShownNothing, etcdShownNothing, etcdUnverified, ownCertificate, kubeletOwnCertificate, weakCiphers, longCertificate}
 
 var certificates = ref.Kubernetes("setup/best-practices/certificates/", "PKI certificates and requirements")
 
@@ -33,7 +34,11 @@ address. kubeadm leaves it unset: kubelets' serving certificates must first be s
 	return settings.One("--kubelet-certificate-authority", " sends commands to whoever answers in a kubelet's place")
 }, "flags: {secure-port: '6443'}")
 
-var etcdPlain = settings.Rule(bailey.KindEtcd, bailey.Rule{
+// fromEtcdFlags makes a rule one on etcd's flags and environment. With --config-file etcd ignores
+// both, and bailey scan host reads the file in their place: where it was not read nothing is known.
+func fromEtcdFlags(r *bailey.Rule) *bailey.Rule { return settings.Reading("config-file", r) }
+
+var etcdPlain = fromEtcdFlags(settings.Rule(bailey.KindEtcd, bailey.Rule{
 	Name:     "etcd-plain-text",
 	Title:    "etcd serves without TLS",
 	Doc:      `What is in etcd is the cluster, every Secret included. The rule looks at the addresses that clients and peers are told.`,
@@ -52,9 +57,9 @@ var etcdPlain = settings.Rule(bailey.KindEtcd, bailey.Rule{
 		}
 	}
 	return all
-}, "flags: {listen-client-urls: 'http://10.0.0.1:2379', client-cert-auth: 'true'}")
+}, "flags: {listen-client-urls: 'http://10.0.0.1:2379', client-cert-auth: 'true'}"))
 
-var etcdOpen = settings.Rule(bailey.KindEtcd, bailey.Rule{
+var etcdOpen = fromEtcdFlags(settings.Rule(bailey.KindEtcd, bailey.Rule{
 	Name:     "etcd-no-client-certificate",
 	Title:    "etcd asks clients for no certificate",
 	Doc:      `Whoever reaches etcd's port and need not show a certificate reads and writes every object, round all of Kubernetes.`,
@@ -66,9 +71,9 @@ var etcdOpen = settings.Rule(bailey.KindEtcd, bailey.Rule{
 		return nil
 	}
 	return settings.One("--client-cert-auth", " gives every object to whoever reaches it")
-}, "flags: {cert-file: /x}")
+}, "flags: {cert-file: /x}"))
 
-var etcdPeersOpen = settings.Rule(bailey.KindEtcd, bailey.Rule{
+var etcdPeersOpen = fromEtcdFlags(settings.Rule(bailey.KindEtcd, bailey.Rule{
 	Name:     "etcd-no-peer-certificate",
 	Title:    "etcd asks peers for no certificate",
 	Doc:      `A peer is sent every write and can send its own. A member that stands alone has no peers, and is let be.`,
@@ -79,9 +84,9 @@ var etcdPeersOpen = settings.Rule(bailey.KindEtcd, bailey.Rule{
 		return nil
 	}
 	return settings.One("--peer-client-cert-auth", " takes anybody for a peer")
-}, "flags: {initial-cluster: 'a=https://10.0.0.1:2380,b=https://10.0.0.2:2380'}")
+}, "flags: {initial-cluster: 'a=https://10.0.0.1:2380,b=https://10.0.0.2:2380'}"))
 
-var etcdOwnCertificates = settings.Rule(bailey.KindEtcd, bailey.Rule{
+var etcdOwnCertificates = fromEtcdFlags(settings.Rule(bailey.KindEtcd, bailey.Rule{
 	Name:     "etcd-auto-tls",
 	Title:    "etcd makes its own certificates up",
 	Doc:      `A certificate that a server signed itself at its start proves nothing to clients.`,
@@ -95,9 +100,9 @@ var etcdOwnCertificates = settings.Rule(bailey.KindEtcd, bailey.Rule{
 		}
 	}
 	return all
-}, "flags: {auto-tls: 'true'}")
+}, "flags: {auto-tls: 'true'}"))
 
-var etcdSharedAuthority = &bailey.Rule{
+var etcdSharedAuthority = fromEtcdFlags(&bailey.Rule{
 	Name:  "etcd-shared-authority",
 	Title: "etcd trusts the certificate authority of the cluster",
 	Doc: `Whoever holds any client certificate that etcd's authority signed has the whole store: where that is the authority of
@@ -122,7 +127,7 @@ know their clients.`,
 	},
 	Bad: []string{"apiVersion: bailey.dev/v1\nkind: Etcd\nmetadata: {name: node-1}\nflags: {trusted-ca-file: /ca.crt}\n---\n" +
 		"apiVersion: bailey.dev/v1\nkind: KubeAPIServer\nmetadata: {name: node-1}\nflags: {client-ca-file: /ca.crt}\n"},
-}
+})
 
 var readableKey = host.FileRule(bailey.Rule{
 	Name:  "readable-key",

@@ -33,6 +33,8 @@ name, and by binding it; and by a node's identity that tries to change the label
 		ref.ATTACK("T1611"),
 	},
 
+	Rules: nodeIsolationRules,
+
 	Guards: []*bailey.Guard{untrustedKept},
 
 	Experiments: nodeIsolationExperiments,

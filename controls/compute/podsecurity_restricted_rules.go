@@ -23,7 +23,7 @@ runtime. From 1.35 a pod in a user namespace (hostUsers: false) is left out, sin
 
 Where the pod sets nothing and containers lack the field, there is one finding for all of them.`,
 		Severity: bailey.SeverityMedium,
-		Refs:     []bailey.Reference{standards, ref.CIS("5.2.7", "Few or no root containers are admitted"), ref.NSA("\"Non-root\" containers and \"rootless\" container engines")},
+		Refs:     []bailey.Reference{ref.CIS("5.6.3", "Pods and containers have security contexts"), standards, ref.CIS("5.2.7", "Few or no root containers are admitted"), ref.NSA("\"Non-root\" containers and \"rootless\" container engines")},
 		Bad: []string{`apiVersion: v1
 kind: Pod
 metadata: {name: bad, namespace: default}
@@ -138,7 +138,7 @@ var allowPrivilegeEscalationCheck = standardCheck{
 its owner, root mostly. Setting it true on purpose is medium, leaving it out low. Containers that are privileged or
 add SYS_ADMIN are left to the rules about that: the API server refuses the field on them.`,
 		Severity: bailey.SeverityLow,
-		Refs:     []bailey.Reference{standards, ref.CIS("5.2.6", "Few or no containers may escalate privileges")},
+		Refs:     []bailey.Reference{ref.CIS("5.6.3", "Pods and containers have security contexts"), standards, ref.CIS("5.2.6", "Few or no containers may escalate privileges")},
 		Bad: []string{`apiVersion: v1
 kind: Pod
 metadata: {name: bad, namespace: default}

@@ -9,7 +9,7 @@ import (
 )
 
 var admissionRules = []*bailey.Rule{
-	failsOpen, unreachableWebhook, blocksItself, exactMatch, slowWebhook, fixedAddress,
+	failsOpen, unreachableWebhook, blocksItself, exactMatch, slowWebhook, fixedAddress, interceptsVital,
 	objectExempts, namespaceExempts,
 	missedPaths, forgottenContainers, unwatchedPaths,
 	unboundPolicy, danglingBinding, onlyWarns, missingParams,

@@ -11,17 +11,24 @@ import (
 )
 
 var foundationRules = []*bailey.Rule{controllersProfiled, schedulerProfiled, sharedCredential, controllersReachable, schedulerReachable,
-	noRotation, endlessStreams, noPidsLimit, noEvents, chainsNotKept, looseKernel, writableFile, readableFile, strangersFile, openData}
+	openPaths, schedulerLookup, schedulerShared, keptPods, noRotation, noKubeletRotation, endlessStreams, noPidsLimit, noEvents, chainsNotKept, looseKernel, writableFile, readableFile, strangersFile, openData}
 
 func profiles(kind bailey.Kind, name, item string) *bailey.Rule {
 	return settings.Rule(kind, bailey.Rule{
-		Name:     name,
-		Title:    "The " + kind.Program() + " offers profiles of itself",
-		Doc:      `/debug/pprof shows what the program works on; it is on unless --profiling=false. The page asks for a right to the path.`,
+		Name:  name,
+		Title: "The " + kind.Program() + " offers profiles of itself",
+		Doc: `/debug/pprof shows what the program works on; it is on unless --profiling=false. The page asks for a right to the path.
+A kube-scheduler with --config ignores the flag: enableProfiling in the file says it.`,
 		Severity: bailey.SeverityLow,
 		Refs:     []bailey.Reference{ref.CIS(item, "No profiling")},
 	}, func(c *bailey.Component) []settings.Fault {
-		if c.Flags["profiling"] == "false" {
+		switch {
+		case kind == bailey.KindScheduler && c.Flags["config"] != "":
+			if settings.Field(c.Config, "enableProfiling") == false {
+				return nil
+			}
+			return settings.One("enableProfiling", " offers profiles of itself at /debug/pprof")
+		case c.Flags["profiling"] == "false":
 			return nil
 		}
 		return settings.One("--profiling", " offers profiles of itself at /debug/pprof")
@@ -30,8 +37,14 @@ func profiles(kind bailey.Kind, name, item string) *bailey.Rule {
 
 var (
 	controllersProfiled = profiles(bailey.KindControllerManager, "controller-manager-profiling", "1.3.2")
-	schedulerProfiled   = profiles(bailey.KindScheduler, "scheduler-profiling", "1.4.1")
+	schedulerProfiled   = settings.Reading("config", profiles(bailey.KindScheduler, "scheduler-profiling", "1.4.1"))
 )
+
+// onLoopback reports whether a component serves to its own machine only, or to nobody.
+func onLoopback(c *bailey.Component) bool {
+	address := c.Flags["bind-address"]
+	return address == "::1" || strings.HasPrefix(address, "127.") || c.Flags["secure-port"] == "0"
+}
 
 func reachable(kind bailey.Kind, name, item string) *bailey.Rule {
 	return settings.Rule(kind, bailey.Rule{
@@ -42,7 +55,7 @@ func reachable(kind bailey.Kind, name, item string) *bailey.Rule {
 		Severity: bailey.SeverityLow,
 		Refs:     []bailey.Reference{ref.CIS(item, "It listens at the loopback address")},
 	}, func(c *bailey.Component) []settings.Fault {
-		if address := c.Flags["bind-address"]; address == "::1" || strings.HasPrefix(address, "127.") || c.Flags["secure-port"] == "0" {
+		if onLoopback(c) {
 			return nil
 		}
 		return settings.One("--bind-address", " listens at every address of its machine")

@@ -34,6 +34,7 @@ Ephemeral containers are not judged: they are for debugging and end. Nor are pod
 has no read-only root file system.`,
 	Severity: bailey.SeverityLow,
 	Refs: []bailey.Reference{
+		ref.CIS("5.6.3", "Pods and containers have security contexts"),
 		checklist,
 		ref.Kubernetes("tasks/configure-pod-container/security-context/", "Configure a Security Context for a Pod or Container"),
 		ref.NSA("Immutable container file systems"),

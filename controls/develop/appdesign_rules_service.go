@@ -236,6 +236,7 @@ any address, from every node and pod, to pods of theirs (CVE-2020-8554). Kuberne
 since 1.36; a Service of type LoadBalancer takes its place.`,
 	Severity: bailey.SeverityMedium,
 	Refs: []bailey.Reference{
+		ref.CIS("1.2.3", "External addresses of Services are refused"),
 		ref.Page("CVE", "CVE-2020-8554: man in the middle using LoadBalancer or ExternalIPs", "https://github.com/kubernetes/kubernetes/issues/97076"),
 		serviceDocs,
 		ref.Kubernetes("reference/access-authn-authz/admission-controllers/", "Admission Control in Kubernetes: DenyServiceExternalIPs"),

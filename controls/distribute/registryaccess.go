@@ -34,4 +34,6 @@ tenant, by using the image on a node that holds it; each must be refused.`,
 		ref.ATTACK("T1525"),
 		ref.ATTACK("T1204.003"),
 	},
+
+	Rules: registryAccessRules,
 }

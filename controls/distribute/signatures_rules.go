@@ -8,7 +8,7 @@ import (
 	"github.com/baileyhq/bailey/controls/internal/ref"
 )
 
-var signaturesRules = []*bailey.Rule{unmetPolicy, missingEvidence}
+var signaturesRules = []*bailey.Rule{unmetPolicy, missingEvidence, unverifiedSource}
 
 var verifyDocs = ref.Kubernetes("tasks/administer-cluster/verify-signed-artifacts/", "Verify Signed Kubernetes Artifacts")
 

@@ -30,4 +30,6 @@ Proved by offering the client a wrong certificate and a downgraded connection; b
 		ref.NIST("SC-17"),
 		ref.NIST("SC-23"),
 	},
+
+	Rules: transportRules,
 }

@@ -29,5 +29,7 @@ Proved by dialling a meshed port in plain text; it must be refused.`,
 		ref.NIST("AC-4"),
 	},
 
+	Rules: meshRules,
+
 	Experiments: []*bailey.Experiment{plainTextRefused},
 }

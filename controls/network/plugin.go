@@ -28,5 +28,7 @@ Proved by putting deny policies on pods of Bailey's own and dialling in, out and
 		ref.NIST("CM-8"),
 	},
 
+	Rules: pluginRules,
+
 	Experiments: pluginExperiments,
 }

@@ -8,4 +8,6 @@ import (
 
 func TestDetectionRules(t *testing.T) { controltest.Run(t, Detection) }
 
+func TestTelemetryRules(t *testing.T) { controltest.Run(t, Telemetry) }
+
 func TestTimeRules(t *testing.T) { controltest.Run(t, Time) }

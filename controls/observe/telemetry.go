@@ -30,4 +30,6 @@ Proved by reading each metrics and log endpoint as a stranger.`,
 		ref.ATTACK("T1613"),
 		ref.ATTACK("T1046"),
 	},
+
+	Rules: telemetryRules,
 }

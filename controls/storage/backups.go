@@ -31,6 +31,8 @@ reported.`,
 		ref.ATTACK("T1485"),
 		ref.ATTACK("T1490"),
 	},
+	Rules: backupsRules,
+
 	Unprovable: "None in this version. A restore needs a backup, and this version makes none and cannot be told where others lie. " +
 		"A snapshot of etcd alone could be started in a scratch control plane, but that it starts says nothing of volumes, of what " +
 		"databases hold, of the age of the last backup, or of whether it can be read once the cluster is lost.",

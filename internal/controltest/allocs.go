@@ -19,6 +19,7 @@ spec:
   - name: proxy
     image: registry.example.com/proxy@sha256:e1707a334a2d6595ba024078816c638ea2cc1216dd71bd32fd8ecefe12635d83
     restartPolicy: Always
+    resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 16Mi}}
     securityContext: {readOnlyRootFilesystem: true}
   containers:
   - name: app
@@ -28,6 +29,7 @@ spec:
     ports: [{containerPort: 8443}]
     livenessProbe: {httpGet: {port: 8443, path: /live}}
     readinessProbe: {exec: {command: [app, --check]}}
+    resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 16Mi}}
     securityContext: {readOnlyRootFilesystem: true}
   volumes:
   - name: token

@@ -10,23 +10,30 @@ var checklist = &Source{
 		by("authentication 2", "Each controller has a credential of its own", "deploy/foundation/shared-controller-credential"),
 		by("authentication 3", "The root certificate's key is guarded", "access/tls/readable-key", "access/tls/writable-certificate").
 			but("whether the authority is offline"),
-		yet("authentication 4", "Leaf and intermediate certificates end within three years", "a rule on how long certificates live, servers' included"),
+		by("authentication 4", "Leaf and intermediate certificates end within three years", "access/tls/long-certificate").
+			but("certificates that lie elsewhere than on the machines that were scanned"),
 		no("authentication 5", "Rights are reviewed at least every two years", "a review is a meeting of people, and leaves no object behind"),
-		by("authentication 6", "The good practices for RBAC are followed", "access/authorization/wildcard-grant", "access/authorization/role-escalates",
-			"access/authorization/role-reaches-kubelets", "access/authorization/cluster-role-reads-secrets", "access/authorization/cluster-admin-bound").
+		by("authentication 6", "The good practices for RBAC are followed",
+			"access/authorization/wildcard-grant", "access/authorization/role-escalates",
+			"access/authorization/role-reaches-kubelets", "access/authorization/cluster-role-reads-secrets",
+			"access/authorization/cluster-admin-bound", "access/authorization/cluster-role-creates-pods",
+			"access/authorization/role-mints-tokens", "access/authorization/role-changes-admission").
 			but("see the table of that page"),
 
-		by("network 1", "The network plugin enforces network policies", "network/plugin/policies-enforced"),
+		by("network 1", "The network plugin enforces network policies", "network/plugin/policies-enforced", "network/plugin/policies-ignored"),
 		by("network 2", "Every workload has policies in both directions", "network/policy/no-ingress-policy", "network/policy/no-egress-policy"),
 		by("network 3", "Each namespace denies by default", "network/policy/no-ingress-policy", "network/policy/no-egress-policy", "network/policy/open-ingress"),
-		by("network 4", "Traffic between pods is encrypted where it should be", "network/mesh/plain-text-refused", "network/encryption/unreadable-on-the-wire"),
+		by("network 4", "Traffic between pods is encrypted where it should be",
+			"network/mesh/plain-text-refused", "network/encryption/unreadable-on-the-wire", "network/mesh/plain-text-taken"),
 		by("network 5", "API server, kubelets and etcd are not open to the Internet", "access/api-server/ports-closed", "access/api-server/strangers-refused",
 			"access/api-bypass/closed-to-pods").but("it is tried from where Bailey runs"),
 		by("network 6", "Pods cannot ask the cloud's metadata service", "network/policy/metadata-egress", "access/api-bypass/closed-to-pods").
 			but("what the cloud itself closes, a hop limit of 1 for one"),
 		by("network 7", "Load balancers and external addresses are limited", "deploy/admission/unlisted-service", "develop/app-design/service-external-ips"),
 
-		yet("pods 1", "Few may create, change and delete workloads", "a rule on who may, among the subjects of bindings"),
+		by("pods 1", "Few may create, change and delete workloads",
+			"access/authorization/cluster-role-creates-pods", "access/authorization/wildcard-grant").
+			but("Roles in one namespace: whether they are needed"),
 		by("pods 2", "Every namespace enforces a Pod Security level", "compute/pod-security/namespace-not-enforced", "compute/pod-security/enforce-version-old",
 			"compute/pod-security/refused-by-pod-security"),
 		by("pods 3", "Memory is limited, at no more than the request", "compute/quotas/no-memory-limit", "compute/quotas/no-requests").
@@ -37,12 +44,14 @@ var checklist = &Source{
 		by("pods 6", "AppArmor or SELinux confines programs", "compute/syscalls/apparmor-unconfined", "compute/syscalls/selinux-unconfined",
 			"compute/node-os/no-security-module"),
 
-		by("logs 1", "The audit log is kept from general access", "deploy/foundation/readable-configuration", "deploy/foundation/not-roots-file").
+		by("logs 1", "The audit log is kept from general access",
+			"deploy/foundation/readable-configuration", "deploy/foundation/not-roots-file", "observe/detection/audit-holds-secrets").
 			but("logs that were shipped elsewhere"),
-		by("logs 2", "The API server does not serve its machine's /logs", "access/api-server/strangers-refused").
-			but("the flag itself (--enable-logs-handler) has no rule yet"),
+		by("logs 2", "The API server does not serve its machine's /logs", "access/api-server/logs-served", "access/api-server/strangers-refused"),
 
-		by("placement 1", "Pods are placed by how sensitive they are", "compute/node-isolation/nodes-are-bounded", "compute/node-isolation/dedicated-nodes-kept").
+		by("placement 1", "Pods are placed by how sensitive they are",
+			"compute/node-isolation/nodes-are-bounded", "compute/node-isolation/dedicated-nodes-kept",
+			"compute/node-isolation/control-plane-schedulable", "compute/node-isolation/tolerates-everything").
 			but("which workloads are sensitive, unless labels say it"),
 		by("placement 2", "Sensitive workloads have nodes or a sandbox of their own", "compute/sandbox/untrusted-without-sandbox",
 			"compute/sandbox/kernel-of-its-own", "compute/node-isolation/dedicated-nodes-kept").but("which workloads are sensitive, unless labels say it"),
@@ -67,8 +76,10 @@ var checklist = &Source{
 			"access/api-server/always-admit"),
 		by("admission 2", "Pods are held to a policy", "compute/pod-security/namespace-not-enforced", "compute/pod-security/refused-by-pod-security",
 			"deploy/admission/refused-by-every-way"),
-		by("admission 3", "Webhooks and policies are set up soundly", "deploy/admission/fails-open", "deploy/admission/unreachable",
-			"deploy/admission/blocks-itself", "deploy/admission/object-exempts", "deploy/admission/namespace-exempts", "deploy/admission/missed-paths"),
+		by("admission 3", "Webhooks and policies are set up soundly",
+			"deploy/admission/fails-open", "deploy/admission/unreachable", "deploy/admission/blocks-itself",
+			"deploy/admission/object-exempts", "deploy/admission/namespace-exempts", "deploy/admission/missed-paths",
+			"deploy/admission/intercepts-control-plane"),
 	},
 }
 

@@ -12,7 +12,8 @@ var cncfAssurance = []Item{
 	by("315", "Access control is mandatory", "compute/syscalls/apparmor-unconfined", "compute/syscalls/selinux-unconfined",
 		"compute/node-os/no-security-module", "compute/syscalls/profile-confines").nist("AC-3(3)"),
 	yet("316", "Code and infrastructure have a threat model", "develop/threat-model").nist("SA-11(2)"),
-	by("317", "Entities verify each other by themselves", "network/mesh/plain-text-refused", "access/tls/kubelet-unverified").nist("IA-9"),
+	by("317", "Entities verify each other by themselves",
+		"network/mesh/plain-text-refused", "access/tls/kubelet-unverified", "network/mesh/plain-text-taken").nist("IA-9"),
 	by("318", "Entities can prove who they are", "access/service-accounts/default-account-used", "network/mesh/plain-text-refused").nist("IA-9"),
 	yet("319", "The orchestrator runs on a trusted system", "observe/measured-boot").nist("CM-14"),
 	by("320", "The orchestrator verifies what a container claims", "deploy/image-identity/not-verified", "access/service-accounts/tokens-end").nist("SI-6"),
@@ -29,13 +30,15 @@ var cncfAssurance = []Item{
 	yet("329", "Keys and tokens of git are rotated", "develop/environment: asking the forge"),
 	by("330", "A technical account with short-lived credentials has access", "access/service-accounts/long-lived-token").
 		but("credentials of the forge"),
-	by("331", "Few can switch alarms off and remove traces", "access/authorization/wildcard-grant", "events-deleted", "admission-removed",
-		"admission-change").
+	by("331", "Few can switch alarms off and remove traces",
+		"access/authorization/wildcard-grant", "events-deleted", "admission-removed", "admission-change",
+		"access/authorization/role-changes-admission").
 		but("the log outside of the cluster"),
 	yet("332", "The storage's management interface authenticates both sides", "asking the storage").nist("SC-8"),
 	yet("333", "Data are there several times", "storage/backups and asking the storage").nist("SI-13"),
 	yet("334", "Blocks, objects or files bear checksums", "asking the storage").nist("CM-7, SI-7"),
-	yet("335", "Backups are guarded as the data are", "storage/backups").nist("SA-9, SC-30"),
+	by("335", "Backups are guarded as the data are", "storage/backups/backup-store-unverified", "storage/backups/backup-stopped").
+		but("stores other than Velero's").nist("SA-9, SC-30"),
 	no("336", "Devices are erased when they are returned", "a disk that has left shows nothing").nist("CP-9, MP-6"),
 	by("337", "Encryption at rest fits data and access", "storage/volumes/class-unencrypted", "storage/api-encryption/not-encrypted").
 		but("what fits").nist("SC-28"),

@@ -35,7 +35,8 @@ var cncfDistribute = []Item{
 	yet("276", "Images are hardened", "reading what is in an image"),
 	yet("277", "Code is analysed statically", "develop/environment: reading CI workflows"),
 	no("278", "Tests form a pyramid", "a matter of judgement"),
-	by("279", "Artifacts in the making are in a private registry", "deploy/admission/foreign-registry").
+	by("279", "Artifacts in the making are in a private registry",
+		"deploy/admission/foreign-registry", "distribute/registry-access/image-cache-open").
 		but("whether the registry asks who pulls"),
 	yet("280", "Manifests are scanned in CI", "develop/environment: reading CI workflows").nist("RA-5"),
 	no("281", "CI servers of sensitive workloads are apart", "the platform of builds is another one; scan it as such").nist("SC-39"),
@@ -58,9 +59,11 @@ var cncfDistribute = []Item{
 		but("what runs in CI"),
 	by("294", "Security tests are automatic", "deploy/admission/refused-by-every-way", "access/authorization/closed-edges").
 		but("tests other than Bailey's").nist("SA-11, CA-8"),
-	yet("295", "Registries and clients authenticate each other", "distribute/transport and distribute/registry-access").nist("IA-3(1)"),
+	by("295", "Registries and clients authenticate each other", "distribute/transport/source-plain-text").
+		but("registries of images, and client certificates").nist("IA-3(1)"),
 	by("296", "Images and metadata are signed", "deploy/image-identity/not-verified", "distribute/signatures/unmet-policy").nist("SI-7"),
-	yet("297", "Configuration of workloads is signed", "verifying signatures of charts and manifests").nist("SI-7"),
+	by("297", "Configuration of workloads is signed", "distribute/signatures/source-unverified").
+		but("what is deployed otherwise than by Flux").nist("SI-7"),
 	by("298", "Packages of workloads are signed", "deploy/image-identity/not-verified").
 		but("packages other than images").nist("SI-7"),
 	by("299", "Integrity of images is verified", "deploy/image-identity/not-pinned", "deploy/image-identity/not-verified",

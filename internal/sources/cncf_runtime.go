@@ -5,10 +5,12 @@ var cncfRuntime = []Item{
 	by("195", "Secrets are injected at run time", "storage/app-encryption/secret-in-environment",
 		"storage/app-encryption/secret-in-arguments", "storage/app-encryption/secret-in-configmap", "storage/app-encryption/secret-in-probe").
 		but("what is in images").nist("IA-5(7)"),
-	by("196", "Workloads authenticate each other", "network/mesh/plain-text-refused").nist("IA-9"),
+	by("196", "Workloads authenticate each other", "network/mesh/plain-text-refused", "network/mesh/plain-text-taken").nist("IA-9"),
 	by("197", "Keys are rotated often", "access/tls/certificate-ends-soon", "access/tls/kubelet-no-rotation").
 		but("keys that no certificate dates").nist("SC-12"),
-	by("198", "Keys live for a short time", "access/authentication/long-client-certificate", "access/certificate-signing/requests-granted").
+	by("198", "Keys live for a short time",
+		"access/authentication/long-client-certificate", "access/certificate-signing/requests-granted",
+		"access/tls/long-certificate").
 		but("keys that no certificate dates").nist("SC-12(3)"),
 	by("199", "Keys of sensitive workloads are the customer's", "storage/api-encryption/weak-provider", "storage/api-encryption/kms-v1").
 		but("who holds the key at the provider").nist("IA-2(12)"),
@@ -33,15 +35,18 @@ var cncfRuntime = []Item{
 		"access/service-accounts/long-lived-token").
 		but("secrets that are no tokens").nist("SI-12"),
 	by("214", "Secrets travel in guarded channels", "access/tls/api-server-tls", "access/tls/etcd-tls", "access/tls/etcd-plain-text").nist("AC-16"),
-	yet("215", "Secrets are masked in logs and dumps", "observe/telemetry: reading what an audit policy records of Secrets").nist("AU-9(3)"),
+	by("215", "Secrets are masked in logs and dumps", "observe/detection/audit-holds-secrets").
+		but("logs of applications, and dumps").nist("AU-9(3)"),
 	yet("216", "Where a machine is and what it is gets verified at its start", "observe/measured-boot").nist("SI-7(9)"),
-	by("217", "Workloads of different sensitivity share no kernel", "compute/sandbox/kernel-of-its-own",
-		"compute/sandbox/untrusted-without-sandbox", "compute/node-isolation/nodes-are-bounded").
+	by("217", "Workloads of different sensitivity share no kernel",
+		"compute/sandbox/kernel-of-its-own", "compute/sandbox/untrusted-without-sandbox",
+		"compute/node-isolation/nodes-are-bounded", "compute/node-isolation/control-plane-schedulable").
 		but("which are sensitive, unless labels say so").nist("SC-7"),
 	by("218", "Changes of the first configuration are noticed", "admission-change", "pod-security-lowered",
 		"access/api-bypass/direct-write-told").
 		but("changes of machines").nist("CM-2(2), CM-3(7)"),
-	by("219", "The API is audited, with a filter", "observe/detection/no-audit-policy", "observe/detection/audit-goes-nowhere").nist("AU-2"),
+	by("219", "The API is audited, with a filter",
+		"observe/detection/no-audit-policy", "observe/detection/audit-goes-nowhere", "observe/detection/audit-policy-blind").nist("AU-2"),
 	by("220", "The operating system is made for containers", "compute/node-os/writable-root", "compute/node-os/package-manager").nist("CM-2, CM-7"),
 	yet("221", "Trust in the hardware begins in a TPM", "observe/measured-boot").nist("SI-7"),
 	by("222", "Few may administer the control plane", "access/authorization/cluster-admin-bound", "access/authentication/masters-certificate",
@@ -49,8 +54,9 @@ var cncfRuntime = []Item{
 	by("223", "Requests and limits are held by cgroups", "compute/quotas/no-requests", "compute/quotas/no-memory-limit",
 		"compute/quotas/bounds-hold").nist("SI-7(16), SI-7(17)"),
 	no("224", "Alerts are tuned", "which alerts were false is known to people only").nist("SI-4(13)"),
-	by("225", "Control plane components authenticate each other", "access/tls/kubelet-unverified", "access/tls/etcd-no-client-certificate",
-		"access/tls/etcd-tls", "access/tls/kubelet-no-rotation").nist("AC-3"),
+	by("225", "Control plane components authenticate each other",
+		"access/tls/kubelet-unverified", "access/tls/etcd-no-client-certificate", "access/tls/etcd-tls",
+		"access/tls/kubelet-no-rotation", "access/tls/kubelet-no-client-certificate", "access/tls/etcd-shown-no-certificate").nist("AC-3"),
 	by("226", "Few capabilities and system calls are allowed", "compute/syscalls/seccomp-unconfined", "compute/syscalls/seccomp-unset",
 		"compute/pod-security/capabilities-baseline", "compute/syscalls/profile-confines").nist("CM-2, CM-7"),
 	by("227", "Mounts and files that matter are kept and watched", "compute/pod-security/host-path-volumes",
@@ -60,19 +66,23 @@ var cncfRuntime = []Item{
 		"develop/app-design/writable-root-filesystem", "access/tls/writable-certificate").nist("CM-5"),
 	by("229", "Containers have the network that they need", "network/policy/no-ingress-policy", "network/policy/no-egress-policy",
 		"network/policy/closed-edges-refused").nist("SC-7"),
-	by("230", "Services talk to those that are named", "network/policy/open-ingress", "network/policy/no-ingress-policy",
-		"network/policy/closed-edges-refused").nist("SC-7"),
+	by("230", "Services talk to those that are named",
+		"network/policy/open-ingress", "network/policy/no-ingress-policy", "network/policy/closed-edges-refused",
+		"network/mesh/allows-everybody").nist("SC-7"),
 	by("231", "Only signed images are admitted", "deploy/image-identity/not-verified", "deploy/image-identity/unknown-images-refused",
 		"deploy/image-identity/strangers-refused").nist("CM-5"),
 	by("232", "Only images of known provenance are admitted", "distribute/signatures/unmet-policy", "deploy/image-identity/not-verified").nist("CM-5"),
-	by("233", "A mesh takes nothing on trust", "network/mesh/plain-text-refused").nist("SC-7"),
+	by("233", "A mesh takes nothing on trust",
+		"network/mesh/plain-text-refused", "network/mesh/plain-text-taken", "network/mesh/client-speaks-plain-text",
+		"network/mesh/allows-everybody").nist("SC-7"),
 	no("234", "System calls and traffic of containers are reported",
 		"whether an agent on the node sees them shows in its own alerts; bailey prove awaits those").nist("SI-4"),
 	no("235", "Workloads are watched for what nobody knows yet", "what an agent would notice shows in its own alerts").nist("SI-3"),
 	yet("236", "New vulnerabilities are looked for all the time", "distribute/vulnerabilities").nist("RA-5"),
 	by("237", "Audit events say what somebody can act on", "secrets-dump", "cluster-admin-binding", "privileged-container", "anonymous-access").nist("AU-3"),
-	by("238", "Duties are apart and rights few", "access/authorization/wildcard-grant", "access/authorization/role-escalates",
-		"access/authorization/cluster-admin-bound").
+	by("238", "Duties are apart and rights few",
+		"access/authorization/wildcard-grant", "access/authorization/role-escalates", "access/authorization/cluster-admin-bound",
+		"access/authorization/cluster-role-creates-pods", "access/authorization/role-mints-tokens").
 		but("which duties are to be apart").nist("AC-6"),
 	by("239", "What breaks the organization's policies is found", "deploy/admission/only-warns", "deploy/admission/engine-only-audits",
 		"deploy/admission/refused-by-every-way").nist("SI-7"),

@@ -17,7 +17,12 @@ type Fault struct {
 // Rule completes a rule on the settings of components of one kind, each by itself. The
 // flags and configurations by which it is bad are YAML in flow style ("flags: {a: b}").
 func Rule(kind bailey.Kind, r bailey.Rule, check func(c *bailey.Component) []Fault, bad ...string) *bailey.Rule {
-	r.On = []bailey.Kind{kind}
+	return RuleOn([]bailey.Kind{kind}, r, check, bad...)
+}
+
+// RuleOn is Rule for components of several kinds. The bad ones are of the first.
+func RuleOn(kinds []bailey.Kind, r bailey.Rule, check func(c *bailey.Component) []Fault, bad ...string) *bailey.Rule {
+	r.On = kinds
 	r.Check = func(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
 		c, ok := bailey.As[*bailey.Component](f)
 		if !ok {
@@ -25,12 +30,12 @@ func Rule(kind bailey.Kind, r bailey.Rule, check func(c *bailey.Component) []Fau
 		}
 		var all []bailey.Finding
 		for _, fault := range check(c) {
-			all = append(all, bailey.Finding{Field: fault.Setting, Message: kind.Program() + fault.Message, Severity: fault.Severity})
+			all = append(all, bailey.Finding{Field: fault.Setting, Message: f.Kind.Program() + fault.Message, Severity: fault.Severity})
 		}
 		return all
 	}
 	for _, text := range bad {
-		r.Bad = append(r.Bad, "apiVersion: bailey.dev/v1\nkind: "+kind.Short()+"\nmetadata: {name: node-1}\nnode: node-1\n"+text+"\n")
+		r.Bad = append(r.Bad, "apiVersion: bailey.dev/v1\nkind: "+kinds[0].Short()+"\nmetadata: {name: node-1}\nnode: node-1\n"+text+"\n")
 	}
 	return &r
 }
@@ -57,13 +62,14 @@ func Number(value string) (n int64, ok bool) {
 }
 
 // Reading makes a rule one that reads the document which a flag names. Where that was not
-// read, the verdict is unknown: it is on the machine, which bailey scan host reads.
+// read, the verdict is unknown: it is on the machine, which bailey scan host reads. The
+// document of --config is the component's configuration.
 func Reading(flag string, r *bailey.Rule) *bailey.Rule {
 	r.Needs = append(r.Needs, bailey.KindHostFile)
 	check := r.Check
 	r.Check = func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
 		c, ok := bailey.As[*bailey.Component](f)
-		if ok && c.Flags[flag] != "" && c.Files[flag] == nil {
+		if ok && c.Flags[flag] != "" && c.Files[flag] == nil && (flag != "config" || c.Config == nil) {
 			v.List(bailey.KindHostFile, "")
 			return nil
 		}

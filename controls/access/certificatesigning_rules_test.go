@@ -1,0 +1,9 @@
+package access
+
+import (
+	"testing"
+
+	"github.com/baileyhq/bailey/internal/controltest"
+)
+
+func TestCertificateSigning(t *testing.T) { controltest.Run(t, CertificateSigning) }

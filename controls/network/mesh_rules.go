@@ -1,0 +1,127 @@
+package network
+
+import (
+	"strconv"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/ref"
+)
+
+var meshRules = []*bailey.Rule{meshPlainText, meshClientPlainText, meshOpenPolicy}
+
+const (
+	peerAuthentication  bailey.Kind = "PeerAuthentication.security.istio.io"
+	authorizationPolicy bailey.Kind = "AuthorizationPolicy.security.istio.io"
+	destinationRule     bailey.Kind = "DestinationRule.networking.istio.io"
+)
+
+var istioSecurity = ref.Page("Istio documentation", "Security", "https://istio.io/latest/docs/concepts/security/")
+
+// specOf gives the spec of a custom resource.
+func specOf(f *bailey.Fact) map[string]any {
+	object, _ := f.Object.(map[string]any)
+	return inside(object, "spec")
+}
+
+func inside(m map[string]any, path ...string) map[string]any {
+	for _, key := range path {
+		m, _ = m[key].(map[string]any)
+	}
+	return m
+}
+
+var meshPlainText = &bailey.Rule{
+	Name:  "plain-text-taken",
+	Title: "Mesh takes plain text",
+	Doc: `Reads Istio's PeerAuthentications. Mode DISABLE takes plain text only; PERMISSIVE takes it beside mutual TLS, so a
+caller without an identity is served as well, and no policy can tell who it is. PERMISSIVE is for the time of a
+migration. A mode for single ports is judged as such. A mesh without any PeerAuthentication is PERMISSIVE too: nothing
+written says so, and the experiment finds it.`,
+	Severity: bailey.SeverityLow,
+	Refs:     []bailey.Reference{istioSecurity, ref.CNCF(233, "A mesh takes nothing on trust"), ref.NIST("SC-8"), ref.NIST("IA-9")},
+	On:       []bailey.Kind{peerAuthentication},
+	Check: func(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
+		spec := specOf(f)
+		var found []bailey.Finding
+		note := func(field string, mode any, what string) {
+			switch mode {
+			case "DISABLE":
+				found = append(found, bailey.Finding{Field: field, Message: what + " plain text only", Severity: bailey.SeverityMedium})
+			case "PERMISSIVE":
+				found = append(found, bailey.Finding{Field: field, Message: what + " plain text beside mutual TLS"})
+			}
+		}
+		note("spec.mtls.mode", inside(spec, "mtls")["mode"], "takes")
+		for port, entry := range inside(spec, "portLevelMtls") {
+			m, _ := entry.(map[string]any)
+			note("spec.portLevelMtls."+port+".mode", m["mode"], "port "+port+" takes")
+		}
+		return found
+	},
+	Fix: func(_ *bailey.View, f *bailey.Fact, finding bailey.Finding) []bailey.Change {
+		if finding.Field != "spec.mtls.mode" {
+			return nil // an exception for a port has a reason that nobody knows here
+		}
+		return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Note: "callers outside of the mesh are refused from then on",
+			Patch: []bailey.PatchOp{{Op: "replace", Path: "/spec/mtls/mode", Value: "STRICT"}}}}
+	},
+	Bad: []string{`apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: bad, namespace: istio-system}
+spec: {mtls: {mode: PERMISSIVE}}
+`},
+}
+
+var meshClientPlainText = &bailey.Rule{
+	Name:  "client-speaks-plain-text",
+	Title: "Mesh is told to call in plain text",
+	Doc: `Reads Istio's DestinationRules: trafficPolicy.tls.mode DISABLE makes the callers' sidecars send plain text to the
+host, whether it could do better or not. For a host outside of the mesh that serves TLS itself the mode is right only
+where the caller already encrypts, which nothing here shows: such a rule can be waived.`,
+	Severity: bailey.SeverityLow,
+	Refs:     []bailey.Reference{istioSecurity, ref.NIST("SC-8")},
+	On:       []bailey.Kind{destinationRule},
+	Check: func(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
+		spec := specOf(f)
+		if inside(spec, "trafficPolicy", "tls")["mode"] != "DISABLE" {
+			return nil
+		}
+		host, _ := spec["host"].(string)
+		return []bailey.Finding{{Field: "spec.trafficPolicy.tls.mode", Message: "sends plain text to " + host}}
+	},
+	Bad: []string{`apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: bad, namespace: shop}
+spec: {host: cart, trafficPolicy: {tls: {mode: DISABLE}}}
+`},
+}
+
+var meshOpenPolicy = &bailey.Rule{
+	Name:  "allows-everybody",
+	Title: "Mesh policy allows everybody",
+	Doc: `Reads Istio's AuthorizationPolicies for a rule of an ALLOW policy that says neither from whom, nor to what, nor when:
+it allows every request, those without an identity included, whatever other rules say.`,
+	Severity: bailey.SeverityLow,
+	Refs:     []bailey.Reference{istioSecurity, ref.NIST("AC-4"), ref.NIST("AC-6")},
+	On:       []bailey.Kind{authorizationPolicy},
+	Check: func(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
+		spec := specOf(f)
+		if action, given := spec["action"]; given && action != "ALLOW" {
+			return nil
+		}
+		rules, _ := spec["rules"].([]any)
+		var found []bailey.Finding
+		for i, entry := range rules {
+			rule, _ := entry.(map[string]any)
+			if rule["from"] == nil && rule["to"] == nil && rule["when"] == nil {
+				found = append(found, bailey.Finding{Field: "spec.rules[" + strconv.Itoa(i) + "]", Message: "allows every request of everybody"})
+			}
+		}
+		return found
+	},
+	Bad: []string{`apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: bad, namespace: shop}
+spec: {action: ALLOW, rules: [{}]}
+`},
+}

@@ -1,0 +1,127 @@
+package observe
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls/internal/ref"
+	"github.com/baileyhq/bailey/controls/internal/settings"
+	"github.com/baileyhq/bailey/derive/detect"
+)
+
+// policyOf gives the audit policy that an API server's file holds; nil where it was not read.
+func policyOf(c *bailey.Component) *auditv1.Policy {
+	text, err := json.Marshal(c.Files["audit-policy-file"])
+	if err != nil {
+		return nil
+	}
+	policy, err := detect.DecodePolicy(text)
+	if err != nil {
+		return nil
+	}
+	return policy
+}
+
+// atMetadata are the detections that need no more than that a request was made.
+func atMetadata() []*detect.Detection {
+	return slices.DeleteFunc(slices.Clone(detect.All()), func(d *detect.Detection) bool {
+		return d.Level != detect.LevelMetadata || d.Severity < bailey.SeverityMedium
+	})
+}
+
+var blindPolicy = settings.Reading("audit-policy-file", settings.Rule(bailey.KindAPIServer, bailey.Rule{
+	Name:  "audit-policy-blind",
+	Title: "The audit policy leaves attacks unrecorded",
+	Doc: `Follows the policy's rules for the requests of Bailey's own detections that need no more than metadata: reads of
+Secrets, exec, port-forward, tokens, changes of admission. What it records nothing of leaves no trace for anybody.
+What a policy leaves out for single users, the control plane's for one, is no finding; nor are bodies, which some
+leave out for good reason: bailey detect --policy says which detections want them.`,
+	Severity: bailey.SeverityMedium,
+	Refs:     []bailey.Reference{ref.CIS("3.2.2", "The audit policy covers what matters"), auditing, ref.NIST("AU-2")},
+}, func(c *bailey.Component) []settings.Fault {
+	policy := policyOf(c)
+	if policy == nil {
+		return nil
+	}
+	var blind []string
+	for _, b := range detect.Blind(policy, atMetadata()) {
+		if b.Has == detect.LevelNone && !b.Partly {
+			blind = append(blind, b.Detection)
+		}
+	}
+	if len(blind) == 0 {
+		return nil
+	}
+	return settings.One("--audit-policy-file", fmt.Sprintf(" records nothing of what %d detections look at: %s", len(blind), strings.Join(blind, ", ")))
+}, "flags: {audit-policy-file: /x, audit-log-path: /y}\nfiles: {audit-policy-file: {apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: None}]}}"))
+
+// confidential are the resources whose bodies are credentials.
+var confidential = []struct{ group, resource string }{
+	{"", "secrets"}, {"", "serviceaccounts/token"}, {"authentication.k8s.io", "tokenreviews"},
+}
+
+// bodies reports whether a policy records bodies of requests for a resource: the first rule that
+// is about it decides, and one for some users, namespaces or verbs may or may not.
+func bodies(policy *auditv1.Policy, group, resource string) bool {
+	for i := range policy.Rules {
+		r := &policy.Rules[i]
+		if !covers(r, group, resource) {
+			continue
+		}
+		if r.Level == auditv1.LevelRequest || r.Level == auditv1.LevelRequestResponse {
+			return true
+		}
+		if len(r.Users)+len(r.UserGroups)+len(r.Namespaces)+len(r.Verbs) == 0 {
+			return false
+		}
+	}
+	return false
+}
+
+// covers reports whether a rule of an audit policy is about a resource, all of its objects.
+func covers(r *auditv1.PolicyRule, group, resource string) bool {
+	if len(r.Resources) == 0 {
+		return len(r.NonResourceURLs) == 0
+	}
+	plain, sub, _ := strings.Cut(resource, "/")
+	for _, g := range r.Resources {
+		if g.Group != group || len(g.ResourceNames) > 0 {
+			continue
+		}
+		if len(g.Resources) == 0 || slices.Contains(g.Resources, resource) || slices.Contains(g.Resources, "*") ||
+			sub != "" && (slices.Contains(g.Resources, plain+"/*") || slices.Contains(g.Resources, "*/"+sub)) {
+			return true
+		}
+	}
+	return false
+}
+
+var auditedSecrets = settings.Reading("audit-policy-file", settings.Rule(bailey.KindAPIServer, bailey.Rule{
+	Name:  "audit-holds-secrets",
+	Title: "The audit log holds Secrets and tokens",
+	Doc: `Follows the policy's rules for Secrets, ServiceAccounts' tokens and token reviews. At level Request or RequestResponse
+their bodies are in the log, in plain text: encryption at rest is for nothing, and whoever reads logs reads them.
+Metadata says who read which.`,
+	Severity: bailey.SeverityHigh,
+	Refs:     []bailey.Reference{auditing, ref.CIS("3.2.2", "The audit policy covers what matters"), ref.CNCF(215, "Secrets are masked in logs, audit records and dumps"), ref.ATTACK("T1552.001")},
+}, func(c *bailey.Component) []settings.Fault {
+	policy := policyOf(c)
+	if policy == nil {
+		return nil
+	}
+	var held []string
+	for _, r := range confidential {
+		if bodies(policy, r.group, r.resource) {
+			held = append(held, r.resource)
+		}
+	}
+	if len(held) == 0 {
+		return nil
+	}
+	return settings.One("--audit-policy-file", " writes the content of "+strings.Join(held, ", ")+" into its log")
+}, "flags: {audit-policy-file: /x, audit-log-path: /y}\nfiles: {audit-policy-file: {apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: RequestResponse}]}}"))
