@@ -16,13 +16,13 @@ var authorizationRules = []*bailey.Rule{wildcardGrant, roleEscalates, roleReache
 	clusterRoleCreatesPods, roleMintsTokens, roleChangesAdmission, roleCreatesVolumes, roleChangesNamespaces, roleChangesDevices}
 
 // ownRoles are the ClusterRoles that every API server makes for itself and its controllers
-// and that the rules of this file would find (bootstrappolicy of Kubernetes 1.37).
+// and that rules about roles would find (bootstrappolicy of Kubernetes 1.37).
 var ownRoles = []string{rbac.ClusterAdmin, "system:aggregate-to-admin", "system:aggregate-to-edit", "system:kube-controller-manager",
 	"system:kubelet-api-admin", "system:node", "system:controller:clusterrole-aggregation-controller", "system:controller:generic-garbage-collector",
 	"system:controller:namespace-controller", "system:controller:resourcequota-controller", "system:controller:storage-version-migrator-controller",
 	"system:controller:cronjob-controller", "system:controller:daemon-set-controller", "system:controller:deployment-controller", "system:controller:job-controller",
 	"system:controller:replicaset-controller", "system:controller:replication-controller", "system:controller:statefulset-controller",
-	"system:controller:persistent-volume-binder", "system:persistent-volume-provisioner"}
+	"system:controller:persistent-volume-binder", "system:persistent-volume-provisioner", "system:controller:certificate-controller", clientApprover, legacyApprover}
 
 // isOwnRole reports whether a role is one of ownRoles and bears the API server's label. A
 // name alone can be anybody's.

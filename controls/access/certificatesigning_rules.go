@@ -12,8 +12,11 @@ import (
 
 var certificateSigningRules = []*bailey.Rule{roleApproves, approverBound}
 
-// builtInApprovers begin the names of the ClusterRoles for approvers that the API server makes.
-const builtInApprovers = "system:certificates.k8s.io:"
+// The ClusterRoles that the API server makes for who approves certificates of its clients.
+const (
+	clientApprover = "system:certificates.k8s.io:kube-apiserver-client-approver"
+	legacyApprover = "system:certificates.k8s.io:legacy-unknown-approver"
+)
 
 var signingDocs = ref.Kubernetes("reference/access-authn-authz/certificate-signing-requests/", "Certificates and Certificate Signing Requests")
 
@@ -34,18 +37,13 @@ server's own roles.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{ref.CIS("5.1.11", "Few can approve certificate requests"), signingDocs, rbacGood, ref.NIST("AC-6"), ref.ATTACK("T1078")},
 	On:       []bailey.Kind{bailey.KindClusterRole},
-	Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
-		if strings.HasPrefix(f.Name, builtInApprovers) {
-			return nil
+	Check: eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {
+		verb := meet(r.Verbs, []string{"approve", "sign", rbacv1.VerbAll})
+		if verb == "" || !slices.Contains(r.APIGroups, certificatesGroup) || !slices.Contains(r.Resources, "signers") || !makesClients(r.ResourceNames) {
+			return "", "", 0
 		}
-		return eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {
-			verb := meet(r.Verbs, []string{"approve", "sign", rbacv1.VerbAll})
-			if verb == "" || !slices.Contains(r.APIGroups, certificatesGroup) || !slices.Contains(r.Resources, "signers") || !makesClients(r.ResourceNames) {
-				return "", "", 0
-			}
-			return "verbs", "allows to " + strings.ReplaceAll(verb, rbacv1.VerbAll, "approve and sign") + " certificates by which one is any user", 0
-		})(v, f)
-	},
+		return "verbs", "allows to " + strings.ReplaceAll(verb, rbacv1.VerbAll, "approve and sign") + " certificates by which one is any user", 0
+	}),
 	Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: bad}
@@ -63,7 +61,7 @@ var approverBound = &bailey.Rule{
 	On:       []bailey.Kind{bailey.KindClusterRoleBinding},
 	Check: func(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
 		role, subjects := bindingOf(f)
-		if role.Name != builtInApprovers+"kube-apiserver-client-approver" && role.Name != builtInApprovers+"legacy-unknown-approver" {
+		if role.Name != clientApprover && role.Name != legacyApprover {
 			return nil
 		}
 		var found []bailey.Finding

@@ -72,6 +72,11 @@ metadata: {name: worker-1}
 `},
 }
 
+// isForAll reports whether a toleration lets a pod be scheduled past every taint.
+func isForAll(t *corev1.Toleration) bool {
+	return t.Operator == corev1.TolerationOpExists && t.Key == "" && t.Effect != corev1.TaintEffectNoExecute && t.Effect != corev1.TaintEffectPreferNoSchedule
+}
+
 var toleratesAll = &bailey.Rule{
 	Name:  "tolerates-everything",
 	Title: "Workload may run on every node, tainted or not",
@@ -87,8 +92,7 @@ DaemonSet, which is let be, with its pods; so are pods of kube-system.`,
 			return nil
 		}
 		for i := range w.Spec.Tolerations {
-			t := &w.Spec.Tolerations[i]
-			if t.Operator == corev1.TolerationOpExists && t.Key == "" && t.Effect != corev1.TaintEffectNoExecute && t.Effect != corev1.TaintEffectPreferNoSchedule {
+			if isForAll(&w.Spec.Tolerations[i]) {
 				return []bailey.Finding{{Field: w.Path + ".tolerations[" + strconv.Itoa(i) + "]", Message: "tolerates every taint: it may run beside the control plane, and on nodes that were set apart"}}
 			}
 		}
@@ -100,7 +104,7 @@ DaemonSet, which is let be, with its pods; so are pods of kube-system.`,
 			return nil
 		}
 		for i := range w.Spec.Tolerations {
-			if t := &w.Spec.Tolerations[i]; t.Operator == corev1.TolerationOpExists && t.Key == "" {
+			if isForAll(&w.Spec.Tolerations[i]) {
 				return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Note: "name the taints that it must tolerate",
 					Patch: []bailey.PatchOp{{Op: "remove", Path: w.Pointer + "/tolerations/" + strconv.Itoa(i)}}}}
 			}
@@ -111,5 +115,9 @@ DaemonSet, which is let be, with its pods; so are pods of kube-system.`,
 kind: Deployment
 metadata: {name: bad, namespace: shop}
 spec: {template: {spec: {tolerations: [{operator: Exists}], containers: [{name: c, image: "example.com/c:1"}]}}}
+`, `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: bad, namespace: shop}
+spec: {template: {spec: {tolerations: [{operator: Exists, effect: NoExecute}, {operator: Exists}], containers: [{name: c, image: "example.com/c:1"}]}}}
 `},
 }
