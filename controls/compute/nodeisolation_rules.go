@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"reflect"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -57,8 +58,11 @@ place, and nothing is found.`,
 		}
 		taint := map[string]any{"key": controlPlaneLabel, "effect": string(corev1.TaintEffectNoSchedule)}
 		op := bailey.PatchOp{Op: "add", Path: "/spec/taints", Value: []any{taint}}
-		if len(node.Spec.Taints) > 0 {
+		switch {
+		case len(node.Spec.Taints) > 0:
 			op = bailey.PatchOp{Op: "add", Path: "/spec/taints/-", Value: taint}
+		case reflect.DeepEqual(node.Spec, corev1.NodeSpec{}): // a file may leave spec out
+			op = bailey.PatchOp{Op: "add", Path: "/spec", Value: map[string]any{"taints": []any{taint}}}
 		}
 		return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Note: "pods that run there already stay until they are made anew", Patch: []bailey.PatchOp{op}}}
 	},
