@@ -98,16 +98,6 @@ kind: ValidatingAdmissionPolicyBinding
 metadata: {name: gate}
 spec: {policyName: gate, validationActions: [Deny], matchResources: {namespaceSelector: {}}}
 ---
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: bailey-gate}
-webhooks:
-- name: images.gate.bailey.dev
-  admissionReviewVersions: [v1]
-  sideEffects: NoneOnDryRun
-  clientConfig: {service: {namespace: bailey, name: bailey-gate}}
-  rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods, pods/ephemeralcontainers], scope: Namespaced}]
----
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: maker}
@@ -138,6 +128,20 @@ digest: sha256:0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b
 refusals: [{rule: app, kind: signature, reason: missing, message: it bears nothing}]
 `
 
+// gate is Bailey's, as the API server is told of it. A real one would refuse every pod, since
+// nobody answers.
+const gate = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: bailey-gate}
+webhooks:
+- name: images.gate.bailey.dev
+  admissionReviewVersions: [v1]
+  sideEffects: NoneOnDryRun
+  clientConfig: {service: {namespace: bailey, name: bailey-gate}}
+  rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods, pods/ephemeralcontainers], scope: Namespaced}]
+`
+
 // TestExperimentsAwaitDetections judges, as an audit event, each request that an experiment
 // must be refused: what a detection tells of, the experiment must await, and what it awaits must be
 // told of.
@@ -151,6 +155,7 @@ func TestExperimentsAwaitDetections(t *testing.T) {
 		b.Saw(k, "")
 	}
 	b.Add(controltest.Facts(t, []byte(tried))...)
+	b.Add(controltest.Facts(t, []byte(gate))...)
 	p := prove.Plan(b.Snapshot(), controls.All(), prove.Choice{Worst: bailey.DangerDisruptive, Places: []bailey.Place{bailey.PlaceNode, bailey.PlaceEtcd, bailey.PlaceAuditLog}})
 	met := map[*bailey.Experiment]map[string]bool{}
 	for i := range p.Units {
