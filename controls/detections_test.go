@@ -110,6 +110,20 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: maker}
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}
 - {kind: ServiceAccount, namespace: kube-system, name: replicaset-controller}
+`
+
+// triedBeside is what a test's API server is not given: Bailey's gate, which would refuse every
+// pod, since nobody answers, and what is no object of the API.
+const triedBeside = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: bailey-gate}
+webhooks:
+- name: images.gate.bailey.dev
+  admissionReviewVersions: [v1]
+  sideEffects: NoneOnDryRun
+  clientConfig: {service: {namespace: bailey, name: bailey-gate}}
+  rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods, pods/ephemeralcontainers], scope: Namespaced}]
 ---
 apiVersion: bailey.dev/v1
 kind: Image
@@ -128,20 +142,6 @@ digest: sha256:0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b
 refusals: [{rule: app, kind: signature, reason: missing, message: it bears nothing}]
 `
 
-// gate is Bailey's, as the API server is told of it. A real one would refuse every pod, since
-// nobody answers.
-const gate = `
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: bailey-gate}
-webhooks:
-- name: images.gate.bailey.dev
-  admissionReviewVersions: [v1]
-  sideEffects: NoneOnDryRun
-  clientConfig: {service: {namespace: bailey, name: bailey-gate}}
-  rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods, pods/ephemeralcontainers], scope: Namespaced}]
-`
-
 // TestExperimentsAwaitDetections judges, as an audit event, each request that an experiment
 // must be refused: what a detection tells of, the experiment must await, and what it awaits must be
 // told of.
@@ -155,7 +155,7 @@ func TestExperimentsAwaitDetections(t *testing.T) {
 		b.Saw(k, "")
 	}
 	b.Add(controltest.Facts(t, []byte(tried))...)
-	b.Add(controltest.Facts(t, []byte(gate))...)
+	b.Add(controltest.Facts(t, []byte(triedBeside))...)
 	p := prove.Plan(b.Snapshot(), controls.All(), prove.Choice{Worst: bailey.DangerDisruptive, Places: []bailey.Place{bailey.PlaceNode, bailey.PlaceEtcd, bailey.PlaceAuditLog}})
 	met := map[*bailey.Experiment]map[string]bool{}
 	for i := range p.Units {
