@@ -355,7 +355,7 @@ func (s *session) take(l *list) {
 	}
 	s.components = append(s.components, l.components...)
 	s.kubelets = append(s.kubelets, l.kubelets...)
-	s.provider = cmp.Or(s.provider, l.provider)
+	s.provider = cmp.Or(s.provider, providerOfAll(l.providers))
 	switch {
 	case kind == bailey.KindPod && (l.namespace == "" || l.namespace == systemNamespace):
 		s.podsSeen = true

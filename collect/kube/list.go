@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +33,7 @@ type list struct {
 	facts      []*bailey.Fact
 	components []*bailey.Fact
 	kubelets   []kubelet
-	provider   *provider
+	providers  []*provider      // of each node; nil where none is known
 	broken     []bailey.Missing // single objects that could not be decoded
 	err        error            // the list is not whole
 	sharer     share.Sharer
@@ -143,7 +142,7 @@ func (l *list) add(item []byte, protobuf bool) {
 		}
 	case *corev1.Node:
 		l.kubelets = append(l.kubelets, kubeletOf(o))
-		l.provider = cmp.Or(l.provider, providerOfNode(o))
+		l.providers = append(l.providers, providerOfNode(o))
 	}
 	if l.whole != nil {
 		l.whole(l.resource.apiVersion(), l.resource.kind, content)

@@ -68,8 +68,8 @@ func (s *session) platform(ctx context.Context) {
 			m.Hint = "let Bailey list the pods of " + systemNamespace
 		case managed && k != bailey.KindKubeProxy && s.provider != nil:
 			m.Reason = bailey.ReasonProvider
-			m.Detail = s.provider.name + " runs the control plane, and shows its settings to nobody"
-			m.Hint = "see " + s.provider.docs
+			m.Detail = s.provider.name + " runs the control plane, whose settings the cluster does not show"
+			m.Hint = "ask its API for what you chose (audit log, encryption of Secrets, public endpoint); the rest is its own: " + s.provider.docs
 		case managed && k != bailey.KindKubeProxy:
 			m.Detail = "the control plane does not run as pods of " + systemNamespace + ", as in managed clusters"
 			m.Hint = "ask the provider of the control plane for its settings"

@@ -33,6 +33,20 @@ func providerOfVersion(gitVersion string) *provider {
 	return nil
 }
 
+// providerOfAll is the provider of all nodes: a kubelet may put a label on its own node, and
+// must not make the control plane another's by it.
+func providerOfAll(nodes []*provider) *provider {
+	for _, p := range nodes {
+		if p != nodes[0] {
+			return nil
+		}
+	}
+	if len(nodes) == 0 {
+		return nil
+	}
+	return nodes[0]
+}
+
 func providerOfNode(n *corev1.Node) *provider {
 	for _, p := range providers {
 		for _, label := range p.labels {

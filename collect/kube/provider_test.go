@@ -20,7 +20,7 @@ func managed(t *testing.T, cluster *devcluster.Cluster) {
 		if _, err := cluster.Kubectl(t.Context(), "delete", "nodes", "--all"); err != nil {
 			t.Fatal(err)
 		}
-		_, err := cluster.RegisterNodes(t.Context(), 1, func(_ int, node map[string]any) {
+		names, err := cluster.RegisterNodes(t.Context(), 2, func(_ int, node map[string]any) {
 			node["metadata"].(map[string]any)["labels"] = map[string]any{label: "a"}
 		})
 		if err != nil {
@@ -31,6 +31,13 @@ func managed(t *testing.T, cluster *devcluster.Cluster) {
 			if m := s.Unseen(k, "", ""); m == nil || m.Reason != bailey.ReasonProvider || !strings.Contains(m.Detail, want.name) || !strings.Contains(m.Hint, want.docs) {
 				t.Errorf("%s: %+v", label, m)
 			}
+		}
+		// One node that calls itself the provider's makes nothing the provider's.
+		if _, err := cluster.Kubectl(t.Context(), "label", "node", names[0], label+"-"); err != nil {
+			t.Fatal(err)
+		}
+		if m := collect(t, Options{RESTConfig: administrator(cluster, nil)}).Unseen(bailey.KindAPIServer, "", ""); m == nil || m.Reason != bailey.ReasonNotCollected {
+			t.Errorf("%s on one node of two: %+v", label, m)
 		}
 		if m := s.Unseen(bailey.KindKubelet, "", ""); m == nil || m.Reason != bailey.ReasonNotCollected {
 			t.Errorf("the kubelets are one's own: %+v", m)

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -32,6 +33,23 @@ func BalancedFrom(o *corev1.Service) (from string, gain bailey.Severity) {
 	return from, gain
 }
 
+// OwnNetworksOnly reports whether a Service's load balancer takes connections from private
+// addresses alone (RFC 1918, RFC 4193, RFC 6598), by its source ranges or its annotations.
+func OwnNetworksOnly(o *corev1.Service) bool {
+	if InternalBalancer(o) {
+		return true
+	}
+	from, _ := BalancedFrom(o)
+	shared := netip.MustParsePrefix("100.64.0.0/10")
+	for _, text := range strings.Split(from, ", ") {
+		p, err := netip.ParsePrefix(text)
+		if err != nil || !p.Addr().IsPrivate() && !p.Addr().IsLoopback() && !shared.Contains(p.Addr()) || p.Bits() < 7 {
+			return false
+		}
+	}
+	return true
+}
+
 // Entry is how a Service is reached from outside the cluster; Gain, what that is worth, is
 // SeverityNone where it is not.
 type Entry struct {
@@ -61,11 +79,25 @@ func EntryOf(f *bailey.Fact, routed map[bailey.Ref]string) Entry {
 // Routes are the kinds that Routed reads.
 var Routes = []bailey.Kind{bailey.KindIngress, bailey.KindHTTPRoute}
 
+// ofGateway tells a route that a Gateway serves from one of a mesh, which stands on
+// Services, and from one that nothing serves.
+func ofGateway(route map[string]any) bool {
+	for _, parent := range listAt(mapAt(route, "spec"), "parentRefs") {
+		if kind := textAt(parent, "kind"); kind == "" || kind == "Gateway" || kind == "ListenerSet" {
+			return true
+		}
+	}
+	return false
+}
+
 // Routed gives for each Service an Ingress or an HTTPRoute that routes to it.
 func Routed(list func(bailey.Kind) []*bailey.Fact) map[bailey.Ref]string {
 	routed := map[bailey.Ref]string{}
 	for _, f := range list(bailey.KindHTTPRoute) {
 		o, _ := f.Object.(map[string]any)
+		if !ofGateway(o) {
+			continue
+		}
 		for _, rule := range listAt(mapAt(o, "spec"), "rules") {
 			for _, b := range listAt(rule, "backendRefs") {
 				name, kind := textAt(b, "name"), textAt(b, "kind")

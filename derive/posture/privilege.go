@@ -17,7 +17,7 @@ var nodePaths = []string{"/etc", "/root", "/home", "/proc", "/sys", "/dev", "/bo
 	"/var/lib/docker", "/var/lib/etcd", "/usr", "/bin", "/sbin", "/lib", "/opt/cni"}
 
 // plainPaths are below nodePaths, and give nothing of the node.
-var plainPaths = []string{"/dev/log", "/dev/null", "/dev/urandom", "/etc/localtime", "/etc/timezone", "/etc/os-release", "/etc/machine-id", "/etc/hosts", "/etc/resolv.conf",
+var plainPaths = []string{"/dev/log", "/dev/shm", "/dev/null", "/dev/urandom", "/etc/localtime", "/etc/timezone", "/etc/os-release", "/etc/machine-id", "/etc/hosts", "/etc/resolv.conf",
 	"/usr/share/zoneinfo", "/usr/share/ca-certificates", "/etc/ssl/certs", "/etc/pki"}
 
 // Capabilities by which a process leaves its container, and those by which it
@@ -31,6 +31,9 @@ var (
 // node, if there is one: "container web: privileged".
 func HoldsNode(f *bailey.Fact) (text string, holds bool) {
 	for _, t := range privileges(f) {
+		if strings.HasSuffix(t.key, "capability SYS_PTRACE") { // of its own processes only, unless hostPID, which counts itself
+			continue
+		}
 		if t.class == bailey.EffectPrivilege && t.gain == bailey.SeverityCritical {
 			return t.text, true
 		}

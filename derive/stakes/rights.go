@@ -18,6 +18,9 @@ type power struct {
 	requests []rbac.Request // any of them
 }
 
+// clusterWide are resources on which a RoleBinding gives nothing.
+var clusterWide = []string{"nodes", "users", "groups"}
+
 // powers are in the order of what they give.
 var powers = []power{
 	{"give itself any right", requests("rbac.authorization.k8s.io", []string{"escalate", "bind"}, "roles", "clusterroles")},
@@ -74,7 +77,7 @@ func rights(v *bailey.View, w workload.Workload) (bailey.Factor, bool) {
 	for _, p := range powers {
 		for _, h := range all {
 			for _, r := range p.requests {
-				if r.Resource == "nodes" && h.grant.Binding.Namespace != "" || !r.AllowedBy(h.rules) {
+				if slices.Contains(clusterWide, r.Resource) && h.grant.Binding.Namespace != "" || !r.AllowedBy(h.rules) {
 					continue
 				}
 				where := "everywhere"

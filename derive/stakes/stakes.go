@@ -55,7 +55,7 @@ var entries = &bailey.Derivation{
 		routed := network.Routed(func(k bailey.Kind) []*bailey.Fact { return v.Known(k, "") })
 		for _, f := range v.Known(bailey.KindService, "") {
 			o, is := bailey.As[*corev1.Service](f)
-			if !is || len(o.Spec.Selector) == 0 || o.Spec.Type == corev1.ServiceTypeLoadBalancer && network.InternalBalancer(o) {
+			if !is || len(o.Spec.Selector) == 0 || o.Spec.Type == corev1.ServiceTypeLoadBalancer && network.OwnNetworksOnly(o) {
 				continue
 			}
 			if e := network.EntryOf(f, routed); e.Gain > bailey.SeverityNone {

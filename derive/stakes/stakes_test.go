@@ -60,7 +60,36 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: front, namespace: shop}
-spec: {rules: [{backendRefs: [{name: web, port: 80}]}]}`
+spec: {parentRefs: [{name: edge}], rules: [{backendRefs: [{name: web, port: 80}]}]}`
+	meshed = `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: mesh, namespace: shop}
+spec: {parentRefs: [{group: "", kind: Service, name: web}], rules: [{backendRefs: [{name: web, port: 80}]}]}`
+	privateBalancer = `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.0/8, 192.168.1.0/24], selector: {app: web}, ports: [{port: 443}]}`
+	impersonates = `
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: shop}
+rules: [{apiGroups: [""], resources: [users], verbs: [impersonate]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects: [{kind: ServiceAccount, name: web}]`
 	inside = `
 ---
 apiVersion: v1
@@ -107,6 +136,10 @@ func TestWeigher(t *testing.T) {
 		"rights alone":                       {around: readsSecrets, kinds: "rights", want: bailey.SeverityLow},
 		"exposed, rights":                    {around: balancer + readsSecrets, kinds: "exposed rights", want: bailey.SeverityMedium},
 		"routed, rights":                     {around: routed + readsSecrets, kinds: "exposed rights", want: bailey.SeverityMedium},
+		"a route of a mesh":                  {around: meshed + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
+		"private networks only":              {around: privateBalancer + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
+		"cluster-wide by a RoleBinding":      {around: balancer + impersonates, kinds: "exposed", want: bailey.SeverityLow},
+		"SYS_PTRACE of its own processes":    {around: balancer, edit: [2]string{"securityContext: {", "securityContext: {capabilities: {add: [SYS_PTRACE]}, "}, kinds: "exposed", want: bailey.SeverityLow},
 		"inside, rights":                     {around: inside + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
 		"another is exposed":                 {around: otherBalancer + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
 		"an internal load balancer":          {around: internalBalancer + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
