@@ -29,7 +29,7 @@ down: build ## stop what make up started
 
 test: packages ## run the tests against a real control plane (10 minutes, once built)
 	@echo "testing (10 minutes; 10 more the first time, to build the control plane) ..."
-	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -timeout 20m ./...
+	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -ldflags=-w -timeout 20m ./...
 
 # What a node of the tests consists of, on Debian. Nothing of it is started as a service.
 NODE_PACKAGES = containerd runc containernetworking-plugins nftables iptables iproute2
@@ -61,7 +61,7 @@ generated:
 race:
 	@command -v gcc >/dev/null || { echo "installing gcc, which the race detector needs ..."; apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
 	@echo "race detector on the pure packages (3 minutes) ..."
-	@$(GO) test -race -short -timeout 20m $(PURE)
+	@$(GO) test -race -ldflags=-w -short -timeout 20m $(PURE)
 
 vuln:
 	@echo "govulncheck, where its data can be reached (1 minute) ..."

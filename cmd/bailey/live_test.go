@@ -236,7 +236,10 @@ func TestForbidden(t *testing.T) {
 		needs := map[bailey.Kind]bool{}
 		for _, rule := range c.Rules {
 			for _, k := range rule.On {
-				needs[k] = true
+				// No mesh is here: its API is not served, which discovery says to everybody.
+				if !strings.HasSuffix(string(k), ".istio.io") {
+					needs[k] = true
+				}
 			}
 		}
 		delete(needs, bailey.KindPod)
