@@ -202,11 +202,15 @@ func (f *fixer) change(ctx context.Context, s *bailey.Snapshot, c bailey.Change)
 	if how, err = f.changeFact(ctx, fact, c); err != nil {
 		return "", err
 	}
+	done := []writtenAt{placeOf(fact)}
 	for _, copied := range f.given[fact.Ref] {
-		// What was the same object in several files stays so.
-		if !reflect.DeepEqual(copied.Object, fact.Object) || copied.Source.File == fact.Source.File && copied.Source.Line == fact.Source.Line {
+		// What was the same object in several files stays so. A file that is given
+		// under several names is one place, which is changed once.
+		at := placeOf(copied)
+		if !reflect.DeepEqual(copied.Object, fact.Object) || slices.ContainsFunc(done, at.isChangedWith) {
 			continue
 		}
+		done = append(done, at)
 		also, err := f.changeFact(ctx, copied, c)
 		if err != nil {
 			return "", fmt.Errorf("%s, which holds the same object: %w", copied.Source.File, err)
@@ -231,6 +235,39 @@ func (f *fixer) changeFact(ctx context.Context, fact *bailey.Fact, c bailey.Chan
 		return f.changeChart(ctx, fact, c)
 	}
 	return f.changeKustomization(ctx, fact, c)
+}
+
+// writtenAt is where an object is written, links resolved, and the chart or
+// kustomization that renders it; empty for none.
+type writtenAt struct {
+	file         string
+	line, column int
+	rendered     string
+}
+
+func placeOf(fact *bailey.Fact) writtenAt {
+	at := writtenAt{resolved(fact.Source.File), fact.Source.Line, fact.Source.Column, ""}
+	if fact.Source.Rendered != nil {
+		at.rendered = resolved(fact.Source.Rendered.Path)
+	}
+	return at
+}
+
+// isChangedWith reports whether who changes the other place changes this one too. A
+// file and what a kustomization makes of it count as one: a change of both would
+// be made twice in what is built.
+func (at writtenAt) isChangedWith(other writtenAt) bool {
+	same := at.file == other.file && at.line == other.line && at.column == other.column
+	return same && (at.rendered == other.rendered || at.rendered == "" || other.rendered == "")
+}
+
+// resolved is a path by which a file is known under all its names.
+func resolved(path string) string {
+	path = absolutePath(path)
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
 }
 
 func objectKey(fact *bailey.Fact) string {
