@@ -1,6 +1,8 @@
 package fix
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,7 +40,7 @@ func edit(text []byte, o operation, all []operation) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(splices, func(a, b splice) int { return b.from - a.from })
+	slices.SortFunc(splices, func(a, b splice) int { return cmp.Or(b.from-a.from, b.to-a.to) })
 	for _, s := range splices {
 		text = slices.Concat(text[:s.from], []byte(s.text), text[s.to:])
 	}
@@ -320,8 +322,27 @@ func (d *parsed) addField(at position, key string, value any) ([]splice, []opera
 		return d.addFlow(n, lastKey, last, text), nil, nil
 	}
 	column := d.columnOf(n.Content[0])
-	end := d.lineEnd(d.ends[last])
+	end := d.commentsEnd(d.ends[last], column)
 	return []splice{{end, end, d.eol() + d.field(key, value, column)}}, nil, nil
+}
+
+// commentsEnd is the end of the line that at is in, or that of the last comment
+// behind it that is indented at least so far.
+func (d *parsed) commentsEnd(at, column int) int {
+	end := d.lineEnd(at)
+	for next := d.nextLine(at); next < len(d.text); next = d.nextLine(next) {
+		stop := d.lineEnd(next)
+		line := d.text[next:stop]
+		comment := bytes.TrimLeft(line, " ")
+		switch {
+		case len(bytes.TrimSpace(comment)) == 0 && column > 0:
+			continue
+		case len(comment) == 0 || comment[0] != '#' || len(line)-len(comment) < column:
+			return end
+		}
+		end = stop
+	}
+	return end
 }
 
 // addFlow adds an entry to a collection in flow style, whose last one is given.
@@ -375,7 +396,8 @@ func (d *parsed) addItem(at position, index int, value any) ([]splice, []operati
 		dash := d.dashes[n.Content[0]]
 		return []splice{{dash, dash, item[column:] + d.eol() + strings.Repeat(" ", column)}}, nil, nil
 	}
-	end := d.lineEnd(d.ends[n.Content[index-1]])
+	// A comment in the column of the "-" is of the next item, or of what follows.
+	end := d.commentsEnd(d.ends[n.Content[index-1]], column+1)
 	return []splice{{end, end, d.eol() + item}}, nil, nil
 }
 
@@ -390,10 +412,15 @@ func (d *parsed) removeField(at position, k int) ([]splice, []operation, error) 
 	}
 	from, to := d.start(n.Content[k]), d.ends[n.Content[k+1]]
 	if isFlow(n) {
-		if k+2 < len(n.Content) {
-			return []splice{{from, d.start(n.Content[k+2]), ""}}, nil, nil
+		prev, next := -1, -1
+		if k > 0 {
+			prev = d.ends[n.Content[k-1]]
 		}
-		return []splice{{d.ends[n.Content[k-1]], to, ""}}, nil, nil
+		if k+2 < len(n.Content) {
+			next = d.start(n.Content[k+2])
+		}
+		splices, err := d.removeFlow(from, to, prev, next)
+		return splices, nil, err
 	}
 	if k == 0 && strings.TrimSpace(string(d.text[d.lineStart(from):from])) != "" {
 		// It stands behind the "-" of a list, where the next field takes its place.
@@ -409,6 +436,42 @@ func (d *parsed) removeField(at position, k int) ([]splice, []operation, error) 
 	return []splice{d.wholeLines(from, to)}, nil, nil
 }
 
+// errComment is of a removal that would take a comment of something else along.
+var errComment = errors.New("a comment stands in between that would be lost or moved")
+
+// removeFlow takes an entry out of a collection in flow style. prev is where the
+// one before it ends, and next where the next one begins; -1 for none.
+func (d *parsed) removeFlow(from, to, prev, next int) ([]splice, error) {
+	switch {
+	case next >= 0 && !d.hasComment(to, next):
+		return []splice{{from, next, ""}}, nil
+	case next < 0 && prev >= 0 && !d.hasComment(prev, from):
+		return []splice{{prev, to, ""}}, nil
+	}
+	// Comments stand beside it: only its own lines go, with what they say of it.
+	end := to
+	if comma := d.skip(to); comma < len(d.text) && d.text[comma] == ',' {
+		if d.hasComment(to, comma) {
+			return nil, errComment
+		}
+		end = comma + 1
+	}
+	behind := bytes.TrimSpace(d.text[end:d.lineEnd(end)])
+	if len(bytes.TrimSpace(d.text[d.lineStart(from):from])) > 0 || len(behind) > 0 && behind[0] != '#' {
+		return nil, errComment
+	}
+	splices := []splice{d.wholeLines(from, end)}
+	if next < 0 && prev >= 0 && end == to {
+		comma := d.skip(prev)
+		splices = append(splices, splice{comma, comma + 1, ""})
+	}
+	return splices, nil
+}
+
+// hasComment reports whether a comment begins in the range, in which nothing else
+// stands but white space and a comma.
+func (d *parsed) hasComment(from, to int) bool { return bytes.IndexByte(d.text[from:to], '#') >= 0 }
+
 // removeItem takes an item out of a list.
 func (d *parsed) removeItem(at position, index int) ([]splice, []operation, error) {
 	n := at.node
@@ -420,10 +483,15 @@ func (d *parsed) removeItem(at position, index int) ([]splice, []operation, erro
 	}
 	item := n.Content[index]
 	if isFlow(n) {
-		if index+1 < len(n.Content) {
-			return []splice{{d.start(item), d.start(n.Content[index+1]), ""}}, nil, nil
+		prev, next := -1, -1
+		if index > 0 {
+			prev = d.ends[n.Content[index-1]]
 		}
-		return []splice{{d.ends[n.Content[index-1]], d.ends[item], ""}}, nil, nil
+		if index+1 < len(n.Content) {
+			next = d.start(n.Content[index+1])
+		}
+		splices, err := d.removeFlow(d.start(item), d.ends[item], prev, next)
+		return splices, nil, err
 	}
 	dash := d.dashes[item]
 	if strings.TrimSpace(string(d.text[d.lineStart(dash):dash])) != "" {
@@ -446,18 +514,34 @@ func (d *parsed) wholeLines(from, to int) splice {
 // replaceEmpty leaves an empty collection in the place of a node.
 func (d *parsed) replaceEmpty(at position, empty string) ([]splice, []operation, error) {
 	n := at.node
+	// Where the first entry begins and the last one ends.
+	first, last := d.start(n.Content[0]), d.ends[n.Content[len(n.Content)-1]]
 	if isFlow(n) {
+		if d.hasComment(d.body(n), first) || d.hasComment(last, d.ends[n]) {
+			splices, err := d.removeFlow(first, last, -1, -1)
+			return splices, nil, err
+		}
 		return []splice{{d.body(n), d.ends[n], empty}}, nil, nil
 	}
+	if n.Kind == yaml.SequenceNode {
+		first = d.dashes[n.Content[0]]
+	}
+	from := d.body(n)
 	switch {
 	case n.Anchor != "" || n.Style&yaml.TaggedStyle != 0:
 		return nil, nil, errLayout
 	case at.key != nil:
-		return []splice{{d.colons[at.key], d.ends[n], " " + empty}}, nil, nil
+		from = d.colons[at.key]
 	case at.parent != nil:
-		return []splice{{d.dashes[n] + 1, d.ends[n], " " + empty}}, nil, nil
+		from = d.dashes[n] + 1
+	default:
+		return []splice{{from, d.ends[n], empty}}, nil, nil
 	}
-	return []splice{{d.body(n), d.ends[n], empty}}, nil, nil
+	if d.lineStart(from) == d.lineStart(first) {
+		return []splice{{from, d.ends[n], " " + empty}}, nil, nil
+	}
+	// The comments in the indicator's line and below it stay.
+	return []splice{{from, from, " " + empty}, d.wholeLines(first, last)}, nil, nil
 }
 
 // isScalarLike reports whether a value is written in one line in any style.
