@@ -212,9 +212,7 @@ rules: [{apiGroups: [""], resources: [configmaps, secrets], verbs: [get, list]}]
 `},
 }
 
-func inCore(r *rbacv1.PolicyRule) bool {
-	return slices.Contains(r.APIGroups, "") || slices.Contains(r.APIGroups, rbacv1.APIGroupAll)
-}
+func inCore(r *rbacv1.PolicyRule) bool { return inGroup(r, "") }
 
 var clusterAdminBound = &bailey.Rule{
 	Name:  "cluster-admin-bound",

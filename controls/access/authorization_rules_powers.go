@@ -11,9 +11,20 @@ import (
 )
 
 // roleGives reports whether a rule gives one of the verbs on one of the resources of a group,
-// without names. Wildcards are for wildcardGrant, which finds them anyway.
+// without names. Every group takes in the one; wildcards of verbs and resources are for
+// wildcardGrant, which finds them anyway.
 func roleGives(r *rbacv1.PolicyRule, group string, resources, verbs []string) bool {
-	return len(r.ResourceNames) == 0 && slices.Contains(r.APIGroups, group) && meet(r.Resources, resources) != "" && meet(r.Verbs, verbs) != ""
+	return len(r.ResourceNames) == 0 && inGroup(r, group) && meet(r.Resources, resources) != "" && meet(r.Verbs, verbs) != ""
+}
+
+// inGroup reports whether a rule is on an API group, by its name or as one of all.
+func inGroup(r *rbacv1.PolicyRule, group string) bool {
+	return slices.Contains(r.APIGroups, group) || slices.Contains(r.APIGroups, rbacv1.APIGroupAll)
+}
+
+// both gives the texts of the one list that are in the other, as they stand there.
+func both(have, wanted []string) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(have), func(text string) bool { return !slices.Contains(wanted, text) }), ", ")
 }
 
 // meet gives the first text of the one list that is in the other; "" if none is.
@@ -95,10 +106,11 @@ goes on unseen by it. An operator that brings its own webhooks can name them (re
 	Refs:     []bailey.Reference{ref.CIS("5.1.12", "Few can change webhooks"), rbacGood, ref.NIST("CM-5"), ref.ATTACK("T1552.007")},
 	On:       []bailey.Kind{bailey.KindClusterRole},
 	Check: eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {
-		if !roleGives(r, "admissionregistration.k8s.io", admitting, []string{"create", "update", "patch", "delete", "deletecollection"}) {
+		writes := []string{"create", "update", "patch", "delete", "deletecollection"}
+		if !roleGives(r, "admissionregistration.k8s.io", admitting, writes) {
 			return "", "", 0
 		}
-		return "resources", "allows " + strings.Join(r.Verbs, ", ") + " on every one of " + meet(r.Resources, admitting), 0
+		return "resources", "allows " + both(r.Verbs, writes) + " on every one of " + meet(r.Resources, admitting), 0
 	}),
 	Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -145,7 +157,7 @@ ClusterRoles without names are those of operators that keep namespaces, and are 
 	Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
 		return eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {
 			verb := meet(r.Verbs, []string{"update", "patch", rbacv1.VerbAll})
-			if verb == "" || !slices.Contains(r.APIGroups, "") || !slices.Contains(r.Resources, "namespaces") ||
+			if verb == "" || !inCore(r) || !slices.Contains(r.Resources, "namespaces") ||
 				f.Kind == bailey.KindClusterRole && len(r.ResourceNames) == 0 {
 				return "", "", 0
 			}
@@ -169,7 +181,7 @@ for the driver by resourceNames, and for associated-node of a driver that runs o
 	Refs:     []bailey.Reference{ref.Kubernetes("concepts/security/hardening-guide/dynamic-resource-allocation/", "Hardening Guide - Dynamic Resource Allocation"), ref.NIST("AC-6")},
 	On:       []bailey.Kind{bailey.KindClusterRole},
 	Check: eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {
-		if len(r.ResourceNames) > 0 || !slices.Contains(r.APIGroups, "resource.k8s.io") || !slices.Contains(r.Resources, "resourceclaims/driver") {
+		if len(r.ResourceNames) > 0 || !inGroup(r, "resource.k8s.io") || !slices.Contains(r.Resources, "resourceclaims/driver") {
 			return "", "", 0
 		}
 		return "resources", "allows " + strings.Join(r.Verbs, ", ") + " on the devices of every driver", 0

@@ -39,7 +39,7 @@ server's own roles.`,
 	On:       []bailey.Kind{bailey.KindClusterRole},
 	Check: eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {
 		verb := meet(r.Verbs, []string{"approve", "sign", rbacv1.VerbAll})
-		if verb == "" || !slices.Contains(r.APIGroups, certificatesGroup) || !slices.Contains(r.Resources, "signers") || !makesClients(r.ResourceNames) {
+		if verb == "" || !inGroup(r, certificatesGroup) || !slices.Contains(r.Resources, "signers") || !makesClients(r.ResourceNames) {
 			return "", "", 0
 		}
 		return "verbs", "allows to " + strings.ReplaceAll(verb, rbacv1.VerbAll, "approve and sign") + " certificates by which one is any user", 0
