@@ -158,8 +158,8 @@ var writableCertificate = host.FileRule(bailey.Rule{
 	Doc: `Who replaces the file of an authority decides whom the cluster believes. Folders count as well: whoever may write to
 one replaces what is in it.`,
 	Severity: bailey.SeverityHigh,
-	Refs: []bailey.Reference{ref.CIS("1.1.19", "Root owns keys and certificates"), ref.CIS("1.1.20", "Only root may write certificates"),
-		ref.CIS("4.1.7", "Only root may write the kubelet's authorities"), ref.CIS("4.1.8", "Root owns the kubelet's authorities")},
+	Refs: []bailey.Reference{ref.CIS("1.1.20", "Only root may write certificates"),
+		ref.CIS("4.1.7", "Only root may write the kubelet's authorities")},
 }, func(f *bailey.HostFile) (string, bailey.Severity) {
 	if f.Role != bailey.RoleCertificate && f.Role != bailey.RolePKI && f.Role != bailey.RoleKey {
 		return "", 0

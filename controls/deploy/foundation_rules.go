@@ -215,15 +215,16 @@ a stranger how the node is set up and no more, so this is informative; one with 
 var strangersFile = host.FileRule(bailey.Rule{
 	Name:  "not-roots-file",
 	Title: "A file of the platform belongs to somebody else than root",
-	Doc:   `Its owner changes it at will, whatever its mode says. What etcd keeps may be etcd's own.`,
+	Doc:   `Its owner changes it at will, whatever its mode says. etcd's data may be etcd's own; its manifest and its keys are root's.`,
 	Refs: []bailey.Reference{ref.CIS("1.1.2", "Root owns the API server's manifest"), ref.CIS("1.1.4", "Root owns the controller manager's manifest"), ref.CIS("1.1.6", "Root owns the scheduler's manifest"),
 		ref.CIS("1.1.8", "Root owns etcd's manifest"), ref.CIS("1.1.10", "Root owns network plugins' files"), ref.CIS("1.1.14", "Root owns administrators' credentials"),
 		ref.CIS("1.1.16", "Root owns the scheduler's credentials"), ref.CIS("1.1.18", "Root owns the controller manager's credentials"), ref.CIS("1.1.19", "Root owns keys and certificates"),
-		ref.CIS("4.1.2", "Root owns the kubelet's service"), ref.CIS("4.1.4", "Root owns kube-proxy's kubeconfig"), ref.CIS("4.1.6", "Root owns the kubelet's kubeconfig"), ref.CIS("4.1.10", "Root owns the kubelet's configuration")},
+		ref.CIS("4.1.2", "Root owns the kubelet's service"), ref.CIS("4.1.4", "Root owns kube-proxy's kubeconfig"), ref.CIS("4.1.6", "Root owns the kubelet's kubeconfig"),
+		ref.CIS("4.1.8", "Root owns the kubelet's authorities"), ref.CIS("4.1.10", "Root owns the kubelet's configuration")},
 	Severity: bailey.SeverityMedium,
 }, func(f *bailey.HostFile) (string, bailey.Severity) {
 	keys := f.Role == bailey.RoleKey || f.Role == bailey.RoleCertificate || f.Role == bailey.RolePKI
-	if f.UID == 0 || !trusted(f) && !keys || strings.Contains(f.Path, "etcd") {
+	if f.UID == 0 || !trusted(f) && !keys {
 		return "", 0
 	}
 	return fmt.Sprintf("%s, a %s, belongs to the user %d", f.Path, f.Role, f.UID), 0
@@ -233,7 +234,7 @@ var openData = host.FileRule(bailey.Rule{
 	Name:  "open-data-folder",
 	Title: "Others than its owner may look into the store's folder",
 	Doc: `etcd's folder holds every object, every Secret included where nothing encrypts them. CIS wants 0700, and a user of its
-own to own it.`,
+own to own it: as which user etcd runs is not read, and so not who should own it.`,
 	Severity: bailey.SeverityHigh,
 	Refs:     []bailey.Reference{ref.CIS("1.1.11", "etcd's folder is its own"), ref.CIS("1.1.12", "etcd's folder belongs to etcd"), ref.ATTACK("T1552")},
 }, func(f *bailey.HostFile) (string, bailey.Severity) {

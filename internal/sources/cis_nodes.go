@@ -8,7 +8,7 @@ var cisNodes = []Item{
 	by("4.1.5", "Mode of the kubelet's kubeconfig", "access/tls/readable-key"),
 	by("4.1.6", "Owner of the kubelet's kubeconfig", "deploy/foundation/not-roots-file"),
 	by("4.1.7", "Mode of the kubelet's authorities", "access/tls/writable-certificate"),
-	by("4.1.8", "Owner of the kubelet's authorities", "access/tls/writable-certificate"),
+	by("4.1.8", "Owner of the kubelet's authorities", "deploy/foundation/not-roots-file"),
 	by("4.1.9", "Mode of the kubelet's configuration", "deploy/foundation/writable-configuration", "deploy/foundation/readable-configuration"),
 	by("4.1.10", "Owner of the kubelet's configuration", "deploy/foundation/not-roots-file"),
 	by("4.2.1", "Kubelets answer no anonymous request", "access/api-bypass/kubelet-anonymous", "access/api-bypass/closed-to-pods"),
