@@ -226,7 +226,7 @@ var capabilitiesBaselineCheck = standardCheck{
 Each of the others opens a part of the kernel. With SYS_ADMIN, SYS_MODULE, SYS_PTRACE, SYS_RAWIO, DAC_READ_SEARCH,
 BPF, PERFMON or ALL, known ways lead to the node: these are high, the rest medium.`,
 		Severity: bailey.SeverityMedium,
-		Refs:     []bailey.Reference{standards, ref.CIS("5.2.8", "Few or no containers have NET_RAW"), ref.CIS("5.2.9", "Few or no containers have capabilities"), ref.ATTACK("T1611")},
+		Refs:     []bailey.Reference{standards, ref.CIS("5.2.9", "Few or no containers have capabilities"), ref.ATTACK("T1611")},
 		Bad: []string{`apiVersion: v1
 kind: Pod
 metadata: {name: bad, namespace: default}

@@ -190,7 +190,7 @@ var capabilitiesRestrictedCheck = standardCheck{
 		Doc: `Few programs need any of the capabilities that runtimes grant by default. Restricted wants drop: [ALL], and
 allows no addition but NET_BIND_SERVICE. Additions that baseline forbids too are told by capabilities-baseline.`,
 		Severity: bailey.SeverityLow,
-		Refs:     []bailey.Reference{standards, ref.CIS("5.2.9", "Few or no containers have capabilities"), ref.CNCF(226, "Only sanctioned capabilities and system calls")},
+		Refs:     []bailey.Reference{standards, ref.CIS("5.2.8", "Few or no containers have NET_RAW"), ref.CIS("5.2.9", "Few or no containers have capabilities"), ref.CNCF(226, "Only sanctioned capabilities and system calls")},
 		Bad: []string{`apiVersion: v1
 kind: Pod
 metadata: {name: bad, namespace: default}

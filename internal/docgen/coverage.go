@@ -20,6 +20,7 @@ rule, an experiment, or a detection. Titles are in our words; numbers and names 
 - **decided**: what is named in the row finds it where it is wrong, or tries it.
 - **partly**: it decides a part; the row says what is left open.
 - **not yet**: a machine can decide it, and this version does not; the row says what it takes.
+- **not asked for**: Bailey reads the setting, and no rule asks for it; the row says why.
 - **beyond a machine**: nothing that objects, components and nodes show decides it; the row says why.
 
 That an item is decided says nothing of your platform: ` + "`bailey scan`" + ` and ` + "`bailey prove`" + ` do. A rule that did not see what it
@@ -30,11 +31,11 @@ needs says unknown, which is no pass.
 func Coverage(all []*sources.Source) map[string][]byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n# Coverage of the sources\n\n%s", coverageHeader, coverageIntro)
-	b.WriteString("\n| source | items | decided | partly | not yet | beyond a machine | share |\n| --- | --: | --: | --: | --: | --: | --: |\n")
+	b.WriteString("\n| source | items | decided | partly | not yet | not asked for | beyond a machine | share |\n| --- | --: | --: | --: | --: | --: | --: | --: |\n")
 	for _, s := range all {
 		decided, partly := s.Count(sources.Decided), s.Count(sources.Partly)
-		fmt.Fprintf(&b, "| [%s](#%s) | %d | %d | %d | %d | %d | %d %% |\n", s.Name, anchor(s.Name), len(s.Items), decided, partly,
-			s.Count(sources.NotYet), s.Count(sources.Beyond), (100*(decided+partly)+len(s.Items)/2)/len(s.Items))
+		fmt.Fprintf(&b, "| [%s](#%s) | %d | %d | %d | %d | %d | %d | %d %% |\n", s.Name, anchor(s.Name), len(s.Items), decided, partly,
+			s.Count(sources.NotYet), s.Count(sources.NotAsked), s.Count(sources.Beyond), (100*(decided+partly)+len(s.Items)/2)/len(s.Items))
 	}
 	b.WriteString("\nThe share is of the items that are decided wholly or partly.\n")
 	for _, s := range all {
@@ -67,7 +68,7 @@ func answer(item *sources.Item) string {
 	if item.Left != "" {
 		text += "; open: " + cell(item.Left)
 	}
-	return text + cell(item.Reason+item.Lacking)
+	return text + cell(item.Unasked+item.Reason+item.Lacking)
 }
 
 // decider links to what decides an item, under its name without the area, so that rows stay short.

@@ -17,7 +17,7 @@ var cisNodes = []Item{
 	by("4.2.4", "Kubelets' read-only port is closed", "access/api-bypass/kubelet-read-only-port", "access/api-bypass/closed-to-pods"),
 	by("4.2.5", "Idle streams end", "deploy/foundation/endless-streams"),
 	by("4.2.6", "Kubelets keep their packet filter rules", "deploy/foundation/iptables-not-kept"),
-	no("4.2.7", "Kubelets go by their machine's name", "cloud providers and installers set the name on purpose; whether it is the machine's is nothing that its settings show"),
+	unasked("4.2.7", "Kubelets go by their machine's name", "cloud providers and installers set the name on purpose; whether it is the machine's is nothing that its settings show"),
 	by("4.2.8", "Events are bounded, and enough", "deploy/foundation/events-unbounded"),
 	by("4.2.9", "Kubelets serve a certificate that was given to them", "access/tls/kubelet-self-made-certificate"),
 	by("4.2.10", "Kubelets renew their client certificates", "access/tls/kubelet-no-rotation"),
@@ -31,7 +31,8 @@ var cisNodes = []Item{
 var cisPolicies = []Item{
 	by("5.1.1", "cluster-admin is given where it is needed", "access/authorization/cluster-admin-bound",
 		"access/service-accounts/account-allowed-everything"),
-	by("5.1.2", "Few can read Secrets", "access/authorization/cluster-role-reads-secrets"),
+	by("5.1.2", "Few can read Secrets", "access/authorization/cluster-role-reads-secrets").
+		but("Roles in one namespace"),
 	by("5.1.3", "Few wildcards in roles", "access/authorization/wildcard-grant", "access/service-accounts/account-allowed-everything"),
 	by("5.1.4", "Few can create pods", "access/authorization/cluster-role-creates-pods").
 		but("Roles in one namespace"),
@@ -57,7 +58,7 @@ var cisPolicies = []Item{
 	by("5.2.5", "The node's network", "compute/pod-security/host-namespaces"),
 	by("5.2.6", "Privilege escalation", "compute/pod-security/allow-privilege-escalation"),
 	by("5.2.7", "Root containers", "compute/pod-security/run-as-non-root", "compute/pod-security/run-as-user"),
-	by("5.2.8", "The capability NET_RAW", "compute/pod-security/capabilities-baseline"),
+	by("5.2.8", "The capability NET_RAW", "compute/pod-security/capabilities-restricted"),
 	by("5.2.9", "Added capabilities", "compute/pod-security/capabilities-baseline", "compute/pod-security/capabilities-restricted"),
 	by("5.2.10", "Windows HostProcess containers", "compute/pod-security/windows-host-process"),
 	by("5.2.11", "hostPath volumes", "compute/pod-security/host-path-volumes"),

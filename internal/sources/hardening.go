@@ -6,13 +6,13 @@ var schedulerHardening = &Source{
 	Note: "Its flags, by name, and its advice on plugins.",
 	Items: []Item{
 		by("authentication-kubeconfig", "The scheduler asks the API server who calls", "deploy/foundation/callers-not-looked-up"),
-		no("authentication-tolerate-lookup-failure", "It does not go on when it cannot ask", "the scheduler tolerates it by default, so that it starts before the API server; a caller that cannot be looked up is a stranger, whom authorization refuses"),
+		unasked("authentication-tolerate-lookup-failure", "It does not go on when it cannot ask", "the scheduler tolerates it by default, so that it starts before the API server; a caller that cannot be looked up is a stranger, whom authorization refuses"),
 		by("authentication-skip-lookup", "It looks up what it was not told", "deploy/foundation/callers-not-looked-up"),
 		by("authorization-always-allow-paths", "Few paths are open to everybody", "deploy/foundation/open-paths"),
 		by("bind-address", "It listens at the loopback address", "deploy/foundation/scheduler-reachable"),
 		by("permit-address-sharing", "Nobody shares its address", "deploy/foundation/shared-port"),
 		by("permit-port-sharing", "Nobody shares its port", "deploy/foundation/shared-port"),
-		no("requestheader-client-ca-file", "It verifies who says in whose name they call", "unset, the scheduler takes it from the API server, which is the usual way"),
+		unasked("requestheader-client-ca-file", "It verifies who says in whose name they call", "unset, the scheduler takes it from the API server, which is the usual way"),
 		by("tls-cipher-suites", "It uses strong ciphers only", "access/tls/weak-cipher"),
 		no("plugins 1", "Plugins that order the queue are reviewed", "what a plugin does is in its program"),
 		no("plugins 2", "Plugins that filter nodes are reviewed", "what a plugin does is in its program"),
@@ -94,7 +94,8 @@ var devicesHardening = &Source{
 		by("driver", "Drivers change their own devices only", "access/authorization/role-changes-any-device"),
 		by("nodes", "Drivers on a node change claims of that node", "access/authorization/role-changes-any-device").
 			but("whether a driver runs on nodes"),
-		by("admin access 1", "Few may label a namespace for administrators' access", "access/authorization/role-changes-namespaces"),
+		by("admin access 1", "Few may label a namespace for administrators' access", "access/authorization/role-changes-namespaces").
+			but("ClusterRoles that change every namespace: who keeps namespaces needs them"),
 		yet("admin access 2", "A policy holds that label", "a guard on the label"),
 	},
 }

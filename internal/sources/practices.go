@@ -31,7 +31,8 @@ var rbacPractices = &Source{
 		by("escalation 9", "Minting tokens", "access/authorization/role-mints-tokens"),
 		by("escalation 10", "Changing admission webhooks", "access/authorization/role-changes-admission"),
 		by("escalation 11", "Changing namespaces' labels",
-			"access/authorization/role-changes-namespaces", "compute/pod-security/levels-lowered", "pod-security-lowered"),
+			"access/authorization/role-changes-namespaces", "compute/pod-security/levels-lowered", "pod-security-lowered").
+			but("ClusterRoles that change every namespace: who keeps namespaces needs them"),
 		by("denial 1", "Objects without number or of great size", "compute/quotas/no-quota", "compute/quotas/bounds-hold").but("the size of objects"),
 	},
 }

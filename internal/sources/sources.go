@@ -16,7 +16,8 @@ type Source struct {
 	Items []Item
 }
 
-// Item is one thing that a source asks for. It has By, Reason or Lacking, and one of them only.
+// Item is one thing that a source asks for. It has By, Unasked, Reason or Lacking, and
+// one of them only.
 type Item struct {
 	// ID is the source's own number, else a name of ours that stays.
 	ID    string
@@ -26,6 +27,8 @@ type Item struct {
 	By []string
 	// Left says what of the item By leaves open; empty if nothing.
 	Left string
+	// Unasked says why no rule asks for a setting that Bailey reads.
+	Unasked string
 	// Reason says why no machine can decide the item from objects, components and nodes.
 	Reason string
 	// Lacking says what Bailey would have to do, and does not yet.
@@ -38,10 +41,11 @@ type Item struct {
 type State string
 
 const (
-	Decided State = "decided"
-	Partly  State = "partly"
-	NotYet  State = "not yet"
-	Beyond  State = "beyond a machine"
+	Decided  State = "decided"
+	Partly   State = "partly"
+	NotYet   State = "not yet"
+	NotAsked State = "not asked for"
+	Beyond   State = "beyond a machine"
 )
 
 // State says how far the item is decided.
@@ -53,6 +57,8 @@ func (i *Item) State() State {
 		return Partly
 	case i.Lacking != "":
 		return NotYet
+	case i.Unasked != "":
+		return NotAsked
 	}
 	return Beyond
 }
@@ -88,6 +94,9 @@ func (i Item) nist(controls string) Item {
 	i.NIST = controls
 	return i
 }
+
+// unasked is an item whose setting is read, and for which no rule asks, and why.
+func unasked(id, title, reason string) Item { return Item{ID: id, Title: title, Unasked: reason} }
 
 // no is an item that no machine can decide, and why.
 func no(id, title, reason string) Item { return Item{ID: id, Title: title, Reason: reason} }

@@ -74,7 +74,7 @@ func TestEveryItemIsAnswered(t *testing.T) {
 			}
 			seen[item.ID] = true
 			answers := 0
-			for _, is := range []bool{len(item.By) > 0, item.Reason != "", item.Lacking != ""} {
+			for _, is := range []bool{len(item.By) > 0, item.Unasked != "", item.Reason != "", item.Lacking != ""} {
 				if is {
 					answers++
 				}
@@ -87,6 +87,32 @@ func TestEveryItemIsAnswered(t *testing.T) {
 					t.Errorf("%s %s is decided by %s, which is no rule, experiment or detection, or is named twice", s.Name, item.ID, name)
 				}
 			}
+		}
+	}
+}
+
+// TestStates: what a rule reads in part, or a component's flags show and no rule asks for, does
+// not go as decided or as beyond a machine.
+func TestStates(t *testing.T) {
+	want := map[string]map[string]sources.State{
+		bailey.SourceCIS: {"1.1.12": sources.Partly, "1.2.9": sources.NotAsked, "1.2.25": sources.NotAsked, "1.3.4": sources.NotAsked,
+			"1.3.5": sources.NotAsked, "4.2.7": sources.NotAsked, "5.1.2": sources.Partly, "5.1.4": sources.Partly},
+		"Good practices for RBAC":            {"escalation 11": sources.Partly},
+		"Hardening guide: device allocation": {"admin access 1": sources.Partly},
+		"Hardening guide: scheduler":         {"authentication-tolerate-lookup-failure": sources.NotAsked, "requestheader-client-ca-file": sources.NotAsked},
+	}
+	for _, s := range sources.All() {
+		for i := range s.Items {
+			item := &s.Items[i]
+			if state, named := want[s.Name][item.ID]; named && item.State() != state {
+				t.Errorf("%s %s is %s, want %s", s.Name, item.ID, item.State(), state)
+			}
+			delete(want[s.Name], item.ID)
+		}
+	}
+	for name, left := range want {
+		for id := range left {
+			t.Errorf("%s has no %s", name, id)
 		}
 	}
 }
