@@ -8,19 +8,39 @@ import (
 	"github.com/baileyhq/bailey/controls/internal/settings"
 )
 
-var logsServed = settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var logsServed = &bailey.Rule{
 	Name:  "logs-served",
 	Title: "The API server serves its machine's logs",
-	Doc: `--enable-logs-handler serves /var/log of the machine at /logs, to whoever has a right to the path. It is off unless it
-is set; API servers before 1.37 are judged by what is written alone.`,
+	Doc: `--enable-logs-handler serves /var/log of the machine at /logs, to whoever has a right to the path. Where it is not set it
+is off since 1.37, and on before: by the API server's own version, else by the cluster's.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{ref.Kubernetes("concepts/security/security-checklist/", "Security Checklist")},
-}, func(c *bailey.Component) []settings.Fault {
-	if c.Flags["enable-logs-handler"] == "true" {
-		return settings.One("--enable-logs-handler", " serves the logs of its machine at /logs")
-	}
-	return nil
-}, "flags: {enable-logs-handler: 'true'}")
+	On:       []bailey.Kind{bailey.KindAPIServer},
+	Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
+		c, ok := bailey.As[*bailey.Component](f)
+		if !ok {
+			return nil
+		}
+		version, err := bailey.ParseVersion(c.Version)
+		if err != nil {
+			version = v.Version()
+		}
+		value, set := c.Flags["enable-logs-handler"]
+		switch {
+		case value == "true":
+			return []bailey.Finding{{Field: "--enable-logs-handler", Message: "kube-apiserver serves the logs of its machine at /logs"}}
+		case !set && !version.AtLeast(1, 37):
+			return []bailey.Finding{{Field: "--enable-logs-handler", Message: "kube-apiserver serves the logs of its machine at /logs, as all before 1.37 do that are not told otherwise"}}
+		}
+		return nil
+	},
+	Bad: []string{`apiVersion: bailey.dev/v1
+kind: KubeAPIServer
+metadata: {name: node-1}
+node: node-1
+flags: {enable-logs-handler: 'true'}
+`},
+}
 
 // longestRequest is the longest time that CIS gives as an example.
 const longestRequest = 5 * time.Minute
