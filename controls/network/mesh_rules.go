@@ -100,7 +100,8 @@ var meshOpenPolicy = &bailey.Rule{
 	Name:  "allows-everybody",
 	Title: "Mesh policy allows everybody",
 	Doc: `Reads Istio's AuthorizationPolicies for a rule of an ALLOW policy that says neither from whom, nor to what, nor when:
-it allows every request, those without an identity included, whatever other rules say.`,
+it allows every request, those without an identity included, whatever other ALLOW policies say. Policies of DENY and
+CUSTOM come before it, and still refuse what they name.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{istioSecurity, ref.NIST("AC-4"), ref.NIST("AC-6")},
 	On:       []bailey.Kind{authorizationPolicy},
