@@ -138,6 +138,7 @@ func (c *collector) finish(processes int) {
 			}
 			add(k, name, component)
 			objects++
+			c.withoutDocuments(k, component)
 		}
 		switch {
 		case len(c.components[k]) > 0:
@@ -167,6 +168,24 @@ func (c *collector) finish(processes int) {
 	}
 	for _, part := range c.host.Unseen {
 		c.builder.Miss(bailey.Missing{Kind: bailey.KindHost, Name: c.node + ": " + part, Reason: bailey.ReasonUnreadable, Detail: part + " of " + c.node + " could not be read"})
+	}
+}
+
+// judged are the flags whose documents rules read. Other flags may name what is no document.
+var judged = []string{"admission-control-config-file", "audit-policy-file", "authentication-config", "authorization-config", "config", "encryption-provider-config"}
+
+// withoutDocuments says which of a component's documents were not read, whatever the cause: a
+// relative path, a file that has gone since, one that is no document, or a manifest without its
+// process. The file itself may well have been seen.
+func (c *collector) withoutDocuments(k bailey.Kind, component *bailey.Component) {
+	for _, flag := range judged {
+		value := component.Flags[flag]
+		if value == "" || component.Files[flag] != nil || flag == "config" && component.Config != nil {
+			continue
+		}
+		c.builder.Miss(bailey.Missing{Kind: bailey.KindHostFile, Name: c.node + ":" + value, Reason: bailey.ReasonUnreadable,
+			Detail: "what " + k.Program() + " --" + flag + " names (" + value + ") was not read as a document",
+			Hint:   "name it by its full path, let it say its kind and apiVersion, and run as root"})
 	}
 }
 

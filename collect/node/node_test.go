@@ -254,6 +254,35 @@ func TestKubeadm(t *testing.T) {
 }
 
 // TestK3s reads a machine on which one program is everything.
+// TestDocumentNotRead: a document that a flag names and that was not read is missing by its
+// name, so that no rule takes its silence for a sound one.
+func TestDocumentNotRead(t *testing.T) {
+	for name, tc := range map[string]struct{ path, text string }{
+		"relative":      {"policy.yaml", ""},
+		"gone":          {"/etc/gone.yaml", ""},
+		"without kind":  {"/etc/bare.yaml", "rules: []\n"},
+		"no YAML":       {"/etc/broken.yaml", "rules: [\n"},
+		"read as it is": {"/etc/policy.yaml", "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: []\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			if tc.text != "" {
+				m.write(tc.path, 0o600, tc.text)
+			}
+			m.process(100, "apiserver.service", "", "/usr/bin/kube-apiserver", "kube-apiserver", "--audit-policy-file="+tc.path)
+			s := m.collect()
+			read := component(t, s, bailey.KindAPIServer).Files["audit-policy-file"] != nil
+			missing := s.Unseen(bailey.KindHostFile, "", "")
+			if wanted := name == "read as it is"; read != wanted || (missing == nil) != wanted {
+				t.Fatalf("read %t, missing %v", read, missing)
+			}
+			if missing != nil && (missing.Name != "machine-1:"+tc.path || missing.Reason != bailey.ReasonUnreadable) {
+				t.Errorf("missing %+v", missing)
+			}
+		})
+	}
+}
+
 func TestK3s(t *testing.T) {
 	m := newMachine(t)
 	_, key := certificate(t, "x", "y", now)

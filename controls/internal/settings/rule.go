@@ -62,8 +62,9 @@ func Number(value string) (n int64, ok bool) {
 }
 
 // Reading makes a rule one that reads the document which a flag names. Where that was not
-// read, the verdict is unknown: it is on the machine, which bailey scan host reads. The
-// document of --config is the component's configuration.
+// read, the verdict is unknown: it is on the machine, and bailey scan host, which reads
+// it, says where it could not. That is asked of the list, since the file itself may have
+// been seen. The document of --config is the component's configuration.
 func Reading(flag string, r *bailey.Rule) *bailey.Rule {
 	r.Needs = append(r.Needs, bailey.KindHostFile)
 	check := r.Check
