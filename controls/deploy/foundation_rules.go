@@ -215,7 +215,8 @@ a stranger how the node is set up and no more, so this is informative; one with 
 var strangersFile = host.FileRule(bailey.Rule{
 	Name:  "not-roots-file",
 	Title: "A file of the platform belongs to somebody else than root",
-	Doc:   `Its owner changes it at will, whatever its mode says. etcd's data may be etcd's own; its manifest and its keys are root's.`,
+	Doc: `Its owner changes it at will, whatever its mode says. etcd's data may be etcd's own; its manifest and its keys are
+root's.`,
 	Refs: []bailey.Reference{ref.CIS("1.1.2", "Root owns the API server's manifest"), ref.CIS("1.1.4", "Root owns the controller manager's manifest"), ref.CIS("1.1.6", "Root owns the scheduler's manifest"),
 		ref.CIS("1.1.8", "Root owns etcd's manifest"), ref.CIS("1.1.10", "Root owns network plugins' files"), ref.CIS("1.1.14", "Root owns administrators' credentials"),
 		ref.CIS("1.1.16", "Root owns the scheduler's credentials"), ref.CIS("1.1.18", "Root owns the controller manager's credentials"), ref.CIS("1.1.19", "Root owns keys and certificates"),
