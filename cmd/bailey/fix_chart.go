@@ -222,9 +222,12 @@ type postRender struct {
 // patchedObject is an object with the patches that were made for it so far.
 type patchedObject struct {
 	target  map[string]any
+	before  []byte // as the chart gives it
 	object  []byte
 	ops     []bailey.PatchOp
 	checked editedObject
+	// text is the patch from before to object; empty until it is asked for.
+	text string
 }
 
 // postRender adds a change to the patches for what the chart renders to.
@@ -256,7 +259,7 @@ func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, obj
 		if meta.Metadata.Namespace != "" {
 			target["namespace"] = meta.Metadata.Namespace
 		}
-		o = &patchedObject{target: target, object: []byte(object), checked: editedObject{set: map[string]string{}}}
+		o = &patchedObject{target: target, before: []byte(object), object: []byte(object), checked: editedObject{set: map[string]string{}}}
 	}
 	set, moves, err := o.checked.fits(c.Patch)
 	if errors.Is(err, errLater) {
@@ -269,7 +272,7 @@ func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, obj
 	if err != nil {
 		return "", err
 	}
-	o.object, o.ops = out, append(o.ops, made...)
+	o.object, o.ops, o.text = out, append(o.ops, made...), ""
 	maps.Copy(o.checked.set, set)
 	o.checked.moved = o.checked.moved || moves
 	p.objects[treeKey(fact)] = o
@@ -312,6 +315,29 @@ cat > "$folder/rendered.yaml"
 kubectl kustomize "$folder"
 `
 
+// patch is the text of a strategic-merge patch, if kustomize makes of it what the
+// operations do, and of a JSON patch where not.
+func (o *patchedObject) patch() (string, error) {
+	if o.text != "" {
+		return o.text, nil
+	}
+	wanted, err := canonical(o.object)
+	if err != nil {
+		return "", err
+	}
+	name, _ := o.target["name"].(string)
+	if patch := strategicPatch(o.before, o.object); patch != nil {
+		if o.text, err = strategicText(o.before, name, patch); err != nil {
+			return "", err
+		}
+		if out, err := patchedAs(o.before, map[string]any{"target": o.target, "patch": o.text}); err == nil && out == wanted {
+			return o.text, nil
+		}
+	}
+	o.text, err = patchText(o.ops)
+	return o.text, err
+}
+
 // patchFiles are the files of the patches for post-rendering, by name.
 func (f *fixer) patchFiles() []*fixedFile {
 	var files []*fixedFile
@@ -319,7 +345,7 @@ func (f *fixer) patchFiles() []*fixedFile {
 		var patches []any
 		for _, key := range slices.Sorted(maps.Keys(p.objects)) {
 			o := p.objects[key]
-			text, err := patchText(o.ops)
+			text, err := o.patch()
 			if err != nil {
 				continue // operations are plain data
 			}

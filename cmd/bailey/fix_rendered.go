@@ -154,8 +154,17 @@ func (f *fixer) changeKustomization(ctx context.Context, fact *bailey.Fact, c ba
 		return "", err
 	}
 	old := file.after
-	for _, name := range names {
-		edited, err := addKustomizePatch(old, fact, name, c.Patch)
+	strategic := strategicPatch([]byte(object), []byte(wanted))
+	tries := []func(name string) ([]byte, error){
+		func(name string) ([]byte, error) { return addKustomizePatch(old, fact, name, c.Patch) },
+	}
+	if strategic != nil {
+		tries = slices.Insert(tries, 0, func(name string) ([]byte, error) {
+			return addStrategicPatch(old, fact, name, []byte(object), strategic)
+		})
+	}
+	for i := range len(names) * len(tries) {
+		edited, err := tries[i/len(names)](names[i%len(names)])
 		if err != nil {
 			return "", err
 		}
@@ -182,37 +191,95 @@ func (f *fixer) kustomization(folder string) string {
 	return filepath.Join(folder, "kustomization.yaml")
 }
 
-// addKustomizePatch adds a JSON patch of an object to a kustomization. A patch of
-// the same object that stands last takes the operations in.
-func addKustomizePatch(text []byte, fact *bailey.Fact, name string, patch []bailey.PatchOp) ([]byte, error) {
-	var k struct {
-		Patches []struct {
-			Target map[string]string `json:"target"`
-			Patch  string            `json:"patch"`
-		} `json:"patches"`
+// kustomizePatches are the patches of a kustomization.
+type kustomizePatches struct {
+	Patches []struct {
+		Target map[string]string `json:"target"`
+		Patch  string            `json:"patch"`
+	} `json:"patches"`
+}
+
+// lastFor is the text of the patch that stands last, if it is for the target.
+func (k *kustomizePatches) lastFor(target map[string]string) (text string, ok bool) {
+	last := len(k.Patches) - 1
+	if last < 0 || !maps.Equal(k.Patches[last].Target, target) {
+		return "", false
 	}
-	if err := yaml.Unmarshal(text, &k); err != nil {
-		return nil, err
-	}
+	return k.Patches[last].Patch, true
+}
+
+func patchTarget(fact *bailey.Fact, name string) map[string]string {
 	target := map[string]string{"kind": fact.Kind.Short(), "name": name}
 	if _, group := fact.Kind.Split(); group != "" {
 		target["group"] = group
 	}
-	if last := len(k.Patches) - 1; last >= 0 && maps.Equal(k.Patches[last].Target, target) {
+	return target
+}
+
+// addStrategicPatch adds a strategic-merge patch of an object to a kustomization.
+// One of the same object that stands last, as bailey writes it, takes it in.
+func addStrategicPatch(text []byte, fact *bailey.Fact, name string, object []byte, patch map[string]any) ([]byte, error) {
+	var k kustomizePatches
+	if err := yaml.Unmarshal(text, &k); err != nil {
+		return nil, err
+	}
+	target := patchTarget(fact, name)
+	if old, ok := k.lastFor(target); ok {
+		var before map[string]any
+		if err := yaml.Unmarshal([]byte(old), &before); err == nil && before["kind"] != nil {
+			same, err := yaml.Marshal(before)
+			if err != nil {
+				return nil, err
+			}
+			if merged := mergedPatches(object, before, patch); merged != nil && strings.TrimSpace(string(same)) == strings.TrimSpace(old) {
+				whole, err := strategicText(object, name, merged)
+				if err != nil {
+					return nil, err
+				}
+				return k.replaceLast(text, whole)
+			}
+		}
+	}
+	whole, err := strategicText(object, name, patch)
+	if err != nil {
+		return nil, err
+	}
+	return k.add(text, target, whole)
+}
+
+// addKustomizePatch adds a JSON patch of an object to a kustomization. A patch of
+// the same object that stands last takes the operations in.
+func addKustomizePatch(text []byte, fact *bailey.Fact, name string, patch []bailey.PatchOp) ([]byte, error) {
+	var k kustomizePatches
+	if err := yaml.Unmarshal(text, &k); err != nil {
+		return nil, err
+	}
+	target := patchTarget(fact, name)
+	if old, ok := k.lastFor(target); ok {
 		var ops []bailey.PatchOp
-		if err := yaml.UnmarshalStrict([]byte(k.Patches[last].Patch), &ops); err == nil {
+		if err := yaml.UnmarshalStrict([]byte(old), &ops); err == nil {
 			whole, err := patchText(append(ops, withoutRepeats(ops, patch)...))
 			if err != nil {
 				return nil, err
 			}
-			return fix.EditRoot(text, []bailey.PatchOp{{Op: "replace", Path: fmt.Sprintf("/patches/%d/patch", last), Value: whole}})
+			return k.replaceLast(text, whole)
 		}
 	}
 	whole, err := patchText(patch)
 	if err != nil {
 		return nil, err
 	}
-	entry := map[string]any{"target": target, "patch": whole}
+	return k.add(text, target, whole)
+}
+
+// replaceLast puts a text in the place of the last patch's.
+func (k *kustomizePatches) replaceLast(text []byte, patch string) ([]byte, error) {
+	return fix.EditRoot(text, []bailey.PatchOp{{Op: "replace", Path: fmt.Sprintf("/patches/%d/patch", len(k.Patches)-1), Value: patch}})
+}
+
+// add adds a patch behind the others.
+func (k *kustomizePatches) add(text []byte, target map[string]string, patch string) ([]byte, error) {
+	entry := map[string]any{"target": target, "patch": patch}
 	if k.Patches == nil {
 		return fix.EditRoot(text, []bailey.PatchOp{{Op: "add", Path: "/patches", Value: []any{entry}}})
 	}
