@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -217,6 +218,7 @@ func childOf(v any, path []string) any {
 type postRender struct {
 	folder  string
 	objects map[string]*patchedObject
+	earlier []byte // what an earlier run left in its file; nil for none
 }
 
 // patchedObject is an object with the patches that were made for it so far.
@@ -239,7 +241,14 @@ func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, obj
 		for n := 2; slices.ContainsFunc(slices.Collect(maps.Values(f.charts)), func(o *postRender) bool { return o.folder == p.folder }); n++ {
 			p.folder = filepath.Join(f.patches, fmt.Sprintf("%s-%d", name, n))
 		}
-		if text, err := os.ReadFile(filepath.Join(p.folder, "kustomization.yaml")); err == nil && !strings.HasPrefix(string(text), patchMark) {
+		text, err := os.ReadFile(filepath.Join(p.folder, "kustomization.yaml"))
+		switch {
+		case err == nil:
+			p.earlier = text
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		}
+		if err == nil && !strings.HasPrefix(string(text), patchMark) {
 			return "", fmt.Errorf("%s is there already, and not bailey's: name another folder for --fix-patches", filepath.Join(p.folder, "kustomization.yaml"))
 		}
 	}
@@ -277,7 +286,12 @@ func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, obj
 	o.checked.moved = o.checked.moved || moves
 	p.objects[treeKey(fact)] = o
 	f.charts[chart] = p
-	return filepath.Join(p.folder, "kustomization.yaml") + ", as a patch for post-rendering", nil
+	return p.how(), nil
+}
+
+// how says where changes were made as patches.
+func (p *postRender) how() string {
+	return filepath.Join(p.folder, "kustomization.yaml") + ", as a patch for post-rendering"
 }
 
 func absolutePath(path string) string {
@@ -338,28 +352,61 @@ func (o *patchedObject) patch() (string, error) {
 	return o.text, err
 }
 
-// patchFiles are the files of the patches for post-rendering, by name.
+// text is the kustomization with the patches.
+func (p *postRender) text() ([]byte, error) {
+	var patches []any
+	for _, key := range slices.Sorted(maps.Keys(p.objects)) {
+		text, err := p.objects[key].patch()
+		if err != nil {
+			return nil, err
+		}
+		patches = append(patches, map[string]any{"target": p.objects[key].target, "patch": text})
+	}
+	text, err := yaml.Marshal(map[string]any{"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+		"resources": []string{"rendered.yaml"}, "patches": patches})
+	return append([]byte(patchMark), text...), err
+}
+
+// keepEarlier takes back the patches of charts in the place of which an earlier run
+// left some that would be lost.
+func (f *fixer) keepEarlier() error {
+	for chart, p := range f.charts {
+		text, err := p.text()
+		if err != nil {
+			return err
+		}
+		if p.earlier == nil || keepsPatches(text, p.earlier) {
+			continue
+		}
+		delete(f.charts, chart)
+		f.done = slices.DeleteFunc(f.done, func(n fixNote) bool {
+			if !strings.Contains(n.how, p.how()) {
+				return false
+			}
+			n.why = filepath.Join(p.folder, "kustomization.yaml") + " has patches of an earlier run: remove it, or fix all at once"
+			n.how = ""
+			f.left[n.finding.ID] = n
+			return true
+		})
+	}
+	return nil
+}
+
+// patchFiles are the files of the patches for post-rendering that change, by name.
 func (f *fixer) patchFiles() []*fixedFile {
 	var files []*fixedFile
 	for _, p := range f.charts {
-		var patches []any
-		for _, key := range slices.Sorted(maps.Keys(p.objects)) {
-			o := p.objects[key]
-			text, err := o.patch()
-			if err != nil {
-				continue // operations are plain data
-			}
-			patches = append(patches, map[string]any{"target": o.target, "patch": text})
-		}
-		text, err := yaml.Marshal(map[string]any{"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-			"resources": []string{"rendered.yaml"}, "patches": patches})
+		text, err := p.text()
 		if err != nil {
-			continue
+			continue // operations are plain data
 		}
+		script := filepath.Join(p.folder, "post-render")
+		before, _ := os.ReadFile(script) // none is written anew
 		files = append(files,
-			&fixedFile{name: filepath.Join(p.folder, "kustomization.yaml"), mode: 0o644, after: []byte(patchMark + string(text))},
-			&fixedFile{name: filepath.Join(p.folder, "post-render"), mode: 0o755, after: []byte(postRenderScript)})
+			&fixedFile{name: filepath.Join(p.folder, "kustomization.yaml"), mode: 0o644, before: p.earlier, after: text},
+			&fixedFile{name: script, mode: 0o755, before: before, after: []byte(postRenderScript)})
 	}
+	files = slices.DeleteFunc(files, func(file *fixedFile) bool { return string(file.before) == string(file.after) })
 	slices.SortFunc(files, func(a, b *fixedFile) int { return strings.Compare(a.name, b.name) })
 	return files
 }

@@ -141,6 +141,9 @@ func (a *app) fix(ctx context.Context, t *targetFlags, conf *config, targets []s
 			break
 		}
 	}
+	if err := f.keepEarlier(); err != nil {
+		return nil, nil, nil, err
+	}
 	return f, before, now, nil
 }
 
@@ -166,7 +169,12 @@ func (f *fixer) writeDiff(w io.Writer) error {
 		}
 	}
 	for _, file := range f.patchFiles() {
-		if _, err := w.Write(diff.Diff(os.DevNull, nil, path.Join("b", filepath.ToSlash(file.name)), file.after)); err != nil {
+		name := filepath.ToSlash(file.name)
+		old := path.Join("a", name)
+		if file.before == nil {
+			old = os.DevNull
+		}
+		if _, err := w.Write(diff.Diff(old, file.before, path.Join("b", name), file.after)); err != nil {
 			return fmt.Errorf("the diff could not be written: %w", err)
 		}
 	}
