@@ -7,8 +7,8 @@ import "testing"
 func TestStrategicPatchLater(t *testing.T) {
 	before := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"hostPID":true,"containers":[{"name":"a","image":"a"}]}}`
 	wanted := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"securityContext":{"runAsNonRoot":true},"containers":[{"name":"a","image":"a","securityContext":{"privileged":false}}]}}`
-	later := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"securityContext":{"fsGroup":1},"containers":[{"name":"b","image":"b"},{"name":"a","image":"a","securityContext":{"runAsUser":1}}]}}`
-	want := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"image":"b","name":"b"},{"image":"a","name":"a","securityContext":{"privileged":false,"runAsUser":1}}],"securityContext":{"fsGroup":1,"runAsNonRoot":true}}}`
+	later := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"securityContext":{"fsGroup":1},"containers":[{"name":"a","image":"a","securityContext":{"runAsUser":1}},{"name":"b","image":"b"}]}}`
+	want := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"image":"a","name":"a","securityContext":{"privileged":false,"runAsUser":1}},{"image":"b","name":"b"}],"securityContext":{"fsGroup":1,"runAsNonRoot":true}}}`
 	text, err := strategicText([]byte(before), "a", strategicPatch([]byte(before), []byte(wanted)))
 	if err != nil {
 		t.Fatal(err)
