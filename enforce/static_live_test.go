@@ -137,7 +137,7 @@ func TestStaticPoliciesLive(t *testing.T) {
 	}
 	until("who may delete, and has not the verb, is refused by the policy", func() bool { // and no longer for want of the grant
 		err := remove()
-		return err != nil && strings.Contains(err.Error(), guard+".static.k8s.io")
+		return err != nil && strings.Contains(err.Error(), "bailey-policies-kept.static.k8s.io")
 	})
 	grant(t, cluster, "guardian", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "unguard")
 	until("who holds the verb deletes the binding", func() bool { return remove() == nil })
