@@ -14,40 +14,51 @@ import (
 // BalancedFrom says from where a Service of type LoadBalancer takes connections, and what
 // that is worth.
 func BalancedFrom(o *corev1.Service) (from string, gain bailey.Severity) {
-	ranges := o.Spec.LoadBalancerSourceRanges
-	if noted := o.Annotations[SourceRangesAnnotation]; len(ranges) == 0 && noted != "" {
-		ranges = strings.Split(noted, ",")
-	}
 	from, gain = "anybody", bailey.SeverityHigh
 	if InternalBalancer(o) {
 		from, gain = "the cloud's own network", bailey.SeverityMedium
 	}
-	if len(ranges) > 0 {
-		list := slices.Clone(ranges)
-		for i := range list {
-			list[i] = strings.TrimSpace(list[i])
-		}
-		slices.Sort(list)
-		from = strings.Join(list, ", ")
+	if ranges := sourceRanges(o); len(ranges) > 0 {
+		from = strings.Join(ranges, ", ")
 	}
 	return from, gain
 }
 
-// OwnNetworksOnly reports whether a Service's load balancer takes connections from private
-// addresses alone (RFC 1918, RFC 4193, RFC 6598), by its source ranges or its annotations.
+// sourceRanges are the addresses from which a load balancer takes connections, sorted;
+// none means all.
+func sourceRanges(o *corev1.Service) []string {
+	ranges := slices.Clone(o.Spec.LoadBalancerSourceRanges)
+	if noted := o.Annotations[SourceRangesAnnotation]; len(ranges) == 0 && noted != "" {
+		ranges = strings.Split(noted, ",")
+	}
+	for i := range ranges {
+		ranges[i] = strings.TrimSpace(ranges[i])
+	}
+	slices.Sort(ranges)
+	return ranges
+}
+
+// ownNetworks are addresses that are routed on no public network: RFC 1918, RFC 6598,
+// RFC 4193, and loopback.
+var ownNetworks = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("::1/128"),
+}
+
+// OwnNetworksOnly reports whether a Service's load balancer takes connections from such
+// addresses alone, by its source ranges or its annotations.
 func OwnNetworksOnly(o *corev1.Service) bool {
 	if InternalBalancer(o) {
 		return true
 	}
-	from, _ := BalancedFrom(o)
-	shared := netip.MustParsePrefix("100.64.0.0/10")
-	for _, text := range strings.Split(from, ", ") {
+	ranges := sourceRanges(o)
+	for _, text := range ranges {
 		p, err := netip.ParsePrefix(text)
-		if err != nil || !p.Addr().IsPrivate() && !p.Addr().IsLoopback() && !shared.Contains(p.Addr()) || p.Bits() < 7 {
+		if err != nil || !slices.ContainsFunc(ownNetworks, func(own netip.Prefix) bool { return own.Bits() <= p.Bits() && own.Contains(p.Addr()) }) {
 			return false
 		}
 	}
-	return true
+	return len(ranges) > 0
 }
 
 // Entry is how a Service is reached from outside the cluster; Gain, what that is worth, is

@@ -28,6 +28,8 @@ type trait struct {
 	// given, if set, is a protection of the same object that must have been there before
 	// and be there after: what a policy lets through counts only where it held back all.
 	given string
+	// node tells a privilege by which whoever breaks into the workload holds its node.
+	node bool
 }
 
 type traitKey struct {

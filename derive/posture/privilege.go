@@ -16,9 +16,8 @@ import (
 var nodePaths = []string{"/etc", "/root", "/home", "/proc", "/sys", "/dev", "/boot", "/run", "/var/run", "/var/lib/kubelet", "/var/lib/containerd",
 	"/var/lib/docker", "/var/lib/etcd", "/usr", "/bin", "/sbin", "/lib", "/opt/cni"}
 
-// plainPaths are below nodePaths, and give nothing of the node.
-var plainPaths = []string{"/dev/log", "/dev/shm", "/dev/null", "/dev/urandom", "/etc/localtime", "/etc/timezone", "/etc/os-release", "/etc/machine-id", "/etc/hosts", "/etc/resolv.conf",
-	"/usr/share/zoneinfo", "/usr/share/ca-certificates", "/etc/ssl/certs", "/etc/pki"}
+// plainPaths are below nodePaths, and whoever writes to them does not hold the node by it.
+var plainPaths = []string{"/dev/log", "/dev/null", "/dev/shm", "/dev/urandom", "/etc/localtime", "/etc/timezone"}
 
 // Capabilities by which a process leaves its container, and those by which it
 // reaches far beyond it.
@@ -31,10 +30,7 @@ var (
 // node, if there is one: "container web: privileged".
 func HoldsNode(f *bailey.Fact) (text string, holds bool) {
 	for _, t := range privileges(f) {
-		if strings.HasSuffix(t.key, "capability SYS_PTRACE") { // of its own processes only, unless hostPID, which counts itself
-			continue
-		}
-		if t.class == bailey.EffectPrivilege && t.gain == bailey.SeverityCritical {
+		if t.node {
 			return t.text, true
 		}
 	}
@@ -48,8 +44,8 @@ func privileges(f *bailey.Fact) []trait {
 		return nil
 	}
 	var all []trait
-	add := func(key, text, field string, gain bailey.Severity) {
-		all = append(all, trait{class: bailey.EffectPrivilege, object: f.Ref, key: key, text: text, gain: gain, source: f.Source.At(field)})
+	add := func(key, text, field string, gain bailey.Severity, node bool) {
+		all = append(all, trait{class: bailey.EffectPrivilege, object: f.Ref, key: key, text: text, gain: gain, source: f.Source.At(field), node: node})
 	}
 	spec := w.Spec
 	for _, host := range []struct {
@@ -58,7 +54,7 @@ func privileges(f *bailey.Fact) []trait {
 		gain  bailey.Severity
 	}{{spec.HostPID, "hostPID", bailey.SeverityCritical}, {spec.HostNetwork, "hostNetwork", bailey.SeverityHigh}, {spec.HostIPC, "hostIPC", bailey.SeverityHigh}} {
 		if host.on {
-			add(host.field, "shares the node's namespace: "+host.field, w.Path+"."+host.field, host.gain)
+			add(host.field, "shares the node's namespace: "+host.field, w.Path+"."+host.field, host.gain, host.field == "hostPID")
 		}
 	}
 	for i := range spec.Volumes {
@@ -71,15 +67,16 @@ func privileges(f *bailey.Fact) []trait {
 			if isNodePath(v.HostPath.Path) {
 				gain++
 			}
-			add("hostPath "+v.HostPath.Path+" "+mode, fmt.Sprintf("mounts the node's %s, %s", v.HostPath.Path, mode), fmt.Sprintf("%s.volumes[%d].hostPath", w.Path, i), gain)
+			add("hostPath "+v.HostPath.Path+" "+mode, fmt.Sprintf("mounts the node's %s, %s", v.HostPath.Path, mode), fmt.Sprintf("%s.volumes[%d].hostPath", w.Path, i), gain,
+				gain == bailey.SeverityCritical && !slices.Contains(plainPaths, "/"+strings.Trim(v.HostPath.Path, "/")))
 		}
 	}
 	if name := spec.ServiceAccountName; name != "" && name != "default" {
-		add("account "+name, "runs as ServiceAccount "+name, w.Path+".serviceAccountName", bailey.SeverityLow)
+		add("account "+name, "runs as ServiceAccount "+name, w.Path+".serviceAccountName", bailey.SeverityLow, false)
 	}
 	if pod := spec.SecurityContext; pod != nil {
 		for _, s := range pod.Sysctls {
-			add("sysctl "+s.Name, "sets the sysctl "+s.Name, w.Path+".securityContext.sysctls", bailey.SeverityMedium)
+			add("sysctl "+s.Name, "sets the sysctl "+s.Name, w.Path+".securityContext.sysctls", bailey.SeverityMedium, false)
 		}
 	}
 	if class := spec.RuntimeClassName; class != nil && *class != "" {
@@ -112,6 +109,7 @@ func ofContainer(f *bailey.Fact, w workload.Workload, c workload.Container) []tr
 	const sc = ".securityContext"
 	if isTrue(own.Privileged) {
 		add("privileged", "privileged", sc+".privileged", bailey.SeverityCritical)
+		all[len(all)-1].node = true
 	}
 	dropsAll := false
 	if own.Capabilities != nil {
@@ -125,6 +123,8 @@ func ofContainer(f *bailey.Fact, w workload.Workload, c workload.Container) []tr
 				gain = bailey.SeverityHigh
 			}
 			add("capability "+string(name), "capability "+string(name), sc+".capabilities.add", gain)
+			// Without the node's processes in sight there is nothing of it to trace.
+			all[len(all)-1].node = slices.Contains(escapes, name) && (name != "SYS_PTRACE" || w.Spec.HostPID)
 		}
 		dropsAll = slices.Contains(own.Capabilities.Drop, "ALL")
 	}
@@ -212,7 +212,7 @@ func onlyRead(w workload.Workload, volume string) bool {
 
 func isNodePath(path string) bool {
 	path = "/" + strings.Trim(path, "/")
-	return path == "/" || !slices.Contains(plainPaths, path) && slices.ContainsFunc(nodePaths, func(p string) bool { return path == p || strings.HasPrefix(path, p+"/") })
+	return path == "/" || slices.ContainsFunc(nodePaths, func(p string) bool { return path == p || strings.HasPrefix(path, p+"/") })
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }

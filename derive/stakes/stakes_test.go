@@ -78,6 +78,12 @@ apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: shop}
 spec: {type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.0/8, 192.168.1.0/24], selector: {app: web}, ports: [{port: 443}]}`
+	widerBalancer = `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.0/7], selector: {app: web}, ports: [{port: 443}]}`
 	impersonates = `
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -138,6 +144,7 @@ func TestWeigher(t *testing.T) {
 		"routed, rights":                     {around: routed + readsSecrets, kinds: "exposed rights", want: bailey.SeverityMedium},
 		"a route of a mesh":                  {around: meshed + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
 		"private networks only":              {around: privateBalancer + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
+		"half of it private":                 {around: widerBalancer + readsSecrets, kinds: "exposed rights", want: bailey.SeverityMedium},
 		"cluster-wide by a RoleBinding":      {around: balancer + impersonates, kinds: "exposed", want: bailey.SeverityLow},
 		"SYS_PTRACE of its own processes":    {around: balancer, edit: [2]string{"securityContext: {", "securityContext: {capabilities: {add: [SYS_PTRACE]}, "}, kinds: "exposed", want: bailey.SeverityLow},
 		"inside, rights":                     {around: inside + readsSecrets, kinds: "rights", want: bailey.SeverityLow},
@@ -148,6 +155,8 @@ func TestWeigher(t *testing.T) {
 		"exposed, the node":                  {around: balancer, edit: [2]string{"containers:", "hostPID: true\n      containers:"}, kinds: "exposed node", want: bailey.SeverityMedium},
 		"exposed, a Secret":                  {around: balancer, edit: [2]string{"image:", "envFrom: [{secretRef: {name: database}}]\n        image:"}, kinds: "exposed secrets", want: bailey.SeverityMedium},
 		"exposed, the node's clock":          {around: balancer, edit: [2]string{"containers:", "volumes: [{name: zone, hostPath: {path: /etc/localtime}}]\n      containers:"}, kinds: "exposed", want: bailey.SeverityLow},
+		"exposed, the node's log socket":     {around: balancer, edit: [2]string{"      containers:\n      - name: web", "      volumes: [{name: log, hostPath: {path: /dev/log}}]\n      containers:\n      - name: web\n        volumeMounts: [{name: log, mountPath: /dev/log}]"}, kinds: "exposed", want: bailey.SeverityLow},
+		"exposed, the node's hosts file":     {around: balancer, edit: [2]string{"      containers:\n      - name: web", "      volumes: [{name: hosts, hostPath: {path: /etc/hosts}}]\n      containers:\n      - name: web\n        volumeMounts: [{name: hosts, mountPath: /node/hosts}]"}, kinds: "exposed node", want: bailey.SeverityMedium},
 		"exposed, a directory of the node's": {around: balancer, edit: [2]string{"      containers:\n      - name: web", "      volumes: [{name: all, hostPath: {path: /}}]\n      containers:\n      - name: web\n        volumeMounts: [{name: all, mountPath: /node}]"}, kinds: "exposed node", want: bailey.SeverityMedium},
 	} {
 		t.Run(name, func(t *testing.T) {
