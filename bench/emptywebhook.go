@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 
 	"github.com/baileyhq/bailey/devcluster"
 )
@@ -16,11 +18,13 @@ import (
 type emptyWebhook struct {
 	cluster *devcluster.Cluster
 	server  *httptest.Server
+	asked   atomic.Int64
 }
 
 func newEmptyWebhook(c *devcluster.Cluster) *emptyWebhook {
 	e := &emptyWebhook{cluster: c}
 	e.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.asked.Add(1)
 		var review struct {
 			Request struct {
 				UID string `json:"uid"`
@@ -53,6 +57,10 @@ func (e *emptyWebhook) apply(ctx context.Context) error {
 	}, nil)
 }
 
+// remove takes it away, and wants it to have been asked: what nobody asks costs nothing.
 func (e *emptyWebhook) remove(ctx context.Context) error {
+	if e.asked.Swap(0) == 0 {
+		return errors.New("the empty webhook was never asked")
+	}
 	return e.cluster.Do(ctx, http.MethodDelete, emptyWebhookPath+"/empty", nil, nil)
 }
