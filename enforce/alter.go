@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -33,40 +32,6 @@ type Altered struct {
 	// Was and Is are its values; nil where it is not set.
 	Was any `json:"was,omitempty"`
 	Is  any `json:"is,omitempty"`
-}
-
-// mutatingOf are the plan's mutating policies. One that is there already may lack its
-// binding only.
-func mutatingOf(s *bailey.Snapshot, p *Plan) (policy.MutatingSource, error) {
-	source := policy.MutatingSource{Version: s.Meta.Version, Namespaces: namespacesOf(s)}
-	for _, c := range p.Changes {
-		switch c.Object.Kind {
-		case bailey.KindMutatingAdmissionPolicy:
-			o := &admissionv1.MutatingAdmissionPolicy{}
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(c.Apply, o); err != nil {
-				return source, err
-			}
-			source.Policies = append(source.Policies, o)
-		case bailey.KindMutatingAdmissionPolicyBinding:
-			o := &admissionv1.MutatingAdmissionPolicyBinding{}
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(c.Apply, o); err != nil {
-				return source, err
-			}
-			source.Bindings = append(source.Bindings, o)
-		}
-	}
-	for _, b := range source.Bindings {
-		name := b.Spec.PolicyName
-		if slices.ContainsFunc(source.Policies, func(p *admissionv1.MutatingAdmissionPolicy) bool { return p.Name == name }) {
-			continue
-		}
-		if f := s.Get(bailey.Ref{Kind: bailey.KindMutatingAdmissionPolicy, Name: name}); f != nil {
-			if o, ok := f.Object.(*admissionv1.MutatingAdmissionPolicy); ok {
-				source.Policies = append(source.Policies, o)
-			}
-		}
-	}
-	return source, nil
 }
 
 // mutate lets the judge apply mutating policies too.

@@ -97,35 +97,9 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	source := policy.Source{Version: s.Meta.Version}
-	for _, c := range p.Changes {
-		switch c.Object.Kind {
-		case bailey.KindValidatingAdmissionPolicy:
-			o := &admissionv1.ValidatingAdmissionPolicy{}
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(c.Apply, o); err != nil {
-				return nil, err
-			}
-			source.Policies = append(source.Policies, o)
-		case bailey.KindValidatingAdmissionPolicyBinding:
-			o := &admissionv1.ValidatingAdmissionPolicyBinding{}
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(c.Apply, o); err != nil {
-				return nil, err
-			}
-			source.Bindings = append(source.Bindings, o)
-		}
-	}
-	for _, b := range source.Bindings { // a policy that is there already may lack its binding only
-		name := b.Spec.PolicyName
-		if slices.ContainsFunc(source.Policies, func(p *admissionv1.ValidatingAdmissionPolicy) bool { return p.Name == name }) {
-			continue
-		}
-		f := s.Get(bailey.Ref{Kind: bailey.KindValidatingAdmissionPolicy, Name: name})
-		if f == nil {
-			continue
-		}
-		if o, ok := f.Object.(*admissionv1.ValidatingAdmissionPolicy); ok {
-			source.Policies = append(source.Policies, o)
-		}
+	source, err := validatingOf(s, p)
+	if err != nil {
+		return nil, err
 	}
 	if len(source.Policies)+len(mutating.Policies) == 0 {
 		return nil, nil
