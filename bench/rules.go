@@ -106,7 +106,7 @@ func costOf(s *bailey.Snapshot, r *bailey.Rule, facts []*bailey.Fact) time.Durat
 // example is the world of a rule's first example.
 func example(r *bailey.Rule) (*bailey.Snapshot, error) {
 	b := bailey.NewBuilder(bailey.Meta{Medium: "cluster", Version: bailey.LatestVersion, At: time.Now()})
-	for _, k := range bailey.KnownKinds() {
+	for _, k := range slices.Concat(bailey.KnownKinds(), r.On, r.Needs) {
 		b.Saw(k, "")
 	}
 	for _, text := range strings.Split(r.Bad[0], "\n---\n") {
