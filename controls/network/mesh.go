@@ -12,12 +12,12 @@ var Mesh = &bailey.Control{
 	Doc: `A mesh gives each workload an identity and encrypts what it says, if it is strict. One that also accepts
 plain text protects only those who ask for it.
 
-Bailey judges Istio, Linkerd and Cilium: whether mutual TLS is strict, which ports and workloads are
-excepted, and what authorization policies let through.
+Bailey judges Istio by its objects: whether mutual TLS is strict, which ports are excepted, who is called
+in plain text, and what authorization policies let through. Where no namespace joins a mesh there is
+nothing to judge: whether one is suitable is not for a rule to say. Linkerd is tried and not read, Cilium's
+mesh is neither.
 
-Enforced by strict mode and authorization policies.
-
-Proved by dialling a meshed port in plain text; it must be refused.`,
+Proved by dialling a port of a pod in Istio's or Linkerd's mesh in plain text; it must be refused.`,
 	Scope: bailey.ScopeWorkload,
 	Refs: []bailey.Reference{
 		ref.NSA("Service meshes"),

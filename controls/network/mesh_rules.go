@@ -3,11 +3,13 @@ package network
 import (
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
 )
 
-var meshRules = []*bailey.Rule{meshPlainText, meshClientPlainText, meshOpenPolicy}
+var meshRules = []*bailey.Rule{meshPlainText, meshNeverStrict, meshClientPlainText, meshOpenPolicy}
 
 const (
 	peerAuthentication  bailey.Kind = "PeerAuthentication.security.istio.io"
@@ -35,8 +37,7 @@ var meshPlainText = &bailey.Rule{
 	Title: "Mesh takes plain text",
 	Doc: `Reads Istio's PeerAuthentications. Mode DISABLE takes plain text only; PERMISSIVE takes it beside mutual TLS, so a
 caller without an identity is served as well, and no policy can tell who it is. PERMISSIVE is for the time of a
-migration. A mode for single ports is judged as such. A mesh without any PeerAuthentication is PERMISSIVE too: nothing
-written says so, and the experiment finds it.`,
+migration. A mode for single ports is judged as such.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{istioSecurity, ref.CNCF(233, "A mesh takes nothing on trust"), ref.NIST("SC-8"), ref.NIST("IA-9")},
 	On:       []bailey.Kind{peerAuthentication},
@@ -69,6 +70,62 @@ written says so, and the experiment finds it.`,
 kind: PeerAuthentication
 metadata: {name: bad, namespace: istio-system}
 spec: {mtls: {mode: PERMISSIVE}}
+`},
+}
+
+// meshRoot is Istio's root namespace, unless its installation was told another: what is
+// set there without a selector holds for the whole mesh.
+const meshRoot = "istio-system"
+
+// joinsMesh reports whether a namespace's labels put its pods into Istio's mesh.
+// Source: Istio documentation, sidecar injection and ambient mode.
+func joinsMesh(labels map[string]string) bool {
+	return labels["istio-injection"] == "enabled" || labels["istio.io/dataplane-mode"] == "ambient" ||
+		labels["istio.io/rev"] != "" && labels["istio-injection"] != "disabled"
+}
+
+var meshNeverStrict = &bailey.Rule{
+	Name:  "no-mode-set",
+	Title: "Nothing says that the mesh refuses plain text",
+	Doc: `Reads namespaces whose labels put their pods into Istio's mesh, and PeerAuthentications without a selector there
+and in istio-system. Where none sets a mode Istio takes plain text beside mutual TLS, as with PERMISSIVE. Where
+istio-system was not seen the mode of the whole mesh is unknown. A mesh whose root namespace has another name, and pods
+that join one by one, are not judged: the experiment tries them.`,
+	Severity: bailey.SeverityLow,
+	Refs:     []bailey.Reference{istioSecurity, ref.CNCF(233, "A mesh takes nothing on trust"), ref.NIST("SC-8"), ref.NIST("IA-9")},
+	On:       []bailey.Kind{bailey.KindNamespace},
+	Needs:    []bailey.Kind{peerAuthentication},
+	Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
+		namespace, ok := bailey.As[*corev1.Namespace](f)
+		if !ok || !joinsMesh(namespace.Labels) {
+			return nil
+		}
+		for _, in := range []string{f.Name, meshRoot} {
+			for _, p := range v.List(peerAuthentication, in) {
+				spec := specOf(p)
+				if mode := inside(spec, "mtls")["mode"]; mode != nil && mode != "UNSET" && len(inside(spec, "selector", "matchLabels")) == 0 {
+					return nil // which plain-text-taken judges
+				}
+			}
+		}
+		if v.Get(bailey.KindNamespace, "", meshRoot) == nil {
+			return nil
+		}
+		return []bailey.Finding{{Field: "metadata.labels", Message: "its pods join the mesh, and no PeerAuthentication of it or of " + meshRoot + " sets a mode: they take plain text beside mutual TLS"}}
+	},
+	Fix: func(_ *bailey.View, f *bailey.Fact, _ bailey.Finding) []bailey.Change {
+		object := bailey.Ref{Kind: peerAuthentication, Namespace: f.Name, Name: "default"}
+		return []bailey.Change{{Object: object, APIVersion: "security.istio.io/v1", Note: "callers outside of the mesh are refused from then on",
+			Content: map[string]any{"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+				"metadata": map[string]any{"name": object.Name, "namespace": object.Namespace}, "spec": map[string]any{"mtls": map[string]any{"mode": "STRICT"}}}}}
+	},
+	Bad: []string{`apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio-injection: enabled}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: istio-system}
 `},
 }
 

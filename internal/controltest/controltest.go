@@ -92,6 +92,7 @@ func runCase(t *testing.T, c *bailey.Control, file string, tally map[string]map[
 		}
 	}
 	s := settings(t, archive.Comment)
+	s.read(c.Rules...)
 	got := evaluate(c.Rules, s.snapshot(facts, nil))
 	for rule, outcomes := range got.tally {
 		if tally[rule] == nil {
@@ -183,7 +184,9 @@ func checkBad(t *testing.T, r *bailey.Rule) {
 			t.Errorf("rule %s: Bad %d holds no object", r.Name, i)
 			continue
 		}
-		got := evaluate([]*bailey.Rule{r}, caseSettings{version: bailey.LatestVersion}.snapshot(facts, nil))
+		s := caseSettings{version: bailey.LatestVersion}
+		s.read(r)
+		got := evaluate([]*bailey.Rule{r}, s.snapshot(facts, nil))
 		if !slices.ContainsFunc(got.findings, func(f ruleFinding) bool { return f.object == facts[0].Ref }) {
 			t.Errorf("rule %s does not find its Bad object %d (%s); it gives\n%s", r.Name, i, facts[0].Ref, got.text())
 		}
@@ -194,6 +197,14 @@ func checkBad(t *testing.T, r *bailey.Rule) {
 type caseSettings struct {
 	version bailey.Version
 	missing []bailey.Missing
+	custom  []bailey.Kind // custom resources that rules read
+}
+
+// read takes in the custom resources that the rules read: they were looked for.
+func (s *caseSettings) read(rules ...*bailey.Rule) {
+	for _, r := range rules {
+		s.custom = append(append(s.custom, r.On...), r.Needs...)
+	}
 }
 
 func settings(t *testing.T, comment []byte) caseSettings {
@@ -221,7 +232,7 @@ func settings(t *testing.T, comment []byte) caseSettings {
 // that are missing, and for without with all its objects.
 func (s caseSettings) snapshot(facts []*bailey.Fact, without *bailey.Kind) *bailey.Snapshot {
 	b := bailey.NewBuilder(bailey.Meta{At: At, Medium: "cluster", Version: s.version})
-	for _, k := range bailey.KnownKinds() {
+	for _, k := range append(bailey.KnownKinds(), s.custom...) {
 		b.Saw(k, "")
 	}
 	for _, f := range facts {
