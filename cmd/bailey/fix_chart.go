@@ -26,19 +26,7 @@ const maxTrials = 16
 // exactly that change, and as a patch for post-rendering where not.
 func (f *fixer) changeChart(ctx context.Context, fact *bailey.Fact, c bailey.Change) (how string, err error) {
 	chart := fact.Source.Rendered.Path
-	before, err := f.render(ctx, chart)
-	if err != nil {
-		return "", err
-	}
-	object, err := before.only(fact)
-	if err != nil {
-		return "", err
-	}
-	out, _, err := fix.Apply([]byte(object), c.Patch)
-	if err != nil {
-		return "", err
-	}
-	wanted, err := canonical(out)
+	before, object, wanted, err := f.rendered(ctx, fact, c)
 	if err != nil {
 		return "", err
 	}

@@ -102,24 +102,29 @@ func canonical(text []byte) (string, error) {
 	return string(out), err
 }
 
+// rendered gives what is rendered now of the fact's chart or kustomization, the fact's
+// object in it, and that object as the change wants it.
+func (f *fixer) rendered(ctx context.Context, fact *bailey.Fact, c bailey.Change) (before trees, object, wanted string, err error) {
+	if before, err = f.render(ctx, fact.Source.Rendered.Path); err != nil {
+		return before, "", "", err
+	}
+	if object, err = before.only(fact); err != nil {
+		return before, "", "", err
+	}
+	out, _, err := fix.Apply([]byte(object), c.Patch)
+	if err != nil {
+		return before, "", "", err
+	}
+	wanted, err = canonical(out)
+	return before, object, wanted, err
+}
+
 // changeKustomization makes a change in the file that the object comes from, if
 // what is built is then changed so and not otherwise, and as a patch in the
 // kustomization where not.
 func (f *fixer) changeKustomization(ctx context.Context, fact *bailey.Fact, c bailey.Change) (how string, err error) {
 	folder := fact.Source.Rendered.Path
-	before, err := f.render(ctx, folder)
-	if err != nil {
-		return "", err
-	}
-	object, err := before.only(fact)
-	if err != nil {
-		return "", err
-	}
-	out, _, err := fix.Apply([]byte(object), c.Patch)
-	if err != nil {
-		return "", err
-	}
-	wanted, err := canonical(out)
+	before, object, wanted, err := f.rendered(ctx, fact, c)
 	if err != nil {
 		return "", err
 	}

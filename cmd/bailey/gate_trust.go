@@ -109,9 +109,9 @@ func vouchers(d trust.Decision) string {
 	return strings.Join(all, ", ")
 }
 
-// followPolicy reads the policy again and again, and judges by it when it has changed. One
-// that cannot be read is told, and the one before stays in force.
-func followPolicy(ctx context.Context, g *gate.Gate, path, revision string, log *slog.Logger, make func(*trust.Policy) *gate.Trust) {
+// reread reads something again and again until ctx ends. A failure is told once, as long as
+// it stays the same.
+func reread(ctx context.Context, log *slog.Logger, complaint string, read func() error) {
 	tick := time.NewTicker(policyEvery)
 	defer tick.Stop()
 	told := ""
@@ -121,18 +121,31 @@ func followPolicy(ctx context.Context, g *gate.Gate, path, revision string, log 
 			return
 		case <-tick.C:
 		}
+		text := ""
+		if err := read(); err != nil {
+			text = err.Error()
+		}
+		if text != "" && text != told {
+			log.Error(complaint, "error", text)
+		}
+		told = text
+	}
+}
+
+// followPolicy reads the policy again and again, and judges by it when it has changed. One
+// that cannot be read is told, and the one before stays in force.
+func followPolicy(ctx context.Context, g *gate.Gate, path, revision string, log *slog.Logger, make func(*trust.Policy) *gate.Trust) {
+	reread(ctx, log, "the trust policy cannot be read; the one before stays in force", func() error {
 		policy, err := trust.Load(path)
 		switch {
 		case err != nil:
 			g.PolicyFailed()
-			if err.Error() != told {
-				told = err.Error()
-				log.Error("the trust policy cannot be read; the one before stays in force", "error", err, "revision", revision)
-			}
+			return fmt.Errorf("%w (revision %s is in force)", err, revision)
 		case policy.Revision() != revision:
-			revision, told = policy.Revision(), ""
+			revision = policy.Revision()
 			g.SetTrust(make(policy))
 			log.Info("another trust policy is in force", "revision", revision)
 		}
-	}
+		return nil
+	})
 }

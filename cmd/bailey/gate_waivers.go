@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
-	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -57,24 +56,11 @@ func (w *gateWaivers) follow(ctx context.Context, log *slog.Logger) {
 	if w.path == "" {
 		return
 	}
-	tick := time.NewTicker(policyEvery)
-	defer tick.Stop()
-	told := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	reread(ctx, log, "the waivers cannot be read; those before stay", func() error {
 		all, _, err := readWaivers(w.path)
-		if err != nil {
-			if err.Error() != told {
-				told = err.Error()
-				log.Error("the waivers cannot be read; those before stay", "error", err)
-			}
-			continue
+		if err == nil {
+			w.now.Store(&all)
 		}
-		told = ""
-		w.now.Store(&all)
-	}
+		return err
+	})
 }

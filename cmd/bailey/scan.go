@@ -29,6 +29,8 @@ type judgeFlags struct {
 	explain       bool
 }
 
+const explainHelp = "say of each finding where its severity comes from"
+
 func (j *judgeFlags) register(c *cobra.Command) {
 	f := c.Flags()
 	f.StringSliceVarP(&j.controls, "control", "c", nil, "only these controls, like compute/pod-security or compute/*")
@@ -37,7 +39,7 @@ func (j *judgeFlags) register(c *cobra.Command) {
 	f.BoolVar(&j.failOnUnknown, "fail-on-unknown", false, "exit 1 too when a fact that a rule needs was not seen")
 	f.StringArrayVarP(&j.outputs, "output", "o", nil, "text, json, sarif, junit, markdown, github, html or oscal; FORMAT=FILE, several times")
 	f.BoolVarP(&j.all, "all", "a", false, "show every finding and object, with the commands that fix them")
-	f.BoolVar(&j.explain, "explain", false, "say of each finding where its severity comes from")
+	f.BoolVar(&j.explain, "explain", false, explainHelp)
 }
 
 func (a *app) scanCommand() *cobra.Command {
@@ -87,19 +89,7 @@ func (a *app) scanTargets(ctx context.Context, t *targetFlags, j *judgeFlags, ta
 
 // scan judges what read gives.
 func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, read func() (*bailey.Snapshot, error), diff, save, command string) error {
-	outputs, err := parseOutputs(j.outputs)
-	if err != nil {
-		return err
-	}
-	conf, err := t.load()
-	if err != nil {
-		return err
-	}
-	failOn, err := j.threshold(conf)
-	if err != nil {
-		return err
-	}
-	chosen, options, err := j.options(conf)
+	ask, err := j.resolve(t)
 	if err != nil {
 		return err
 	}
@@ -109,11 +99,11 @@ func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, read func
 		return err
 	}
 	if t.host {
-		chosen = hostRules(chosen)
-	} else if options.Evidence, err = a.evidence(ctx, conf, s); err != nil {
+		ask.chosen = hostRules(ask.chosen)
+	} else if ask.options.Evidence, err = a.evidence(ctx, ask.conf, s); err != nil {
 		return err
 	}
-	r, err := check.Judge(ctx, s, chosen, options)
+	r, err := check.Judge(ctx, s, ask.chosen, ask.options)
 	if err != nil {
 		return err
 	}
@@ -124,18 +114,18 @@ func (a *app) scan(ctx context.Context, t *targetFlags, j *judgeFlags, read func
 		}
 	}
 	if diff != "" {
-		old, err := a.oldReport(ctx, diff, chosen, options)
+		old, err := a.oldReport(ctx, diff, ask.chosen, ask.options)
 		if err != nil {
 			return err
 		}
 		r = report.Compare(old, r)
 	}
-	shown := a.reportOptions(j, failOn, command)
+	shown := a.reportOptions(j, ask.failOn, command)
 	shown.Kubeconfig = t.kubeconfig
-	if err := a.write(outputs, r, shown); err != nil {
+	if err := a.write(ask.outputs, r, shown); err != nil {
 		return err
 	}
-	return verdictOf(r, failOn, j.failOnUnknown || conf.FailOnUnknown)
+	return verdictOf(r, ask.failOn, ask.unknownFails)
 }
 
 // scanCommandLine is the command that scans the same again, as a person types it.
@@ -184,6 +174,32 @@ func quoted(word string) string {
 func (a *app) reportOptions(j *judgeFlags, failOn bailey.Severity, command string) report.Options {
 	dir, _ := os.Getwd()
 	return report.Options{Verbose: j.all, Explain: j.explain, FailOn: failOn, Command: command, Version: version, Dir: dir}
+}
+
+// asked is what the flags and the configuration come to.
+type asked struct {
+	outputs      []output
+	conf         *config
+	failOn       bailey.Severity
+	unknownFails bool
+	chosen       []*bailey.Control
+	options      check.Options
+}
+
+// resolve reads the configuration of the target, and all that it and the flags ask for.
+func (j *judgeFlags) resolve(t *targetFlags) (ask asked, err error) {
+	if ask.outputs, err = parseOutputs(j.outputs); err != nil {
+		return ask, err
+	}
+	if ask.conf, err = t.load(); err != nil {
+		return ask, err
+	}
+	if ask.failOn, err = j.threshold(ask.conf); err != nil {
+		return ask, err
+	}
+	ask.unknownFails = j.failOnUnknown || ask.conf.FailOnUnknown
+	ask.chosen, ask.options, err = j.options(ask.conf)
+	return ask, err
 }
 
 // threshold is the severity from which findings fail the run.
@@ -318,6 +334,7 @@ func (a *app) reportCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVarP(&j.outputs, "output", "o", nil, "text, json, sarif, junit, markdown, github, html or oscal; FORMAT=FILE, several times")
 	c.Flags().BoolVarP(&j.all, "all", "a", false, "show every finding and object")
+	c.Flags().BoolVar(&j.explain, "explain", false, explainHelp)
 	c.AddCommand(&cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of -o json", Args: exactArgs(0, ""),
 		RunE: func(*cobra.Command, []string) error {

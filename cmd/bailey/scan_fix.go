@@ -73,23 +73,11 @@ const maxRounds = 25
 // scanFixed fixes the targets' files until nothing more can be, writes them, and
 // judges what is there then. A dry-run shows the difference.
 func (a *app) scanFixed(ctx context.Context, t *targetFlags, j *judgeFlags, x *fixFlags, targets []string, save string) error {
-	outputs, err := parseOutputs(j.outputs)
+	ask, err := j.resolve(t)
 	if err != nil {
 		return err
 	}
-	conf, err := t.load()
-	if err != nil {
-		return err
-	}
-	failOn, err := j.threshold(conf)
-	if err != nil {
-		return err
-	}
-	chosen, options, err := j.options(conf)
-	if err != nil {
-		return err
-	}
-	f, before, now, err := a.fix(ctx, t, conf, targets, x.patches, chosen, options)
+	f, before, now, err := a.fix(ctx, t, ask.conf, targets, x.patches, ask.chosen, ask.options)
 	if err != nil {
 		return err
 	}
@@ -98,13 +86,13 @@ func (a *app) scanFixed(ctx context.Context, t *targetFlags, j *judgeFlags, x *f
 			return err
 		}
 		f.print(a.stderr, now, true)
-		return verdictOf(before, failOn, j.failOnUnknown || conf.FailOnUnknown)
+		return verdictOf(before, ask.failOn, ask.unknownFails)
 	}
 	if err := f.write(); err != nil {
 		return err
 	}
 	told := a.stdout
-	if slices.ContainsFunc(outputs, func(o output) bool { return o.path == "" && o.format.Name != "text" }) {
+	if slices.ContainsFunc(ask.outputs, func(o output) bool { return o.path == "" && o.format.Name != "text" }) {
 		told = a.stderr
 	}
 	f.print(told, now, false)
