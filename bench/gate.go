@@ -35,6 +35,7 @@ import (
 
 const (
 	gateSeconds = 20
+	gateRounds  = 3
 	gateDigests = 50_000
 )
 
@@ -263,9 +264,15 @@ func (b *gateBench) webhook() error {
 	c := gateClient()
 	fmt.Printf("%10s %10s %10s %10s %8s %8s\n", "asked/s", "p50", "p99", "max", "cores", "failed")
 	for _, rate := range []float64{500, 1000} {
-		before, begin := b.cpu(), time.Now()
-		took, failed := paced(rate, gateSeconds, func(int) error { return c.review(b.url, b.image) })
-		fmt.Printf("%10.0f %10s %10s %10s %8.2f %8d\n", rate, ms(quantile(took, 50)), ms(quantile(took, 99)), ms(took[len(took)-1]), (b.cpu()-before).Seconds()/time.Since(begin).Seconds(), failed)
+		var tails []time.Duration
+		for range gateRounds {
+			before, begin := b.cpu(), time.Now()
+			took, failed := paced(rate, gateSeconds, func(int) error { return c.review(b.url, b.image) })
+			tails = append(tails, quantile(took, 99))
+			fmt.Printf("%10.0f %10s %10s %10s %8.2f %8d\n", rate, ms(quantile(took, 50)), ms(quantile(took, 99)), ms(took[len(took)-1]), (b.cpu()-before).Seconds()/time.Since(begin).Seconds(), failed)
+		}
+		slices.Sort(tails)
+		fmt.Printf("%10.0f p99, median of %d: %s\n", rate, gateRounds, ms(tails[gateRounds/2]))
 	}
 	return nil
 }
