@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/check"
 	"github.com/baileyhq/bailey/enforce"
-	"github.com/baileyhq/bailey/fix"
 	"github.com/baileyhq/bailey/report"
 )
 
@@ -27,14 +25,14 @@ const layoutPatches = "patches"
 // object.
 type sourcePatches struct {
 	snapshot *bailey.Snapshot
-	objects  map[bailey.Ref]sourcePatch
+	objects  map[bailey.Ref]*sourcePatch
 	made     int      // findings
 	left     []string // what was not made, and why
 }
 
 // sourcePatch is what changes in one object.
 type sourcePatch struct {
-	patchedObject
+	*patchedObject
 	remarks []string // a comment for each change
 }
 
@@ -53,7 +51,7 @@ func (a *app) writePatches(ctx context.Context, f *enforceFlags, s *bailey.Snaps
 	if err != nil {
 		return err
 	}
-	p := &sourcePatches{snapshot: s, objects: map[bailey.Ref]sourcePatch{}}
+	p := &sourcePatches{snapshot: s, objects: map[bailey.Ref]*sourcePatch{}}
 	for i := range r.Findings {
 		finding := &r.Findings[i]
 		if finding.Waiver != nil || finding.Baseline {
@@ -81,7 +79,7 @@ func (a *app) writePatches(ctx context.Context, f *enforceFlags, s *bailey.Snaps
 // add makes all changes of one finding, or none. What changes another kind of object, or
 // makes one, is a guard's to do.
 func (p *sourcePatches) add(finding *bailey.Finding, changes []bailey.Change) error {
-	staged := map[bailey.Ref]sourcePatch{}
+	staged := map[bailey.Ref]*sourcePatch{}
 	for _, c := range changes {
 		fact := p.snapshot.Get(c.Object)
 		if fact == nil || len(c.Patch) == 0 || !c.Object.Kind.IsPodBearing() && c.Object.Kind != bailey.KindServiceAccount {
@@ -90,15 +88,26 @@ func (p *sourcePatches) add(finding *bailey.Finding, changes []bailey.Change) er
 		if fact.Owner != (bailey.Ref{}) {
 			return fmt.Errorf("%s makes it again: change that", fact.Owner)
 		}
-		o, found := staged[c.Object]
-		if !found {
-			o = p.objects[c.Object]
-			o.checked.set, o.ops, o.remarks = maps.Clone(o.checked.set), slices.Clone(o.ops), slices.Clone(o.remarks)
+		o := staged[c.Object]
+		if o == nil {
+			if o = p.objects[c.Object]; o != nil {
+				o = &sourcePatch{o.clone(), slices.Clone(o.remarks)}
+			} else {
+				object, err := wholeObject(fact)
+				if err != nil {
+					return err
+				}
+				begun, err := newPatchedObject(fact, object)
+				if err != nil {
+					return err
+				}
+				o = &sourcePatch{patchedObject: begun}
+			}
+			staged[c.Object] = o
 		}
-		if err := o.change(fact, finding, c); err != nil {
+		if err := o.change(finding, c); err != nil {
 			return err
 		}
-		staged[c.Object] = o
 	}
 	if len(staged) > 0 {
 		p.made++
@@ -107,29 +116,33 @@ func (p *sourcePatches) add(finding *bailey.Finding, changes []bailey.Change) er
 	return nil
 }
 
-// change adds one change to those of the object.
-func (o *sourcePatch) change(fact *bailey.Fact, finding *bailey.Finding, c bailey.Change) error {
-	if o.object == nil {
-		object, err := json.Marshal(fact.Object)
-		if err != nil {
-			return err
-		}
-		o.object, o.checked.set, o.target = object, map[string]string{}, targetOf(fact, object)
+// wholeObject is the object of a fact as JSON, with its version and kind.
+func wholeObject(fact *bailey.Fact) ([]byte, error) {
+	text, err := json.Marshal(fact.Object)
+	if err != nil {
+		return nil, err
 	}
-	set, moves, err := o.checked.fits(c.Patch)
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]string{"apiVersion": fact.APIVersion, "kind": fact.Kind.Short()} {
+		if fields[name], err = json.Marshal(value); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(fields)
+}
+
+// change adds one change to those of the object.
+func (o *sourcePatch) change(finding *bailey.Finding, c bailey.Change) error {
+	err := o.take(c.Patch)
 	if errors.Is(err, errLater) {
 		return errors.New("another change is of the same place: make that one, and plan again")
 	}
 	if err != nil {
 		return err
 	}
-	out, made, err := fix.Apply(o.object, c.Patch)
-	if err != nil {
-		return err
-	}
-	o.object, o.ops = out, append(o.ops, made...)
-	maps.Copy(o.checked.set, set)
-	o.checked.moved = o.checked.moved || moves
 	note := c.Note
 	c.Note = ""
 	o.remarks = append(o.remarks, comment(finding.Rule+": "+report.DescribeChange(c, c.Object)))
@@ -137,20 +150,6 @@ func (o *sourcePatch) change(fact *bailey.Fact, finding *bailey.Finding, c baile
 		o.remarks = append(o.remarks, comment("  first: "+note))
 	}
 	return nil
-}
-
-// targetOf tells kustomize the object. It takes names for regular expressions.
-func targetOf(fact *bailey.Fact, object []byte) map[string]any {
-	kind, group := fact.Kind.Split()
-	target := map[string]any{"kind": kind, "name": regexp.QuoteMeta(fact.Name)}
-	if group != "" {
-		target["group"] = group
-	}
-	var named struct{ Metadata struct{ Namespace string } }
-	if json.Unmarshal(object, &named) == nil && named.Metadata.Namespace != "" {
-		target["namespace"] = named.Metadata.Namespace
-	}
-	return target
 }
 
 // comment is a line of a YAML file, whatever the text holds.
@@ -166,7 +165,7 @@ func (p *sourcePatches) render() (map[string][]byte, error) {
 	refs := slices.SortedFunc(maps.Keys(p.objects), func(a, b bailey.Ref) int { return strings.Compare(a.String(), b.String()) })
 	for _, ref := range refs {
 		o := p.objects[ref]
-		text, err := patchText(o.ops)
+		text, err := o.patch()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", ref, err)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -209,19 +208,8 @@ type postRender struct {
 	earlier []byte // what an earlier run left in its file; nil for none
 }
 
-// patchedObject is an object with the patches that were made for it so far.
-type patchedObject struct {
-	target  map[string]any
-	before  []byte // as the chart gives it
-	object  []byte
-	ops     []bailey.PatchOp
-	checked editedObject
-	// text is the patch from before to object; empty until it is asked for.
-	text string
-}
-
 // postRender adds a change to the patches for what the chart renders to.
-func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, object string) (string, error) {
+func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, object string) (how string, err error) {
 	p := f.charts[chart]
 	if p == nil {
 		name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(absolutePath(chart)), ".tgz"), ".tar.gz")
@@ -242,36 +230,17 @@ func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, obj
 	}
 	o := p.objects[treeKey(fact)]
 	if o == nil {
-		var meta struct {
-			Metadata struct{ Name, Namespace string }
+		if o, err = newPatchedObject(fact, []byte(object)); err != nil {
+			return "", err
 		}
-		if err := json.Unmarshal([]byte(object), &meta); err != nil || meta.Metadata.Name == "" {
-			return "", errors.New("the object has no name that a patch could give")
-		}
-		kind, group := fact.Kind.Split()
-		target := map[string]any{"kind": kind, "name": meta.Metadata.Name}
-		if group != "" {
-			target["group"] = group
-		}
-		if meta.Metadata.Namespace != "" {
-			target["namespace"] = meta.Metadata.Namespace
-		}
-		o = &patchedObject{target: target, before: []byte(object), object: []byte(object), checked: editedObject{set: map[string]string{}}}
 	}
-	set, moves, err := o.checked.fits(c.Patch)
+	err = o.take(c.Patch)
 	if errors.Is(err, errLater) {
 		return "", errors.New("another rule's patch changes the same place: scan what the chart gives with the patches, and fix that")
 	}
 	if err != nil {
 		return "", err
 	}
-	out, made, err := fix.Apply(o.object, c.Patch)
-	if err != nil {
-		return "", err
-	}
-	o.object, o.ops, o.text = out, append(o.ops, made...), ""
-	maps.Copy(o.checked.set, set)
-	o.checked.moved = o.checked.moved || moves
 	p.objects[treeKey(fact)] = o
 	f.charts[chart] = p
 	return p.how(), nil
@@ -316,29 +285,6 @@ cp "$(dirname "$0")/kustomization.yaml" "$folder/"
 cat > "$folder/rendered.yaml"
 kubectl kustomize "$folder"
 `
-
-// patch is the text of a strategic-merge patch, if kustomize makes of it what the
-// operations do, and of a JSON patch where not.
-func (o *patchedObject) patch() (string, error) {
-	if o.text != "" {
-		return o.text, nil
-	}
-	wanted, err := canonical(o.object)
-	if err != nil {
-		return "", err
-	}
-	name, _ := o.target["name"].(string)
-	if patch := strategicPatch(o.before, o.object); patch != nil {
-		if o.text, err = strategicText(o.before, name, patch); err != nil {
-			return "", err
-		}
-		if out, err := patchedAs(o.before, map[string]any{"target": o.target, "patch": o.text}); err == nil && out == wanted {
-			return o.text, nil
-		}
-	}
-	o.text, err = patchText(o.ops)
-	return o.text, err
-}
 
 // text is the kustomization with the patches.
 func (p *postRender) text() ([]byte, error) {

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/fix"
+)
+
+// patchedObject is an object with the patches that were made for it so far.
+type patchedObject struct {
+	name    string
+	target  map[string]any // by which kustomize finds it
+	before  []byte         // as it was given, as JSON
+	object  []byte
+	ops     []bailey.PatchOp
+	checked editedObject
+	// text is the patch from before to object; empty until it is asked for.
+	text string
+}
+
+// newPatchedObject begins with an object as it is given, as JSON.
+func newPatchedObject(fact *bailey.Fact, object []byte) (*patchedObject, error) {
+	var head struct {
+		Metadata struct{ Name, Namespace string }
+	}
+	if err := json.Unmarshal(object, &head); err != nil || head.Metadata.Name == "" {
+		return nil, errors.New("the object has no name that a patch could give")
+	}
+	kind, group := fact.Kind.Split()
+	// Kustomize takes names for regular expressions.
+	target := map[string]any{"kind": kind, "name": regexp.QuoteMeta(head.Metadata.Name)}
+	if group != "" {
+		target["group"] = group
+	}
+	if head.Metadata.Namespace != "" {
+		target["namespace"] = head.Metadata.Namespace
+	}
+	return &patchedObject{name: head.Metadata.Name, target: target, before: object, object: object, checked: editedObject{set: map[string]string{}}}, nil
+}
+
+// clone is a copy that takes changes of its own.
+func (o *patchedObject) clone() *patchedObject {
+	c := *o
+	c.ops, c.checked.set = slices.Clone(o.ops), maps.Clone(o.checked.set)
+	return &c
+}
+
+// take adds a change. One of a place that an earlier one changed is errLater.
+func (o *patchedObject) take(patch []bailey.PatchOp) error {
+	set, moves, err := o.checked.fits(patch)
+	if err != nil {
+		return err
+	}
+	out, made, err := fix.Apply(o.object, patch)
+	if err != nil {
+		return err
+	}
+	o.object, o.ops, o.text = out, append(o.ops, made...), ""
+	maps.Copy(o.checked.set, set)
+	o.checked.moved = o.checked.moved || moves
+	return nil
+}
+
+// patch is the text of a strategic-merge patch, if kustomize makes of it what the
+// operations do, and of a JSON patch where not.
+func (o *patchedObject) patch() (string, error) {
+	if o.text != "" {
+		return o.text, nil
+	}
+	wanted, err := canonical(o.object)
+	if err != nil {
+		return "", err
+	}
+	if patch := strategicPatch(o.before, o.object); patch != nil {
+		if o.text, err = strategicText(o.before, o.name, patch); err != nil {
+			return "", err
+		}
+		if out, err := patchedAs(o.before, map[string]any{"target": o.target, "patch": o.text}); err == nil && out == wanted {
+			return o.text, nil
+		}
+	}
+	o.text, err = patchText(o.ops)
+	return o.text, err
+}
