@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"maps"
 	"regexp"
 	"slices"
 
@@ -18,7 +17,7 @@ type patchedObject struct {
 	before  []byte         // as it was given, as JSON
 	object  []byte
 	ops     []bailey.PatchOp
-	checked editedObject
+	checked *editedObject // nil as long as nothing was changed
 	// text is the patch from before to object; empty until it is asked for.
 	text string
 }
@@ -40,19 +39,19 @@ func newPatchedObject(fact *bailey.Fact, object []byte) (*patchedObject, error) 
 	if head.Metadata.Namespace != "" {
 		target["namespace"] = head.Metadata.Namespace
 	}
-	return &patchedObject{name: head.Metadata.Name, target: target, before: object, object: object, checked: editedObject{set: map[string]string{}}}, nil
+	return &patchedObject{name: head.Metadata.Name, target: target, before: object, object: object}, nil
 }
 
 // clone is a copy that takes changes of its own.
 func (o *patchedObject) clone() *patchedObject {
 	c := *o
-	c.ops, c.checked.set = slices.Clone(o.ops), maps.Clone(o.checked.set)
+	c.ops = slices.Clone(o.ops)
 	return &c
 }
 
 // take adds a change. One of a place that an earlier one changed is errLater.
 func (o *patchedObject) take(patch []bailey.PatchOp) error {
-	set, moves, err := o.checked.fits(patch)
+	checked, err := o.checked.with(patch)
 	if err != nil {
 		return err
 	}
@@ -60,9 +59,7 @@ func (o *patchedObject) take(patch []bailey.PatchOp) error {
 	if err != nil {
 		return err
 	}
-	o.object, o.ops, o.text = out, append(o.ops, made...), ""
-	maps.Copy(o.checked.set, set)
-	o.checked.moved = o.checked.moved || moves
+	o.object, o.ops, o.checked, o.text = out, append(o.ops, made...), checked, ""
 	return nil
 }
 

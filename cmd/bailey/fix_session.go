@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/baileyhq/bailey"
@@ -65,13 +65,6 @@ type fixNote struct {
 // shift says that the lines of a file moved behind a line.
 type shift struct{ line, by int }
 
-// editedObject is what was changed of an object in this round.
-type editedObject struct {
-	set map[string]string // values, by pointer
-	// moved tells that indexes of lists are no longer those that were judged.
-	moved bool
-}
-
 // errLater is of a change that is tried again once the rest was judged anew.
 var errLater = errors.New("later")
 
@@ -81,39 +74,89 @@ func newFixer(a *app, t *targetFlags, conf *config, targets []string, patches st
 		made: map[string]bool{}, left: map[string]fixNote{}}
 }
 
-// round makes what can be made of the fixes for what was found, and reports
-// whether there is something to judge anew.
-func (f *fixer) round(ctx context.Context, s *bailey.Snapshot, r *bailey.Report) (again bool, err error) {
-	f.shifts, f.edited = map[string][]shift{}, map[string]*editedObject{}
-	f.left = map[string]fixNote{}
+// request is a finding with the changes that silence it.
+type request struct {
+	finding *bailey.Finding
+	changes []bailey.Change
+}
+
+// requests are the findings to fix, in the order in which their changes least
+// often have to wait for each other: those that move items of lists come last, from
+// the end of the list on.
+func requests(r *bailey.Report) []request {
+	var all []request
 	for i := range r.Findings {
 		finding := &r.Findings[i]
 		if finding.Waiver != nil || finding.Baseline {
 			continue
 		}
+		if changes := r.FixOf(finding); len(changes) > 0 {
+			all = append(all, request{finding, changes})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b request) int { return a.moves() - b.moves() })
+	return all
+}
+
+// moves ranks a request by the first item of a list that it moves, the last ones
+// before the first ones; one that moves none is 0.
+func (q request) moves() int {
+	rank := 0
+	for _, c := range q.changes {
+		for _, op := range c.Patch {
+			if _, index, moves := movedBy(op); moves {
+				rank = max(rank, math.MaxInt32-index)
+			}
+		}
+	}
+	return rank
+}
+
+// round makes what can be made of the fixes for what was found, and reports
+// whether something was, which is to be judged.
+func (f *fixer) round(ctx context.Context, s *bailey.Snapshot, r *bailey.Report) (made bool, err error) {
+	f.shifts, f.edited = map[string][]shift{}, map[string]*editedObject{}
+	f.left = map[string]fixNote{}
+	var later []request
+	for _, q := range requests(r) {
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
-		changes := r.FixOf(finding)
-		if len(changes) == 0 {
-			continue
-		}
-		notes, err := f.fix(ctx, s, finding, changes)
+		notes, err := f.fix(ctx, s, q.finding, q.changes)
 		switch {
 		case err == nil:
 			f.done = append(f.done, notes...)
-			again = again || len(notes) > 0
+			made = made || len(notes) > 0
 		case errors.Is(err, errLater):
-			again = true
+			later = append(later, q)
 		case ctx.Err() != nil:
 			return false, ctx.Err()
 		default:
-			note := describe(s, finding, changes[0])
-			note.why = err.Error()
-			f.left[finding.ID] = note
+			f.leaveOne(s, q, err)
 		}
 	}
-	return again, nil
+	if !made {
+		for _, q := range later {
+			f.leaveOne(s, q, errors.New("its changes are of one place"))
+		}
+	}
+	return made, nil
+}
+
+// leave notes why what could be fixed is not.
+func (f *fixer) leave(s *bailey.Snapshot, r *bailey.Report, why error) {
+	f.left = map[string]fixNote{}
+	for _, q := range requests(r) {
+		if !f.isPatched(s, q.changes) {
+			f.leaveOne(s, q, why)
+		}
+	}
+}
+
+func (f *fixer) leaveOne(s *bailey.Snapshot, q request, why error) {
+	note := describe(s, q.finding, q.changes[0])
+	note.why = why.Error()
+	f.left[q.finding.ID] = note
 }
 
 func describe(s *bailey.Snapshot, finding *bailey.Finding, c bailey.Change) fixNote {
@@ -191,11 +234,7 @@ func (f *fixer) change(ctx context.Context, s *bailey.Snapshot, c bailey.Change)
 	if fact == nil || fact.Source.File == "" {
 		return "", fmt.Errorf("%s is in none of the files", c.Object)
 	}
-	object := f.edited[objectKey(fact)]
-	if object == nil {
-		object = &editedObject{set: map[string]string{}}
-	}
-	set, moved, err := object.fits(c.Patch)
+	edited, err := f.edited[objectKey(fact)].with(c.Patch)
 	if err != nil {
 		return "", err
 	}
@@ -218,11 +257,7 @@ func (f *fixer) change(ctx context.Context, s *bailey.Snapshot, c bailey.Change)
 		how += "; the same object: " + cmp.Or(also, copied.Source.File)
 	}
 	how = strings.TrimPrefix(how, "; ")
-	for pointer, value := range set {
-		object.set[pointer] = value
-	}
-	object.moved = object.moved || moved
-	f.edited[objectKey(fact)] = object
+	f.edited[objectKey(fact)] = edited
 	return how, nil
 }
 
@@ -272,36 +307,6 @@ func resolved(path string) string {
 
 func objectKey(fact *bailey.Fact) string {
 	return fact.Source.File + "\n" + fact.Ref.String() + "\n" + fact.APIVersion
-}
-
-// fits says what the patch sets in the object, and whether it moves indexes. A
-// patch that was made for another state of the object than it is in now waits.
-func (o *editedObject) fits(patch []bailey.PatchOp) (set map[string]string, moves bool, err error) {
-	set = map[string]string{}
-	for _, op := range patch {
-		if o.moved {
-			return nil, false, errLater
-		}
-		last := op.Path[strings.LastIndexByte(op.Path, '/')+1:]
-		_, number := strconv.Atoi(last)
-		moves = moves || number == nil && (op.Op == "remove" || op.Op == "add")
-		text, err := json.Marshal(op.Value)
-		if err != nil {
-			return nil, false, err
-		}
-		value := op.Op + string(text)
-		if string(text) == "{}" {
-			continue // a parent for what is set in it
-		}
-		for pointer, other := range o.set {
-			same := pointer == op.Path && other == value && last != "-" && op.Op != "remove"
-			if !same && (pointer == op.Path || strings.HasPrefix(pointer, op.Path+"/") || strings.HasPrefix(op.Path, pointer+"/")) {
-				return nil, false, errLater
-			}
-		}
-		set[op.Path] = value
-	}
-	return set, moves, nil
 }
 
 // editObject makes a patch in the text of an object that a file holds as it is.

@@ -66,8 +66,8 @@ func within(folder, path string) bool {
 	return err == nil && filepath.IsLocal(rest)
 }
 
-// maxRounds is how often what was fixed is judged again. A change may let another
-// rule see something, but not without end.
+// maxRounds is in how many rounds changes are made, each of which is judged. A
+// change may let another rule see something, but not without end.
 const maxRounds = 25
 
 // scanFixed fixes the targets' files until nothing more can be, writes them, and
@@ -103,36 +103,45 @@ func (a *app) scanFixed(ctx context.Context, t *targetFlags, j *judgeFlags, x *f
 // before, and what is found then.
 func (a *app) fix(ctx context.Context, t *targetFlags, conf *config, targets []string, patches string, chosen []*bailey.Control, o check.Options) (f *fixer, before, now *bailey.Report, err error) {
 	f = newFixer(a, t, conf, targets, patches)
-	t.overlay, t.each = f.overlay, func(fact *bailey.Fact, _ func() any) { f.given[fact.Ref] = append(f.given[fact.Ref], fact) }
-	defer func() { t.overlay, t.each = nil, nil }()
-	var first *bailey.Snapshot
-	for range maxRounds {
-		f.given = map[bailey.Ref][]*bailey.Fact{}
-		s, err := a.snapshot(ctx, t, targets)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		if now, err = check.Judge(ctx, s, chosen, o); err != nil {
-			return nil, nil, nil, err
-		}
-		if before == nil {
-			before, first = now, s
-		}
-		if err := readable(first, s); err != nil {
-			return nil, nil, nil, err
-		}
-		again, err := f.round(ctx, s, now)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		if !again {
-			break
-		}
+	if before, now, err = f.run(ctx, chosen, o, maxRounds); err != nil {
+		return nil, nil, nil, err
 	}
 	if err := f.keepEarlier(); err != nil {
 		return nil, nil, nil, err
 	}
 	return f, before, now, nil
+}
+
+// run makes changes in the given number of rounds at most. It gives what was found
+// before, and what is found with all that was made.
+func (f *fixer) run(ctx context.Context, chosen []*bailey.Control, o check.Options, rounds int) (before, now *bailey.Report, err error) {
+	t := f.target
+	t.overlay, t.each = f.overlay, func(fact *bailey.Fact, _ func() any) { f.given[fact.Ref] = append(f.given[fact.Ref], fact) }
+	defer func() { t.overlay, t.each = nil, nil }()
+	var first *bailey.Snapshot
+	for n := 0; ; n++ {
+		f.given = map[bailey.Ref][]*bailey.Fact{}
+		s, err := f.app.snapshot(ctx, t, f.targets)
+		if err != nil {
+			return nil, nil, err
+		}
+		if now, err = check.Judge(ctx, s, chosen, o); err != nil {
+			return nil, nil, err
+		}
+		if before == nil {
+			before, first = now, s
+		}
+		if err := readable(first, s); err != nil {
+			return nil, nil, err
+		}
+		if n == rounds {
+			f.leave(s, now, fmt.Errorf("%s of changes were made, and it is one more: run it again", plural(rounds, "round")))
+			return before, now, nil
+		}
+		if made, err := f.round(ctx, s, now); err != nil || !made {
+			return before, now, err
+		}
+	}
 }
 
 // readable refuses changes with which an object can no longer be read.
