@@ -88,26 +88,23 @@ func (p *sourcePatches) add(finding *bailey.Finding, changes []bailey.Change) er
 		if fact.Owner != (bailey.Ref{}) {
 			return fmt.Errorf("%s makes it again: change that", fact.Owner)
 		}
-		o := staged[c.Object]
+		o := cmp.Or(staged[c.Object], p.objects[c.Object])
 		if o == nil {
-			if o = p.objects[c.Object]; o != nil {
-				o = &sourcePatch{o.clone(), slices.Clone(o.remarks)}
-			} else {
-				object, err := wholeObject(fact)
-				if err != nil {
-					return err
-				}
-				begun, err := newPatchedObject(fact, object)
-				if err != nil {
-					return err
-				}
-				o = &sourcePatch{patchedObject: begun}
+			object, err := wholeObject(fact)
+			if err != nil {
+				return err
 			}
-			staged[c.Object] = o
+			begun, err := newPatchedObject(fact, object)
+			if err != nil {
+				return err
+			}
+			o = &sourcePatch{patchedObject: begun}
 		}
-		if err := o.change(finding, c); err != nil {
+		next, err := o.change(finding, c)
+		if err != nil {
 			return err
 		}
+		staged[c.Object] = next
 	}
 	if len(staged) > 0 {
 		p.made++
@@ -134,22 +131,22 @@ func wholeObject(fact *bailey.Fact) ([]byte, error) {
 	return json.Marshal(fields)
 }
 
-// change adds one change to those of the object.
-func (o *sourcePatch) change(finding *bailey.Finding, c bailey.Change) error {
-	err := o.take(c.Patch)
+// change is the object with one more change, and what is said of it.
+func (o *sourcePatch) change(finding *bailey.Finding, c bailey.Change) (*sourcePatch, error) {
+	patched, err := o.with(c.Patch)
 	if errors.Is(err, errLater) {
-		return errors.New("another change is of the same place: make that one, and plan again")
+		return nil, errors.New("another change is of the same place: make that one, and plan again")
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	note := c.Note
 	c.Note = ""
-	o.remarks = append(o.remarks, comment(finding.Rule+": "+report.DescribeChange(c, c.Object)))
+	remarks := append(slices.Clone(o.remarks), comment(finding.Rule+": "+report.DescribeChange(c, c.Object)))
 	if note != "" {
-		o.remarks = append(o.remarks, comment("  first: "+note))
+		remarks = append(remarks, comment("  first: "+note))
 	}
-	return nil
+	return &sourcePatch{patched, remarks}, nil
 }
 
 // comment is a line of a YAML file, whatever the text holds.

@@ -29,6 +29,12 @@ func (f *fixer) changeChart(ctx context.Context, fact *bailey.Fact, c bailey.Cha
 	if err != nil {
 		return "", err
 	}
+	patched := f.patchedBy(fact)
+	if patched != nil {
+		if _, err := patched.checked.with(c.Patch); err != nil {
+			return "", meetsPatch(err)
+		}
+	}
 	undo := f.state()
 	place, err := f.setValues(ctx, chart, fact, c.Patch, object)
 	if err != nil {
@@ -39,6 +45,9 @@ func (f *fixer) changeChart(ctx context.Context, fact *bailey.Fact, c bailey.Cha
 		if err != nil {
 			return "", err
 		}
+		if ok && patched != nil {
+			ok = f.patchFrom(fact, patched, []byte(wanted))
+		}
 		if ok {
 			return place, nil
 		}
@@ -48,6 +57,33 @@ func (f *fixer) changeChart(ctx context.Context, fact *bailey.Fact, c bailey.Cha
 		return "", errors.New("no value of the chart gives exactly this change: with --fix-patches DIR it is written as a patch for post-rendering")
 	}
 	return f.postRender(chart, fact, c, object)
+}
+
+// patchedBy is the fact's object with the patches for what its chart renders to;
+// nil if there are none.
+func (f *fixer) patchedBy(fact *bailey.Fact) *patchedObject {
+	if fact.Source.Rendered == nil || f.charts[fact.Source.Rendered.Path] == nil {
+		return nil
+	}
+	return f.charts[fact.Source.Rendered.Path].objects[treeKey(fact)]
+}
+
+// patchFrom has the patches of an object begin with what the chart gives now. It
+// reports whether they can.
+func (f *fixer) patchFrom(fact *bailey.Fact, patched *patchedObject, given []byte) bool {
+	moved, err := patched.from(given)
+	if err == nil {
+		assign(f, f.charts[fact.Source.Rendered.Path].objects, treeKey(fact), moved)
+	}
+	return err == nil
+}
+
+// meetsPatch is why a change is not made where an earlier patch waits for it.
+func meetsPatch(err error) error {
+	if errors.Is(err, errLater) {
+		return errors.New("another rule's patch changes the same place: scan what the chart gives with the patches, and fix that")
+	}
+	return err
 }
 
 // setValues finds for each field that the patch sets the value that gives it. It
@@ -210,6 +246,9 @@ type postRender struct {
 
 // postRender adds a change to the patches for what the chart renders to.
 func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, object string) (how string, err error) {
+	if why := f.barred[chart]; why != nil {
+		return "", why
+	}
 	p := f.charts[chart]
 	if p == nil {
 		name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(absolutePath(chart)), ".tgz"), ".tar.gz")
@@ -234,21 +273,12 @@ func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, obj
 			return "", err
 		}
 	}
-	err = o.take(c.Patch)
-	if errors.Is(err, errLater) {
-		return "", errors.New("another rule's patch changes the same place: scan what the chart gives with the patches, and fix that")
+	if o, err = o.with(c.Patch); err != nil {
+		return "", meetsPatch(err)
 	}
-	if err != nil {
-		return "", err
-	}
-	p.objects[treeKey(fact)] = o
-	f.charts[chart] = p
-	return p.how(), nil
-}
-
-// how says where changes were made as patches.
-func (p *postRender) how() string {
-	return filepath.Join(p.folder, "kustomization.yaml") + ", as a patch for post-rendering"
+	assign(f, p.objects, treeKey(fact), o)
+	assign(f, f.charts, chart, p)
+	return filepath.Join(p.folder, "kustomization.yaml") + ", as a patch for post-rendering", nil
 }
 
 func absolutePath(path string) string {
@@ -263,10 +293,7 @@ func absolutePath(path string) string {
 func (f *fixer) isPatched(s *bailey.Snapshot, changes []bailey.Change) bool {
 	return slices.ContainsFunc(changes, func(c bailey.Change) bool {
 		fact := s.Get(c.Object)
-		if fact == nil || fact.Source.Rendered == nil || f.charts[fact.Source.Rendered.Path] == nil {
-			return false
-		}
-		return f.charts[fact.Source.Rendered.Path].objects[treeKey(fact)] != nil
+		return fact != nil && f.patchedBy(fact) != nil
 	})
 }
 
@@ -301,29 +328,20 @@ func (p *postRender) text() ([]byte, error) {
 	return append([]byte(patchMark), text...), err
 }
 
-// keepEarlier takes back the patches of charts in the place of which an earlier run
-// left some that would be lost.
-func (f *fixer) keepEarlier() error {
+// lost are the charts whose patches would take the place of others that an earlier
+// run left and this one does not make, with what to say of it.
+func (f *fixer) lost() (map[string]error, error) {
+	all := map[string]error{}
 	for chart, p := range f.charts {
 		text, err := p.text()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if p.earlier == nil || keepsPatches(text, p.earlier) {
-			continue
+		if p.earlier != nil && !keepsPatches(text, p.earlier) {
+			all[chart] = fmt.Errorf("%s has patches of an earlier run: remove it, or fix all at once", filepath.Join(p.folder, "kustomization.yaml"))
 		}
-		delete(f.charts, chart)
-		f.done = slices.DeleteFunc(f.done, func(n fixNote) bool {
-			if !strings.Contains(n.how, p.how()) {
-				return false
-			}
-			n.why = filepath.Join(p.folder, "kustomization.yaml") + " has patches of an earlier run: remove it, or fix all at once"
-			n.how = ""
-			f.left[n.finding.ID] = n
-			return true
-		})
 	}
-	return nil
+	return all, nil
 }
 
 // patchFiles are the files of the patches for post-rendering that change, by name.

@@ -16,8 +16,9 @@ type patchedObject struct {
 	target  map[string]any // by which kustomize finds it
 	before  []byte         // as it was given, as JSON
 	object  []byte
-	ops     []bailey.PatchOp
-	checked *editedObject // nil as long as nothing was changed
+	changes [][]bailey.PatchOp
+	ops     []bailey.PatchOp // that they take: what is there already is left out
+	checked *editedObject    // nil as long as nothing was changed
 	// text is the patch from before to object; empty until it is asked for.
 	text string
 }
@@ -42,25 +43,31 @@ func newPatchedObject(fact *bailey.Fact, object []byte) (*patchedObject, error) 
 	return &patchedObject{name: head.Metadata.Name, target: target, before: object, object: object}, nil
 }
 
-// clone is a copy that takes changes of its own.
-func (o *patchedObject) clone() *patchedObject {
-	c := *o
-	c.ops = slices.Clone(o.ops)
-	return &c
+// with is the object with one more change. One of a place that an earlier one
+// changed is errLater.
+func (o *patchedObject) with(change []bailey.PatchOp) (*patchedObject, error) {
+	checked, err := o.checked.with(change)
+	if err != nil {
+		return nil, err
+	}
+	out, made, err := fix.Apply(o.object, change)
+	if err != nil {
+		return nil, err
+	}
+	return &patchedObject{name: o.name, target: o.target, before: o.before, object: out,
+		changes: append(slices.Clone(o.changes), change), ops: append(slices.Clone(o.ops), made...), checked: checked}, nil
 }
 
-// take adds a change. One of a place that an earlier one changed is errLater.
-func (o *patchedObject) take(patch []bailey.PatchOp) error {
-	checked, err := o.checked.with(patch)
-	if err != nil {
-		return err
+// from is the same changes of the object as it is given now.
+func (o *patchedObject) from(given []byte) (*patchedObject, error) {
+	next := &patchedObject{name: o.name, target: o.target, before: given, object: given}
+	for _, change := range o.changes {
+		var err error
+		if next, err = next.with(change); err != nil {
+			return nil, err
+		}
 	}
-	out, made, err := fix.Apply(o.object, patch)
-	if err != nil {
-		return err
-	}
-	o.object, o.ops, o.checked, o.text = out, append(o.ops, made...), checked, ""
-	return nil
+	return next, nil
 }
 
 // patch is the text of a strategic-merge patch, if kustomize makes of it what the

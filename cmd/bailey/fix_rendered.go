@@ -130,13 +130,7 @@ func (f *fixer) changeKustomization(ctx context.Context, fact *bailey.Fact, c ba
 	}
 	names := []string{fact.Name}
 	if path, file, err := f.open(fact.Source.File); err == nil && fact.Source.Line > 0 {
-		line := fact.Source.Line
-		for _, moved := range f.shifts[path] {
-			if moved.line < fact.Source.Line {
-				line += moved.by
-			}
-		}
-		at := fix.Place{Line: line, Column: fact.Source.Column, Kind: fact.Kind.Short()}
+		at := fix.Place{Line: f.lineOf(path, fact), Column: fact.Source.Column, Kind: fact.Kind.Short()}
 		if name := fix.NameAt(file.after, at); name != "" && name != fact.Name {
 			names = append(names, name)
 		}
@@ -148,7 +142,7 @@ func (f *fixer) changeKustomization(ctx context.Context, fact *bailey.Fact, c ba
 				return "", err
 			}
 			if ok {
-				f.shifts[path] = append(f.shifts[path], shift{fact.Source.Line, lineCount(edited) - lineCount(old)})
+				f.shift(path, fact, old, edited)
 				return "", nil
 			}
 			f.set(path, old)

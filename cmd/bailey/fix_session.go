@@ -30,6 +30,7 @@ type fixer struct {
 	files   map[string]*fixedFile // by absolute path, links resolved
 	overlay map[string][]byte     // what has changed of them
 	charts  map[string]*postRender
+	barred  map[string]error // charts that are not patched, and why
 	trees   map[string]trees // of charts and kustomizations, until a file changes
 
 	given map[bailey.Ref][]*bailey.Fact // each object as often as it is given
@@ -37,6 +38,8 @@ type fixer struct {
 	made map[string]bool // findings that were fixed, by ID and change
 	done []fixNote
 	left map[string]fixNote // by finding
+
+	changes []func() // take back what was changed for the finding that is being fixed
 
 	// Of this round: what was changed, so that later changes find their place.
 	shifts map[string][]shift
@@ -191,6 +194,7 @@ func (f *fixer) fix(ctx context.Context, s *bailey.Snapshot, finding *bailey.Fin
 			return nil, fmt.Errorf("it is a new object, %s: `bailey enforce -o kustomize=DIR` writes what guards a namespace", c.Object)
 		}
 	}
+	f.changes = nil
 	undo := f.state()
 	for _, c := range changes {
 		note := describe(s, finding, c)
@@ -204,28 +208,27 @@ func (f *fixer) fix(ctx context.Context, s *bailey.Snapshot, finding *bailey.Fin
 	return notes, nil
 }
 
-// state gives a function that takes back what is changed from now on.
+// state gives a function that takes back what is changed from now on. It is good
+// for the finding that is being fixed.
 func (f *fixer) state() (undo func()) {
-	texts := map[*fixedFile][]byte{}
-	for _, file := range f.files {
-		texts[file] = file.after
-	}
-	shifts := map[string]int{}
-	for path, list := range f.shifts {
-		shifts[path] = len(list)
-	}
+	mark := len(f.changes)
 	return func() {
-		for path, file := range f.files {
-			before, known := texts[file]
-			if !known {
-				before = file.before
-			}
-			f.set(path, before)
+		for _, back := range slices.Backward(f.changes[mark:]) {
+			back()
 		}
-		for path, list := range f.shifts {
-			f.shifts[path] = list[:shifts[path]]
-		}
+		f.changes = f.changes[:mark]
 	}
+}
+
+// assign sets an entry of one of the fixer's maps, so that it can be taken back.
+func assign[K comparable, V any](f *fixer, m map[K]V, key K, value V) {
+	old, known := m[key]
+	f.changes = append(f.changes, func() {
+		if m[key] = old; !known {
+			delete(m, key)
+		}
+	})
+	m[key] = value
 }
 
 // change makes one change. It says where, if not in the object's own text.
@@ -257,7 +260,7 @@ func (f *fixer) change(ctx context.Context, s *bailey.Snapshot, c bailey.Change)
 		how += "; the same object: " + cmp.Or(also, copied.Source.File)
 	}
 	how = strings.TrimPrefix(how, "; ")
-	f.edited[objectKey(fact)] = edited
+	assign(f, f.edited, objectKey(fact), edited)
 	return how, nil
 }
 
@@ -315,19 +318,30 @@ func (f *fixer) editObject(fact *bailey.Fact, patch []bailey.PatchOp) error {
 	if err != nil {
 		return err
 	}
+	edited, err := fix.Edit(file.after, fix.Place{Line: f.lineOf(path, fact), Column: fact.Source.Column, Kind: fact.Kind.Short(), Name: fact.Name}, patch)
+	if err != nil {
+		return err
+	}
+	f.shift(path, fact, file.after, edited)
+	f.set(path, edited)
+	return nil
+}
+
+// lineOf is the line of a file at which the object of the fact begins now.
+func (f *fixer) lineOf(path string, fact *bailey.Fact) int {
 	line := fact.Source.Line
 	for _, moved := range f.shifts[path] {
 		if moved.line < fact.Source.Line {
 			line += moved.by
 		}
 	}
-	edited, err := fix.Edit(file.after, fix.Place{Line: line, Column: fact.Source.Column, Kind: fact.Kind.Short(), Name: fact.Name}, patch)
-	if err != nil {
-		return err
-	}
-	f.shifts[path] = append(f.shifts[path], shift{fact.Source.Line, lineCount(edited) - lineCount(file.after)})
-	f.set(path, edited)
-	return nil
+	return line
+}
+
+// shift notes by how much an edit of the fact's object moves what stands behind it.
+func (f *fixer) shift(path string, fact *bailey.Fact, before, after []byte) {
+	moved := shift{fact.Source.Line, lineCount(after) - lineCount(before)}
+	assign(f, f.shifts, path, append(slices.Clone(f.shifts[path]), moved))
 }
 
 func lineCount(text []byte) int { return strings.Count(string(text), "\n") }
@@ -338,8 +352,13 @@ func (f *fixer) set(path string, text []byte) {
 	if string(file.after) == string(text) {
 		return
 	}
+	old := file.after
+	f.changes = append(f.changes, func() {
+		file.after = old
+		clear(f.trees)
+	})
 	file.after = text
-	f.overlay[path] = text
+	assign(f, f.overlay, path, text)
 	clear(f.trees)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -102,14 +103,22 @@ func (a *app) scanFixed(ctx context.Context, t *targetFlags, j *judgeFlags, x *f
 // fix makes what can be made, in copies of the files. It gives what was found
 // before, and what is found then.
 func (a *app) fix(ctx context.Context, t *targetFlags, conf *config, targets []string, patches string, chosen []*bailey.Control, o check.Options) (f *fixer, before, now *bailey.Report, err error) {
-	f = newFixer(a, t, conf, targets, patches)
-	if before, now, err = f.run(ctx, chosen, o, maxRounds); err != nil {
-		return nil, nil, nil, err
+	barred := map[string]error{}
+	for {
+		f = newFixer(a, t, conf, targets, patches)
+		f.barred = barred
+		if before, now, err = f.run(ctx, chosen, o, maxRounds); err != nil {
+			return nil, nil, nil, err
+		}
+		lost, err := f.lost()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if len(lost) == 0 {
+			return f, before, now, nil
+		}
+		maps.Copy(barred, lost) // once more, without those
 	}
-	if err := f.keepEarlier(); err != nil {
-		return nil, nil, nil, err
-	}
-	return f, before, now, nil
 }
 
 // run makes changes in the given number of rounds at most. It gives what was found
