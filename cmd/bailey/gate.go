@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,6 +23,10 @@ import (
 	"github.com/baileyhq/bailey/ledger"
 	"github.com/baileyhq/bailey/trust"
 )
+
+// gateGrowth is the garbage in percent that may gather in a gate: its cache is all that
+// grows, and a node has many pods to hold besides.
+const gateGrowth = 50
 
 // gateFlags are those of `bailey gate`.
 type gateFlags struct {
@@ -145,6 +150,7 @@ func (a *app) gate(ctx context.Context, f *gateFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	tuneServer(gateGrowth, math.MaxInt64) // with --rules it holds a snapshot, whose size nobody knows
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
 	quietLog()
 	make := func(p *trust.Policy) *gate.Trust { return gateTrust(p, registries, a.now) }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 )
 
 const (
@@ -20,26 +21,49 @@ const (
 	mostGrowth = 150
 )
 
+// staying says that the process serves, and that tuneServer has set the collector.
+var staying atomic.Bool
+
+// tunedByUser reports whether the user has set the garbage collector.
+func tunedByUser() bool { return os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" }
+
 // tuneGC sets the garbage collector for short runs and for large ones, unless
 // the user has set it.
 func tuneGC() {
-	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+	if tunedByUser() {
 		return
 	}
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(freeHeap)
-	afterGC(func() {
+	afterGC(func() bool {
+		if staying.Load() {
+			return false
+		}
 		debug.SetGCPercent(growthFrom(liveHeap()))
 		debug.SetMemoryLimit(math.MaxInt64)
+		return true
 	})
 }
 
-// afterGC calls the function after each collection.
-func afterGC(call func()) {
+// tuneServer sets it for a process that stays: growth is the garbage in percent that may
+// gather beside what is in use, limit the bytes that the runtime keeps to while what is in
+// use allows.
+func tuneServer(growth int, limit int64) {
+	if tunedByUser() {
+		return
+	}
+	staying.Store(true)
+	debug.SetGCPercent(growth)
+	debug.SetMemoryLimit(limit)
+}
+
+// afterGC calls the function after each collection, until it says that it is done.
+func afterGC(call func() (again bool)) {
 	sentinel := new([16]byte) // large enough not to share its memory with others
 	runtime.AddCleanup(sentinel, func(struct{}) {
-		call()
-		afterGC(call)
+		if call() {
+			afterGC(call)
+		}
 	}, struct{}{})
 }
 

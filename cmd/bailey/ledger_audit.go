@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -174,8 +173,7 @@ func (a *app) ledgerAudit(ctx context.Context, dir string, f *auditFlags) (err e
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(100)
-	debug.SetMemoryLimit(sinkMemory)
+	tuneServer(100, sinkMemory)
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
 	quietLog()
 	book, err := ledger.Open(ctx, dir, ledger.Options{Now: a.now})

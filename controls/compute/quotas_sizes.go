@@ -194,14 +194,20 @@ func (u *use) sizesOf(r *corev1.ResourceRequirements) sizes {
 func (u use) hardLimits() map[corev1.ResourceName]string {
 	return map[corev1.ResourceName]string{
 		corev1.ResourcePods:           strconv.FormatInt(max(10, half(u.pods, 1)), 10),
-		corev1.ResourceRequestsCPU:    strconv.FormatInt(max(500, half(u.cpu, 100)), 10) + "m",
-		corev1.ResourceRequestsMemory: strconv.FormatInt(max(512, half(u.memory>>20, 64)), 10) + "Mi",
-		corev1.ResourceLimitsMemory:   strconv.FormatInt(max(1024, half(u.limit>>20, 64)), 10) + "Mi",
+		corev1.ResourceRequestsCPU:    millicores(max(500, half(u.cpu, 100))),
+		corev1.ResourceRequestsMemory: mebibytes(max(512, half(u.memory>>20, 64))),
+		corev1.ResourceLimitsMemory:   mebibytes(max(1024, half(u.limit>>20, 64))),
 	}
 }
 
-// mebibytes writes bytes as a quantity, rounded up.
-func mebibytes(n int64) string { return strconv.FormatInt((n+(1<<20)-1)>>20, 10) + "Mi" }
+// millicores and mebibytes write quantities as the API server does (1, 1Gi), which would
+// otherwise seem to have changed what was applied.
+func millicores(n int64) string { return resource.NewMilliQuantity(n, resource.DecimalSI).String() }
+
+func mebibytes(n int64) string { return resource.NewQuantity(n<<20, resource.BinarySI).String() }
+
+// inMebibytes counts bytes in mebibytes, rounded up.
+func inMebibytes(n int64) int64 { return (n + (1 << 20) - 1) >> 20 }
 
 // half is half as much again, rounded up to a multiple of the step.
 func half(n, step int64) int64 {
@@ -227,8 +233,8 @@ func limitRangeChange(v *bailey.View, namespace string) bailey.Change {
 	given := useOf(v, namespace).given
 	item := map[string]any{
 		"type":           string(corev1.LimitTypeContainer),
-		"defaultRequest": map[string]any{"cpu": strconv.FormatInt(given.cpu, 10) + "m", "memory": mebibytes(given.memory)},
-		"default":        map[string]any{"memory": mebibytes(given.limit)},
+		"defaultRequest": map[string]any{"cpu": millicores(given.cpu), "memory": mebibytes(inMebibytes(given.memory))},
+		"default":        map[string]any{"memory": mebibytes(inMebibytes(given.limit))},
 	}
 	return newQuotaObject(v, bailey.KindLimitRange, namespace, "defaults", map[string]any{"limits": []any{item}},
 		"A container without a memory limit gets this one when its pod is made anew, and is killed if it uses more. Compare it with what the containers really use.")

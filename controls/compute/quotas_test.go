@@ -3,6 +3,8 @@ package compute
 import (
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/internal/controltest"
 )
@@ -97,6 +99,24 @@ spec: {limits: [{type: Container, defaultRequest: {cpu: 1m}}]}
 				}
 			}
 		}
+	}
+}
+
+// TestAmountsAsStored wants the guard's amounts written as the API server stores them,
+// whatever is in use: 1Gi for 1024Mi, which would be taken for a change of what was applied.
+func TestAmountsAsStored(t *testing.T) {
+	canonical := func(amount string) {
+		t.Helper()
+		if q, err := resource.ParseQuantity(amount); err != nil || q.String() != amount {
+			t.Errorf("%s is stored as %s (%v)", amount, q.String(), err)
+		}
+	}
+	for n := range int64(4000) {
+		for _, amount := range (use{cpu: n, memory: n << 20, limit: n << 20}).hardLimits() {
+			canonical(amount)
+		}
+		canonical(millicores(n))
+		canonical(mebibytes(n))
 	}
 }
 
