@@ -270,6 +270,48 @@ func TestSettingsFilesThere(t *testing.T) {
 	}
 }
 
+// TestSettingsOfSeveralMachines: what is written goes to all machines, so that nothing is
+// where it would take away what one of them has, also of one that is as it should be.
+func TestSettingsOfSeveralMachines(t *testing.T) {
+	webhook := map[string]string{"authorization-mode": "Node,RBAC,Webhook", "authorization-webhook-config-file": "/etc/webhook.conf", "enable-admission-plugins": "AlwaysPullImages,NodeRestriction"}
+	for what, test := range map[string]struct {
+		a, b, c map[string]string
+		flag    string
+		value   any
+		notes   []string
+	}{
+		"each lacks it":             {map[string]string{"enable-admission-plugins": "AlwaysPullImages"}, map[string]string{}, nil, "--enable-admission-plugins", nil, []string{"kube-apiserver@a: AlwaysPullImages,NodeRestriction; kube-apiserver@b: NodeRestriction"}},
+		"one has it":                {webhook, map[string]string{}, map[string]string{}, "--enable-admission-plugins", nil, []string{"kube-apiserver@a: AlwaysPullImages,NodeRestriction; kube-apiserver@b, kube-apiserver@c: NodeRestriction"}},
+		"the last has it":           {map[string]string{}, webhook, nil, "--enable-admission-plugins", nil, []string{"kube-apiserver@b: AlwaysPullImages,NodeRestriction"}},
+		"both want the same":        {webhook, map[string]string{"enable-admission-plugins": "AlwaysPullImages"}, nil, "--enable-admission-plugins", "AlwaysPullImages,NodeRestriction", nil},
+		"one stands without a file": {webhook, map[string]string{"authorization-mode": "RBAC"}, nil, "--authorization-config", nil, []string{"different files"}},
+		"two faults of one flag":    {map[string]string{"disable-admission-plugins": "PodSecurity,ServiceAccount"}, map[string]string{}, nil, "--disable-admission-plugins", nil, []string{"take PodSecurity out", "take ServiceAccount out"}},
+		"what both replace":         {map[string]string{"authorization-mode": "ABAC", "authorization-policy-file": "/etc/abac.jsonl"}, map[string]string{"authorization-mode": "RBAC"}, nil, "--authorization-config", "/etc/kubernetes/bailey/authorization.yaml", []string{"ABAC goes"}},
+	} {
+		flags := map[string]map[string]string{"kube-apiserver@a": test.a, "kube-apiserver@b": test.b}
+		if test.c != nil {
+			flags["kube-apiserver@c"] = test.c
+		}
+		plan := planOf(t, bailey.LatestVersion, flags)
+		s, planned := wanted(plan, "kube-apiserver")[test.flag]
+		if !planned || s.Value != test.value || test.value == nil && s.File != nil {
+			t.Errorf("%s: planned %v: %v, %v", what, planned, s.Value, s.File)
+		}
+		for _, note := range test.notes {
+			if !strings.Contains(s.Note, note) {
+				t.Errorf("%s: %q does not say %q", what, s.Note, note)
+			}
+		}
+		files, err := plan.RenderSettings()
+		if err != nil || strings.Contains(string(files["kubeadm.yaml"]), strings.TrimPrefix(test.flag, "--")) != (test.value != nil) {
+			t.Errorf("%s: %v\n%s", what, err, files["kubeadm.yaml"])
+		}
+		if what == "what both replace" && !slices.Contains(s.Replaces, "authorization-policy-file") {
+			t.Errorf("replaces %q", s.Replaces)
+		}
+	}
+}
+
 // TestSettingsAuditPolicyThere: an audit policy that the API server has is never replaced. One
 // that was read is as good if it leaves no more blind than Bailey's; else the plan says what.
 func TestSettingsAuditPolicyThere(t *testing.T) {

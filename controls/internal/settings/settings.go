@@ -78,53 +78,26 @@ func (p *Part) lacking(v *bailey.View) []bailey.Setting {
 		return all
 	}
 	var order []string
-	wanted := map[string]*bailey.Setting{} // by name
-	lacks, said := map[string]bool{}, map[string]bool{}
+	byName := map[string][]asked{}
 	for _, f := range facts {
 		c, _ := bailey.As[*bailey.Component](f)
 		for _, w := range p.Wants(c, v.Version()) {
-			name, holds := w.Name(), w.holds(c)
-			// One whose file is as it should be has its say too: another would take its place.
-			says := !holds || (w.File != nil || w.Look) && c.Flags[w.Flag] != ""
-			s := wanted[name]
-			switch {
-			case s == nil:
+			name := w.Name()
+			if byName[name] == nil {
 				order = append(order, name)
-				s = &w.Setting
-				s.Component = p.Kind.Program()
-				wanted[name] = s
-			case says:
-				join(s, &w.Setting, !said[name])
 			}
-			lacks[name], said[name] = lacks[name] || !holds, said[name] || says
-			if !holds {
-				s.Seen = append(s.Seen, bailey.SettingSeen{Component: nameOf(f), Value: seen(c, s)})
-			}
+			byName[name] = append(byName[name], asked{by: nameOf(f), setting: w.Setting, holds: w.holds(c), seen: seen(c, &w.Setting)})
 		}
 	}
 	var all []bailey.Setting
 	for _, name := range order {
-		if lacks[name] || unseen != "" {
-			all = append(all, *wanted[name])
+		if unseen != "" || slices.ContainsFunc(byName[name], func(a asked) bool { return !a.holds }) {
+			s := together(byName[name])
+			s.Component = p.Kind.Program()
+			all = append(all, s)
 		}
 	}
 	return all
-}
-
-// join makes one setting of those that two components want, of the same flag or field. The
-// second is the first that has a say in it, or not.
-func join(s, other *bailey.Setting, first bool) {
-	switch {
-	case first:
-		component := s.Component
-		*s = *other
-		s.Component = component
-	case other.Value == nil && s.File != nil:
-		s.Value, s.File, s.Replaces, s.Note = nil, nil, nil, other.Note
-	case s.File != nil && other.File != nil && s.File.Text != other.File.Text:
-		s.Value, s.File, s.Replaces = nil, nil, nil
-		s.Note = "the machines have different files, and one would take the place of all: make each of its own, and plan again for each by itself"
-	}
 }
 
 func (p *Part) present(v *bailey.View) bailey.Presence {
@@ -242,14 +215,4 @@ func List(c *bailey.Component, flag string) []string {
 // Flag wants a flag to have a value.
 func Flag(name, value, why string) Want {
 	return Want{Setting: bailey.Setting{Flag: name, Value: value, Why: why}}
-}
-
-// Unless wants a flag to have a value where it has none, or one of those given.
-func Unless(w Want, bad ...string) Want {
-	flag := w.Flag
-	w.Holds = func(c *bailey.Component) bool {
-		value, set := c.Flags[flag]
-		return set && !slices.Contains(bad, value)
-	}
-	return w
 }
