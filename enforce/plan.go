@@ -101,6 +101,28 @@ func Compare(a, b bailey.Ref) int {
 	return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), a.Compare(b))
 }
 
+// CompareRevert is the order in which objects are taken away: bindings, then policies, of
+// each those last that keep the parameters of others, then what policies read. As soon as
+// those are no longer in force, none is that reads a parameter.
+func CompareRevert(a, b bailey.Ref) int {
+	after := func(k bailey.Kind) int {
+		switch rank(k) {
+		case policyRank:
+			return 1
+		case bindingRank:
+			return 0
+		}
+		return 2
+	}
+	keeps := func(o bailey.Ref) int {
+		if after(o.Kind) < 2 && strings.HasSuffix(o.Name, keeperSuffix) {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(after(a.Kind), after(b.Kind)), cmp.Compare(keeps(a), keeps(b)), Compare(b, a))
+}
+
 func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey.Control, g *bailey.Guard, scope bailey.Ref) error {
 	v := bailey.NewView(s)
 	v.Allow(nil, g.Needs, nil)
@@ -179,15 +201,18 @@ func scopes(s *bailey.Snapshot, kind bailey.ScopeKind) []bailey.Ref {
 	return nil
 }
 
+// The ranks of admission policies and of their bindings.
+const policyRank, bindingRank = 1, 3
+
 // rank puts what others refer to before them.
 func rank(k bailey.Kind) int {
 	switch k {
 	case bailey.KindNamespace:
 		return 0
 	case bailey.KindValidatingAdmissionPolicy, bailey.KindMutatingAdmissionPolicy:
-		return 1
+		return policyRank
 	case bailey.KindValidatingAdmissionPolicyBinding, bailey.KindMutatingAdmissionPolicyBinding:
-		return 3
+		return bindingRank
 	}
 	return 2
 }

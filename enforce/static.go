@@ -13,6 +13,9 @@ import (
 // a file. By the API nobody can make one (k8s.io/apiserver, admission/plugin/manifest).
 const staticSuffix = ".static.k8s.io"
 
+// IsStatic reports whether a policy of the name comes from a file of the API server.
+func IsStatic(policy string) bool { return strings.HasSuffix(policy, staticSuffix) }
+
 // keeperSuffix ends the name of a policy that refuses to delete the parameter of another
 // (controls/internal/vap). As a file it would keep a list for good: only its object can be
 // taken away by the API, which `bailey enforce --revert` does.

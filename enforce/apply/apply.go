@@ -3,7 +3,6 @@
 package apply
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,8 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -238,130 +235,6 @@ func (a *Applier) Drifts(ctx context.Context) ([]Drift, error) {
 		}
 	}
 	return all, nil
-}
-
-// Reverted is what Revert did with one object.
-type Reverted struct {
-	Object bailey.Ref
-	// Left says what was not put back, and why; empty if all was.
-	Left string
-}
-
-// Revert puts back what was there: it deletes what was created, with its UID as
-// precondition, and gives changed fields their values from before. A field that
-// somebody changed since is left, and named; so is a ConfigMap that the policy of a binding
-// that stays reads: without it that policy may refuse everything.
-func (a *Applier) Revert(ctx context.Context) ([]Reverted, error) {
-	var all []Reverted
-	records := a.sorted()
-	slices.Reverse(records) // bindings before policies
-	unbound := map[string]bool{}
-	for _, r := range records {
-		left, err := a.revert(ctx, r, unbound)
-		if err != nil {
-			return all, fmt.Errorf("%s: %w", r.Object, err)
-		}
-		if err := r.remove(a.folder); err != nil {
-			return all, err
-		}
-		delete(a.records, r.Object)
-		all = append(all, Reverted{r.Object, left})
-	}
-	return all, nil
-}
-
-// revert puts one object back. The bindings that are unbound already may still be in
-// force for a moment.
-func (a *Applier) revert(ctx context.Context, r *Record, unbound map[string]bool) (left string, err error) {
-	resource, err := a.resource(r.APIVersion, r.Object)
-	if err != nil {
-		return "", err
-	}
-	current, err := resource.Get(ctx, r.Object.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	if r.Created {
-		if !r.made(current) {
-			return "it was deleted and made anew by somebody else", nil
-		}
-		if reader, err := a.readerOf(ctx, r, current); err != nil || reader != "" {
-			return reader, err
-		}
-		uid := current.GetUID()
-		err := afterBindings(ctx, unbound, func() error {
-			return resource.Delete(ctx, r.Object.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
-		})
-		if apierrors.IsNotFound(err) {
-			err = nil
-		}
-		unbound[r.Object.Name] = err == nil && r.Object.Kind == bailey.KindValidatingAdmissionPolicyBinding
-		return "", err
-	}
-	patch := map[string]any{}
-	var kept []string
-	for _, before := range r.Before {
-		have := enforce.ValueAt(current.Object, before.Path)
-		switch {
-		case enforce.Holds(have, before.Value) && (before.Value != nil || have == nil): // as it was
-		case r.sets(before.Path, have):
-			set(patch, before.Path, before.Value)
-		default:
-			kept = append(kept, strings.Join(before.Path, "."))
-		}
-	}
-	if len(kept) > 0 {
-		left = "changed since by somebody else: " + strings.Join(kept, ", ")
-	}
-	if len(patch) == 0 {
-		return left, nil
-	}
-	set(patch, []string{"metadata", "uid"}, string(current.GetUID()))
-	data, err := json.Marshal(patch)
-	if err != nil {
-		return "", err
-	}
-	_, err = resource.Patch(ctx, r.Object.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: FieldManager})
-	return left, err
-}
-
-// bindingLag is how long API servers may take to learn that a binding has gone: each
-// looks again every second.
-const bindingLag = 30 * time.Second
-
-// afterBindings does what a policy refused again, as long as the policy's binding has gone
-// and may still be in force: a policy of Bailey's keeps the parameters of another.
-func afterBindings(ctx context.Context, unbound map[string]bool, do func() error) error {
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, bindingLag, true, func(context.Context) (bool, error) {
-		last = do()
-		return last == nil || !unbound[refusingBinding(last)], nil
-	})
-	return cmp.Or(last, err)
-}
-
-// refusingBinding is the name of the binding by which a policy refused; empty if none did.
-func refusingBinding(err error) string {
-	_, rest, _ := strings.Cut(err.Error(), " with binding '")
-	name, _, _ := strings.Cut(rest, "' denied request")
-	return name
-}
-
-// sets reports whether the field is as it was applied, last or before that; or no apply
-// that is known set it last.
-func (r *Record) sets(path []string, have any) bool {
-	known := false
-	for _, fields := range []map[string]any{r.Applied, r.Earlier} {
-		value, named, _ := unstructured.NestedFieldNoCopy(fields, path...)
-		if named && enforce.Holds(have, value) {
-			return true
-		}
-		known = known || named
-	}
-	return !known
 }
 
 // set puts a value into nested maps.

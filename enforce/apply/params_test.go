@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/kube"
@@ -20,16 +19,7 @@ func TestParametersKept(t *testing.T) {
 	w := newWorld(t, devclustertest.Own(t))
 	w.publishListed()
 	const configMaps = "/api/v1/namespaces/kube-system/configmaps"
-	const parameter = configMaps + "/" + bailey.PublishedParam
-	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		err := w.cluster.Do(t.Context(), http.MethodDelete, parameter+"?dryRun=All", nil, nil)
-		if err != nil && strings.Contains(err.Error(), "bailey-published-services-listed-parameter-kept") {
-			break
-		}
-		if time.Since(begin) > 30*time.Second {
-			t.Fatalf("the policy is not in force: %v", err)
-		}
-	}
+	w.awaitKept()
 	if err := w.cluster.Do(t.Context(), http.MethodDelete, configMaps+"?labelSelector=app.kubernetes.io/managed-by=bailey", nil, nil); err == nil || !strings.Contains(err.Error(), "parameter-kept") {
 		t.Errorf("deleted with others: %v", err)
 	}
@@ -48,7 +38,7 @@ func TestParametersKept(t *testing.T) {
 			t.Errorf("%s: %s", r.Object, r.Left)
 		}
 	}
-	if err := w.cluster.Do(t.Context(), http.MethodGet, parameter, nil, nil); err == nil || len(left) != 5 {
+	if err := w.cluster.Do(t.Context(), http.MethodGet, parameterPath, nil, nil); err == nil || len(left) != 5 {
 		t.Errorf("%d objects are reverted, and the parameter is there: %v", len(left), err)
 	}
 }
@@ -86,40 +76,19 @@ func (w *world) publishListed() {
 func TestParameterThatIsReadStays(t *testing.T) {
 	w := newWorld(t, devclustertest.Own(t))
 	w.publishListed()
-	const admission = "/apis/admissionregistration.k8s.io/v1/"
-	const name = "bailey-published-services-listed"
 	for _, resource := range []string{"validatingadmissionpolicies", "validatingadmissionpolicybindings"} {
-		var o map[string]any
-		if err := w.cluster.Do(t.Context(), http.MethodGet, admission+resource+"/"+name, nil, &o); err != nil {
-			t.Fatal(err)
-		}
-		o["metadata"] = map[string]any{"name": name}
-		if err := w.cluster.Do(t.Context(), http.MethodDelete, admission+resource+"/"+name, nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.cluster.Do(t.Context(), http.MethodPost, admission+resource, o, nil); err != nil {
-			t.Fatal(err)
-		}
+		w.anew(resource, listed)
 	}
-	done, err := w.applier().Revert(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	left := map[bailey.Kind]string{}
-	for _, r := range done {
-		if r.Left != "" {
-			left[r.Object.Kind] += r.Object.Name + ": " + r.Left
-		}
-	}
+	left := w.left(w.applier())
 	want := map[bailey.Kind]string{
-		bailey.KindValidatingAdmissionPolicy:        name + ": it was deleted and made anew by somebody else",
-		bailey.KindValidatingAdmissionPolicyBinding: name + ": it was deleted and made anew by somebody else",
-		bailey.KindConfigMap:                        bailey.PublishedParam + ": ValidatingAdmissionPolicyBinding " + name + " reads it as a parameter, and stays",
+		bailey.KindValidatingAdmissionPolicy:        listed + madeAnew,
+		bailey.KindValidatingAdmissionPolicyBinding: listed + madeAnew,
+		bailey.KindConfigMap:                        bailey.PublishedParam + ": ValidatingAdmissionPolicyBinding " + listed + " reads it as a parameter, and stays",
 	}
 	if !maps.Equal(left, want) {
 		t.Errorf("left: %v", left)
 	}
-	if err := w.cluster.Do(t.Context(), http.MethodGet, "/api/v1/namespaces/kube-system/configmaps/"+bailey.PublishedParam, nil, nil); err != nil {
-		t.Error(err)
+	if !w.parameterIsThere() {
+		t.Error("the parameter is gone")
 	}
 }
