@@ -42,6 +42,9 @@ const redactOpen, redactClose = "‹bailey:", "›"
 // Redact gives the text that stands for a value of the class in a fact.
 func Redact(c Class) string { return redactOpen + string(c) + redactClose }
 
+// HoldsRedacted reports whether a class stands in the place of the text or of a part of it.
+func HoldsRedacted(text string) bool { return strings.Contains(text, redactOpen) }
+
 // ClassOf gives the class that stands in the text, and whether the text was
 // classified at all. An empty text is ClassEmpty.
 func ClassOf(text string) (Class, bool) {

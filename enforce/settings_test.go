@@ -2,6 +2,7 @@ package enforce_test
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -308,6 +309,30 @@ func TestSettingsOfSeveralMachines(t *testing.T) {
 		}
 		if what == "what both replace" && !slices.Contains(s.Replaces, "authorization-policy-file") {
 			t.Errorf("replaces %q", s.Replaces)
+		}
+	}
+}
+
+// TestSettingsFileThatHasNoYAML: a file is not written empty in the place of one that cannot
+// be written.
+func TestSettingsFileThatHasNoYAML(t *testing.T) {
+	flags := map[string]string{}
+	files := map[string]map[string]any{}
+	for _, flag := range []string{"authentication-config", "authorization-config", "admission-control-config-file"} {
+		flags[flag] = "/etc/" + flag
+		files[flag] = map[string]any{"odd": math.NaN(), "plugins": []any{map[string]any{"name": "other", "configuration": map[string]any{"odd": math.NaN()}}}}
+	}
+	b := bailey.NewBuilder(bailey.Meta{Medium: "cluster", Version: bailey.LatestVersion})
+	b.Saw(bailey.KindAPIServer, "")
+	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindAPIServer, Name: "a"}, APIVersion: "bailey.dev/v1", Object: &bailey.Component{Node: "a", Flags: flags, Files: files}})
+	plan, err := enforce.Make(b.Snapshot(), controls.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := wanted(plan, "kube-apiserver")
+	for flag := range flags {
+		if s := all["--"+flag]; s.Flag == "" || s.Value != nil || s.File != nil || !strings.Contains(s.Note, "/etc/"+flag+", was read, and cannot be written again") {
+			t.Errorf("%s: %+v", flag, s)
 		}
 	}
 }

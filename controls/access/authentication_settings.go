@@ -46,7 +46,12 @@ func authenticationWants(seen *bailey.Component, version bailey.Version) []setti
 		w.Holds = strangersOnHealthPaths
 		return []settings.Want{w, tokens}
 	}
-	text, replaces, notes := authenticationFile(seen, there, version)
+	text, replaces, notes, err := authenticationFile(seen, there, version)
+	if err != nil {
+		w := there.NotWritten("authentication-config", why, err)
+		w.Holds = strangersOnHealthPaths
+		return []settings.Want{w, tokens}
+	}
 	notes = append(notes, joining+", or add that path to the conditions as long as nodes join")
 	return []settings.Want{{
 		Setting: bailey.Setting{Flag: "authentication-config", Value: bailey.SettingsFolder + "/authentication.yaml",
@@ -68,14 +73,15 @@ func strangersOnHealthPaths(c *bailey.Component) bool {
 
 // authenticationFile is the AuthenticationConfiguration: the one that is there with another
 // anonymous part, or one of the issuer that the flags name.
-func authenticationFile(seen *bailey.Component, there settings.Document, version bailey.Version) (text string, replaces, notes []string) {
+func authenticationFile(seen *bailey.Component, there settings.Document, version bailey.Version) (text string, replaces, notes []string, err error) {
 	replaces = []string{"anonymous-auth"}
 	if there.Path != "" {
 		var conditions []any
 		for _, path := range healthPaths {
 			conditions = append(conditions, map[string]any{"path": path})
 		}
-		return there.With("anonymous", map[string]any{"enabled": true, "conditions": conditions}), replaces, []string{"it is " + there.Path + " as it was read, with another anonymous part: compare"}
+		text, err = there.With("anonymous", map[string]any{"enabled": true, "conditions": conditions})
+		return text, replaces, []string{"it is " + there.Path + " as it was read, with another anonymous part: compare"}, err
 	}
 	apiVersion := "apiserver.config.k8s.io/v1"
 	if !version.IsZero() && !version.AtLeast(1, 34) {
@@ -103,7 +109,7 @@ func authenticationFile(seen *bailey.Component, there settings.Document, version
 		}
 		b.WriteString("jwt: []\n")
 	}
-	return b.String(), replaces, notes
+	return b.String(), replaces, notes, nil
 }
 
 // jwtOf is the authenticator that the flags of OIDC stand for.

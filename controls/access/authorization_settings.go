@@ -123,7 +123,12 @@ func mergedAuthorizers(there settings.Document, why string, holds func(*bailey.C
 		}
 		missing = append(missing, map[string]any{"type": kind, "name": name})
 	}
-	text := there.With("authorizers", slices.Insert(kept, place, missing...))
+	text, err := there.With("authorizers", slices.Insert(kept, place, missing...))
+	if err != nil {
+		w := there.NotWritten("authorization-config", why, err)
+		w.Holds = holds
+		return w
+	}
 	note := "it is " + there.Path + " as it was read, with other authorizers: compare"
 	if len(gone) > 0 {
 		note += "; whoever has rights by " + strings.Join(gone, " and ") + " alone needs Roles first"

@@ -96,7 +96,11 @@ func policyFolderWant(seen *bailey.Component) settings.Want {
 		}
 		plugins = append(plugins, map[string]any{"name": policyPlugin, "configuration": map[string]any{
 			"apiVersion": "apiserver.config.k8s.io/v1", "kind": "ValidatingAdmissionPolicyConfiguration", "staticManifestsDir": policyFolder}})
-		text, _ := yaml.Marshal(map[string]any{"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration", "plugins": plugins}) // of what was read as YAML
+		text, err := yaml.Marshal(map[string]any{"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration", "plugins": plugins})
+		if err != nil {
+			w = there.NotWritten(flag, why, err)
+			break
+		}
 		w.Setting = bailey.Setting{Flag: flag, Value: bailey.SettingsFolder + "/" + name, File: &bailey.SettingFile{Name: name, Text: string(text)}, Why: why, Note: note}
 	}
 	w.Policies = vap.Objects(policiesKept)

@@ -49,21 +49,16 @@ func encryptionOf(c *bailey.Component) []stored {
 		}
 		providers, _ := m["providers"].([]any)
 		for _, p := range providers {
-			for name, settings := range asMap(p) {
+			for name, provider := range settings.Map(p) {
 				s.providers = append(s.providers, name)
-				if name == "kms" && asMap(settings)["apiVersion"] != "v2" {
-					s.oldKMS, _ = asMap(settings)["name"].(string)
+				if name == "kms" && settings.Map(provider)["apiVersion"] != "v2" {
+					s.oldKMS, _ = settings.Map(provider)["name"].(string)
 				}
 			}
 		}
 		all = append(all, s)
 	}
 	return all
-}
-
-func asMap(value any) map[string]any {
-	m, _ := value.(map[string]any)
-	return m
 }
 
 // covers reports whether an entry is about a resource: by its name, or by a pattern.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
+	"github.com/baileyhq/bailey/controls/internal/settings"
 	"github.com/baileyhq/bailey/derive/workload"
 )
 
@@ -62,7 +63,7 @@ shell's script is not kept in a scan, and not found.`,
 			return []bailey.Finding{{Field: "spec.suspend", Message: "makes no backup any more: the job with " + command + " is suspended"}}
 		}
 		object, _ := f.Object.(map[string]any)
-		if asMap(object["spec"])["paused"] != true {
+		if settings.Map(object["spec"])["paused"] != true {
 			return nil
 		}
 		return []bailey.Finding{{Field: "spec.paused", Message: "makes no backup any more: it is paused"}}
@@ -92,7 +93,7 @@ Secret, and one that somebody changed on the way is what is restored.`,
 	On:       []bailey.Kind{veleroStore},
 	Check: func(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
 		object, _ := f.Object.(map[string]any)
-		config := asMap(asMap(object["spec"])["config"])
+		config := settings.Map(settings.Map(object["spec"])["config"])
 		if config["insecureSkipTLSVerify"] == "true" {
 			return []bailey.Finding{{Field: "spec.config.insecureSkipTLSVerify", Message: "sends backups to whoever answers"}}
 		}

@@ -3,7 +3,6 @@ package settings
 import (
 	"maps"
 	"path"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -33,8 +32,7 @@ func DocumentOf(c *bailey.Component, flag string) Document {
 func withoutParts(value any) bool {
 	switch v := value.(type) {
 	case string:
-		class, _, _ := strings.Cut(bailey.Redact(""), ":")
-		return strings.Contains(v, class+":")
+		return bailey.HoldsRedacted(v)
 	case map[string]any:
 		for _, inner := range v {
 			if withoutParts(inner) {
@@ -51,12 +49,20 @@ func withoutParts(value any) bool {
 	return false
 }
 
-// With gives the document as text, with another value of one field.
-func (d Document) With(field string, value any) string {
+// With gives the document as text, with another value of one field. It fails where what was
+// read has no YAML.
+func (d Document) With(field string, value any) (string, error) {
 	next := maps.Clone(d.Content)
 	next[field] = value
-	text, _ := yaml.Marshal(next) // of what was read as YAML
-	return string(text)
+	text, err := yaml.Marshal(next)
+	return string(text), err
+}
+
+// NotWritten is the want of a flag whose file was read, and cannot be written again with what
+// should be in it.
+func (d Document) NotWritten(flag, why string, err error) Want {
+	return Want{Setting: bailey.Setting{Flag: flag, Why: why, Note: "the file that it names, " + d.Path + ", was read, and cannot be written again (" + err.Error() + "): change it by hand"},
+		Holds: func(*bailey.Component) bool { return false }, Look: true}
 }
 
 // Beside gives the whole path of a file that the document names, which may be relative to it.
