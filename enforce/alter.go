@@ -35,21 +35,16 @@ type Altered struct {
 }
 
 // mutate lets the judge apply mutating policies too.
-func (j *Judge) mutate(s *bailey.Snapshot, source policy.MutatingSource) error {
+func (j *Judge) mutate(s *bailey.Snapshot, source policy.MutatingSource) {
 	if len(source.Policies) == 0 {
-		return nil
+		return
 	}
-	mutations, err := policy.CompileMutations(source)
-	if err != nil {
-		return err
-	}
-	j.mutations, j.altering = mutations, map[string]map[schema.GroupResource]bool{}
+	j.mutations, j.altering = policy.CompileMutations(source), map[string]map[schema.GroupResource]bool{}
 	for _, p := range source.Policies {
 		named := resourcesOf(p.Spec.MatchConstraints)
 		j.altering[p.Name] = named
 		j.impact[p.Name] = &Effect{Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
 	}
-	return nil
 }
 
 // alter notes what the mutating policies would make of an object.

@@ -104,16 +104,24 @@ func NewJudge(s *bailey.Snapshot, p *Plan) (*Judge, error) {
 	if len(source.Policies)+len(mutating.Policies) == 0 {
 		return nil, nil
 	}
-	params, err := paramsOf(s, p, source.Policies)
+	var taken []*admissionv1.ParamKind
+	for _, of := range source.Policies {
+		taken = append(taken, of.Spec.ParamKind)
+	}
+	for _, of := range mutating.Policies {
+		taken = append(taken, of.Spec.ParamKind)
+	}
+	params, err := paramsOf(s, p, taken)
 	if err != nil {
 		return nil, err
 	}
-	source.Params = params
+	source.Params, mutating.Params = params, params
 	j, problems := newJudge(s, source)
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
-	return j, j.mutate(s, mutating)
+	j.mutate(s, mutating)
+	return j, nil
 }
 
 // newJudge compiles policies for the namespaces of the snapshot. Problems are of

@@ -15,17 +15,17 @@ import (
 // paramsOf gives what the policies take as parameters: of the plan what it creates, of
 // the snapshot the kinds that were seen. A snapshot holds no values of ConfigMaps but
 // for the parameters that are Bailey's own; policies about others are not decided.
-func paramsOf(s *bailey.Snapshot, p *Plan, policies []*admissionv1.ValidatingAdmissionPolicy) (map[schema.GroupVersionKind]policy.Params, error) {
+func paramsOf(s *bailey.Snapshot, p *Plan, taken []*admissionv1.ParamKind) (map[schema.GroupVersionKind]policy.Params, error) {
 	all := map[schema.GroupVersionKind]policy.Params{}
-	for _, of := range policies {
-		if of.Spec.ParamKind == nil {
+	for _, of := range taken {
+		if of == nil {
 			continue
 		}
-		gvk := schema.FromAPIVersionAndKind(of.Spec.ParamKind.APIVersion, of.Spec.ParamKind.Kind)
+		gvk := schema.FromAPIVersionAndKind(of.APIVersion, of.Kind)
 		if _, done := all[gvk]; done {
 			continue
 		}
-		kind := bailey.KindOf(of.Spec.ParamKind.APIVersion, of.Spec.ParamKind.Kind)
+		kind := bailey.KindOf(of.APIVersion, of.Kind)
 		params := policy.Params{Namespaced: !kind.IsClusterWide()}
 		for i := range p.Changes {
 			if c := &p.Changes[i]; c.Object.Kind == kind && c.Creates {

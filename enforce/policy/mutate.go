@@ -2,24 +2,28 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/matching"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
-	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
-	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/environment"
+	applyconfigurations "k8s.io/client-go/applyconfigurations"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/baileyhq/bailey"
@@ -32,6 +36,8 @@ type MutatingSource struct {
 	Policies   []*admissionv1.MutatingAdmissionPolicy
 	Bindings   []*admissionv1.MutatingAdmissionPolicyBinding
 	Namespaces []*corev1.Namespace
+	// Params has an entry per kind of parameter that was listed.
+	Params map[schema.GroupVersionKind]Params
 }
 
 // Mutations is the MutatingAdmissionPolicies of a cluster, compiled. It is safe for
@@ -40,15 +46,16 @@ type Mutations struct {
 	hooks      []mutatingHook
 	matcher    generic.PolicyMatcher
 	namespaces namespaces
+	params     params
 	interfaces admission.ObjectInterfaces
 }
 
 type mutatingHook struct {
 	policy   *admissionv1.MutatingAdmissionPolicy
 	bindings []*admissionv1.MutatingAdmissionPolicyBinding
-	matcher  matchconditions.Matcher // nil: no conditions
-	compiler *cel.CompositedCompiler
+	common   *common
 	patchers []patch.Patcher
+	merges   bool   // by a configuration, for which it takes the kind's schema
 	cannot   string // why it is not evaluated; empty if it is
 }
 
@@ -58,23 +65,20 @@ type Mutated struct {
 	Before, After runtime.Object
 }
 
-// CompileMutations compiles the policies that are bound. Parameters and merged
-// configurations are not evaluated: such a policy is undecided.
-func CompileMutations(s MutatingSource) (*Mutations, error) {
+// CompileMutations compiles the policies that are bound. One that does not compile is
+// undecided about what it looks at.
+func CompileMutations(s MutatingSource) *Mutations {
 	if s.Version == (bailey.Version{}) {
 		s.Version = bailey.LatestVersion
 	}
-	m := &Mutations{namespaces: namespaces{}, interfaces: admission.NewObjectInterfacesFromScheme(scheme.Scheme)}
+	m := &Mutations{namespaces: namespaces{}, params: paramsOf(s.Params), interfaces: admission.NewObjectInterfacesFromScheme(scheme.Scheme)}
 	for _, ns := range s.Namespaces {
 		m.namespaces[ns.Name] = ns
 	}
 	m.matcher = generic.NewPolicyMatcher(matching.NewMatcher(m.namespaces, nil))
 	env := environment.MustBaseEnvSet(compatibility(s.Version))
 	for _, p := range s.Policies {
-		h, err := compileMutations(env, p)
-		if err != nil {
-			return nil, fmt.Errorf("MutatingAdmissionPolicy %s: %w", p.Name, err)
-		}
+		h := compileMutations(env, p)
 		for _, b := range s.Bindings {
 			if b.Spec.PolicyName == p.Name {
 				b = b.DeepCopy()
@@ -89,52 +93,61 @@ func CompileMutations(s MutatingSource) (*Mutations, error) {
 		}
 	}
 	slices.SortFunc(m.hooks, func(a, b mutatingHook) int { return strings.Compare(a.policy.Name, b.policy.Name) })
-	return m, nil
+	return m
 }
 
 // compileMutations does what the plugin of the API server does when it learns of a policy.
-func compileMutations(env *environment.EnvSet, p *admissionv1.MutatingAdmissionPolicy) (mutatingHook, error) {
+func compileMutations(env *environment.EnvSet, p *admissionv1.MutatingAdmissionPolicy) mutatingHook {
 	p = p.DeepCopy()
 	if p.Spec.MatchConstraints == nil {
 		p.Spec.MatchConstraints = &admissionv1.MatchResources{}
 	}
 	matchDefaults(p.Spec.MatchConstraints)
 	h := mutatingHook{policy: p}
-	if p.Spec.ParamKind != nil {
-		h.cannot = "it takes parameters"
-		return h, nil
-	}
-	compiler, err := cel.NewCompositedCompiler(env)
+	c, err := compileCommon(env, p.Name, p.Spec.ParamKind, p.Spec.Variables, p.Spec.MatchConditions, p.Spec.FailurePolicy)
 	if err != nil {
-		return h, err
+		h.cannot = err.Error()
+		return h
 	}
-	h.compiler = compiler
-	declared := cel.OptionalVariableDeclarations{HasAuthorizer: true}
-	variables := make([]cel.NamedExpressionAccessor, len(p.Spec.Variables))
-	for i, v := range p.Spec.Variables {
-		variables[i] = &validating.Variable{Name: v.Name, Expression: v.Expression}
-	}
-	compiler.CompileAndStoreVariables(variables, declared, environment.StoredExpressions)
-	if len(p.Spec.MatchConditions) > 0 {
-		conditions := make([]cel.ExpressionAccessor, len(p.Spec.MatchConditions))
-		for i := range p.Spec.MatchConditions {
-			conditions[i] = (*matchconditions.MatchCondition)(&p.Spec.MatchConditions[i])
-		}
-		h.matcher = matchconditions.NewMatcher(compiler.CompileCondition(conditions, declared, environment.StoredExpressions), p.Spec.FailurePolicy, "policy", "validate", p.Name)
-	}
+	h.common = c
+	declared := c.declared
 	declared.HasPatchTypes = true
-	for _, mutation := range p.Spec.Mutations {
-		if mutation.JSONPatch == nil {
-			h.cannot = "it merges a configuration, which wants the schemas of the cluster"
-			return h, nil
+	for i, mutation := range p.Spec.Mutations {
+		var accessor cel.ExpressionAccessor
+		patcher := patch.NewJSONPatcher
+		switch {
+		case mutation.JSONPatch != nil:
+			accessor = &patch.JSONPatchCondition{Expression: mutation.JSONPatch.Expression}
+		case mutation.ApplyConfiguration != nil:
+			accessor, patcher = &patch.ApplyConfigurationCondition{Expression: mutation.ApplyConfiguration.Expression}, patch.NewApplyConfigurationPatcher
+			h.merges = true
+		default:
+			c.problems = append(c.problems, fmt.Errorf("spec.mutations[%d]: the patchType %q is not known", i, mutation.PatchType))
+			continue
 		}
-		compiled := compiler.CompileMutatingEvaluator(&patch.JSONPatchCondition{Expression: mutation.JSONPatch.Expression}, declared, environment.StoredExpressions)
-		if problems := compiled.CompilationErrors(); len(problems) > 0 {
-			return h, problems[0]
+		compiled := c.compiler.CompileMutatingEvaluator(accessor, declared, environment.StoredExpressions)
+		for _, problem := range compiled.CompilationErrors() {
+			c.problems = append(c.problems, fmt.Errorf("spec.mutations[%d]: %w", i, problem))
 		}
-		h.patchers = append(h.patchers, patch.NewJSONPatcher(compiled))
+		h.patchers = append(h.patchers, patcher(compiled))
 	}
-	return h, nil
+	if len(c.problems) > 0 {
+		h.cannot = "it does not compile: " + errors.Join(c.problems...).Error()
+	}
+	return h
+}
+
+// builtIn has the schemas of the kinds that Kubernetes comes with.
+var builtIn = sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) })
+
+// converterOf gives the schema of a kind, for merging; nil where it is not known.
+func converterOf(kind schema.GroupVersionKind) managedfields.TypeConverter {
+	bare := &unstructured.Unstructured{}
+	bare.SetGroupVersionKind(kind)
+	if _, err := builtIn().ObjectToTyped(bare); err != nil {
+		return nil
+	}
+	return builtIn()
 }
 
 // Apply gives what each policy changes in the object of a request, one after the other by
@@ -175,7 +188,7 @@ func (m *Mutations) Apply(ctx context.Context, r *Request) (changed []Mutated, u
 
 // apply is the API server's dispatcher for one policy.
 func (m *Mutations) apply(ctx context.Context, h *mutatingHook, r *Request, object runtime.Object) (after runtime.Object, why string) {
-	a := admission.NewAttributesRecord(object, r.Old, r.Kind, r.Namespace, r.Name, r.Resource, r.Subresource, r.Operation, r.Options, r.DryRun, r.User)
+	a := r.attributes(object)
 	matches, resource, kind, err := m.matcher.DefinitionMatches(a, m.interfaces, mutating.NewMutatingAdmissionPolicyAccessor(h.policy))
 	if err != nil {
 		return nil, err.Error()
@@ -183,6 +196,7 @@ func (m *Mutations) apply(ctx context.Context, h *mutatingHook, r *Request, obje
 	if !matches {
 		return object, ""
 	}
+	var versioned *admission.VersionedAttributes // what one binding makes of it the next is given
 	for _, b := range h.bindings {
 		matches, err := m.matcher.BindingMatches(a, m.interfaces, mutating.NewMutatingAdmissionPolicyBindingAccessor(b))
 		if err != nil {
@@ -194,40 +208,71 @@ func (m *Mutations) apply(ctx context.Context, h *mutatingHook, r *Request, obje
 		if h.cannot != "" {
 			return nil, h.cannot
 		}
-		if r.User == nil {
-			return nil, "who asks is not known"
+		if r.User == nil && reads(mutatingExpressionsOf(h.policy), userWord) {
+			return nil, unknownUser
 		}
-		namespace, err := m.namespaces.Get(r.Namespace)
+		namespace, err := m.namespaces.ofRequest(a)
+		if err != nil && reads(mutatingExpressionsOf(h.policy), namespaceWord) {
+			return nil, err.Error()
+		}
+		params, err := m.params.of(h.policy.Spec.ParamKind, b.Spec.ParamRef, a.GetNamespace())
 		if err != nil {
 			return nil, err.Error()
 		}
-		versioned, err := admission.NewVersionedAttributes(a, kind, m.interfaces)
-		if err != nil {
-			return nil, err.Error()
-		}
-		asked := &asked{by: r.Authorizer}
-		ctx := h.compiler.CreateContext(ctx)
-		if h.matcher != nil {
-			result := h.matcher.Match(ctx, versioned, nil, asked)
-			if result.Error != nil {
-				return nil, result.Error.Error()
-			}
-			if !result.Matches {
-				continue
-			}
-		}
-		for _, patcher := range h.patchers {
-			next, err := patcher.Patch(ctx, patch.Request{MatchedResource: resource, VersionedAttributes: versioned, ObjectInterfaces: m.interfaces,
-				OptionalVariables: cel.OptionalVariableBindings{Authorizer: asked}, Namespace: namespace}, celconfig.RuntimeCELCostBudget)
-			if asked.inVain {
-				return nil, "it asks the authorizer, who was not asked"
-			}
-			if err != nil {
+		if versioned == nil {
+			if versioned, err = admission.NewVersionedAttributes(a, kind, m.interfaces); err != nil {
 				return nil, err.Error()
 			}
-			versioned.UpdateObject(next)
 		}
-		object = versioned.VersionedObject.Object()
+		for _, param := range params {
+			if why := m.patch(ctx, h, r, patch.Request{MatchedResource: resource, VersionedAttributes: versioned, ObjectInterfaces: m.interfaces,
+				OptionalVariables: cel.OptionalVariableBindings{VersionedParams: param}, Namespace: namespace}); why != "" {
+				return nil, why
+			}
+		}
 	}
-	return object, ""
+	if versioned == nil {
+		return object, ""
+	}
+	return versioned.VersionedObject.Object(), ""
+}
+
+// patch makes the changes of one policy with one parameter.
+func (m *Mutations) patch(ctx context.Context, h *mutatingHook, r *Request, p patch.Request) (why string) {
+	ctx = h.common.compiler.CreateContext(ctx)
+	asked := &asked{by: r.Authorizer}
+	p.OptionalVariables.Authorizer = asked
+	versioned := p.VersionedAttributes
+	if h.common.matcher != nil {
+		result := h.common.matcher.Match(ctx, versioned, p.OptionalVariables.VersionedParams, asked)
+		switch {
+		case asked.inVain:
+			return notAsked
+		case result.Error != nil:
+			return result.Error.Error()
+		case !result.Matches:
+			return ""
+		}
+	}
+	if h.merges {
+		if p.TypeConverter = converterOf(versioned.VersionedKind); p.TypeConverter == nil {
+			return "it merges a configuration, and the schema of " + versioned.VersionedKind.GroupKind().String() + " was not seen"
+		}
+	}
+	for _, patcher := range h.patchers {
+		next, err := patcher.Patch(ctx, p, celconfig.RuntimeCELCostBudget)
+		if asked.inVain {
+			return notAsked
+		}
+		if err != nil {
+			return err.Error()
+		}
+		if _, untyped := versioned.VersionedObject.Object().(*unstructured.Unstructured); !untyped {
+			if next, err = m.interfaces.GetObjectConvertor().ConvertToVersion(next, versioned.VersionedKind.GroupVersion()); err != nil {
+				return err.Error()
+			}
+		}
+		versioned.UpdateObject(next)
+	}
+	return ""
 }

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apiserver/pkg/admission"
 )
 
 // namespaces are those that were seen, by name.
@@ -14,6 +15,14 @@ type namespaces map[string]*corev1.Namespace
 type unseenError struct{ what string }
 
 func (e *unseenError) Error() string { return e.what + " was not seen" }
+
+// ofRequest gives the namespace's object; nil for a request about none, and about a namespace.
+func (n namespaces) ofRequest(a admission.Attributes) (*corev1.Namespace, error) {
+	if a.GetNamespace() == "" || a.GetKind() == corev1.SchemeGroupVersion.WithKind("Namespace") {
+		return nil, nil
+	}
+	return n.Get(a.GetNamespace())
+}
 
 // List is of the lister that the matcher wants; it is never called.
 func (n namespaces) List(labels.Selector) ([]*corev1.Namespace, error) {

@@ -50,8 +50,7 @@ type Set struct {
 	hooks      []hook
 	matcher    generic.PolicyMatcher
 	namespaces namespaces
-	params     map[schema.GroupVersionKind]*paramInformer
-	scopes     map[schema.GroupVersionKind]bool // namespaced
+	params     params
 	interfaces admission.ObjectInterfaces
 }
 
@@ -72,16 +71,11 @@ func Compile(s Source) (*Set, []error) {
 	}
 	set := &Set{
 		namespaces: namespaces{},
-		params:     map[schema.GroupVersionKind]*paramInformer{},
-		scopes:     map[schema.GroupVersionKind]bool{},
+		params:     paramsOf(s.Params),
 		interfaces: admission.NewObjectInterfacesFromScheme(scheme.Scheme),
 	}
 	for _, ns := range s.Namespaces {
 		set.namespaces[ns.Name] = ns
-	}
-	for kind, p := range s.Params {
-		set.params[kind] = newParamInformer(p.Objects)
-		set.scopes[kind] = p.Namespaced
 	}
 	set.matcher = generic.NewPolicyMatcher(matching.NewMatcher(set.namespaces, nil))
 	env := environment.MustBaseEnvSet(compatibility(s.Version))
@@ -118,34 +112,16 @@ func compatibility(v bailey.Version) *version.Version {
 
 // compile does what the plugin of the API server does when it learns of a policy.
 func compile(env *environment.EnvSet, p *admissionv1.ValidatingAdmissionPolicy) (validating.Validator, error) {
-	declared := cel.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil, HasAuthorizer: true}
 	inMessages := cel.OptionalVariableDeclarations{HasParams: p.Spec.ParamKind != nil}
-	compiler, err := cel.NewCompositedCompiler(env)
+	c, err := compileCommon(env, p.Name, p.Spec.ParamKind, p.Spec.Variables, p.Spec.MatchConditions, p.Spec.FailurePolicy)
 	if err != nil {
 		return validating.NewValidator(nil, nil, nil, nil, p.Spec.FailurePolicy, err), err
-	}
-	variables := make([]cel.NamedExpressionAccessor, len(p.Spec.Variables))
-	for i, v := range p.Spec.Variables {
-		variables[i] = &validating.Variable{Name: v.Name, Expression: v.Expression}
-	}
-	compiler.CompileAndStoreVariables(variables, declared, environment.StoredExpressions)
-
-	var problems []error
-	check := func(field string, i int, e cel.ExpressionAccessor, declared cel.OptionalVariableDeclarations) {
-		if r := compiler.CompileCELExpression(e, declared, environment.StoredExpressions); r.Error != nil {
-			problems = append(problems, fmt.Errorf("spec.%s[%d]: %s", field, i, r.Error.Detail))
-		}
-	}
-	conditions := make([]cel.ExpressionAccessor, len(p.Spec.MatchConditions))
-	for i := range p.Spec.MatchConditions {
-		conditions[i] = (*matchconditions.MatchCondition)(&p.Spec.MatchConditions[i])
-		check("matchConditions", i, conditions[i], declared)
 	}
 	validations := make([]cel.ExpressionAccessor, len(p.Spec.Validations))
 	messages := make([]cel.ExpressionAccessor, len(p.Spec.Validations))
 	for i, v := range p.Spec.Validations {
 		validations[i] = &validating.ValidationCondition{Expression: v.Expression, Message: v.Message, Reason: v.Reason}
-		check("validations", i, validations[i], declared)
+		c.check("validations", i, validations[i])
 		if v.MessageExpression != "" {
 			messages[i] = &validating.MessageExpressionCondition{MessageExpression: v.MessageExpression}
 		}
@@ -154,17 +130,49 @@ func compile(env *environment.EnvSet, p *admissionv1.ValidatingAdmissionPolicy) 
 	for i, a := range p.Spec.AuditAnnotations {
 		annotations[i] = &validating.AuditAnnotationCondition{Key: a.Key, ValueExpression: a.ValueExpression}
 	}
-	var matcher matchconditions.Matcher
-	if len(conditions) > 0 {
-		matcher = matchconditions.NewMatcher(compiler.CompileCondition(conditions, declared, environment.StoredExpressions),
-			p.Spec.FailurePolicy, "policy", "validate", p.Name)
-	}
 	return validating.NewValidator(
-		compiler.CompileCondition(validations, declared, environment.StoredExpressions),
-		matcher,
-		compiler.CompileCondition(annotations, declared, environment.StoredExpressions),
-		compiler.CompileCondition(messages, inMessages, environment.StoredExpressions),
-		p.Spec.FailurePolicy, nil), errors.Join(problems...)
+		c.compiler.CompileCondition(validations, c.declared, environment.StoredExpressions),
+		c.matcher,
+		c.compiler.CompileCondition(annotations, c.declared, environment.StoredExpressions),
+		c.compiler.CompileCondition(messages, inMessages, environment.StoredExpressions),
+		p.Spec.FailurePolicy, nil), errors.Join(c.problems...)
+}
+
+// common is what policies of both kinds have: variables and match conditions, compiled.
+type common struct {
+	compiler *cel.CompositedCompiler
+	declared cel.OptionalVariableDeclarations
+	matcher  matchconditions.Matcher // nil: no conditions
+	problems []error
+}
+
+func compileCommon(env *environment.EnvSet, name string, params *admissionv1.ParamKind, of []admissionv1.Variable, matching []admissionv1.MatchCondition, failure *admissionv1.FailurePolicyType) (*common, error) {
+	compiler, err := cel.NewCompositedCompiler(env)
+	if err != nil {
+		return nil, err
+	}
+	c := &common{compiler: compiler, declared: cel.OptionalVariableDeclarations{HasParams: params != nil, HasAuthorizer: true}}
+	variables := make([]cel.NamedExpressionAccessor, len(of))
+	for i, v := range of {
+		variables[i] = &validating.Variable{Name: v.Name, Expression: v.Expression}
+	}
+	compiler.CompileAndStoreVariables(variables, c.declared, environment.StoredExpressions)
+	conditions := make([]cel.ExpressionAccessor, len(matching))
+	for i := range matching {
+		conditions[i] = (*matchconditions.MatchCondition)(&matching[i])
+		c.check("matchConditions", i, conditions[i])
+	}
+	if len(conditions) > 0 {
+		c.matcher = matchconditions.NewMatcher(compiler.CompileCondition(conditions, c.declared, environment.StoredExpressions), failure, "policy", "validate", name)
+	}
+	return c, nil
+}
+
+// check notes an expression that does not compile.
+func (c *common) check(field string, i int, e cel.ExpressionAccessor) {
+	if r := c.compiler.CompileCELExpression(e, c.declared, environment.StoredExpressions); r.Error != nil {
+		c.problems = append(c.problems, fmt.Errorf("spec.%s[%d]: %s", field, i, r.Error.Detail))
+	}
 }
 
 // failsOpen reports whether a policy lets pass what it cannot decide.

@@ -7,11 +7,9 @@ import (
 	"slices"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -39,6 +37,16 @@ type Request struct {
 	DryRun     bool
 }
 
+// attributes are the request as admission is shown it, with an object that may have been
+// changed on the way.
+func (r *Request) attributes(object runtime.Object) admission.Attributes {
+	who := r.User
+	if who == nil {
+		who = &user.DefaultInfo{}
+	}
+	return admission.NewAttributesRecord(object, r.Old, r.Kind, r.Namespace, r.Name, r.Resource, r.Subresource, r.Operation, r.Options, r.DryRun, who)
+}
+
 // Denial is what one binding of a policy says against a request.
 type Denial struct {
 	Policy, Binding string
@@ -59,15 +67,16 @@ type Undecided struct {
 	Why    string // "namespace shop was not seen"
 }
 
+const (
+	unknownUser = "it reads who asks, which is not known"
+	notAsked    = "it asks the authorizer, who was not asked"
+)
+
 // Review evaluates every policy of the set on one request. A policy that depends
 // on what was not seen (a namespace, a kind of parameter, the authorizer's
 // answers) is undecided. The error is ctx's.
 func (s *Set) Review(ctx context.Context, r *Request) (denials []Denial, undecided []Undecided, err error) {
-	who := r.User
-	if who == nil {
-		who = &user.DefaultInfo{}
-	}
-	a := admission.NewAttributesRecord(r.Object, r.Old, r.Kind, r.Namespace, r.Name, r.Resource, r.Subresource, r.Operation, r.Options, r.DryRun, who)
+	a := r.attributes(r.Object)
 	for i := range s.hooks {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
@@ -107,8 +116,8 @@ func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, r *
 	if !matches {
 		return nil, ""
 	}
-	if r.User == nil && readsUser(h.policy) {
-		return nil, "it reads who asks, which is not known"
+	if r.User == nil && reads(expressionsOf(h.policy), userWord) {
+		return nil, unknownUser
 	}
 	for _, b := range h.bindings {
 		matches, err := s.matcher.BindingMatches(a, s.interfaces, validating.NewValidatingAdmissionPolicyBindingAccessor(b))
@@ -119,7 +128,7 @@ func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, r *
 		if !matches {
 			continue
 		}
-		params, err := s.paramsOf(h.policy, b, a.GetNamespace())
+		params, err := s.params.of(h.policy.Spec.ParamKind, b.Spec.ParamRef, a.GetNamespace())
 		if err != nil {
 			fail(b, fmt.Errorf("failed to configure binding: %w", err))
 			continue
@@ -132,18 +141,16 @@ func (s *Set) evaluate(ctx context.Context, h *hook, a admission.Attributes, r *
 			fail(b, fmt.Errorf("failed to convert object version: %w", err))
 			continue
 		}
-		var namespace *corev1.Namespace
-		if name := a.GetNamespace(); name != "" && a.GetKind() != corev1.SchemeGroupVersion.WithKind("Namespace") {
-			if namespace, err = s.namespaces.Get(name); err != nil && readsNamespace(h.policy) {
-				fail(b, err)
-				continue
-			}
+		namespace, err := s.namespaces.ofRequest(a)
+		if err != nil && reads(expressionsOf(h.policy), namespaceWord) {
+			fail(b, err)
+			continue
 		}
 		for _, param := range params {
 			asked := &asked{by: r.Authorizer}
 			result := h.validator.Validate(ctx, resource, versioned, param, namespace, celconfig.RuntimeCELCostBudget, asked)
 			if asked.inVain {
-				why = "it asks the authorizer, who was not asked"
+				why = notAsked
 				continue
 			}
 			denials = append(denials, denialsOf(h.policy, b, result)...)
@@ -166,18 +173,6 @@ func denialsOf(p *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.Validati
 		}
 	}
 	return denials
-}
-
-func (s *Set) paramsOf(p *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding, namespace string) ([]runtime.Object, error) {
-	if p.Spec.ParamKind == nil || b.Spec.ParamRef == nil {
-		return []runtime.Object{nil}, nil
-	}
-	kind := schema.FromAPIVersionAndKind(p.Spec.ParamKind.APIVersion, p.Spec.ParamKind.Kind)
-	informer := s.params[kind]
-	if informer == nil {
-		return nil, &unseenError{"parameter kind " + kind.GroupKind().String()}
-	}
-	return generic.CollectParams(p.Spec.ParamKind, informer, restScope(s.scopes[kind]), b.Spec.ParamRef, namespace, nil, nil)
 }
 
 // asked stands in for the API server's authorizer, whose answers are not known here
