@@ -51,39 +51,49 @@ var polarisChecks = map[string][]string{
 }
 
 var kyvernoPolicies = map[string][]string{
-	"best-practices/disallow-latest-tag":                    {"deploy/image-identity/latest-tag"},
-	"best-practices/disallow-cri-sock-mount":                {"compute/pod-security/host-path-volumes"},
-	"best-practices/require-drop-all":                       {"compute/pod-security/capabilities-restricted"},
-	"best-practices/require-probes":                         {"develop/app-design/no-liveness-probe", "develop/app-design/no-readiness-probe"},
-	"best-practices/require-ro-rootfs":                      {"develop/app-design/writable-root-filesystem"},
-	"best-practices/require-pod-requests-limits":            {"compute/quotas/no-requests", "compute/quotas/no-memory-limit"},
-	"best-practices/restrict-service-external-ips":          {"develop/app-design/service-external-ips"},
-	"pod-security/baseline/disallow-capabilities":           {"compute/pod-security/capabilities-baseline"},
-	"pod-security/baseline/disallow-host-namespaces":        {"compute/pod-security/host-namespaces"},
-	"pod-security/baseline/disallow-host-path":              {"compute/pod-security/host-path-volumes"},
-	"pod-security/baseline/disallow-host-ports":             {"compute/pod-security/host-ports"},
-	"pod-security/baseline/disallow-host-process":           {"compute/pod-security/windows-host-process"},
-	"pod-security/baseline/disallow-privileged-containers":  {"compute/pod-security/privileged"},
-	"pod-security/baseline/disallow-proc-mount":             {"compute/pod-security/proc-mount"},
-	"pod-security/baseline/disallow-selinux":                {"compute/pod-security/selinux-options"},
-	"pod-security/baseline/restrict-apparmor-profiles":      {"compute/pod-security/apparmor-profile"},
-	"pod-security/baseline/restrict-seccomp":                {"compute/pod-security/seccomp-profile-baseline"},
-	"pod-security/baseline/restrict-sysctls":                {"compute/pod-security/sysctls"},
-	"pod-security/restricted/disallow-capabilities-strict":  {"compute/pod-security/capabilities-restricted"},
-	"pod-security/restricted/disallow-privilege-escalation": {"compute/pod-security/allow-privilege-escalation"},
-	"pod-security/restricted/require-run-as-non-root-user":  {"compute/pod-security/run-as-user"},
-	"pod-security/restricted/require-run-as-nonroot":        {"compute/pod-security/run-as-non-root"},
-	"pod-security/restricted/restrict-seccomp-strict":       {"compute/pod-security/seccomp-profile-restricted", "compute/pod-security/seccomp-profile-baseline"},
-	"pod-security/restricted/restrict-volume-types":         {"compute/pod-security/restricted-volumes"},
+	"best-practices/disallow-latest-tag":                                {"deploy/image-identity/latest-tag"},
+	"best-practices/disallow-cri-sock-mount":                            {"compute/pod-security/host-path-volumes"},
+	"best-practices/require-drop-all":                                   {"compute/pod-security/capabilities-restricted"},
+	"best-practices/require-probes":                                     {"develop/app-design/no-liveness-probe", "develop/app-design/no-readiness-probe"},
+	"best-practices/require-ro-rootfs":                                  {"develop/app-design/writable-root-filesystem"},
+	"best-practices/require-pod-requests-limits":                        {"compute/quotas/no-requests", "compute/quotas/no-memory-limit"},
+	"best-practices/restrict-service-external-ips":                      {"develop/app-design/service-external-ips"},
+	"other/deny-secret-service-account-token-type":                      {"access/service-accounts/long-lived-token"},
+	"other/disallow-localhost-services":                                 {"develop/app-design/service-alias-inward"},
+	"other/disallow-secrets-from-env-vars":                              {"storage/app-encryption/environment-from-secret"},
+	"other/prevent-cr8escape":                                           {"compute/pod-security/sysctls"},
+	"other/require-image-checksum":                                      {"deploy/image-identity/not-pinned", "deploy/image-identity/latest-tag"},
+	"other/require-ingress-https":                                       {"develop/app-design/ingress-without-tls", "develop/app-design/ingress-plain-http"},
+	"other/restrict-clusterrole-csr":                                    {"access/certificate-signing/role-approves-clients"},
+	"other/restrict-clusterrole-mutating-validating-admission-webhooks": {"access/authorization/role-changes-admission"},
+	"other/restrict-escalation-verbs-roles":                             {"access/authorization/role-escalates"},
+	"other/restrict-wildcard-verbs":                                     {"access/authorization/wildcard-grant"},
+	"pod-security/baseline/disallow-capabilities":                       {"compute/pod-security/capabilities-baseline"},
+	"pod-security/baseline/disallow-host-namespaces":                    {"compute/pod-security/host-namespaces"},
+	"pod-security/baseline/disallow-host-path":                          {"compute/pod-security/host-path-volumes"},
+	"pod-security/baseline/disallow-host-ports":                         {"compute/pod-security/host-ports"},
+	"pod-security/baseline/disallow-host-process":                       {"compute/pod-security/windows-host-process"},
+	"pod-security/baseline/disallow-privileged-containers":              {"compute/pod-security/privileged"},
+	"pod-security/baseline/disallow-proc-mount":                         {"compute/pod-security/proc-mount"},
+	"pod-security/baseline/disallow-selinux":                            {"compute/pod-security/selinux-options"},
+	"pod-security/baseline/restrict-apparmor-profiles":                  {"compute/pod-security/apparmor-profile"},
+	"pod-security/baseline/restrict-seccomp":                            {"compute/pod-security/seccomp-profile-baseline"},
+	"pod-security/baseline/restrict-sysctls":                            {"compute/pod-security/sysctls"},
+	"pod-security/restricted/disallow-capabilities-strict":              {"compute/pod-security/capabilities-restricted"},
+	"pod-security/restricted/disallow-privilege-escalation":             {"compute/pod-security/allow-privilege-escalation"},
+	"pod-security/restricted/require-run-as-non-root-user":              {"compute/pod-security/run-as-user"},
+	"pod-security/restricted/require-run-as-nonroot":                    {"compute/pod-security/run-as-non-root"},
+	"pod-security/restricted/restrict-seccomp-strict":                   {"compute/pod-security/seccomp-profile-restricted", "compute/pod-security/seccomp-profile-baseline"},
+	"pod-security/restricted/restrict-volume-types":                     {"compute/pod-security/restricted-volumes"},
 }
 
-// TestOracles runs the cases of polaris and kyverno whose check means the same
+// TestOracles runs the cases of other projects whose check means the same
 // as a rule of ours. Where we differ, docs/disagreements.md names the case in a
 // row of its tables ("*" stands for any run of characters but slashes), with
 // the reason. A row that no difference needs is an error.
 func TestOracles(t *testing.T) {
 	if _, err := os.Stat(oracles); err != nil {
-		t.Skip("no ../shared/oracles/policies: the comparison with polaris and kyverno is skipped")
+		t.Skip("no ../shared/oracles/policies: the comparison with other projects is skipped")
 	}
 	text, err := os.ReadFile("../docs/disagreements.md")
 	if err != nil {
@@ -128,6 +138,8 @@ func TestOracles(t *testing.T) {
 			compare("kyverno "+name+"/"+r.object, r.fails, slices.Contains(foundIn(t, r.file, rules), r.object))
 		}
 	}
+	compareKubeLinter(t, compare)
+	compareKubeScore(t, compare)
 	for row, is := range needed {
 		if !is {
 			t.Errorf("docs/disagreements.md lists %s, and there is no such difference", row)

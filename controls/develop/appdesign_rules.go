@@ -147,26 +147,16 @@ spec:
 var noReadinessProbe = &bailey.Rule{
 	Name:  "no-readiness-probe",
 	Title: "Container that serves has no readiness probe",
-	Doc: `Reads ` + "`readinessProbe`" + ` of the containers that declare a port, in workloads that run on.
+	Doc: `Reads ` + "`readinessProbe`" + ` of the containers that declare a port, in workloads that run on. Where none declares one,
+and a Service that was seen selects the pods, it wants one container of the pod to have a probe.
 
 Without one, requests reach a container that has not started, or that has stopped to answer. A container
-that declares no port is not judged: nothing shows that it serves.`,
+that declares no port and whose pod no Service selects is not judged: nothing shows that it serves.`,
 	Severity: bailey.SeverityInfo,
 	Refs:     []bailey.Reference{ref.Kubernetes("concepts/workloads/pods/probes/", "Liveness, Readiness, and Startup Probes")},
 	On:       longRunning,
-	Check: func(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
-		w, ok := serving(f)
-		if !ok {
-			return nil
-		}
-		var found []bailey.Finding
-		for c := range w.Containers() {
-			if c.Type == workload.Regular && c.ReadinessProbe == nil && len(c.Ports) > 0 {
-				found = append(found, c.Finding(".readinessProbe", "container "+c.Name+" serves a port and has no readiness probe"))
-			}
-		}
-		return found
-	},
+	Derives:  []*bailey.Derivation{selectingServices},
+	Check:    checkReadiness,
 	Bad: []string{`apiVersion: apps/v1
 kind: Deployment
 metadata: {name: bad}
