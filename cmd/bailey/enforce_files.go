@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/baileyhq/bailey/enforce"
 )
@@ -37,14 +39,19 @@ func replaceFiles(folder string, files map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	for name, text := range files {
+	var changed []*fixedFile
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		path := filepath.Join(folder, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
+		file := &fixedFile{name: path, path: path, mode: 0o644, after: files[name]}
+		if slices.Contains(old, name) {
+			if file.before, err = os.ReadFile(path); err != nil {
+				return err
+			}
 		}
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			return err
-		}
+		changed = append(changed, file)
+	}
+	if err := writeWhole(changed); err != nil {
+		return err
 	}
 	for _, name := range old {
 		if files[name] == nil {
@@ -70,6 +77,10 @@ func ownFiles(folder string) ([]string, error) {
 		}
 		name, _ := filepath.Rel(folder, path)
 		if entry.IsDir() {
+			return nil
+		}
+		if strings.HasPrefix(entry.Name(), stagedPrefix) && entry.Type().IsRegular() {
+			names = append(names, filepath.ToSlash(name)) // of a run that was ended
 			return nil
 		}
 		if !entry.Type().IsRegular() || !slices.Contains([]string{".yaml", ".conf", ".md"}, filepath.Ext(name)) || !isOwn(path) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -241,7 +242,28 @@ func childOf(v any, path []string) any {
 type postRender struct {
 	folder  string
 	objects map[string]*patchedObject
-	earlier []byte // what an earlier run left in its file; nil for none
+	// What an earlier run left in its files; nil for none.
+	earlier, script []byte
+}
+
+// earlierFile reads what an earlier run wrote, which begins with the mark; nil if
+// there is no file.
+func earlierFile(path, mark string) ([]byte, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var text []byte
+	if err == nil && info.Mode().IsRegular() {
+		text, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(string(text), mark) {
+		return nil, fmt.Errorf("%s is there already, and not bailey's: name another folder for --fix-patches", path)
+	}
+	return text, nil
 }
 
 // postRender adds a change to the patches for what the chart renders to.
@@ -256,15 +278,11 @@ func (f *fixer) postRender(chart string, fact *bailey.Fact, c bailey.Change, obj
 		for n := 2; slices.ContainsFunc(slices.Collect(maps.Values(f.charts)), func(o *postRender) bool { return o.folder == p.folder }); n++ {
 			p.folder = filepath.Join(f.patches, fmt.Sprintf("%s-%d", name, n))
 		}
-		text, err := os.ReadFile(filepath.Join(p.folder, "kustomization.yaml"))
-		switch {
-		case err == nil:
-			p.earlier = text
-		case !errors.Is(err, fs.ErrNotExist):
+		if p.earlier, err = earlierFile(filepath.Join(p.folder, "kustomization.yaml"), patchMark); err != nil {
 			return "", err
 		}
-		if err == nil && !strings.HasPrefix(string(text), patchMark) {
-			return "", fmt.Errorf("%s is there already, and not bailey's: name another folder for --fix-patches", filepath.Join(p.folder, "kustomization.yaml"))
+		if p.script, err = earlierFile(filepath.Join(p.folder, "post-render"), "#!/bin/sh\n"+patchMark); err != nil {
+			return "", err
 		}
 	}
 	o := p.objects[treeKey(fact)]
@@ -302,9 +320,7 @@ const patchMark = "# Written by bailey scan --fix.\n"
 
 // postRenderScript is what helm's --post-renderer runs. What the chart renders to may hold
 // secrets, so it goes to a folder that nobody else reads and that is removed.
-const postRenderScript = `#!/bin/sh
-# Written by bailey scan --fix.
-set -eu
+const postRenderScript = "#!/bin/sh\n" + patchMark + `set -eu
 umask 077
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -345,20 +361,23 @@ func (f *fixer) lost() (map[string]error, error) {
 }
 
 // patchFiles are the files of the patches for post-rendering that change, by name.
-func (f *fixer) patchFiles() []*fixedFile {
+func (f *fixer) patchFiles() ([]*fixedFile, error) {
 	var files []*fixedFile
 	for _, p := range f.charts {
 		text, err := p.text()
 		if err != nil {
-			continue // operations are plain data
+			return nil, fmt.Errorf("the patches in %s could not be written: %w", p.folder, err)
 		}
-		script := filepath.Join(p.folder, "post-render")
-		before, _ := os.ReadFile(script) // none is written anew
-		files = append(files,
-			&fixedFile{name: filepath.Join(p.folder, "kustomization.yaml"), mode: 0o644, before: p.earlier, after: text},
-			&fixedFile{name: script, mode: 0o755, before: before, after: []byte(postRenderScript)})
+		for _, file := range []*fixedFile{
+			{path: filepath.Join(p.folder, "kustomization.yaml"), mode: 0o644, before: p.earlier, after: text},
+			{path: filepath.Join(p.folder, "post-render"), mode: 0o755, before: p.script, after: []byte(postRenderScript)},
+		} {
+			file.name = file.path
+			if !bytes.Equal(file.before, file.after) {
+				files = append(files, file)
+			}
+		}
 	}
-	files = slices.DeleteFunc(files, func(file *fixedFile) bool { return string(file.before) == string(file.after) })
 	slices.SortFunc(files, func(a, b *fixedFile) int { return strings.Compare(a.name, b.name) })
-	return files
+	return files, nil
 }

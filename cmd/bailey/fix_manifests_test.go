@@ -53,7 +53,7 @@ func fixAll(t *testing.T, dir, patches string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.write(); err != nil {
+	if err := writeWhole(f.changed()); err != nil {
 		t.Fatal(err)
 	}
 	if _, again, _, err := a.fix(t.Context(), &targetFlags{loadedState: conf}, conf, []string{dir}, patches, controls.All(), check.Options{}); err != nil || len(again.Findings) != len(now.Findings) {
@@ -107,8 +107,7 @@ func fixAll(t *testing.T, dir, patches string) {
 	if len(f.done) == 0 || len(before) != len(after) {
 		t.Errorf("%d changes; %d objects, then %d", len(f.done), len(before), len(after))
 	}
-	for _, path := range f.changed() {
-		file := f.files[path]
+	for _, file := range f.changed() {
 		checkText(t, file)
 	}
 	reasons := map[string]int{}

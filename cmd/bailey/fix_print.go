@@ -29,7 +29,7 @@ func (f *fixer) print(w io.Writer, now *bailey.Report, dryRun bool) {
 			b.WriteString("Nothing would be fixed.\n")
 		}
 	} else {
-		fmt.Fprintf(&b, "%s %s, files %s: %d\n", verb, counted(len(findings), "finding"), files, len(f.changed())+len(f.patchFiles()))
+		fmt.Fprintf(&b, "%s %s, files %s: %d\n", verb, counted(len(findings), "finding"), files, len(f.changed()))
 		writeNotes(&b, f.done)
 		if slices.ContainsFunc(f.done, func(n fixNote) bool { return n.check != "" }) {
 			b.WriteString("Lines that begin with ! may keep a workload from running: check them before you apply.\n")

@@ -69,7 +69,7 @@ func TestRulesFixFiles(t *testing.T) {
 						}
 					}
 				}
-				if err := f.write(); err != nil {
+				if err := writeWhole(f.changed()); err != nil {
 					t.Fatal(err)
 				}
 				text, err := os.ReadFile(file)

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -31,7 +32,9 @@ type fixer struct {
 	overlay map[string][]byte     // what has changed of them
 	charts  map[string]*postRender
 	barred  map[string]error // charts that are not patched, and why
-	trees   map[string]trees // of charts and kustomizations, until a file changes
+	// patchedFiles are those of the charts, once all is made.
+	patchedFiles []*fixedFile
+	trees        map[string]trees // of charts and kustomizations, until a file changes
 
 	given map[bailey.Ref][]*bailey.Fact // each object as often as it is given
 
@@ -44,13 +47,6 @@ type fixer struct {
 	// Of this round: what was changed, so that later changes find their place.
 	shifts map[string][]shift
 	edited map[string]*editedObject
-}
-
-// fixedFile is a file, as it is and as it is to be.
-type fixedFile struct {
-	name          string      // as the user would write it
-	mode          fs.FileMode // of a new file
-	before, after []byte
 }
 
 // fixNote is a change that was made, or that was not, for a finding.
@@ -390,7 +386,7 @@ func (f *fixer) open(name string) (path string, file *fixedFile, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	file = &fixedFile{name: name, before: text, after: text}
+	file = &fixedFile{name: name, path: path, before: text, after: text}
 	f.files[path] = file
 	return path, file, nil
 }
@@ -414,14 +410,14 @@ func holds(target, path string) bool {
 	return err == nil && filepath.IsLocal(within)
 }
 
-// changed are the paths of the files that are to be written, sorted.
-func (f *fixer) changed() []string {
-	var paths []string
-	for path, file := range f.files {
-		if string(file.before) != string(file.after) {
-			paths = append(paths, path)
+// changed are the files that are to be written, those of the target before those of
+// patches, by path.
+func (f *fixer) changed() []*fixedFile {
+	var files []*fixedFile
+	for _, path := range slices.Sorted(maps.Keys(f.files)) {
+		if file := f.files[path]; !bytes.Equal(file.before, file.after) {
+			files = append(files, file)
 		}
 	}
-	slices.Sort(paths)
-	return paths
+	return append(files, f.patchedFiles...)
 }

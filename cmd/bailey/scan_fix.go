@@ -89,7 +89,7 @@ func (a *app) scanFixed(ctx context.Context, t *targetFlags, j *judgeFlags, x *f
 		f.print(a.stderr, now, true)
 		return verdictOf(before, ask.failOn, ask.unknownFails)
 	}
-	if err := f.write(); err != nil {
+	if err := writeWhole(f.changed()); err != nil {
 		return err
 	}
 	told := a.stdout
@@ -115,7 +115,8 @@ func (a *app) fix(ctx context.Context, t *targetFlags, conf *config, targets []s
 			return nil, nil, nil, err
 		}
 		if len(lost) == 0 {
-			return f, before, now, nil
+			f.patchedFiles, err = f.patchFiles()
+			return f, before, now, err
 		}
 		maps.Copy(barred, lost) // once more, without those
 	}
@@ -167,14 +168,7 @@ func readable(before, now *bailey.Snapshot) error {
 
 // writeDiff shows what changes in the files.
 func (f *fixer) writeDiff(w io.Writer) error {
-	for _, at := range f.changed() {
-		file := f.files[at]
-		name := filepath.ToSlash(file.name)
-		if _, err := w.Write(diff.Diff(path.Join("a", name), file.before, path.Join("b", name), file.after)); err != nil {
-			return fmt.Errorf("the diff could not be written: %w", err)
-		}
-	}
-	for _, file := range f.patchFiles() {
+	for _, file := range f.changed() {
 		name := filepath.ToSlash(file.name)
 		old := path.Join("a", name)
 		if file.before == nil {
