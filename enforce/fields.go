@@ -2,7 +2,6 @@ package enforce
 
 import (
 	"fmt"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -33,10 +32,9 @@ func Fields(c bailey.Change) (map[string]any, error) {
 		default:
 			return nil, fmt.Errorf("%s: the operation %s on %s cannot be applied on the server", c.Object, op.Op, op.Path)
 		}
-		keys := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
+		keys := bailey.PointerPath(op.Path)
 		at := object
 		for i, key := range keys {
-			key = strings.NewReplacer("~1", "/", "~0", "~").Replace(key)
 			if key == "-" || isIndex(key) {
 				return nil, fmt.Errorf("%s: %s reaches into a list", c.Object, op.Path)
 			}

@@ -95,7 +95,7 @@ func NameAt(file []byte, at Place) string {
 		if err != nil || decodeJSON(text, &root) != nil {
 			return ""
 		}
-		name, _ := valueAt(root, append(steps(*pointer), "metadata", "name")).(string)
+		name, _ := ValueAt(root, append(bailey.PointerPath(*pointer), "metadata", "name")).(string)
 		return name
 	}
 	return ""
@@ -114,7 +114,7 @@ func Apply(object []byte, patch []bailey.PatchOp) ([]byte, []bailey.PatchOp, err
 	}
 	made := make([]bailey.PatchOp, len(ops))
 	for i, o := range ops {
-		made[i] = bailey.PatchOp{Op: o.op, Path: pointerOf(o.path), Value: o.value}
+		made[i] = bailey.PatchOp{Op: o.op, Path: bailey.Pointer(o.path...), Value: o.value}
 	}
 	return out, made, nil
 }
@@ -173,7 +173,7 @@ func prepare(document []byte, pointer string, patch []bailey.PatchOp) ([]operati
 	}
 	var ops []operation
 	for _, p := range patch {
-		o := operation{op: p.Op, path: steps(pointer + p.Path)}
+		o := operation{op: p.Op, path: bailey.PointerPath(pointer + p.Path)}
 		switch p.Op {
 		case "test":
 			text, err := json.Marshal(p.Value)
@@ -191,7 +191,7 @@ func prepare(document []byte, pointer string, patch []bailey.PatchOp) ([]operati
 			if err := decodeJSON(text, &o.value); err != nil {
 				return nil, err
 			}
-			there, isMap := valueAt(root, o.path).(map[string]any)
+			there, isMap := ValueAt(root, o.path).(map[string]any)
 			if empty, scaffold := o.value.(map[string]any); p.Op == "add" && scaffold && len(empty) == 0 && isMap && there != nil {
 				continue
 			}
@@ -204,28 +204,8 @@ func prepare(document []byte, pointer string, patch []bailey.PatchOp) ([]operati
 	return ops, nil
 }
 
-// steps are the parts of a JSON pointer.
-func steps(pointer string) []string {
-	if pointer == "" {
-		return nil
-	}
-	parts := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
-	for i, part := range parts {
-		parts[i] = strings.ReplaceAll(strings.ReplaceAll(part, "~1", "/"), "~0", "~")
-	}
-	return parts
-}
-
-func pointerOf(path []string) string {
-	var b strings.Builder
-	for _, part := range path {
-		b.WriteString("/" + strings.ReplaceAll(strings.ReplaceAll(part, "~", "~0"), "/", "~1"))
-	}
-	return b.String()
-}
-
-// valueAt is the value at the path; nil if there is none.
-func valueAt(v any, path []string) any {
+// ValueAt is what stands at the path in a value as JSON has it; nil if nothing does.
+func ValueAt(v any, path []string) any {
 	for _, step := range path {
 		switch at := v.(type) {
 		case map[string]any:
@@ -252,7 +232,7 @@ func applied(document []byte, ops []operation) ([]byte, error) {
 	}
 	wires := make([]wire, 0, len(ops))
 	for _, o := range ops {
-		wires = append(wires, wire{o.op, pointerOf(o.path), o.value})
+		wires = append(wires, wire{o.op, bailey.Pointer(o.path...), o.value})
 	}
 	text, err := json.Marshal(wires)
 	if err != nil {

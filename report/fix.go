@@ -149,9 +149,7 @@ func shellQuote(s string) string {
 func pointerPath(pointer string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
-		if strings.IndexByte(part, '~') >= 0 {
-			part = strings.ReplaceAll(strings.ReplaceAll(part, "~1", "/"), "~0", "~")
-		}
+		part = bailey.PointerKey(part)
 		switch {
 		case part == "-" || part != "" && strings.Trim(part, "0123456789") == "":
 			b.WriteString("[" + part + "]")

@@ -152,7 +152,7 @@ func (f *fixer) setValue(ctx context.Context, chart string, fact *bailey.Fact, o
 				return "", err
 			}
 			if ok {
-				return name + ": " + strings.ReplaceAll(strings.TrimPrefix(candidate.Path, "/"), "/", "."), nil
+				return name + ": " + strings.Join(bailey.PointerPath(candidate.Path), "."), nil
 			}
 			f.set(path, old)
 		}
@@ -169,7 +169,7 @@ func candidates(values []byte, op bailey.PatchOp) []bailey.PatchOp {
 		return nil
 	}
 	var field []string // without the indexes of lists
-	for step := range strings.SplitSeq(strings.TrimPrefix(op.Path, "/"), "/") {
+	for _, step := range bailey.PointerPath(op.Path) {
 		if _, err := strconv.Atoi(step); err != nil && step != "-" {
 			field = append(field, step)
 		}
@@ -182,14 +182,14 @@ func candidates(values []byte, op bailey.PatchOp) []bailey.PatchOp {
 		rank int
 	}
 	var found []candidate
-	var look func(v any, path string, depth int)
-	look = func(v any, path string, depth int) {
+	var look func(v any, path []string)
+	look = func(v any, path []string) {
 		m, _ := v.(map[string]any)
-		if depth > 8 {
+		if len(path) > 8 {
 			return
 		}
 		for _, key := range slices.Sorted(maps.Keys(m)) {
-			at := path + "/" + strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+			at := append(slices.Clone(path), key)
 			for i, name := range field {
 				rest := field[i+1:]
 				exact := strings.EqualFold(key, name)
@@ -198,44 +198,33 @@ func candidates(values []byte, op bailey.PatchOp) []bailey.PatchOp {
 				if !exact && !ends || len(rest) > 0 && !isMap && m[key] != nil {
 					continue
 				}
-				value := op.Value
-				below := at
 				// Parents that are not there are made with the value in them.
-				for j, step := range rest {
-					if next, there := childOf(m[key], rest[:j]).(map[string]any); !there || next[step] == nil {
-						for k := len(rest) - 1; k > j; k-- {
-							value = map[string]any{rest[k]: value}
-						}
-						below += "/" + strings.ReplaceAll(step, "/", "~1")
-						break
-					}
-					below += "/" + strings.ReplaceAll(step, "/", "~1")
+				there := 0
+				for there < len(rest) && fix.ValueAt(m[key], rest[:there+1]) != nil {
+					there++
 				}
-				rank := 10*len(rest) + depth
+				there = min(there+1, len(rest))
+				value := op.Value
+				for _, step := range slices.Backward(rest[there:]) {
+					value = map[string]any{step: value}
+				}
+				rank := 10*len(rest) + len(path)
 				if !exact {
 					rank += 5
 				}
-				found = append(found, candidate{bailey.PatchOp{Op: "add", Path: below, Value: value}, rank})
+				pointer := bailey.Pointer(slices.Concat(at, rest[:there])...)
+				found = append(found, candidate{bailey.PatchOp{Op: "add", Path: pointer, Value: value}, rank})
 			}
-			look(m[key], at, depth+1)
+			look(m[key], at)
 		}
 	}
-	look(root, "", 0)
+	look(root, nil)
 	slices.SortStableFunc(found, func(a, b candidate) int { return a.rank - b.rank })
 	ops := make([]bailey.PatchOp, len(found))
 	for i, c := range found {
 		ops[i] = c.op
 	}
 	return ops
-}
-
-// childOf is what stands at the path in nested mappings.
-func childOf(v any, path []string) any {
-	for _, step := range path {
-		m, _ := v.(map[string]any)
-		v = m[step]
-	}
-	return v
 }
 
 // postRender is a kustomization that patches what a chart renders to.

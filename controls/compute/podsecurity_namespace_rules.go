@@ -139,7 +139,7 @@ func setLabels(f *bailey.Fact, pairs ...string) []bailey.PatchOp {
 		ops = append(ops, add("/metadata/labels", map[string]any{}))
 	}
 	for i := 0; i < len(pairs); i += 2 {
-		ops = append(ops, add("/metadata/labels/"+escapePointer(pairs[i]), pairs[i+1]))
+		ops = append(ops, add("/metadata/labels/"+bailey.PointerPart(pairs[i]), pairs[i+1]))
 	}
 	return ops
 }

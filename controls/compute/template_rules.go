@@ -178,10 +178,5 @@ func setPod(w workload.Workload, field string, value any) []bailey.PatchOp {
 
 // removeAnnotation removes an annotation of the pods.
 func removeAnnotation(w workload.Workload, key string) []bailey.PatchOp {
-	return remove(w.MetaPointer + "/annotations/" + escapePointer(key))
-}
-
-// escapePointer writes a key as one part of a JSON pointer (RFC 6901).
-func escapePointer(key string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+	return remove(w.MetaPointer + "/annotations/" + bailey.PointerPart(key))
 }

@@ -271,9 +271,8 @@ func annotationFinding(key, message string) bailey.Finding {
 
 // annotationChange edits one annotation of an object that has some.
 func annotationChange(f *bailey.Fact, op, key string, value any) bailey.Change {
-	pointer := strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 	return bailey.Change{Object: f.Ref, APIVersion: f.APIVersion,
-		Patch: []bailey.PatchOp{{Op: op, Path: "/metadata/annotations/" + pointer, Value: value}}}
+		Patch: []bailey.PatchOp{{Op: op, Path: bailey.Pointer("metadata", "annotations", key), Value: value}}}
 }
 
 var ingressSnippet = &bailey.Rule{

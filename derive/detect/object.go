@@ -8,6 +8,8 @@ import (
 	"encoding/pem"
 	"strconv"
 	"strings"
+
+	"github.com/baileyhq/bailey"
 )
 
 // Object is what detections read of the object or patch that was sent. A patch
@@ -111,16 +113,16 @@ func operation(op any) []any {
 
 // patchPart is the part of an object with a value at a path.
 func patchPart(path string, part any) any {
-	steps := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	if path == "" || len(steps) > deepestPatch {
+	if strings.Count(path, "/") > deepestPatch {
 		return part
 	}
+	steps := bailey.PointerPath(path)
 	for i := len(steps) - 1; i >= 0; i-- {
 		if _, err := strconv.Atoi(steps[i]); err == nil || steps[i] == "-" {
 			part = []any{part}
 			continue
 		}
-		part = map[string]any{strings.NewReplacer("~1", "/", "~0", "~").Replace(steps[i]): part}
+		part = map[string]any{steps[i]: part}
 	}
 	return part
 }
