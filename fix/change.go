@@ -314,11 +314,7 @@ func (d *parsed) addField(at position, key string, value any) ([]splice, []opera
 	last := n.Content[len(n.Content)-1]
 	lastKey := n.Content[len(n.Content)-2]
 	if isFlow(n) {
-		json := d.isJSON(n)
-		text := flowScalar(key, "", json) + ": " + d.flowText(value, n, nil)
-		if json {
-			text = quoted(key) + ": " + d.flowText(value, n, nil)
-		}
+		text := flowScalar(key, "", d.isJSON(n)) + ": " + d.flowText(value, n, nil)
 		return d.addFlow(n, lastKey, last, text), nil, nil
 	}
 	column := d.columnOf(n.Content[0])
@@ -363,10 +359,7 @@ func (d *parsed) addFlow(n, first, last *yaml.Node, text string) []splice {
 	if closing := d.ends[n] - 1; d.lineEnd(at) <= closing {
 		at = d.lineEnd(at) // behind a comment in the line
 	}
-	line := d.eol() + strings.Repeat(" ", d.columnOf(first)) + text
-	if d.columnOf(first) > 0 {
-		line = d.eol() + string(d.text[d.lineStart(d.start(first)):d.start(first)]) + text
-	}
+	line := d.eol() + string(d.text[d.lineStart(d.start(first)):d.start(first)]) + text
 	if hasComma {
 		return []splice{{at, at, line}}
 	}

@@ -1,12 +1,11 @@
 package fix_test
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-
-	"encoding/json"
 
 	"golang.org/x/tools/txtar"
 
@@ -26,7 +25,10 @@ func TestEdit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; i+2 < len(archive.Files); i += 3 {
+		if len(archive.Files)%3 != 0 {
+			t.Fatalf("%s has %d files, which are not cases of three", file, len(archive.Files))
+		}
+		for i := 0; i < len(archive.Files); i += 3 {
 			from, patch, want := archive.Files[i], archive.Files[i+1], archive.Files[i+2]
 			t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar")+"/"+from.Name, func(t *testing.T) {
 				text := unescape(from.Data)

@@ -23,12 +23,16 @@ func FuzzEdit(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	seeds := 0
 	for _, file := range files {
 		archive, err := txtar.ParseFile(file)
 		if err != nil {
 			f.Fatal(err)
 		}
-		for i := 0; i+2 < len(archive.Files); i += 3 {
+		if len(archive.Files)%3 != 0 {
+			f.Fatalf("%s has %d files, which are not cases of three", file, len(archive.Files))
+		}
+		for i := 0; i < len(archive.Files); i += 3 {
 			var kind, name string
 			var line, column int
 			if _, err := fmt.Sscan(archive.Files[i+1].Name, &kind, &name, &line, &column); err != nil {
@@ -40,9 +44,13 @@ func FuzzEdit(f *testing.F) {
 				if len(parts) == 3 {
 					value = string(parts[2])
 				}
+				seeds++
 				f.Add([]byte(unescape(archive.Files[i].Data)), kind, name, line, column, string(parts[0]), string(parts[1]), value)
 			}
 		}
+	}
+	if seeds == 0 {
+		f.Fatal("no case to begin with")
 	}
 	f.Fuzz(func(t *testing.T, file []byte, kind, name string, line, column int, op, pointer, value string) {
 		if len(file) > 1<<16 {

@@ -208,12 +208,10 @@ func (d *parsed) flowText(value any, in, instead *yaml.Node) string {
 
 // stepOf is by what a JSON document indents.
 func (d *parsed) stepOf() string {
-	for _, n := range []*yaml.Node{d.root} {
-		if len(n.Content) > 0 {
-			from := d.start(n.Content[0])
-			if step := string(d.text[d.lineStart(from):from]); strings.TrimSpace(step) == "" && step != "" {
-				return step
-			}
+	if len(d.root.Content) > 0 {
+		from := d.start(d.root.Content[0])
+		if step := string(d.text[d.lineStart(from):from]); strings.TrimSpace(step) == "" && step != "" {
+			return step
 		}
 	}
 	return "  "

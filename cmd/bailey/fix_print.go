@@ -29,7 +29,7 @@ func (f *fixer) print(w io.Writer, now *bailey.Report, dryRun bool) {
 			b.WriteString("Nothing would be fixed.\n")
 		}
 	} else {
-		fmt.Fprintf(&b, "%s %s, files %s: %d\n", verb, counted(len(findings), "finding"), files, len(f.changed()))
+		fmt.Fprintf(&b, "%s %s, files %s: %d\n", verb, plural(len(findings), "finding"), files, len(f.changed()))
 		writeNotes(&b, f.done)
 		if slices.ContainsFunc(f.done, func(n fixNote) bool { return n.check != "" }) {
 			b.WriteString("Lines that begin with ! may keep a workload from running: check them before you apply.\n")
@@ -40,7 +40,7 @@ func (f *fixer) print(w io.Writer, now *bailey.Report, dryRun bool) {
 		left = append(left, n)
 	}
 	if len(left) > 0 {
-		fmt.Fprintf(&b, "\nNot fixed: %s whose change could not be made\n", counted(len(left), "finding"))
+		fmt.Fprintf(&b, "\nNot fixed: %s whose change could not be made\n", plural(len(left), "finding"))
 		writeNotes(&b, left)
 	}
 	byHand, accepted := 0, 0
@@ -55,20 +55,13 @@ func (f *fixer) print(w io.Writer, now *bailey.Report, dryRun bool) {
 		}
 	}
 	if byHand > 0 {
-		fmt.Fprintf(&b, "\nTo fix by hand: %s (bailey explain RULE says how)\n", counted(byHand, "finding"))
+		fmt.Fprintf(&b, "\nTo fix by hand: %s (bailey explain RULE says how)\n", plural(byHand, "finding"))
 	}
 	if accepted > 0 {
-		fmt.Fprintf(&b, "\nLeft as they are, waived or in the baseline: %s\n", counted(accepted, "finding"))
+		fmt.Fprintf(&b, "\nLeft as they are, waived or in the baseline: %s\n", plural(accepted, "finding"))
 	}
 	b.WriteString("\n")
 	io.WriteString(w, printable(b.String()))
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // objectsShown bounds how many objects of one change are named.
@@ -104,9 +97,9 @@ func writeNotes(b *strings.Builder, notes []fixNote) {
 		}
 		switch n := findings[c]; {
 		case len(names) == 1 && strings.HasSuffix(c.text, names[0]): // what is created
-			fmt.Fprintf(b, "      for %s", counted(n, "finding"))
+			fmt.Fprintf(b, "      for %s", plural(n, "finding"))
 		case n > len(objects[c]):
-			fmt.Fprintf(b, "      on %s%s (%s)", strings.Join(names, ", "), more, counted(n, "finding"))
+			fmt.Fprintf(b, "      on %s%s (%s)", strings.Join(names, ", "), more, plural(n, "finding"))
 		default:
 			fmt.Fprintf(b, "      on %s%s", strings.Join(names, ", "), more)
 		}

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/manifests"
 	"github.com/baileyhq/bailey/fix"
 	"github.com/baileyhq/bailey/report"
 )
@@ -280,9 +281,9 @@ type writtenAt struct {
 }
 
 func placeOf(fact *bailey.Fact) writtenAt {
-	at := writtenAt{resolved(fact.Source.File), fact.Source.Line, fact.Source.Column, ""}
+	at := writtenAt{manifests.Absolute(fact.Source.File), fact.Source.Line, fact.Source.Column, ""}
 	if fact.Source.Rendered != nil {
-		at.rendered = resolved(fact.Source.Rendered.Path)
+		at.rendered = manifests.Absolute(fact.Source.Rendered.Path)
 	}
 	return at
 }
@@ -293,15 +294,6 @@ func placeOf(fact *bailey.Fact) writtenAt {
 func (at writtenAt) isChangedWith(other writtenAt) bool {
 	same := at.file == other.file && at.line == other.line && at.column == other.column
 	return same && (at.rendered == other.rendered || at.rendered == "" || other.rendered == "")
-}
-
-// resolved is a path by which a file is known under all its names.
-func resolved(path string) string {
-	path = absolutePath(path)
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
 }
 
 func objectKey(fact *bailey.Fact) string {

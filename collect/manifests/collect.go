@@ -84,7 +84,7 @@ func Collect(ctx context.Context, targets []string, opts Options) (*bailey.Snaps
 		meta.Version, meta.AssumedVersion = bailey.LatestVersion, true
 	}
 	if opts.Root != "" {
-		opts.Root = absolute(opts.Root)
+		opts.Root = Absolute(opts.Root)
 	}
 	c := &collector{opts: opts, version: meta.Version, budget: maxTotal, written: map[string][]written{}}
 	for _, name := range targets {

@@ -143,7 +143,7 @@ func (c *collector) walk(ctx context.Context, t *target, root string) error {
 	}
 	covered := c.addKustomizations(ctx, t, kustomizations)
 	for _, path := range files {
-		if !covered[absolute(path)] && !slices.Contains(kustomizationNames[:], filepath.Base(path)) {
+		if !covered[Absolute(path)] && !slices.Contains(kustomizationNames[:], filepath.Base(path)) {
 			c.inputs = append(c.inputs, input{target: t, name: path, path: path})
 		}
 	}
@@ -161,8 +161,8 @@ func isManifest(name string) bool {
 	return false
 }
 
-// absolute gives one name per file, links resolved.
-func absolute(path string) string {
+// Absolute gives one name per file, links resolved.
+func Absolute(path string) string {
 	if full, err := filepath.Abs(path); err == nil {
 		path = full
 	}
@@ -181,7 +181,7 @@ func confined(root, path string) bool {
 	if root == "" {
 		return true
 	}
-	within, err := filepath.Rel(root, absolute(path))
+	within, err := filepath.Rel(root, Absolute(path))
 	return err == nil && filepath.IsLocal(within)
 }
 

@@ -27,11 +27,11 @@ func (c *collector) addKustomizations(ctx context.Context, t *target, folders []
 	}
 	g := &graph{root: c.opts.Root, read: c.read, nodes: map[string]*kustomization{}}
 	for _, folder := range folders {
-		g.add(absolute(folder))
+		g.add(Absolute(folder))
 	}
 	for _, n := range g.nodes {
 		for _, file := range n.files {
-			covered[absolute(file)] = true
+			covered[Absolute(file)] = true
 		}
 	}
 	roots := g.roots(folders)
@@ -53,18 +53,18 @@ func (c *collector) addKustomizations(ctx context.Context, t *target, folders []
 func (c *collector) addUnused(t *target, g *graph, folders, roots []string) {
 	used := map[*kustomization]bool{}
 	for _, folder := range roots {
-		for _, n := range g.reachable(absolute(folder)) {
+		for _, n := range g.reachable(Absolute(folder)) {
 			used[n] = true
 		}
 	}
 	for _, folder := range folders {
-		n := g.nodes[absolute(folder)]
+		n := g.nodes[Absolute(folder)]
 		if n == nil || !n.component || used[n] {
 			continue
 		}
-		t.ignore(displayPath(folder, absolute(folder), n.path), "a component that no kustomization here uses: its resources are read, its patches are not applied")
+		t.ignore(displayPath(folder, Absolute(folder), n.path), "a component that no kustomization here uses: its resources are read, its patches are not applied")
 		for _, file := range n.resources {
-			c.addPlain(t, displayPath(folder, absolute(folder), file))
+			c.addPlain(t, displayPath(folder, Absolute(folder), file))
 		}
 	}
 }
@@ -76,27 +76,27 @@ func (c *collector) addPlain(t *target, path string) {
 
 // addKustomization adds what one kustomization gives.
 func (c *collector) addKustomization(t *target, g *graph, folder string, b *kustomizeBuild) {
-	for _, n := range g.reachable(absolute(folder)) {
+	for _, n := range g.reachable(Absolute(folder)) {
 		if n.err != nil {
-			t.skip(displayPath(folder, absolute(folder), n.path), shorten(n.err.Error(), 300), "")
+			t.skip(displayPath(folder, Absolute(folder), n.path), shorten(n.err.Error(), 300), "")
 			return
 		}
 		for _, entry := range n.remote {
-			t.skip(displayPath(folder, absolute(folder), n.path), entry+" is not on this machine, and nothing is fetched", "scan what kustomize build gives: kustomize build "+folder+" | bailey scan -")
+			t.skip(displayPath(folder, Absolute(folder), n.path), entry+" is not on this machine, and nothing is fetched", "scan what kustomize build gives: kustomize build "+folder+" | bailey scan -")
 		}
 	}
-	if g.isPlain(absolute(folder)) {
+	if g.isPlain(Absolute(folder)) {
 		// Nothing is changed on the way, so the library is spared, which takes
 		// longer to start than a folder to read.
-		for _, n := range g.reachable(absolute(folder)) {
+		for _, n := range g.reachable(Absolute(folder)) {
 			for _, file := range n.resources {
-				c.addPlain(t, displayPath(folder, absolute(folder), file))
+				c.addPlain(t, displayPath(folder, Absolute(folder), file))
 			}
 		}
 		return
 	}
 	if b.err != nil {
-		t.skip(folder, "the kustomization cannot be built: "+shorten(strings.ReplaceAll(b.err.Error(), absolute(folder), folder), 300), "kustomize build "+folder+" says more")
+		t.skip(folder, "the kustomization cannot be built: "+shorten(strings.ReplaceAll(b.err.Error(), Absolute(folder), folder), 300), "kustomize build "+folder+" says more")
 		return
 	}
 	rendering := &bailey.Rendering{Medium: "kustomization", Path: folder}
@@ -150,7 +150,7 @@ func (w written) place(*input, chunk, positions) bailey.Source { return w.source
 // originsOf reads the files that the folder's kustomization takes objects from.
 func (c *collector) originsOf(g *graph, folder string) *origins {
 	o := &origins{folder: folder, objects: map[string][]written{}}
-	root := absolute(folder)
+	root := Absolute(folder)
 	for _, n := range g.reachable(root) {
 		for _, file := range n.resources {
 			path, err := filepath.Rel(root, file)
@@ -300,10 +300,10 @@ func (n *kustomization) collect(root, folder string, k *types.Kustomization) {
 				continue
 			}
 			if plugin {
-				n.plugins = append(n.plugins, absolute(path))
+				n.plugins = append(n.plugins, Absolute(path))
 			}
 			if kustomizationIn(path) != "" {
-				n.folders = append(n.folders, absolute(path))
+				n.folders = append(n.folders, Absolute(path))
 			} else if info, err := os.Stat(path); err != nil || info.IsDir() {
 				n.err = fmt.Errorf("%s is neither a file nor the folder of a kustomization", entry)
 			} else {
@@ -381,17 +381,17 @@ func (g *graph) roots(folders []string) []string {
 	reached := map[*kustomization]bool{}
 	take := func(folder string) {
 		roots = append(roots, folder)
-		for _, n := range g.reachable(absolute(folder)) {
+		for _, n := range g.reachable(Absolute(folder)) {
 			reached[n] = true
 		}
 	}
 	for _, folder := range folders {
-		if n := g.nodes[absolute(folder)]; n != nil && !referred[absolute(folder)] && (!n.component || len(folders) == 1) {
+		if n := g.nodes[Absolute(folder)]; n != nil && !referred[Absolute(folder)] && (!n.component || len(folders) == 1) {
 			take(folder)
 		}
 	}
 	for _, folder := range folders {
-		if n := g.nodes[absolute(folder)]; n != nil && !n.component && !reached[n] {
+		if n := g.nodes[Absolute(folder)]; n != nil && !n.component && !reached[n] {
 			if n.err == nil {
 				n.err = errors.New("it is built from what is built from it")
 			}
@@ -410,7 +410,7 @@ func (g *graph) plugins(folder string) map[string]bool {
 			files[plugin] = true
 			for _, below := range g.reachable(plugin) {
 				for _, file := range below.resources {
-					files[absolute(file)] = true
+					files[Absolute(file)] = true
 				}
 			}
 		}

@@ -30,7 +30,7 @@ func (c *collector) buildAll(ctx context.Context, g *graph, folders []string) ma
 	builds := make(map[string]*kustomizeBuild, len(folders))
 	work := make(chan *kustomizeBuild, len(folders))
 	for _, folder := range folders {
-		root := absolute(folder)
+		root := Absolute(folder)
 		b := &kustomizeBuild{files: &kustomizeFiles{FileSystem: filesys.MakeFsOnDisk(), root: root, confine: g.root, read: map[string]bool{}, plugins: g.plugins(root), overlay: c.opts.Overlay}}
 		builds[folder] = b
 		nodes := g.reachable(root)

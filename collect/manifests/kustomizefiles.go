@@ -45,7 +45,7 @@ func (f *kustomizeFiles) ReadFile(path string) ([]byte, error) {
 			return nil, fmt.Errorf("%s: larger than %d MiB", path, maxFile>>20)
 		}
 	}
-	data, laid := f.overlay[absolute(path)]
+	data, laid := f.overlay[Absolute(path)]
 	if !laid {
 		var err error
 		if data, err = f.FileSystem.ReadFile(path); err != nil {
@@ -55,11 +55,11 @@ func (f *kustomizeFiles) ReadFile(path string) ([]byte, error) {
 	if f.bytes += int64(len(data)); f.bytes > maxTotal || len(f.read) > maxFiles {
 		return nil, errors.New("the kustomization reads too much")
 	}
-	f.read[absolute(path)] = true
+	f.read[Absolute(path)] = true
 	if slices.Contains(kustomizationNames[:], filepath.Base(path)) {
 		return localKustomization(data, f.annotate), nil
 	}
-	if f.plugins[absolute(path)] && namesAddress(data) {
+	if f.plugins[Absolute(path)] && namesAddress(data) {
 		return nil, fmt.Errorf("%s: the settings of a generator or transformer name an address, and nothing is fetched", path)
 	}
 	return data, nil

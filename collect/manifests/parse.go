@@ -95,7 +95,7 @@ func (c *collector) overlaid(path string) ([]byte, bool) {
 	if len(c.opts.Overlay) == 0 {
 		return nil, false
 	}
-	text, laid := c.opts.Overlay[absolute(path)]
+	text, laid := c.opts.Overlay[Absolute(path)]
 	return text, laid
 }
 
