@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -64,6 +65,36 @@ cmp "$0" "$disk/a.yaml" && ls -A "$disk"`
 	if err != nil || !strings.Contains(got, "no space left on device") || !strings.Contains(got, "nothing was") ||
 		!strings.HasSuffix(got, "exit code 3\na.yaml\n") {
 		t.Errorf("%v\n%s", err, got)
+	}
+}
+
+// TestFixKeepsOwner leaves a file its mode and owner, and the link that leads to it a
+// link.
+func TestFixKeepsOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("giving a file to somebody else takes root")
+	}
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "a.txt"), filepath.Join(dir, "a.yaml")
+	if err := errors.Join(os.WriteFile(file, fmt.Appendf(nil, fixablePod, "a"), 0o600), os.Chown(file, 4321, 1234), os.Chmod(file, 0o640), os.Symlink("a.txt", link)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := fixCommand(t, dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || strings.Contains(string(text), "hostPID") {
+		t.Errorf("it was not fixed: %v\n%s", err, text)
+	}
+	info, err := os.Lstat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t); info.Mode() != 0o640 || owner.Uid != 4321 || owner.Gid != 1234 {
+		t.Errorf("it has the mode %v and is of %d:%d", info.Mode(), owner.Uid, owner.Gid)
+	}
+	if to, err := os.Readlink(link); err != nil || to != "a.txt" {
+		t.Errorf("the link leads to %q: %v", to, err)
 	}
 }
 
