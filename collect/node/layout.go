@@ -1,8 +1,10 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -37,8 +39,15 @@ func (c *collector) component(p *process) {
 	if c.unread[p.kind] != "" {
 		return
 	}
-	component := &bailey.Component{Node: c.node, Version: c.versionOf(p), Flags: p.flags}
 	who := p.program
+	if file := p.flags["config-file"]; p.kind == bailey.KindEtcd && file != "" { // it stands for all flags
+		c.look(p, file, who+" --config-file", bailey.RoleConfig)
+		if !c.etcdFile(p) {
+			c.unread[p.kind] = file
+			return
+		}
+	}
+	component := &bailey.Component{Node: c.node, Version: c.versionOf(p), Flags: p.flags}
 	for _, flag := range sortedKeys(p.flags) {
 		for value := range strings.SplitSeq(p.flags[flag], ",") {
 			value = strings.TrimPrefix(value, "unix://")
@@ -61,10 +70,6 @@ func (c *collector) component(p *process) {
 				component.Files[flag] = document
 			}
 		}
-	}
-	if p.kind == bailey.KindEtcd && p.flags["config-file"] != "" && !c.etcdFile(p) {
-		c.unread[p.kind] = p.flags["config-file"]
-		return
 	}
 	if component.Config == nil && p.flags["config"] != "" {
 		c.unread[p.kind] = p.flags["config"]
@@ -230,9 +235,34 @@ func (c *collector) embedded(p *process) {
 	c.look(p, path.Join(folder, "server/db"), program+" data folder", bailey.RoleData)
 	c.look(p, "/etc/rancher/"+program+"/"+program+".yaml", program+"'s administrator", bailey.RoleKubeconfig)
 	c.manifests(p, path.Join(folder, "agent/pod-manifests"))
+	if c.kubeletArguments(p, program) {
+		return // they override the files, and no process shows them
+	}
 	if config := c.dropIns(p, path.Join(folder, "agent/etc/kubelet.conf.d"), nil); config != nil && len(c.components[bailey.KindKubelet]) == 0 {
 		c.components[bailey.KindKubelet] = []*bailey.Component{{Node: c.node, Version: c.versionOf(p), Config: config}}
 	}
+}
+
+var kubeletArgument = regexp.MustCompile(`(?m)^\s*["']?kubelet-arg\+?["']?\s*:`)
+
+// kubeletArguments reports whether the program, k3s or RKE2, is told to start its kubelet with
+// arguments, by its command line or its configuration, or whether that cannot be told.
+func (c *collector) kubeletArguments(p *process, program string) bool {
+	if p.flags["kubelet-arg"] != "" {
+		return true
+	}
+	main := p.flags["config"]
+	if main == "" {
+		main = "/etc/rancher/" + program + "/config.yaml"
+	}
+	files, _ := filepath.Glob(c.at(p, main+".d") + "/*.y*ml")
+	for _, file := range append([]string{c.at(p, main)}, files...) {
+		text, err := readBounded(file, maxDocument)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) || kubeletArgument.Match(text) {
+			return true
+		}
+	}
+	return false
 }
 
 var networkFolder = regexp.MustCompile(`(?m)^\s*(?:conf_dir|network_dir)\s*=\s*"([^"]+)"`)

@@ -387,3 +387,55 @@ func FuzzTexts(f *testing.F) {
 		}
 	})
 }
+
+// TestK3sKubeletArguments: arguments for the kubelet override its files, and no process shows
+// them, so that the files alone say nothing of what holds.
+func TestK3sKubeletArguments(t *testing.T) {
+	for name, c := range map[string]struct{ config, dropIn, argument string }{
+		"in the configuration": {config: "write-kubeconfig-mode: '0600'\nkubelet-arg:\n- anonymous-auth=true\n"},
+		"in a drop-in":         {dropIn: "kubelet-arg+: [read-only-port=10255]\n"},
+		"on the command line":  {argument: "--kubelet-arg=anonymous-auth=true"},
+		"nowhere":              {config: "write-kubeconfig-mode: '0600'\n# kubelet-arg: []\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.write("/opt/k3s/agent/etc/kubelet.conf.d/00-defaults.conf", 0o644, "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nport: 1\n")
+			if c.config != "" {
+				m.write("/etc/rancher/k3s/config.yaml", 0o600, c.config)
+			}
+			if c.dropIn != "" {
+				m.write("/etc/rancher/k3s/config.yaml.d/10-kubelet.yaml", 0o600, c.dropIn)
+			}
+			args := []string{"/opt/k3s/data/current/bin/k3s", "server"}
+			if c.argument != "" {
+				args = append(args, c.argument)
+			}
+			m.process(100, "k3s.service", "", "/opt/k3s/data/0123abcd/bin/k3s", args...)
+			s := m.collect()
+			seen := len(s.List(bailey.KindKubelet, "")) > 0
+			if seen != (name == "nowhere") || seen == (s.Unseen(bailey.KindKubelet, "", "") != nil) {
+				t.Errorf("kubelet seen: %t, unseen: %+v", seen, s.Unseen(bailey.KindKubelet, "", ""))
+			}
+		})
+	}
+}
+
+// TestEtcdFile: the files that etcd's own configuration file names are looked at, and the flags
+// that etcd then ignores are not believed.
+func TestEtcdFile(t *testing.T) {
+	m := newMachine(t)
+	_, key := certificate(t, "x", "y", now)
+	m.write("/srv/etcd.key", 0o644, key)
+	m.write("/srv/etcd.yml", 0o644, "data-dir: /srv/etcd\nclient-transport-security: {key-file: /srv/etcd.key, client-cert-auth: true}\n")
+	m.process(100, "etcd.service", "", "/usr/bin/etcd", "etcd", "--config-file=/srv/etcd.yml", "--client-cert-auth=False")
+	s := m.collect()
+	if etcd := component(t, s, bailey.KindEtcd); etcd.Flags["client-cert-auth"] != "true" {
+		t.Errorf("%v", etcd.Flags)
+	}
+	if f := file(t, s, "/srv/etcd.key"); f.Mode != 0o644 || f.Role != bailey.RoleKey {
+		t.Errorf("%+v", f)
+	}
+	if f := file(t, s, "/srv/etcd.yml"); f.Role != bailey.RoleConfig {
+		t.Errorf("%+v", f)
+	}
+}

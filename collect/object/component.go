@@ -3,6 +3,7 @@ package object
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -59,7 +60,7 @@ func component(c *corev1.Container) (bailey.Kind, *bailey.Component) {
 }
 
 // Flags reads a component's command line: "--name=value", "--name value" and
-// "--name", with one dash or two. A flag without a value holds "true"; of one that is
+// "--name", with one dash or two, and "_" for "-". A flag without a value holds "true"; of one that is
 // given several times the last value holds, as the components take it, unless it is a list,
 // whose values are joined by commas. A value that is a credential by its form becomes its
 // class.
@@ -72,12 +73,16 @@ func Flags(args []string) map[string]string {
 			continue
 		}
 		name, value, assigned := strings.Cut(name, "=")
+		name = strings.ReplaceAll(name, "_", "-") // as the components' WordSepNormalizeFunc does
 		if !assigned {
 			value = "true"
 			if i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
 				i++
 				value = args[i]
 			}
+		}
+		if is, err := strconv.ParseBool(value); err == nil && switches[name] {
+			value = strconv.FormatBool(is)
 		}
 		value = redact.Credential(value)
 		if earlier, found := flags[name]; found && listFlags[name] {
@@ -87,6 +92,15 @@ func Flags(args []string) map[string]string {
 	}
 	return flags
 }
+
+// switches are the components' flags that are on or off, which they take in every spelling
+// of strconv.ParseBool (1, T, True), as far as anything here reads them.
+var switches = setOf("allow-privileged", "anonymous-auth", "authentication-skip-lookup", "auto-tls", "client-cert-auth",
+	"contention-profiling", "enable-aggregator-routing", "enable-bootstrap-token-auth", "enable-debugging-handlers",
+	"enable-logs-handler", "leader-elect", "make-iptables-util-chains", "peer-auto-tls", "peer-client-cert-auth",
+	"permit-address-sharing", "permit-port-sharing", "profiling", "protect-kernel-defaults", "rotate-certificates",
+	"rotate-server-certificates", "seccomp-default", "service-account-extend-token-expiration", "service-account-lookup",
+	"use-service-account-credentials")
 
 // listFlags are the components' flags that gather their values over several uses, in Kubernetes 1.37.
 var listFlags = setOf("admission-control", "allow-metric-labels", "allowed-unsafe-sysctls", "api-audiences", "authorization-always-allow-paths",

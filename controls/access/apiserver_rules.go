@@ -51,6 +51,7 @@ var neededPlugins = []struct {
 	{"LimitRanger", "limit ranges mean nothing", bailey.SeverityMedium},
 	{"ResourceQuota", "quotas mean nothing", bailey.SeverityMedium},
 	{"ValidatingAdmissionPolicy", "admission policies mean nothing", bailey.SeverityHigh},
+	{"MutatingAdmissionPolicy", "mutating policies change nothing", bailey.SeverityMedium},
 	{"ValidatingAdmissionWebhook", "validating webhooks are not asked", bailey.SeverityHigh},
 	{"MutatingAdmissionWebhook", "mutating webhooks are not asked", bailey.SeverityMedium},
 	{"CertificateApproval", "who may write to approvals approves for every signer", bailey.SeverityHigh},

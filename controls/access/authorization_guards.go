@@ -15,14 +15,16 @@ const authorizationID = "access/authorization"
 
 // ruleVariables are of a policy about roles:
 //
-//	judged     the rules of a role that is not an aggregated one; none where they are too
-//	           many to look at, which is refused
+//	parts      the role is an aggregated one, whose parts are judged (judgedRules)
+//	judged     the rules of another; none where they are too many to look at, which is refused
 //	unchanged  an update leaves the rules as they were, or the request is the server's own:
 //	           by it, and by no name, its own roles are told from others
 var ruleVariables = []admissionv1.Variable{
 	{Name: "many", Expression: "object.?rules.orValue(null) != null && size(object.rules) > 1000"},
-	{Name: "judged", Expression: "object.?rules.orValue(null) == null || variables.many || " +
-		"(object.kind == 'ClusterRole' && object.?aggregationRule.orValue(null) != null) ? [] : object.rules"},
+	{Name: "parts", Expression: "object.kind == 'ClusterRole' && object.?aggregationRule.orValue(null) != null && " +
+		"!object.aggregationRule.?clusterRoleSelectors.orValue([]).exists(s, size(s.?matchExpressions.orValue([])) == 0 && " +
+		"s.?matchLabels.orValue({}).all(k, k == '" + bootstrapping + "' && s.matchLabels[k] == '" + ownDefaults + "'))"},
+	{Name: "judged", Expression: "object.?rules.orValue(null) == null || variables.many || variables.parts ? [] : object.rules"},
 	{Name: "unchanged", Expression: "(request.operation == 'UPDATE' && object.?rules == oldObject.?rules && object.?aggregationRule == oldObject.?aggregationRule) || " +
 		"request.userInfo.username in ['system:apiserver', '" + aggregationController + "']"},
 	{Name: "wide", Expression: "variables.judged.filter(r, ('*' in r.verbs || '*' in r.?resources.orValue([])) && " +

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
@@ -27,17 +28,34 @@ var ownRoles = []string{rbac.ClusterAdmin, "system:aggregate-to-admin", "system:
 // isOwnRole reports whether a role is one of ownRoles and bears the API server's label. A
 // name alone can be anybody's.
 func isOwnRole(f *bailey.Fact) bool {
-	return slices.Contains(ownRoles, f.Name) && f.Labels["kubernetes.io/bootstrapping"] == "rbac-defaults"
+	return slices.Contains(ownRoles, f.Name) && f.Labels[bootstrapping] == ownDefaults
 }
 
 // judgedRules gives the rules of a role that is judged: of none that the API server
-// makes, nor of an aggregated one, whose parts are judged.
+// makes, nor of an aggregated one, whose parts are judged, unless those are the API
+// server's own.
 func judgedRules(f *bailey.Fact) []rbacv1.PolicyRule {
-	if r, ok := bailey.As[*rbacv1.ClusterRole](f); ok && (r.AggregationRule != nil || isOwnRole(f)) {
+	if r, ok := bailey.As[*rbacv1.ClusterRole](f); ok && (r.AggregationRule != nil && !takesOwnRoles(r.AggregationRule) || isOwnRole(f)) {
 		return nil
 	}
 	rules, _ := rbac.RulesOf(f)
 	return rules
+}
+
+// The label of the roles that the API server makes.
+const bootstrapping, ownDefaults = "kubernetes.io/bootstrapping", "rbac-defaults"
+
+// takesOwnRoles reports whether an aggregation takes in the roles that the API server makes,
+// cluster-admin among them: by an empty selector, or by the label of them all.
+func takesOwnRoles(a *rbacv1.AggregationRule) bool {
+	return slices.ContainsFunc(a.ClusterRoleSelectors, func(s metav1.LabelSelector) bool {
+		for name, value := range s.MatchLabels {
+			if name != bootstrapping || value != ownDefaults {
+				return false
+			}
+		}
+		return len(s.MatchExpressions) == 0
+	})
 }
 
 // eachRule makes a Check of one that judges a single rule: what gives the field of the

@@ -100,15 +100,15 @@ func kubelet(r bailey.Rule, check func(c *bailey.Component) []settings.Fault, ba
 
 var endlessStreams = kubelet(bailey.Rule{
 	Name:  "endless-streams",
-	Title: "An exec that nobody uses never ends",
-	Doc: `--streaming-connection-idle-timeout=0 keeps idle exec, attach and port-forward connections for ever. Unset, and 0 in the
-configuration file, it is 4 hours.`,
+	Title: "An exec that nobody uses is kept open",
+	Doc: `--streaming-connection-idle-timeout=0 ends no exec, attach or port-forward for being idle; the kubelet ends all of them
+after 4 hours. Unset, and 0 in the configuration file, it is 4 hours.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{ref.CIS("4.2.5", "Idle streams end")},
 }, func(c *bailey.Component) []settings.Fault {
 	switch c.Flags["streaming-connection-idle-timeout"] {
 	case "0", "0s", "0h0m0s":
-		return settings.One("--streaming-connection-idle-timeout", " keeps idle connections for ever")
+		return settings.One("--streaming-connection-idle-timeout", " ends no connection for being idle")
 	}
 	return nil
 }, "flags: {streaming-connection-idle-timeout: 0s}")

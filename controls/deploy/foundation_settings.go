@@ -21,7 +21,10 @@ only.`,
 				settings.Flag("use-service-account-credentials", "true", "Each controller has its own rights, and its own name in the audit log (CIS 1.3.3)."),
 			}
 		}},
-		{Kind: bailey.KindScheduler, Wants: func(*bailey.Component, bailey.Version) []settings.Want {
+		{Kind: bailey.KindScheduler, Wants: func(seen *bailey.Component, _ bailey.Version) []settings.Want {
+			if seen.Flags["config"] != "" { // the flag is ignored beside the file
+				return []settings.Want{noProfilesByFile(), loopback()}
+			}
 			return []settings.Want{profiling(), loopback()}
 		}},
 	},
@@ -29,6 +32,13 @@ only.`,
 
 func profiling() settings.Want {
 	return settings.Flag("profiling", "false", "Profiles show what a program works on (CIS 1.2.15, 1.3.2, 1.4.1).")
+}
+
+func noProfilesByFile() settings.Want {
+	return settings.Want{
+		Setting: bailey.Setting{Field: "enableProfiling", Value: false, Why: "Profiles show what a program works on (CIS 1.4.1)."},
+		Holds:   func(c *bailey.Component) bool { return settings.Field(c.Config, "enableProfiling") == false },
+	}
 }
 
 // loopback wants a component that nobody calls but its own machine to listen there only.
@@ -57,7 +67,7 @@ func apiServerWants(seen *bailey.Component, _ bailey.Version) []settings.Want {
 			Why:  "A token ends when it says, not a year later (CIS 1.2.30).",
 			Note: "clients that do not read their token again stop after an hour: the metric serviceaccount_stale_tokens_total counts them"}},
 	}
-	for _, plugin := range []string{"ServiceAccount", "NamespaceLifecycle", "PodSecurity", "ValidatingAdmissionPolicy"} {
+	for _, plugin := range []string{"ServiceAccount", "NamespaceLifecycle", "PodSecurity", "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"} {
 		if slices.Contains(settings.List(seen, "disable-admission-plugins"), plugin) {
 			wants = append(wants, settings.Want{Setting: bailey.Setting{Flag: "disable-admission-plugins",
 				Why: "Without " + plugin + " other controls are void.", Note: "take " + plugin + " out of --disable-admission-plugins"},

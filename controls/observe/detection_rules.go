@@ -53,12 +53,16 @@ to keep.`,
 	}
 	var all []settings.Fault
 	for _, want := range []struct {
-		flag, unit string
-		least      int64
-	}{{"audit-log-maxage", "days", 30}, {"audit-log-maxbackup", "files", 10}} {
+		flag, message string
+		least         int64
+	}{
+		{"audit-log-maxage", " keeps its audit log for %d days", 30},
+		{"audit-log-maxbackup", " keeps %d old files of its audit log", 10},
+		{"audit-log-maxsize", " begins a new file of its audit log at %d MiB", 100},
+	} {
 		if n, ok := settings.Number(c.Flags[want.flag]); ok && n > 0 && n < want.least {
-			all = append(all, settings.Fault{Setting: "--" + want.flag, Message: fmt.Sprintf(" keeps its audit log for %d %s", n, want.unit)})
+			all = append(all, settings.Fault{Setting: "--" + want.flag, Message: fmt.Sprintf(want.message, n)})
 		}
 	}
 	return all
-}, "flags: {audit-policy-file: /x, audit-log-path: /y, audit-log-maxage: '2'}")
+}, "flags: {audit-policy-file: /x, audit-log-path: /y, audit-log-maxage: '2'}", "flags: {audit-policy-file: /x, audit-log-path: /y, audit-log-maxsize: '1'}")

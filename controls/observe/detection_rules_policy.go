@@ -65,38 +65,35 @@ var confidential = []struct{ group, resource string }{
 	{"", "secrets"}, {"", "serviceaccounts/token"}, {"authentication.k8s.io", "tokenreviews"},
 }
 
-// bodies reports whether a policy records bodies of requests for a resource: the first rule that
-// is about it decides, and one for some users, namespaces or verbs may or may not.
+// bodies reports whether a policy records bodies with credentials of requests for a resource: the
+// first rule that is about it decides, and one for some users, namespaces, verbs or names may or may not.
 func bodies(policy *auditv1.Policy, group, resource string) bool {
 	for i := range policy.Rules {
 		r := &policy.Rules[i]
-		if !covers(r, group, resource) {
+		if !detect.CoversResource(r, group, resource) {
 			continue
 		}
-		if r.Level == auditv1.LevelRequest || r.Level == auditv1.LevelRequestResponse {
+		if holdsCredentials(r, resource) {
 			return true
 		}
-		if len(r.Users)+len(r.UserGroups)+len(r.Namespaces)+len(r.Verbs) == 0 {
+		named := slices.ContainsFunc(r.Resources, func(g auditv1.GroupResources) bool { return len(g.ResourceNames) > 0 })
+		if len(r.Users)+len(r.UserGroups)+len(r.Namespaces)+len(r.Verbs) == 0 && !named {
 			return false
 		}
 	}
 	return false
 }
 
-// covers reports whether a rule of an audit policy is about a resource, all of its objects.
-func covers(r *auditv1.PolicyRule, group, resource string) bool {
-	if len(r.Resources) == 0 {
-		return len(r.NonResourceURLs) == 0
-	}
-	plain, sub, _ := strings.Cut(resource, "/")
-	for _, g := range r.Resources {
-		if g.Group != group || len(g.ResourceNames) > 0 {
-			continue
-		}
-		if len(g.Resources) == 0 || slices.Contains(g.Resources, resource) || slices.Contains(g.Resources, "*") ||
-			sub != "" && (slices.Contains(g.Resources, plain+"/*") || slices.Contains(g.Resources, "*/"+sub)) {
-			return true
-		}
+// holdsCredentials reports whether what a rule records of a confidential resource has a credential
+// in it: answers have, and of requests those that write a Secret or ask about a token. What asks
+// for a ServiceAccount's token does not hold it yet, nor does what reads or deletes a Secret.
+func holdsCredentials(r *auditv1.PolicyRule, resource string) bool {
+	switch r.Level {
+	case auditv1.LevelRequestResponse:
+		return true
+	case auditv1.LevelRequest:
+		return resource != "serviceaccounts/token" &&
+			(len(r.Verbs) == 0 || slices.ContainsFunc(r.Verbs, func(v string) bool { return v == "create" || v == "update" || v == "patch" }))
 	}
 	return false
 }

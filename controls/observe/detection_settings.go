@@ -26,7 +26,7 @@ var audited = settings.New(settings.Guard{
 only who touched them; and the flags that write and rotate the log. Where the API server has a policy nothing is
 planned in its place, since it says what its owner wants recorded and kept out. If a scan of the machine has read it,
 the plan names the detections that it leaves blind; where it leaves none blind that this one does not, it is as good.`,
-	Parts: []settings.Part{{Kind: bailey.KindAPIServer, Wants: func(seen *bailey.Component, _ bailey.Version) []settings.Want {
+	Parts: []settings.Part{{Kind: bailey.KindAPIServer, Wants: func(seen *bailey.Component, version bailey.Version) []settings.Want {
 		return []settings.Want{
 			auditPolicyWant(seen),
 			{Setting: bailey.Setting{Flag: "audit-log-path", Value: "/var/log/kubernetes/audit/audit.log",
@@ -34,9 +34,9 @@ the plan names the detections that it leaves blind; where it leaves none blind t
 				Holds: func(c *bailey.Component) bool {
 					return c.Flags["audit-log-path"] != "" || c.Flags["audit-webhook-config-file"] != ""
 				}},
-			atLeast("audit-log-maxage", 30, "Days that rotated files are kept (CIS 1.2.17)."),
-			atLeast("audit-log-maxbackup", 10, "Rotated files that are kept (CIS 1.2.18)."),
-			atLeast("audit-log-maxsize", 100, "MiB at which the file is rotated (CIS 1.2.19)."),
+			atLeast(version, "audit-log-maxage", 30, "Days that rotated files are kept (CIS 1.2.17)."),
+			atLeast(version, "audit-log-maxbackup", 10, "Rotated files that are kept (CIS 1.2.18)."),
+			atLeast(version, "audit-log-maxsize", 100, "MiB at which the file is rotated (CIS 1.2.19)."),
 		}
 	}}},
 })
@@ -101,12 +101,14 @@ func leftBlind(policy map[string]any) ([]string, error) {
 	return order, nil
 }
 
-// atLeast wants a number that is not smaller. Files are rotated for the log file alone.
-func atLeast(flag string, least int, why string) settings.Want {
+// atLeast wants a number that is not smaller. 0 bounds nothing (of a size it is 100 MiB), and
+// unset it is more than enough since 1.37. Files are rotated for the log file alone.
+func atLeast(version bailey.Version, flag string, least int, why string) settings.Want {
 	w := settings.Flag(flag, strconv.Itoa(least), why)
 	w.Holds = func(c *bailey.Component) bool {
-		n, err := strconv.Atoi(c.Flags[flag])
-		return err == nil && n >= least || c.Flags["audit-log-path"] == "" && c.Flags["audit-webhook-config-file"] != ""
+		value := c.Flags[flag]
+		n, err := strconv.Atoi(value)
+		return err == nil && (n >= least || n == 0) || value == "" && version.AtLeast(1, 37) && c.Flags["audit-log-path"] != "" || c.Flags["audit-log-path"] == "" && c.Flags["audit-webhook-config-file"] != ""
 	}
 	return w
 }

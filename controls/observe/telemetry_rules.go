@@ -21,7 +21,11 @@ unless metricsBindAddress or --metrics-bind-address says otherwise; what scrapes
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{ref.CIS("4.3.1", "kube-proxy's metrics are bound to the local host"), ref.ATTACK("T1613")},
 }, func(c *bailey.Component) []settings.Fault {
-	address := settings.Effective(c, "metrics-bind-address", "metricsBindAddress", "")
+	flag := "metrics-bind-address"
+	if c.Flags["config"] != "" {
+		flag = "" // the file stands for all flags
+	}
+	address := settings.Effective(c, flag, "metricsBindAddress", "")
 	if address == "" || strings.HasPrefix(address, "localhost") {
 		return nil
 	}

@@ -31,7 +31,7 @@ disk or of a backup has them all. Encryption of the disk does not cover backups 
 // their order. The first writes.
 type stored struct {
 	resources, providers []string
-	oldKMS               string // the name of a KMS v1 provider
+	oldKMS               string // the name of a KMS v1 provider that writes
 }
 
 // encryptionOf reads the file that an API server names; nil where it was not read.
@@ -48,10 +48,10 @@ func encryptionOf(c *bailey.Component) []stored {
 			}
 		}
 		providers, _ := m["providers"].([]any)
-		for _, p := range providers {
+		for i, p := range providers {
 			for name, provider := range settings.Map(p) {
 				s.providers = append(s.providers, name)
-				if name == "kms" && settings.Map(provider)["apiVersion"] != "v2" {
+				if i == 0 && name == "kms" && settings.Map(provider)["apiVersion"] != "v2" {
 					s.oldKMS, _ = settings.Map(provider)["name"].(string)
 				}
 			}
@@ -134,10 +134,12 @@ was changed, and shows no health. Use apiVersion v2.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{ref.Kubernetes("tasks/administer-cluster/kms-provider/", "Using a KMS provider for data encryption")},
 }, func(c *bailey.Component) []settings.Fault {
-	for _, s := range encryptionOf(c) {
-		if s.covers("secrets") && s.oldKMS != "" {
-			return settings.One("--encryption-provider-config", " encrypts Secrets by the KMS v1 provider "+s.oldKMS)
-		}
+	// The first entry that is about Secrets counts, and its first provider writes; others read
+	// what was written before.
+	all := encryptionOf(c)
+	i := slices.IndexFunc(all, func(s stored) bool { return s.covers("secrets") })
+	if i < 0 || all[i].oldKMS == "" {
+		return nil
 	}
-	return nil
+	return settings.One("--encryption-provider-config", " encrypts Secrets by the KMS v1 provider "+all[i].oldKMS)
 }, encryptionBad("secrets", "{kms: {name: old, endpoint: 'unix:///x'}}")))

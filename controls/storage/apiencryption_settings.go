@@ -83,7 +83,7 @@ func encryptionFaults(all []stored) []string {
 			faults = append(faults, "writes "+resource+" as plain text")
 		case all[i].providers[0] == "aescbc" || all[i].providers[0] == "aesgcm":
 			faults = append(faults, "encrypts "+resource+" by "+all[i].providers[0])
-		case all[i].providers[0] == "kms" && all[i].oldKMS != "":
+		case all[i].oldKMS != "":
 			faults = append(faults, "encrypts "+resource+" by the KMS v1 provider "+all[i].oldKMS)
 		}
 	}

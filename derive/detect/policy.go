@@ -100,7 +100,7 @@ func blindTo(p *auditv1.Policy, d *Detection, verb, group, path string) []Blindn
 	}
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if len(r.Verbs) > 0 && !slices.Contains(r.Verbs, verb) || !coversResource(r, group, path) || ofComponents(r) {
+		if len(r.Verbs) > 0 && !slices.Contains(r.Verbs, verb) || !CoversResource(r, group, path) || ofComponents(r) {
 			continue
 		}
 		level, who := Level(r.Level), onlyFor(r)
@@ -173,9 +173,9 @@ func resourceNames(r *auditv1.PolicyRule) []string {
 	return names
 }
 
-// coversResource tells whether a rule is about a resource, in the way of
-// k8s.io/apiserver/pkg/audit/policy.
-func coversResource(r *auditv1.PolicyRule, group, path string) bool {
+// CoversResource tells whether a rule is about a resource ("pods/exec"), or about some
+// objects of it by name, in the way of k8s.io/apiserver/pkg/audit/policy.
+func CoversResource(r *auditv1.PolicyRule, group, path string) bool {
 	if len(r.Resources) == 0 {
 		return len(r.NonResourceURLs) == 0 || len(r.Namespaces) > 0
 	}
