@@ -151,6 +151,11 @@ func TestSettingsInPlace(t *testing.T) {
 	if got := wanted(plan, "kube-scheduler"); len(got) != 0 {
 		t.Errorf("planned for the scheduler: %v", got)
 	}
+	// Beside a file the scheduler ignores the flag.
+	byFile := planOf(t, bailey.LatestVersion, map[string]map[string]string{"kube-scheduler@a": {"profiling": "false", "config": "/etc/scheduler.yaml", "bind-address": "::1"}})
+	if got := wanted(byFile, "kube-scheduler"); got["enableProfiling"].Value != false || got["--profiling"].Flag != "" {
+		t.Errorf("planned for a scheduler with a file: %v", got)
+	}
 
 	other := maps.Clone(flags)
 	other["profiling"] = "true"

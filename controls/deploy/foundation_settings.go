@@ -22,7 +22,7 @@ only.`,
 			}
 		}},
 		{Kind: bailey.KindScheduler, Wants: func(seen *bailey.Component, _ bailey.Version) []settings.Want {
-			if seen.Flags["config"] != "" { // the flag is ignored beside the file
+			if seen != nil && seen.Flags["config"] != "" { // the flag is ignored beside the file
 				return []settings.Want{noProfilesByFile(), loopback()}
 			}
 			return []settings.Want{profiling(), loopback()}
