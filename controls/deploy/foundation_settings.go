@@ -38,7 +38,7 @@ func noProfilesByFile() settings.Want {
 	return settings.Want{
 		Setting: bailey.Setting{Field: "enableProfiling", Value: false, Why: "Profiles show what a program works on (CIS 1.4.1).",
 			Note: "a field of the KubeSchedulerConfiguration that --config names, beside which --profiling is ignored"},
-		Holds:   func(c *bailey.Component) bool { return settings.Field(c.Config, "enableProfiling") == false },
+		Holds: func(c *bailey.Component) bool { return settings.Field(c.Config, "enableProfiling") == false },
 	}
 }
 
