@@ -1,6 +1,7 @@
 package network
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/baileyhq/bailey"
@@ -10,29 +11,35 @@ import (
 
 var pluginRules = []*bailey.Rule{policiesIgnored}
 
-// enforcers are parts of the images' names by which a DaemonSet that enforces policies is known.
-var enforcers = []string{"calico", "cilium", "kube-router", "antrea", "weave-npc", "kube-network-policies", "canal", "ovn", "romana", "kindnet", "terway", "azure-npm"}
+// agents are the repositories of the agents that are known to enforce policies, as their last
+// elements with "-" between them: quay.io/cilium/cilium is one, quay.io/cilium/tetragon none.
+// Mirrors keep the end: rancher/mirrored-calico-node.
+var agents = []string{
+	"calico-node", "hardened-calico", "projectcalico-node", "cnx-node", // of Calico, RKE2 and Calico Enterprise
+	"cilium", "cilium-agent", "cilium-ci", "cilium-dev",
+	"antrea-agent", "antrea-agent-ubuntu", "antrea-agent-ubi", "antrea-agent-debian", "antrea-ubuntu", "antrea-ubi", "antrea-debian", "antrea-advanced-debian",
+	"ovn-kubernetes", "ovn-kube-ubuntu", "ovn-kube-fedora", "ovn-kube-f", "ovn-kube-u", "ovn-daemonset-f", "ovn-daemonset-u", "kube-ovn",
+	"kube-router", "kube-network-policies", "kindnetd", "weave-npc", "romana-agent", "terway", "azure-npm",
+}
 
-// images gives the images of a pod template's containers.
-func images(f *bailey.Fact) []string {
-	w, ok := workload.Of(f)
-	if !ok {
-		return nil
+// isOf reports whether the image's repository ends with the name.
+func isOf(image, name string) bool {
+	image, _, _ = strings.Cut(image, "@")
+	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
+		image = image[:i]
 	}
-	var all []string
-	for c := range w.Containers() {
-		all = append(all, c.Image)
-	}
-	return all
+	return strings.HasSuffix("-"+strings.ReplaceAll(image, "/", "-"), "-"+name)
 }
 
 // enforces reports whether a DaemonSet is one that is known to enforce policies.
 func enforces(f *bailey.Fact) bool {
-	for _, image := range images(f) {
-		for _, part := range enforcers {
-			if strings.Contains(image, part) {
-				return true
-			}
+	w, ok := workload.Of(f)
+	if !ok {
+		return false
+	}
+	for c := range w.Containers() {
+		if slices.ContainsFunc(agents, func(name string) bool { return isOf(c.Image, name) }) {
+			return true
 		}
 	}
 	return false
@@ -60,9 +67,9 @@ Plugins that are not known are no finding: the experiment tries them.`,
 		message, field := "", "spec.template.spec.containers"
 		for c := range w.Containers() {
 			switch {
-			case c.Type == workload.Regular && strings.Contains(c.Image, "/flannel:") || strings.HasPrefix(c.Image, "flannel/flannel:"):
+			case c.Type == workload.Regular && isOf(c.Image, "flannel"):
 				message, field = "flannel enforces no network policy", c.Field(".image")
-			case strings.Contains(c.Image, "aws-network-policy-agent"):
+			case isOf(c.Image, "aws-network-policy-agent"):
 				for _, arg := range c.Args {
 					if arg == "--enable-network-policy=false" {
 						message, field = "the AWS VPC plugin is told to enforce no network policy", c.Field(".args")
