@@ -42,12 +42,12 @@ func tokenFinding(w workload.Workload, volume, source int, field, message string
 	return bailey.Finding{Field: w.Path + ".volumes[" + strconv.Itoa(volume) + rest, Named: w.Path + ".volumes[" + w.Spec.Volumes[volume].Name + rest, Message: message}
 }
 
-// fixAutomount turns automounting off in the workload. A running pod keeps what
-// it was given, and what a volume projects somebody asked for.
+// fixAutomount turns automounting off in the workload. What a volume projects somebody
+// asked for.
 func fixAutomount(note string) func(*bailey.View, *bailey.Fact, bailey.Finding) []bailey.Change {
 	return func(_ *bailey.View, f *bailey.Fact, _ bailey.Finding) []bailey.Change {
 		w, ok := workload.Of(f)
-		if !ok || f.Kind == bailey.KindPod && f.UID != "" {
+		if !ok || w.Immutable() {
 			return nil
 		}
 		if _, _, projects := w.ProjectedToken(); projects {
@@ -194,7 +194,7 @@ The API server may shorten it (--service-account-max-token-expiration), which is
 	Check: checkLongProjectedToken,
 	Fix: func(_ *bailey.View, f *bailey.Fact, finding bailey.Finding) []bailey.Change {
 		w, ok := workload.Of(f)
-		if !ok {
+		if !ok || w.Immutable() {
 			return nil
 		}
 		// The field is Path.volumes[i].projected.sources[j]. ...

@@ -104,7 +104,7 @@ DaemonSet, which is let be, with its pods; so are pods of kube-system.`,
 	},
 	Fix: func(_ *bailey.View, f *bailey.Fact, _ bailey.Finding) []bailey.Change {
 		w, ok := workload.Of(f)
-		if !ok {
+		if !ok || w.Immutable() {
 			return nil
 		}
 		for i := range w.Spec.Tolerations {

@@ -50,29 +50,17 @@ func templateRule(r bailey.Rule, find func(*bailey.View, workload.Workload) []vi
 	}
 	r.Fix = func(v *bailey.View, f *bailey.Fact, finding bailey.Finding) []bailey.Change {
 		w, ok := workload.Of(f)
-		if !ok {
+		if !ok || w.Immutable() {
 			return nil
 		}
 		for _, x := range find(v, w) {
 			if x.field == finding.Field && x.message == finding.Message && x.patch != nil {
-				return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Patch: x.patch(), Note: immutableNote(f, x.note)}}
+				return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Patch: x.patch(), Note: x.note}}
 			}
 		}
 		return nil
 	}
 	return &r
-}
-
-// immutableNote adds to the note that a live object cannot be patched in place:
-// the API server lets nobody change the containers of a pod or of a Job.
-func immutableNote(f *bailey.Fact, note string) string {
-	if f.UID == "" || f.Kind != bailey.KindPod && f.Kind != bailey.KindJob {
-		return note
-	}
-	if note != "" {
-		note += " "
-	}
-	return note + "A " + f.Kind.Short() + " that exists cannot be changed so: delete it and create it anew."
 }
 
 // podFault is a fault in a field of the pod spec (".hostPID").

@@ -67,7 +67,7 @@ func checkWritableRootFilesystem(_ *bailey.View, f *bailey.Fact) []bailey.Findin
 
 func fixWritableRootFilesystem(_ *bailey.View, f *bailey.Fact, finding bailey.Finding) []bailey.Change {
 	w, ok := workload.Of(f)
-	if !ok {
+	if !ok || w.Immutable() {
 		return nil
 	}
 	for c := range w.Containers() {

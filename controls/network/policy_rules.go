@@ -161,8 +161,8 @@ Agents of the node need it; nothing else should have it.`,
 	},
 	Fix: func(_ *bailey.View, f *bailey.Fact, _ bailey.Finding) []bailey.Change {
 		w, ok := workload.Of(f)
-		if !ok || f.UID != "" && (f.Kind == bailey.KindPod || f.Kind == bailey.KindJob) {
-			return nil // the pods of one that exists cannot be changed
+		if !ok || w.Immutable() {
+			return nil
 		}
 		return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion,
 			Patch: []bailey.PatchOp{{Op: "remove", Path: w.Pointer + "/hostNetwork"}},

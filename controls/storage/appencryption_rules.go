@@ -252,7 +252,7 @@ spec:
 
 func fixSecretInEnvironment(_ *bailey.View, f *bailey.Fact, finding bailey.Finding) []bailey.Change {
 	w, ok := workload.Of(f)
-	if !ok {
+	if !ok || w.Immutable() {
 		return nil
 	}
 	for c := range w.Containers() {

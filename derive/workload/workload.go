@@ -74,6 +74,13 @@ func at(f *bailey.Fact, meta *metav1.ObjectMeta, spec *corev1.PodSpec, p *place)
 	return Workload{f, meta, spec, p.path, p.pointer, p.metaPath, p.metaPointer}
 }
 
+// Immutable reports whether the API server refuses changes of the pod spec: it does of a pod
+// that is there, but for images and a few numbers, and of a Job's template. Fixes leave both
+// alone: they are deleted, and made anew.
+func (w Workload) Immutable() bool {
+	return w.Fact.UID != "" && (w.Fact.Kind == bailey.KindPod || w.Fact.Kind == bailey.KindJob)
+}
+
 // ContainerType is the list of the pod spec that a container stands in.
 type ContainerType string
 

@@ -37,6 +37,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/derive/workload"
 )
 
 var update = flag.Bool("update", false, "write the expected results of the cases anew")
@@ -164,6 +165,9 @@ func checkFixes(t *testing.T, s caseSettings, facts []*bailey.Fact, got results)
 		}
 		fixed := slices.Clone(facts)
 		for _, change := range changes {
+			if refused(snap, change) {
+				t.Errorf("the fix of %s on %s %s is one that the API server refuses: nobody changes the pod spec of a %s that is there", f.rule.Name, f.object, f.Field, change.Object.Kind.Short())
+			}
 			fixed = append(fixed, Apply(t, snap, change))
 		}
 		for _, still := range evaluate([]*bailey.Rule{f.rule}, s.snapshot(fixed, nil)).findings {
@@ -172,6 +176,18 @@ func checkFixes(t *testing.T, s caseSettings, facts []*bailey.Fact, got results)
 			}
 		}
 	}
+}
+
+// refused reports whether a change patches a pod spec that cannot be changed. A pod's images can.
+func refused(s *bailey.Snapshot, change bailey.Change) bool {
+	f := s.Get(change.Object)
+	if f == nil {
+		return false
+	}
+	w, ok := workload.Of(f)
+	return ok && w.Immutable() && slices.ContainsFunc(change.Patch, func(op bailey.PatchOp) bool {
+		return strings.HasPrefix(op.Path, w.Pointer+"/") && (f.Kind != bailey.KindPod || !strings.HasSuffix(op.Path, "/image"))
+	})
 }
 
 func checkBad(t *testing.T, r *bailey.Rule) {
