@@ -67,8 +67,9 @@ tokens, which nobody can take back and which ask for no second factor. A proxy b
 	return settings.One("--authentication-config", " lets people sign in with certificates and static credentials only")
 }, "flags: {secure-port: '6443'}"))
 
-// joiningRoles are the roles that nodes need to join, as the API server and kubeadm make them.
-var joiningRoles = []string{"system:node-bootstrapper", "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+// joiningRoles are the roles that nodes need to join, as the API server, kubeadm and EKS make them.
+var joiningRoles = []string{"eks:node-bootstrapper", // asks for the node's serving certificate
+	"system:node-bootstrapper", "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
 	"system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", "kubeadm:get-nodes", "kubeadm:kubelet-config", "kubeadm:nodes-kubeadm-config"}
 
 var bootstrappersBound = &bailey.Rule{

@@ -180,11 +180,11 @@ var expired = host.CertificateRule(bailey.Rule{
 same file that are newer do not excuse it, but old ones that rotation left beside the current one are let be.`,
 	Severity: bailey.SeverityHigh,
 	Refs:     []bailey.Reference{certificates, ref.NIST("SC-17")},
-}, func(v *bailey.View, c *bailey.HostCertificate) string {
+}, func(v *bailey.View, c *bailey.HostCertificate) (string, bailey.Severity) {
 	if !inUse(c) || !c.NotAfter.Before(v.At()) {
-		return ""
+		return "", bailey.SeverityNone
 	}
-	return fmt.Sprintf("%s (%s) ended on %s", c.Path, c.Subject, c.NotAfter.Format(time.DateOnly))
+	return fmt.Sprintf("%s (%s) ended on %s", c.Path, c.Subject, c.NotAfter.Format(time.DateOnly)), bailey.SeverityNone
 }, "subject: CN=x\nuses: [kube-apiserver --tls-cert-file]\nnotBefore: 1999-01-01T00:00:00Z\nnotAfter: 2000-01-01T00:00:00Z")
 
 // inUse tells a certificate that something names from one that lies beside it.
@@ -203,12 +203,12 @@ var expiresSoon = host.CertificateRule(bailey.Rule{
 rotates by itself is renewed before.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{certificates, ref.NIST("SC-17"), ref.CNCF(197, "Keys are rotated often")},
-}, func(v *bailey.View, c *bailey.HostCertificate) string {
+}, func(v *bailey.View, c *bailey.HostCertificate) (string, bailey.Severity) {
 	left := c.NotAfter.Sub(v.At())
 	if !inUse(c) || left < 0 || left > min(warning, life(c)/10) {
-		return ""
+		return "", bailey.SeverityNone
 	}
-	return fmt.Sprintf("%s (%s) ends on %s", c.Path, c.Subject, c.NotAfter.Format(time.DateOnly))
+	return fmt.Sprintf("%s (%s) ends on %s", c.Path, c.Subject, c.NotAfter.Format(time.DateOnly)), bailey.SeverityNone
 }, "subject: CN=x\nuses: [kube-apiserver --tls-cert-file]\nnotBefore: 2025-12-01T00:00:00Z\nnotAfter: 2026-12-01T00:00:00Z")
 
 var weakKey = host.CertificateRule(bailey.Rule{
@@ -217,11 +217,11 @@ var weakKey = host.CertificateRule(bailey.Rule{
 	Doc:      `RSA of under 2,048 bits and curves of under 224 are within reach (NIST SP 800-131A); DSA is not used any more.`,
 	Severity: bailey.SeverityHigh,
 	Refs:     []bailey.Reference{ref.NIST("SC-12"), ref.NIST("SC-13")},
-}, func(_ *bailey.View, c *bailey.HostCertificate) string {
+}, func(_ *bailey.View, c *bailey.HostCertificate) (string, bailey.Severity) {
 	if c.KeyType == "RSA" && c.KeyBits < 2048 || c.KeyType == "ECDSA" && c.KeyBits < 224 || c.KeyType == "DSA" {
-		return fmt.Sprintf("%s (%s) has a %s key of %d bits", c.Path, c.Subject, c.KeyType, c.KeyBits)
+		return fmt.Sprintf("%s (%s) has a %s key of %d bits", c.Path, c.Subject, c.KeyType, c.KeyBits), bailey.SeverityNone
 	}
-	return ""
+	return "", bailey.SeverityNone
 }, "subject: CN=x\nkeyType: RSA\nkeyBits: 1024")
 
 var weakSignature = host.CertificateRule(bailey.Rule{
@@ -231,22 +231,26 @@ var weakSignature = host.CertificateRule(bailey.Rule{
 signature. A root signs itself, which nobody checks.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{ref.NIST("SC-13"), ref.NIST("SC-17")},
-}, func(_ *bailey.View, c *bailey.HostCertificate) string {
+}, func(_ *bailey.View, c *bailey.HostCertificate) (string, bailey.Severity) {
 	if c.Subject == c.Issuer || !strings.HasPrefix(c.Signature, "SHA1") && !strings.Contains(c.Signature, "SHA1") && !strings.Contains(c.Signature, "MD5") {
-		return ""
+		return "", bailey.SeverityNone
 	}
-	return fmt.Sprintf("%s (%s) is signed with %s", c.Path, c.Subject, c.Signature)
+	return fmt.Sprintf("%s (%s) is signed with %s", c.Path, c.Subject, c.Signature), bailey.SeverityNone
 }, "subject: CN=x\nissuer: CN=ca\nsignature: SHA1-RSA")
 
 var kubeletNoRotation = settings.Rule(bailey.KindKubelet, bailey.Rule{
 	Name:  "kubelet-no-rotation",
 	Title: "The kubelet does not renew its certificate",
 	Doc: `With rotateCertificates the kubelet asks for a new client certificate before its own ends. Without it a node drops out
-on the day, or somebody gives it one that lasts for years.`,
+on the day, or somebody gives it one that lasts for years. k3s and RKE2 renew their kubelet's themselves when they
+start, and theirs is let be.`,
 	Severity: bailey.SeverityLow,
 	Refs: []bailey.Reference{ref.CIS("4.2.10", "Kubelets renew their certificates"),
 		ref.Kubernetes("tasks/tls/certificate-rotation/", "Configure Certificate Rotation for the Kubelet")},
 }, func(c *bailey.Component) []settings.Fault {
+	if strings.Contains(c.Version, "+k3s") || strings.Contains(c.Version, "+rke2") {
+		return nil
+	}
 	if kubeletValue(c, "rotate-certificates", "rotateCertificates", "false", "false") == "true" {
 		return nil
 	}

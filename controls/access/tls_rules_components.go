@@ -154,9 +154,9 @@ var longCertificate = host.CertificateRule(bailey.Rule{
 three years to leaf and intermediate certificates; a root may live longer.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{ref.Kubernetes("concepts/security/security-checklist/", "Security Checklist"), ref.CNCF(198, "Keys live for a short time"), ref.NIST("SC-12")},
-}, func(_ *bailey.View, c *bailey.HostCertificate) string {
+}, func(_ *bailey.View, c *bailey.HostCertificate) (string, bailey.Severity) {
 	if !inUse(c) || c.CA && c.Subject == c.Issuer || life(c) <= longest {
-		return ""
+		return "", bailey.SeverityNone
 	}
-	return fmt.Sprintf("%s (%s) is valid for %d years, until %s", c.Path, c.Subject, int(life(c)/(365*day)), c.NotAfter.Format(time.DateOnly))
+	return fmt.Sprintf("%s (%s) is valid for %d years, until %s", c.Path, c.Subject, int(life(c)/(365*day)), c.NotAfter.Format(time.DateOnly)), bailey.SeverityNone
 }, "subject: CN=x\nissuer: CN=ca\nuses: [kube-apiserver --tls-cert-file]\nnotBefore: 2020-01-01T00:00:00Z\nnotAfter: 2030-01-01T00:00:00Z")

@@ -34,18 +34,19 @@ func FileRule(r bailey.Rule, check func(f *bailey.HostFile) (string, bailey.Seve
 func Mode(f *bailey.HostFile) string { return fmt.Sprintf("%04o", f.Mode) }
 
 // CertificateRule completes a rule on certificates in files of a machine: check says what
-// is wrong, "" if nothing is. Bad ones are YAML fields of a HostCertificate.
-func CertificateRule(r bailey.Rule, check func(v *bailey.View, c *bailey.HostCertificate) string, bads ...string) *bailey.Rule {
+// is wrong, "" if nothing is, and a severity where it is not the rule's own. Bad ones are YAML fields of a HostCertificate.
+func CertificateRule(r bailey.Rule, check func(v *bailey.View, c *bailey.HostCertificate) (string, bailey.Severity), bads ...string) *bailey.Rule {
 	r.On = []bailey.Kind{bailey.KindHostCertificate}
 	r.Check = func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
 		c, ok := bailey.As[*bailey.HostCertificate](f)
 		if !ok {
 			return nil
 		}
-		if message := check(v, c); message != "" {
-			return []bailey.Finding{{Field: "subject", Message: message}}
+		message, severity := check(v, c)
+		if message == "" {
+			return nil
 		}
-		return nil
+		return []bailey.Finding{{Field: "subject", Message: message, Severity: severity}}
 	}
 	for _, text := range bads {
 		r.Bad = append(r.Bad, bad("HostCertificate", text))
