@@ -23,7 +23,8 @@ var (
 
 // Provisioners whose classes ask for encryption by a parameter.
 var (
-	ebsProvisioners     = []string{"ebs.csi.aws.com", "kubernetes.io/aws-ebs"}
+	// Of the driver, of EKS Auto Mode, and in Kubernetes itself.
+	ebsProvisioners     = []string{"ebs.csi.aws.com", "ebs.csi.eks.amazonaws.com", "kubernetes.io/aws-ebs"}
 	ownSwitch           = []string{"driver.longhorn.io", "rbd.csi.ceph.com"} // parameter "encrypted", a boolean of Go
 	rookSuffix          = ".rbd.csi.ceph.com"                                // Rook puts its namespace before the driver's name
 	encryptedByProvider = []string{"pd.csi.storage.gke.io", "kubernetes.io/gce-pd", "disk.csi.azure.com", "kubernetes.io/azure-disk"}
