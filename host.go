@@ -55,6 +55,8 @@ type TimeSource struct {
 	// Authenticated tells that answers are verified: by NTS, or by a symmetric key.
 	NTS bool `json:"nts,omitempty"`
 	Key bool `json:"key,omitempty"`
+	// Clock tells a clock of the machine itself, which Server names with its driver: "PHC /dev/ptp0".
+	Clock bool `json:"clock,omitempty"`
 }
 
 // HostFile is a file, folder or socket on a machine that the platform's

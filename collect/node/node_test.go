@@ -163,7 +163,7 @@ func TestKubeadm(t *testing.T) {
 	m.write("/usr/lib/systemd/system/kubelet.service", 0o644, "[Service]\n")
 	m.write("/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf", 0o666, "[Service]\n")
 	m.write("/etc/cni/net.d/10-bridge.conflist", 0o600, "{}")
-	m.write("/etc/chrony/chrony.conf", 0o644, "# pool x nts\npool ntp.example.com iburst nts\nserver 192.0.2.1 key 7\nserver 192.0.2.2\n")
+	m.write("/etc/chrony/chrony.conf", 0o644, "# pool x nts\npool ntp.example.com iburst nts\nserver 192.0.2.1 key 7\nserver 192.0.2.2\nrefclock PHC /dev/ptp0 poll 3\nrefclock\n")
 	m.process(100, "kubelet.service", "", "/usr/bin/kubelet", "/usr/bin/kubelet", "--kubeconfig=/etc/kubernetes/kubelet.conf", "--config=/var/lib/kubelet/config.yaml", "--hostname-override=node-1")
 	m.process(200, "kubepods.slice/x.scope", "apiserver", "/usr/local/bin/kube-apiserver", "kube-apiserver", "--anonymous-auth=true", "--tls-private-key-file=/etc/kubernetes/pki/apiserver.key", "--tls-cert-file=/etc/kubernetes/pki/apiserver.crt", "--a-key-first=/etc/kubernetes/pki/apiserver.key",
 		"--client-ca-file=/etc/kubernetes/pki/ca.crt", "--service-account-key-file=/etc/kubernetes/pki/sa.pub", "--encryption-provider-config=/etc/kubernetes/encryption.yaml", "--token-auth-file=/only/inside.csv", "--etcd-servers=https://root:hunter2@127.0.0.1:2379")
@@ -229,7 +229,7 @@ func TestKubeadm(t *testing.T) {
 		t.Errorf("%+v", host.Listeners)
 	}
 	if want := []bailey.TimeSource{{Program: "chrony", File: "/etc/chrony/chrony.conf", Server: "ntp.example.com", NTS: true}, {Program: "chrony", File: "/etc/chrony/chrony.conf", Server: "192.0.2.1", Key: true},
-		{Program: "chrony", File: "/etc/chrony/chrony.conf", Server: "192.0.2.2"}}; !slices.Equal(host.TimeSources, want) {
+		{Program: "chrony", File: "/etc/chrony/chrony.conf", Server: "192.0.2.2"}, {Program: "chrony", File: "/etc/chrony/chrony.conf", Server: "PHC /dev/ptp0", Clock: true}}; !slices.Equal(host.TimeSources, want) {
 		t.Errorf("%+v", host.TimeSources)
 	}
 	found, named := 0, false

@@ -45,7 +45,8 @@ func (c *collector) timeSources() {
 const maxSources = 100
 
 // sources reads the servers of a configuration: "server NAME nts" and "pool NAME key 1"
-// of chrony.conf(5) and ntp.conf(5), "NTP=NAME NAME" of timesyncd.conf(5).
+// of chrony.conf(5) and ntp.conf(5), and clocks of the machine itself ("refclock PHC /dev/ptp0"),
+// "NTP=NAME NAME" of timesyncd.conf(5).
 func sources(program, file, text string) []bailey.TimeSource {
 	var all []bailey.TimeSource
 	for line := range strings.Lines(text) {
@@ -60,6 +61,10 @@ func sources(program, file, text string) []bailey.TimeSource {
 					all = append(all, bailey.TimeSource{Program: program, File: file, Server: server})
 				}
 			}
+			continue
+		}
+		if strings.EqualFold(fields[0], "refclock") && len(fields) > 1 {
+			all = append(all, bailey.TimeSource{Program: program, File: file, Server: strings.Join(fields[1:min(3, len(fields))], " "), Clock: true})
 			continue
 		}
 		if kind := strings.ToLower(fields[0]); (kind == "server" || kind == "pool" || kind == "peer") && len(fields) > 1 {
