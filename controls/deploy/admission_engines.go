@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/baileyhq/bailey"
@@ -43,10 +42,11 @@ var constraintKinds = []bailey.Kind{
 
 var engineOnlyAudits = &bailey.Rule{
 	Name:  "engine-only-audits",
-	Title: "Kyverno or Gatekeeper policy refuses nothing",
+	Title: "Kyverno or Gatekeeper policy refuses nothing, or not everywhere",
 	Doc: `A Kyverno policy whose rules audit, one that is not evaluated at admission, and a Gatekeeper constraint
-with enforcementAction dryrun or warn report what they find and admit it. Kyverno's validate rules audit
-unless told otherwise.
+with enforcementAction dryrun or warn, or scoped without deny at admission, report what they find and admit it.
+Kyverno's validate rules audit unless told otherwise. Where overrides for namespaces make a rule enforce in some
+and audit in others, that is found as info, with their names.
 
 Policies of Kyverno with no validate rule are left out. A constraint of Gatekeeper is found on its
 template, and only if the template is one of Gatekeeper's own library.`,
@@ -109,74 +109,21 @@ func fixReportingEngine(v *bailey.View, f *bailey.Fact, finding bailey.Finding) 
 		if len(finding.Related) != 1 {
 			return nil
 		}
-		for _, c := range v.Held(finding.Related[0].Kind, "") {
-			if c.Ref == finding.Related[0] {
-				change.Object, change.APIVersion = c.Ref, c.APIVersion
-				set("/spec/enforcementAction", "deny")
-			}
+		if c := v.Get(finding.Related[0].Kind, "", finding.Related[0].Name); c != nil {
+			change.Object, change.APIVersion = c.Ref, c.APIVersion
+			set("/spec/enforcementAction", "deny")
 		}
 	case finding.Field == "spec.validationActions":
 		set("/spec/validationActions", []any{"Deny"})
 	case finding.Field == "spec.admission", finding.Field == "spec.evaluation.admission.enabled":
 		set("/"+strings.ReplaceAll(finding.Field, ".", "/"), true)
-	default: // spec.rules[0].validate.failureAction
+	default: // spec.rules[0].validate.failureAction, spec.validationFailureActionOverrides[0].action
 		set("/"+strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(finding.Field), "Enforce")
 	}
 	if change.Patch == nil {
 		return nil
 	}
 	return []bailey.Change{change}
-}
-
-// reportingConstraints gives the constraints of a Gatekeeper template that
-// refuse nothing.
-func reportingConstraints(v *bailey.View, template map[string]any) []bailey.Finding {
-	name, _ := under(under(under(template, "crd"), "spec"), "names")["kind"].(string)
-	k := bailey.Kind(name + ".constraints.gatekeeper.sh")
-	if !slices.Contains(constraintKinds, k) {
-		return nil
-	}
-	var findings []bailey.Finding
-	for _, c := range v.Held(k, "") {
-		object, _ := c.Object.(map[string]any)
-		if action, _ := under(object, "spec")["enforcementAction"].(string); action == "dryrun" || action == "warn" {
-			findings = append(findings, bailey.Finding{Related: []bailey.Ref{c.Ref},
-				Message: "what constraint " + c.Name + " finds is reported and admitted (" + action + ")"})
-		}
-	}
-	return findings
-}
-
-// auditingRules gives the validate rules of a Kyverno policy that do not refuse.
-// A rule's own action goes before the policy's, which is Audit if not given.
-func auditingRules(spec map[string]any) []bailey.Finding {
-	rules, _ := spec["rules"].([]any)
-	notAdmitting := spec["admission"] == false
-	var findings []bailey.Finding
-	for i, entry := range rules {
-		rule, _ := entry.(map[string]any)
-		validate := under(rule, "validate")
-		if validate == nil {
-			continue
-		}
-		if notAdmitting {
-			return []bailey.Finding{{Field: "spec.admission", Message: "it is not evaluated at admission: it refuses nothing"}}
-		}
-		field := "validate.failureAction"
-		action, given := validate["failureAction"].(string)
-		if !given {
-			action, _ = spec["validationFailureAction"].(string)
-		}
-		if strings.EqualFold(action, "enforce") {
-			continue
-		}
-		name, _ := rule["name"].(string)
-		findings = append(findings, bailey.Finding{
-			Field: "spec.rules[" + strconv.Itoa(i) + "]." + field, Named: "spec.rules[" + name + "]." + field,
-			Message: "what rule " + name + " finds is reported and admitted",
-		})
-	}
-	return findings
 }
 
 func under(m map[string]any, key string) map[string]any {

@@ -45,7 +45,7 @@ func kubeletWants(seen *bailey.Component, _ bailey.Version) []settings.Want {
 		field("authorization.mode", "Webhook", "The API server is asked whether (CIS 4.2.2).", nil),
 		field("readOnlyPort", 0, "The port asks for no credential (CIS 4.2.4).", func(seen any) bool { return number(seen) == 0 }),
 		field("rotateCertificates", true, "Client certificates are renewed before they end (CIS 4.2.10).", nil),
-		field("protectKernelDefaults", true, "The kubelet does not change the kernel's settings behind the machine's back (CIS 4.2.6).", nil),
+		field("protectKernelDefaults", true, "The kubelet does not change the kernel's settings behind the machine's back.", nil),
 		field("makeIPTablesUtilChains", true, "The kubelet keeps its rules as they must be (CIS 4.2.6).", func(seen any) bool { return seen != false }),
 		field("streamingConnectionIdleTimeout", "5m0s", "An exec that nobody uses ends (CIS 4.2.5).", bounded),
 		field("eventRecordQPS", 50, "Events are kept, and cannot flood the API server (CIS 4.2.8).", func(seen any) bool { return number(seen) > 0 }),
