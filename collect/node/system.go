@@ -11,7 +11,7 @@ import (
 	"github.com/baileyhq/bailey"
 )
 
-// sysctls are the kernel settings that rules ask for: the CIS Benchmark 4.2.6 by way of
+// sysctls are the kernel settings that rules ask for: the kubelet by way of
 // protectKernelDefaults, and the Linux kernel constraints of the documentation.
 var sysctls = []string{
 	"vm.overcommit_memory", "vm.panic_on_oom", "kernel.panic", "kernel.panic_on_oops", "kernel.keys.root_maxkeys", "kernel.keys.root_maxbytes",
