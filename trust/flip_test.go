@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -37,14 +38,14 @@ func TestFlippedBytes(t *testing.T) {
 func flipBytes(t *testing.T, p *trust.Policy, sum string, full []byte) {
 	now := time.Now()
 	expect(t, "unchanged", decide(p, sum, full, now), "")
-	step := 97 // a sample, a different one in each run
+	step, flips := 97, []byte{1, 1 << rand.IntN(7), 0x20} // a sample, a different one in each run
 	if os.Getenv("BAILEY_SOAK") != "" {
-		step = 1
+		step, flips = 1, []byte{1, 2, 4, 8, 16, 32, 64, 128}
 	}
 	reasons := map[trust.Reason]int{}
 	tried := 0
 	for at := rand.IntN(step); at < len(full); at += step {
-		for _, flip := range []byte{1, 1 << rand.IntN(7), 0x20} {
+		for _, flip := range flips {
 			changed := append([]byte(nil), full...)
 			changed[at] ^= flip
 			tried++
@@ -69,7 +70,9 @@ func flipBytes(t *testing.T, p *trust.Policy, sum string, full []byte) {
 
 // same reports whether two bundles mean the same. Left out are the number of the format,
 // and the signatures under a checkpoint: others' are there, of whom nobody knows the key,
-// and the log's has its name beside it; a change of the log's own is refused before.
+// and the log's has its name beside it; a change of the log's own is refused before. Of a
+// timestamp without certificates the empty set may be one of revocation lists (RFC 5652,
+// 5.1: [0] and [1] of SignedData, which no signature covers).
 func same(a, b []byte) bool {
 	var x, y protobundle.Bundle
 	if protojson.Unmarshal(a, &x) != nil || protojson.Unmarshal(b, &y) != nil {
@@ -77,6 +80,9 @@ func same(a, b []byte) bool {
 	}
 	for _, b := range []*protobundle.Bundle{&x, &y} {
 		b.MediaType = ""
+		for _, stamp := range b.GetVerificationMaterial().GetTimestampVerificationData().GetRfc3161Timestamps() {
+			stamp.SignedTimestamp = bytes.Replace(stamp.SignedTimestamp, []byte{0xa1, 0, 0x31}, []byte{0xa0, 0, 0x31}, 1)
+		}
 		for _, e := range b.GetVerificationMaterial().GetTlogEntries() {
 			if c := e.GetInclusionProof().GetCheckpoint(); c != nil {
 				c.Envelope, _, _ = strings.Cut(c.Envelope, "\n\n\u2014 ")
