@@ -96,7 +96,7 @@ func TestAppendAndRead(t *testing.T) {
 			t.Fatalf("index %d holds %q, not %q", indexes[i], e.ID, r.ID)
 		}
 	}
-	for _, entry := range []string{"x300", "id-1", `"n"`} {
+	for _, entry := range []string{"xxxxxxxx", "id-599", `{"n":5`} { // too long to be there by chance
 		if err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 			if err == nil && d.Type().IsRegular() {
 				data, _ := os.ReadFile(path)
