@@ -26,7 +26,7 @@ import (
 
 // gateGrowth is the garbage in percent that may gather in a gate: its cache is all that
 // grows, and a node has many pods to hold besides.
-const gateGrowth = 50
+const gateGrowth = 75
 
 // gateFlags are those of `bailey gate`.
 type gateFlags struct {
