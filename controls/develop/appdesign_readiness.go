@@ -16,14 +16,14 @@ type selecting struct {
 	selector labels.Selector
 }
 
-// selectingServices are the Services by namespace. One outside a folder of manifests is
-// judged with the workloads there; one that may not be listed leaves the answer open.
+// selectingServices are the Services by namespace. Whether none selects a pod only the whole
+// list tells.
 var selectingServices = &bailey.Derivation{
 	Name:  "Services that select pods",
 	Needs: []bailey.Kind{bailey.KindService},
 	Compute: func(v *bailey.View) any {
 		all := map[string][]selecting{}
-		for _, f := range v.Held(bailey.KindService, "") {
+		for _, f := range v.List(bailey.KindService, "") {
 			if o, is := bailey.As[*corev1.Service](f); is && len(o.Spec.Selector) > 0 {
 				all[f.Namespace] = append(all[f.Namespace], selecting{f.Name, labels.SelectorFromSet(o.Spec.Selector)})
 			}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
 	"github.com/baileyhq/bailey/controls/internal/settings"
@@ -13,13 +15,19 @@ var registryAccessRules = []*bailey.Rule{openImageCache}
 
 const neverVerify = "NeverVerify"
 
-// verifies is the image credential policy of a kubelet; empty where neither its configuration
-// nor its version says.
-func verifies(c *bailey.Component) string {
+// verifies is the image credential policy of a kubelet: by its configuration, else by its
+// version, which its node knows too; empty where nothing says, and then the node is missing.
+func verifies(view *bailey.View, c *bailey.Component) string {
 	if policy, _ := settings.Field(c.Config, "imagePullCredentialsVerificationPolicy").(string); policy != "" {
 		return policy
 	}
-	v, err := bailey.ParseVersion(c.Version)
+	version := c.Version
+	if version == "" {
+		if node, ok := bailey.As[*corev1.Node](view.Get(bailey.KindNode, "", c.Node)); ok {
+			version = node.Status.NodeInfo.KubeletVersion
+		}
+	}
+	v, err := bailey.ParseVersion(version)
 	switch {
 	case err != nil:
 		return ""
@@ -40,7 +48,7 @@ let it be.`,
 	Refs: []bailey.Reference{ref.CIS("1.2.11", "Images are pulled with the pod's own credentials each time"),
 		ref.Kubernetes("concepts/containers/images/", "Images"), ref.NIST("AC-3")},
 	On:    []bailey.Kind{bailey.KindAPIServer},
-	Needs: []bailey.Kind{bailey.KindKubelet},
+	Needs: []bailey.Kind{bailey.KindKubelet, bailey.KindNode},
 	Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
 		server, ok := bailey.As[*bailey.Component](f)
 		if !ok || slices.Contains(settings.List(server, "enable-admission-plugins"), "AlwaysPullImages") {
@@ -48,7 +56,7 @@ let it be.`,
 		}
 		open, first := 0, ""
 		for _, k := range v.List(bailey.KindKubelet, "") {
-			if c, ok := bailey.As[*bailey.Component](k); ok && verifies(c) == neverVerify {
+			if c, ok := bailey.As[*bailey.Component](k); ok && verifies(v, c) == neverVerify {
 				open++
 				if first == "" {
 					first = k.Name
