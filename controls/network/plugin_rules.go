@@ -6,6 +6,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
+	"github.com/baileyhq/bailey/derive/imageref"
 	"github.com/baileyhq/bailey/derive/workload"
 )
 
@@ -24,11 +25,7 @@ var agents = []string{
 
 // isOf reports whether the image's repository ends with the name.
 func isOf(image, name string) bool {
-	image, _, _ = strings.Cut(image, "@")
-	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
-		image = image[:i]
-	}
-	return strings.HasSuffix("-"+strings.ReplaceAll(image, "/", "-"), "-"+name)
+	return strings.HasSuffix(strings.ReplaceAll(imageref.FullName(image), "/", "-"), "-"+name)
 }
 
 // enforces reports whether a DaemonSet is one that is known to enforce policies.

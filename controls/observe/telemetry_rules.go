@@ -2,12 +2,14 @@ package observe
 
 import (
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
 	"github.com/baileyhq/bailey/controls/internal/settings"
+	"github.com/baileyhq/bailey/derive/imageref"
 	"github.com/baileyhq/bailey/derive/workload"
 )
 
@@ -52,10 +54,7 @@ func argument(c workload.Container, flags map[string]string) (bailey.Finding, bo
 
 // imageNamed reports whether the last part of an image's name is the given one.
 func imageNamed(image, name string) bool {
-	image, _, _ = strings.Cut(image, "@")
-	image = image[strings.LastIndexByte(image, '/')+1:]
-	image, _, _ = strings.Cut(image, ":")
-	return image == name
+	return path.Base(imageref.FullName(image)) == name
 }
 
 // containerRule completes a rule on the arguments of containers of one image.
