@@ -37,7 +37,14 @@ func (g *gathered) weigh(f *bailey.Finding, fact *bailey.Fact) {
 // gather collects what the rules found, completes it, and folds what has one
 // cause into one finding.
 func (p *plan) gather(s *bailey.Snapshot, results []judged, w *bailey.Weigher) *gathered {
-	g := &gathered{folded: map[foldKey]int{}, weigher: w, view: bailey.NewView(s)}
+	total := 0
+	for i := range results {
+		for k := range results[i].found {
+			total += len(results[i].found[k].findings)
+		}
+	}
+	g := &gathered{findings: make([]bailey.Finding, 0, total), scopes: make([]bailey.Scope, 0, total),
+		folded: make(map[foldKey]int, total), weigher: w, view: bailey.NewView(s)}
 	// Owners come before what they own, so that a pod's finding meets its
 	// Deployment's whatever the order of the kinds.
 	for _, dependents := range []bool{false, true} {
@@ -121,7 +128,7 @@ func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *baile
 }
 
 // sortFindings puts the worst first; equal ones by rule, object and field. It
-// sorts an index, since a finding is large.
+// sorts an index, and moves each finding once, since a finding is large.
 func sortFindings(findings []bailey.Finding) []bailey.Finding {
 	order := make([]int, len(findings))
 	for i := range order {
@@ -143,9 +150,17 @@ func sortFindings(findings []bailey.Finding) []bailey.Finding {
 		}
 		return strings.Compare(a.Message, b.Message)
 	})
-	sorted := make([]bailey.Finding, len(findings))
-	for i, at := range order {
-		sorted[i] = findings[at]
+	// order is a permutation of cycles; where a place is filled, it names itself.
+	for start := range order {
+		first := findings[start]
+		at := start
+		for order[at] != start {
+			from := order[at]
+			findings[at], order[at], at = findings[from], at, from
+		}
+		if at != start {
+			findings[at], order[at] = first, at
+		}
 	}
-	return sorted
+	return findings
 }

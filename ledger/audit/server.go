@@ -43,10 +43,10 @@ const (
 const DefaultAPIServer = "default"
 
 // apiServerName is what may stand as the path: a DNS name.
-var apiServerName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+var apiServerName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 
 // ValidAPIServer reports whether the name may stand for an API server.
-func ValidAPIServer(name string) bool { return apiServerName.MatchString(name) }
+func ValidAPIServer(name string) bool { return len(name) <= 253 && apiServerName.MatchString(name) }
 
 // ServerOptions say how API servers reach the sink and how they show who they are.
 type ServerOptions struct {
