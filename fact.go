@@ -70,12 +70,17 @@ type Component struct {
 	Node string `json:"node,omitempty"`
 	// Version is the component's own ("v1.37.2"); empty if it was not seen.
 	Version string `json:"version,omitempty"`
+	// Within names the program that runs the component within itself (k3s, rke2); empty for none.
+	Within string `json:"within,omitempty"`
 	// Flags are the command-line flags, without dashes. A flag without a value
 	// holds "true".
 	Flags map[string]string `json:"flags,omitempty"`
 	// Config is the component's configuration document (kubelet configz, or the
 	// file that --config names).
 	Config map[string]any `json:"config,omitempty"`
+	// Answered tells that Config is what the component itself answered, with its flags and
+	// defaults in it, and not what it was told.
+	Answered bool `json:"answered,omitempty"`
 	// Files are the documents that flags name, by flag ("encryption-provider-config"),
 	// where they were read; secrets in them are classes.
 	Files map[string]map[string]any `json:"files,omitempty"`

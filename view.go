@@ -60,6 +60,17 @@ func (v *View) At() time.Time { return v.snap.Meta.At }
 // Version is the Kubernetes version that the snapshot is judged at.
 func (v *View) Version() Version { return v.snap.Meta.Version }
 
+// SeenVersion is Version where it was seen or told. Where it is an assumption it is the
+// zero Version, and missing: for what a version alone settles.
+func (v *View) SeenVersion() Version {
+	if v.snap.Meta.AssumedVersion {
+		v.miss(&Missing{Kind: KindAPIServer, Reason: ReasonNotCollected, Detail: "the platform's version was not seen",
+			Hint: "files: --kubernetes-version says it; cluster: let this identity get /version"})
+		return Version{}
+	}
+	return v.Version()
+}
+
 // Get gives one object, or nil if there is none or it was not seen. The
 // namespace is empty for a cluster-wide kind.
 func (v *View) Get(k Kind, namespace, name string) *Fact {

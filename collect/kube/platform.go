@@ -145,7 +145,7 @@ func (s *session) configz(ctx context.Context) {
 			Ref:        ref,
 			APIVersion: "bailey.dev/v1",
 			Owner:      bailey.Ref{Kind: bailey.KindNode, Name: o.kubelet.node},
-			Object:     &bailey.Component{Node: o.kubelet.node, Version: o.kubelet.version, Config: o.config},
+			Object:     &bailey.Component{Node: o.kubelet.node, Version: o.kubelet.version, Config: o.config, Answered: true},
 		})
 	}
 }

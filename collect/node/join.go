@@ -86,7 +86,7 @@ func with(known, f *bailey.Fact) *bailey.Fact {
 	}
 	joined := *now
 	if before.Config != nil {
-		joined.Config = before.Config
+		joined.Config, joined.Answered = before.Config, before.Answered
 	}
 	if joined.Version == "" {
 		joined.Version = before.Version

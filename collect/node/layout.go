@@ -239,7 +239,7 @@ func (c *collector) embedded(p *process) {
 		return // they override the files, and no process shows them
 	}
 	if config := c.dropIns(p, path.Join(folder, "agent/etc/kubelet.conf.d"), nil); config != nil && len(c.components[bailey.KindKubelet]) == 0 {
-		c.components[bailey.KindKubelet] = []*bailey.Component{{Node: c.node, Version: c.versionOf(p), Config: config}}
+		c.components[bailey.KindKubelet] = []*bailey.Component{{Node: c.node, Version: c.versionOf(p), Within: program, Config: config}}
 	}
 }
 

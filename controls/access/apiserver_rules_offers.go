@@ -12,7 +12,8 @@ var logsServed = &bailey.Rule{
 	Name:  "logs-served",
 	Title: "The API server serves its machine's logs",
 	Doc: `--enable-logs-handler serves /var/log of the machine at /logs, to whoever has a right to the path. Where it is not set
-it is off since 1.37, and on before: by the API server's own version, else by the cluster's.`,
+it is off since 1.37, and on before: by the API server's own version, else by the platform's. Where neither was seen it is
+unknown.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{ref.Kubernetes("concepts/security/security-checklist/", "Security Checklist")},
 	On:       []bailey.Kind{bailey.KindAPIServer},
@@ -21,15 +22,17 @@ it is off since 1.37, and on before: by the API server's own version, else by th
 		if !ok {
 			return nil
 		}
+		if value, set := c.Flags["enable-logs-handler"]; set {
+			if value == "true" {
+				return []bailey.Finding{{Field: "--enable-logs-handler", Message: "kube-apiserver serves the logs of its machine at /logs"}}
+			}
+			return nil
+		}
 		version, err := bailey.ParseVersion(c.Version)
 		if err != nil {
-			version = v.Version()
+			version = v.SeenVersion()
 		}
-		value, set := c.Flags["enable-logs-handler"]
-		switch {
-		case value == "true":
-			return []bailey.Finding{{Field: "--enable-logs-handler", Message: "kube-apiserver serves the logs of its machine at /logs"}}
-		case !set && !version.AtLeast(1, 37):
+		if !version.AtLeast(1, 37) {
 			return []bailey.Finding{{Field: "--enable-logs-handler", Message: "kube-apiserver serves the logs of its machine at /logs, as all before 1.37 do that are not told otherwise"}}
 		}
 		return nil

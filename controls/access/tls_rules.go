@@ -248,7 +248,7 @@ start, and theirs is let be.`,
 	Refs: []bailey.Reference{ref.CIS("4.2.10", "Kubelets renew their certificates"),
 		ref.Kubernetes("tasks/tls/certificate-rotation/", "Configure Certificate Rotation for the Kubelet")},
 }, func(c *bailey.Component) []settings.Fault {
-	if strings.Contains(c.Version, "+k3s") || strings.Contains(c.Version, "+rke2") {
+	if ownAuthority(c) {
 		return nil
 	}
 	if kubeletValue(c, "rotate-certificates", "rotateCertificates", "false", "false") == "true" {

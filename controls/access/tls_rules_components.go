@@ -78,17 +78,24 @@ can verify it, so clients learn to connect without verifying.`,
 	return settings.One("--tls-cert-file", " serves a certificate that it signed itself")
 }, "flags: {secure-port: '6443'}")
 
+// ownAuthority tells a kubelet of k3s or RKE2, which give it certificates of the cluster's own
+// authority when they start, by flags that its configuration need not show.
+func ownAuthority(c *bailey.Component) bool {
+	return c.Within != "" || strings.Contains(c.Version, "+k3s") || strings.Contains(c.Version, "+rke2")
+}
+
 var kubeletOwnCertificate = settings.Rule(bailey.KindKubelet, bailey.Rule{
 	Name:  "kubelet-self-made-certificate",
 	Title: "The kubelet serves a certificate that it made up",
 	Doc: `Without tlsCertFile and serverTLSBootstrap a kubelet signs its serving certificate itself, and the API server cannot
 verify it: commands into pods go to whoever answers at the node's address. kubeadm leaves it so. With serverTLSBootstrap
-somebody must approve the kubelets' requests.`,
+somebody must approve the kubelets' requests. k3s and RKE2 give their kubelet a certificate of the cluster's authority,
+and theirs is let be.`,
 	Severity: bailey.SeverityLow,
 	Refs: []bailey.Reference{ref.CIS("4.2.9", "Kubelets serve a certificate that was given to them"),
 		ref.Kubernetes("reference/access-authn-authz/kubelet-tls-bootstrapping/", "TLS bootstrapping")},
 }, func(c *bailey.Component) []settings.Fault {
-	if settings.Effective(c, "tls-cert-file", "tlsCertFile", "") != "" || settings.Effective(c, "rotate-server-certificates", "serverTLSBootstrap", "") == "true" {
+	if ownAuthority(c) || settings.Effective(c, "tls-cert-file", "tlsCertFile", "") != "" || settings.Effective(c, "rotate-server-certificates", "serverTLSBootstrap", "") == "true" {
 		return nil
 	}
 	return settings.One("serverTLSBootstrap", " serves a certificate that it signed itself")

@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/host"
@@ -102,16 +103,20 @@ var endlessStreams = kubelet(bailey.Rule{
 	Name:  "endless-streams",
 	Title: "An exec that nobody uses is kept open",
 	Doc: `--streaming-connection-idle-timeout=0 ends no exec, attach or port-forward for being idle; the kubelet ends all of them
-after 4 hours. Unset, and 0 in the configuration file, it is 4 hours.`,
+after 4 hours. Unset, and 0 in the configuration file, it is 4 hours; a 0 that the kubelet itself answers (configz) is
+the flag's.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{ref.CIS("4.2.5", "Idle streams end")},
 }, func(c *bailey.Component) []settings.Fault {
-	switch c.Flags["streaming-connection-idle-timeout"] {
-	case "0", "0s", "0h0m0s":
+	timeout := c.Flags["streaming-connection-idle-timeout"]
+	if c.Answered {
+		timeout = settings.Text(settings.Field(c.Config, "streamingConnectionIdleTimeout"))
+	}
+	if d, err := time.ParseDuration(timeout); err == nil && d == 0 {
 		return settings.One("--streaming-connection-idle-timeout", " ends no connection for being idle")
 	}
 	return nil
-}, "flags: {streaming-connection-idle-timeout: 0s}")
+}, "flags: {streaming-connection-idle-timeout: 0s}", "answered: true\nconfig: {streamingConnectionIdleTimeout: 0s}")
 
 var noPidsLimit = kubelet(bailey.Rule{
 	Name:  "no-pids-limit",

@@ -13,7 +13,7 @@
 //	finding privileged high Pod shop/p spec.containers[0].securityContext.privileged: container c ...
 //	unknown requests Pod shop/p: LimitRange shop forbidden
 //
-// Facts of every kind count as seen but for those that "missing" names. Run the
+// "assumed version" is one that was not seen. Facts of every kind count as seen but for those that "missing" names. Run the
 // tests with -update to write "want" anew, and read the difference.
 //
 // The harness gives each rule for nothing: the cases; at least one case that
@@ -212,6 +212,7 @@ func checkBad(t *testing.T, r *bailey.Rule) {
 // caseSettings are the settings in a case's comment.
 type caseSettings struct {
 	version bailey.Version
+	assumed bool // the version was not seen
 	missing []bailey.Missing
 	custom  []bailey.Kind // custom resources that rules read
 }
@@ -228,6 +229,9 @@ func settings(t *testing.T, comment []byte) caseSettings {
 	for line := range strings.Lines(string(comment)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		switch key {
+		case "assumed version":
+			s.assumed = true
+			fallthrough
 		case "version":
 			v, err := bailey.ParseVersion(value)
 			if err != nil {
@@ -247,7 +251,7 @@ func settings(t *testing.T, comment []byte) caseSettings {
 // snapshot puts the facts together. Every kind counts as seen but for those
 // that are missing, and for without with all its objects.
 func (s caseSettings) snapshot(facts []*bailey.Fact, without *bailey.Kind) *bailey.Snapshot {
-	b := bailey.NewBuilder(bailey.Meta{At: At, Medium: "cluster", Version: s.version})
+	b := bailey.NewBuilder(bailey.Meta{At: At, Medium: "cluster", Version: s.version, AssumedVersion: s.assumed})
 	for _, k := range append(bailey.KnownKinds(), s.custom...) {
 		b.Saw(k, "")
 	}
