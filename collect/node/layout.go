@@ -1,10 +1,8 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -207,62 +205,6 @@ func (c *collector) fromManifests() {
 		component.Node = c.node
 		c.components[fact.Kind] = []*bailey.Component{component}
 	}
-}
-
-// embedded reads a program that runs the components within itself.
-func (c *collector) embedded(p *process) {
-	program := strings.TrimSuffix(strings.TrimSuffix(p.program, "-server"), "-agent")
-	kinds := []bailey.Kind{bailey.KindKubelet}
-	if program == "k3s" {
-		kinds = append(kinds, bailey.KindKubeProxy)
-		if _, agent := p.flags["server"]; !agent {
-			kinds = append(kinds, bailey.ControlPlane...)
-		}
-	}
-	for _, k := range kinds {
-		c.inside[k] = program
-	}
-	folder := c.dataFolder(p)
-	if folder == "" {
-		return
-	}
-	for _, sub := range []string{"server/tls", "server/tls/etcd", "server/cred", "agent"} {
-		c.keyFolder(p, path.Join(folder, sub), program+" data folder")
-	}
-	for _, token := range []string{"server/token", "server/node-token", "server/agent-token"} {
-		c.look(p, path.Join(folder, token), program+" data folder", bailey.RoleCredential)
-	}
-	c.look(p, path.Join(folder, "server/db"), program+" data folder", bailey.RoleData)
-	c.look(p, "/etc/rancher/"+program+"/"+program+".yaml", program+"'s administrator", bailey.RoleKubeconfig)
-	c.manifests(p, path.Join(folder, "agent/pod-manifests"))
-	if c.kubeletArguments(p, program) {
-		return // they override the files, and no process shows them
-	}
-	if config := c.dropIns(p, path.Join(folder, "agent/etc/kubelet.conf.d"), nil); config != nil && len(c.components[bailey.KindKubelet]) == 0 {
-		c.components[bailey.KindKubelet] = []*bailey.Component{{Node: c.node, Version: c.versionOf(p), Within: program, Config: config}}
-	}
-}
-
-var kubeletArgument = regexp.MustCompile(`(?m)^\s*["']?kubelet-arg\+?["']?\s*:`)
-
-// kubeletArguments reports whether the program, k3s or RKE2, is told to start its kubelet with
-// arguments, by its command line or its configuration, or whether that cannot be told.
-func (c *collector) kubeletArguments(p *process, program string) bool {
-	if p.flags["kubelet-arg"] != "" {
-		return true
-	}
-	main := p.flags["config"]
-	if main == "" {
-		main = "/etc/rancher/" + program + "/config.yaml"
-	}
-	files, _ := filepath.Glob(c.at(p, main+".d") + "/*.y*ml")
-	for _, file := range append([]string{c.at(p, main)}, files...) {
-		text, err := readBounded(file, maxDocument)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) || kubeletArgument.Match(text) {
-			return true
-		}
-	}
-	return false
 }
 
 var networkFolder = regexp.MustCompile(`(?m)^\s*(?:conf_dir|network_dir)\s*=\s*"([^"]+)"`)

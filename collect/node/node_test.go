@@ -361,6 +361,7 @@ func TestNothing(t *testing.T) {
 func FuzzTexts(f *testing.F) {
 	f.Add("ID=x\n/dev/sda / ext4 ro 0 0\npool x nts\n 0: 0100007F:2812 00000000:0000 0A 0 0 0 0 0 4711 1\n[a]")
 	f.Add("kind: Config\nusers: [{user: {token: x, client-certificate: ../x}}]\n")
+	f.Add("[Service]\nEnvironment='K3S_CONFIG_FILE=/x'\nEnvironmentFile=-/y\nExecStart=k3s \\\n server\n")
 	f.Add("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, m := range mounts(text) {
@@ -382,42 +383,11 @@ func FuzzTexts(f *testing.F) {
 		}
 		c := &collector{root: "/", builder: bailey.NewBuilder(bailey.Meta{}), files: map[string]*bailey.HostFile{}, certs: map[string]*bailey.HostCertificate{}}
 		c.pem("x", []byte(text), "use")
+		c.unitLines(&process{unit: "k3s.service", root: t.TempDir()}, &start{}, text, "K3S_CONFIG_FILE")
 		if len(c.certs) > maxCertificates {
 			t.Errorf("%d certificates", len(c.certs))
 		}
 	})
-}
-
-// TestK3sKubeletArguments: arguments for the kubelet override its files, and no process shows
-// them, so that the files alone say nothing of what holds.
-func TestK3sKubeletArguments(t *testing.T) {
-	for name, c := range map[string]struct{ config, dropIn, argument string }{
-		"in the configuration": {config: "write-kubeconfig-mode: '0600'\nkubelet-arg:\n- anonymous-auth=true\n"},
-		"in a drop-in":         {dropIn: "kubelet-arg+: [read-only-port=10255]\n"},
-		"on the command line":  {argument: "--kubelet-arg=anonymous-auth=true"},
-		"nowhere":              {config: "write-kubeconfig-mode: '0600'\n# kubelet-arg: []\n"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := newMachine(t)
-			m.write("/opt/k3s/agent/etc/kubelet.conf.d/00-defaults.conf", 0o644, "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nport: 1\n")
-			if c.config != "" {
-				m.write("/etc/rancher/k3s/config.yaml", 0o600, c.config)
-			}
-			if c.dropIn != "" {
-				m.write("/etc/rancher/k3s/config.yaml.d/10-kubelet.yaml", 0o600, c.dropIn)
-			}
-			args := []string{"/opt/k3s/data/current/bin/k3s", "server"}
-			if c.argument != "" {
-				args = append(args, c.argument)
-			}
-			m.process(100, "k3s.service", "", "/opt/k3s/data/0123abcd/bin/k3s", args...)
-			s := m.collect()
-			seen := len(s.List(bailey.KindKubelet, "")) > 0
-			if seen != (name == "nowhere") || seen == (s.Unseen(bailey.KindKubelet, "", "") != nil) {
-				t.Errorf("kubelet seen: %t, unseen: %+v", seen, s.Unseen(bailey.KindKubelet, "", ""))
-			}
-		})
-	}
 }
 
 // TestEtcdFile: the files that etcd's own configuration file names are looked at, and the flags

@@ -70,8 +70,9 @@ func (c *collector) processes(ctx context.Context) ([]process, error) {
 		program := path.Base(args[0])
 		kind, isComponent := bailey.ComponentKind(program)
 		if !isComponent && handsOver(args) {
-			program, args = args[1], args[1:]
-			kind, isComponent = bailey.ComponentKind(program)
+			if kind, isComponent = bailey.ComponentKind(args[1]); isComponent {
+				program, args = args[1], args[1:]
+			}
 		}
 		if !isComponent && !within[program] && !runtimes[program] {
 			continue

@@ -12,8 +12,8 @@ var logsServed = &bailey.Rule{
 	Name:  "logs-served",
 	Title: "The API server serves its machine's logs",
 	Doc: `--enable-logs-handler serves /var/log of the machine at /logs, to whoever has a right to the path. Where it is not set
-it is off since 1.37, and on before: by the API server's own version, else by the platform's. Where neither was seen it is
-unknown.`,
+it is off since 1.37, and on before: by the API server's own version, else by the platform's. Where neither was seen it
+is unknown.`,
 	Severity: bailey.SeverityLow,
 	Refs:     []bailey.Reference{ref.Kubernetes("concepts/security/security-checklist/", "Security Checklist")},
 	On:       []bailey.Kind{bailey.KindAPIServer},

@@ -8,7 +8,7 @@ import (
 	"github.com/baileyhq/bailey/controls/internal/settings"
 )
 
-var detectionRules = []*bailey.Rule{unaudited, auditedNowhere, auditRotated, blindPolicy, auditedSecrets}
+var detectionRules = []*bailey.Rule{unaudited, auditedNowhere, auditRotated, auditFileOpen, blindPolicy, auditedSecrets}
 
 var auditing = ref.Kubernetes("tasks/debug/debug-cluster/audit/", "Auditing")
 

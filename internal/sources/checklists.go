@@ -44,8 +44,8 @@ var checklist = &Source{
 		by("pods 6", "AppArmor or SELinux confines programs", "compute/syscalls/apparmor-unconfined", "compute/syscalls/selinux-unconfined",
 			"compute/node-os/no-security-module"),
 
-		by("logs 1", "The audit log is kept from general access", "observe/detection/audit-holds-secrets").
-			but("the mode of its file, which the API server makes for its own user alone; logs that were shipped elsewhere"),
+		by("logs 1", "The audit log is kept from general access", "observe/detection/audit-log-open", "observe/detection/audit-holds-secrets").
+			but("logs that were shipped elsewhere"),
 		by("logs 2", "The API server does not serve its machine's /logs", "access/api-server/logs-served", "access/api-server/strangers-refused"),
 
 		by("placement 1", "Pods are placed by how sensitive they are",
