@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -33,51 +31,52 @@ func (a *app) writeSettings(plan *enforce.Plan, folder string, makeKey bool) err
 		_, err := fmt.Fprintln(a.stdout, "Nothing to write: what was seen of the components is as it should be.")
 		return err
 	}
+	var written []*fixedFile
 	var kept, wants, made []string
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		path, text := filepath.Join(folder, filepath.FromSlash(name)), files[name]
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if !bytes.Contains(text, []byte(bailey.KeyHere)) {
-			if err := os.WriteFile(path, text, 0o644); err != nil {
+		path := filepath.Join(folder, filepath.FromSlash(name))
+		file := &fixedFile{name: path, path: path, mode: 0o644, after: files[name]}
+		if slices.Contains(old, name) {
+			if file.before, err = os.ReadFile(path); err != nil {
 				return err
 			}
-			continue
 		}
-		holds, err := holdsKey(path)
-		if err != nil {
-			return err
+		if file.private = bytes.Contains(file.after, []byte(bailey.KeyHere)); file.private {
+			switch {
+			case holdsKey(file.before):
+				kept = append(kept, path)
+				continue
+			case makeKey:
+				key := make([]byte, 32)
+				_, _ = rand.Read(key) // never fails
+				file.after = bytes.Replace(file.after, []byte(bailey.KeyHere), []byte(base64.StdEncoding.EncodeToString(key)), 1)
+				made = append(made, path)
+			default:
+				wants = append(wants, path)
+			}
 		}
-		switch {
-		case holds:
-			kept = append(kept, path)
-			continue
-		case makeKey:
-			key := make([]byte, 32)
-			_, _ = rand.Read(key) // never fails
-			text = bytes.Replace(text, []byte(bailey.KeyHere), []byte(base64.StdEncoding.EncodeToString(key)), 1)
-			made = append(made, path)
-		default:
-			wants = append(wants, path)
-		}
-		if err := writePrivate(path, text); err != nil {
-			return err
-		}
+		written = append(written, file)
 	}
+	var gone []string
 	for _, name := range old {
-		path := filepath.Join(folder, filepath.FromSlash(name))
 		if files[name] != nil {
 			continue
 		}
-		holds, err := holdsKey(path)
+		path := filepath.Join(folder, filepath.FromSlash(name))
+		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		if holds {
+		if holdsKey(text) && !strings.HasPrefix(filepath.Base(name), stagedPrefix) { // what was staged is nobody's key
 			kept = append(kept, path)
 			continue
 		}
+		gone = append(gone, path)
+	}
+	if err := writeWhole(written); err != nil {
+		return err
+	}
+	for _, path := range gone {
 		if err := os.Remove(path); err != nil {
 			return err
 		}
@@ -96,30 +95,9 @@ func (a *app) writeSettings(plan *enforce.Plan, folder string, makeKey bool) err
 	return w.err
 }
 
-// holdsKey tells whether a file that was written here holds a key.
-func holdsKey(path string) (bool, error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return bytes.Contains(text, []byte("kind: EncryptionConfiguration")) && !bytes.Contains(text, []byte(bailey.KeyHere)), nil
-}
-
-// writePrivate writes a file that nobody but its owner may read, over one that holds no
-// key.
-func writePrivate(path string, text []byte) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	return errors.Join(err, file.Sync(), file.Close())
+// holdsKey tells whether the text of a file that was written here holds a key.
+func holdsKey(text []byte) bool {
+	return bytes.Contains(text, []byte("kind: EncryptionConfiguration")) && !bytes.Contains(text, []byte(bailey.KeyHere))
 }
 
 // printSettings names what components should be started with.

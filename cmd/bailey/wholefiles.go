@@ -14,6 +14,7 @@ type fixedFile struct {
 	name          string      // as the user would write it
 	path          string      // that leads through no link at its end
 	mode          fs.FileMode // of a new file
+	private       bool        // nobody but who runs this may read it, whatever was there
 	before, after []byte      // before is nil for a new file
 }
 
@@ -74,7 +75,10 @@ func (file *fixedFile) stage() (name string, err error) {
 		return "", fmt.Errorf("%w\nhint: may you write in its folder?", err)
 	}
 	_, err = t.Write(file.after)
-	if like != nil && err == nil {
+	switch {
+	case file.private:
+		mode = 0o600
+	case like != nil && err == nil:
 		err = sameOwner(t, like)
 	}
 	for _, step := range []func() error{func() error { return t.Chmod(mode) }, t.Sync, t.Close} {

@@ -68,6 +68,38 @@ cmp "$0" "$disk/a.yaml" && ls -A "$disk"`
 	}
 }
 
+// TestSettingsOnFullDisk leaves settings as they are where the new ones do not fit on the disk.
+func TestSettingsOnFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small disk takes root")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests, disk := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(manifests, "a.yaml"), fmt.Appendf(nil, fixablePod, "a"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	script := `mount -t tmpfs -o size=40k none "$1" || exit 77
+out="$1/out"
+"$0" enforce deploy/foundation "$2" -o settings="$out" || exit 78
+was=$(cd "$out" && find . -type f | sort | xargs sha256sum)
+"$0" enforce "$2" -o settings="$out" 2>&1
+echo "exit code $?"
+test "$was" = "$(cd "$out" && find . -type f | sort | xargs sha256sum)" || { echo changed; find "$out" -type f; }`
+	c := exec.CommandContext(t.Context(), "sh", "-c", script, self, disk, manifests)
+	c.Env = append(os.Environ(), asBailey+"=1")
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // the disk goes with it
+	out, err := c.CombinedOutput()
+	if c.ProcessState != nil && c.ProcessState.ExitCode() == 77 || err != nil && c.ProcessState == nil {
+		t.Skipf("no disk can be mounted here: %v\n%s", err, out)
+	}
+	if got := string(out); err != nil || !strings.Contains(got, "no space left on device") || !strings.HasSuffix(got, "exit code 3\n") {
+		t.Errorf("%v\n%s", err, got)
+	}
+}
+
 // TestFixKeepsOwner leaves a file its mode and owner, and the link that leads to it a
 // link.
 func TestFixKeepsOwner(t *testing.T) {
