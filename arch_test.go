@@ -14,16 +14,16 @@ const module = "github.com/baileyhq/bailey"
 
 // mayImport is the import table of ARCHITECTURE.md: which of our top folders
 // the packages under a top folder may import directly, beside their own.
-// "*" means all of them. Tests may import more.
+// A path with a slash is that package alone; "*" means all of them. Tests may import more.
 var mayImport = map[string][]string{
 	"":           {},
 	"ledger":     {},
 	"devcluster": {},
 	"derive":     {""},
-	"collect":    {""},
+	"collect":    {"", "internal/yamlstream"},
 	"report":     {""},
 	"store":      {""},
-	"fix":        {""},
+	"fix":        {"", "internal/yamlstream"},
 	"controls":   {"", "derive"},
 	"check":      {""},
 	"enforce":    {"", "check", "derive"},
@@ -70,7 +70,7 @@ func TestImportTable(t *testing.T) {
 				continue
 			}
 			target, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
-			if target != top && !slices.Contains(allowed, target) && !slices.Contains(allowed, "*") {
+			if target != top && !slices.Contains(allowed, target) && !slices.Contains(allowed, strings.TrimPrefix(rest, "/")) && !slices.Contains(allowed, "*") {
 				t.Errorf("%s imports %s, which the import table does not allow", path, imported)
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+
+	"github.com/baileyhq/bailey/internal/yamlstream"
 )
 
 // document is a part of a file that is parsed by itself.
@@ -13,15 +15,13 @@ type document struct {
 	lines    int // that it touches
 }
 
-var bom = []byte("\xef\xbb\xbf")
-
 // documents cuts a file as YAML does, at the lines that begin with "---", or
 // behind the values of a JSON stream. Parts of blank lines and comments are left
 // out; a part begins with its "---".
 func documents(file []byte) []document {
 	from, line := 0, 1
-	if bytes.HasPrefix(file, bom) {
-		from = len(bom)
+	if bytes.HasPrefix(file, yamlstream.BOM) {
+		from = len(yamlstream.BOM)
 	}
 	ends := jsonEnds(file[from:])
 	if len(ends) > 1 {
@@ -35,7 +35,7 @@ func documents(file []byte) []document {
 	for _, to := range ends {
 		part := file[from:to]
 		breaks := bytes.Count(part, []byte("\n"))
-		if !isBlank(part) {
+		if !yamlstream.IsBlank(part) {
 			all = append(all, document{from: from, to: to, line: line, lines: breaks + 1})
 		}
 		line += breaks
@@ -44,24 +44,14 @@ func documents(file []byte) []document {
 	return all
 }
 
-// markers are the offsets at which the documents of a YAML stream end. Directives
-// belong to the document behind their "---".
+// markers are the offsets at which the documents of a YAML stream end.
 func markers(file []byte, from int) []int {
 	var ends []int
-	start := from
-	for {
-		i := bytes.Index(file[from:], []byte("\n---"))
-		if i < 0 {
-			return append(ends, len(file))
-		}
-		from += i + 1
-		after := from + 3
-		if after < len(file) && bytes.IndexByte([]byte(" \t\r\n"), file[after]) < 0 || isPrologue(file[start:from]) {
-			continue
-		}
+	for from < len(file) || len(ends) == 0 {
+		from += yamlstream.First(file[from:], false)
 		ends = append(ends, from)
-		start = from
 	}
+	return ends
 }
 
 // jsonEnds are the offsets behind the values of a stream of JSON objects; nil if
@@ -81,32 +71,4 @@ func jsonEnds(text []byte) []int {
 		}
 		ends = append(ends, int(d.InputOffset()))
 	}
-}
-
-// isPrologue reports whether the part holds directives ("%YAML 1.2") and no
-// document yet.
-func isPrologue(part []byte) bool {
-	directive := false
-	for line := range bytes.Lines(part) {
-		switch line = bytes.TrimSpace(line); {
-		case len(line) == 0 || line[0] == '#':
-		case line[0] == '%':
-			directive = true
-		default:
-			return false
-		}
-	}
-	return directive
-}
-
-// isBlank reports whether the part holds nothing but markers and comments.
-func isBlank(part []byte) bool {
-	part = bytes.TrimPrefix(part, []byte("---"))
-	for line := range bytes.Lines(part) {
-		line = bytes.TrimSpace(line)
-		if len(line) > 0 && line[0] != '#' && !bytes.Equal(line, []byte("...")) {
-			return false
-		}
-	}
-	return true
 }

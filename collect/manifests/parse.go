@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/internal/yamlstream"
 )
 
 const (
@@ -226,7 +227,7 @@ func (c *collector) readBlocks(r io.Reader, size int64, yield func(data []byte, 
 		case err != nil:
 			return err
 		}
-		end := lastMarker(block)
+		end := yamlstream.Last(block)
 		if end > 0 {
 			yield(block[:end], line)
 			line += bytes.Count(block[:end], []byte("\n"))
