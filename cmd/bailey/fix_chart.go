@@ -22,8 +22,8 @@ import (
 // maxTrials is how many values are tried for one field. Each try renders the chart.
 const maxTrials = 16
 
-// changeChart makes a change in the values of a chart, if rendering again gives
-// exactly that change, and as a patch for post-rendering where not.
+// changeChart makes a change in the values of a chart, if its schema takes them and
+// rendering again gives exactly that change, and as a patch for post-rendering where not.
 func (f *fixer) changeChart(ctx context.Context, fact *bailey.Fact, c bailey.Change) (how string, err error) {
 	chart := fact.Source.Rendered.Path
 	before, object, wanted, err := f.rendered(ctx, fact, c)
@@ -37,8 +37,11 @@ func (f *fixer) changeChart(ctx context.Context, fact *bailey.Fact, c bailey.Cha
 		}
 	}
 	undo := f.state()
-	place, err := f.setValues(ctx, chart, fact, c.Patch, object)
-	if err != nil {
+	reason := "no value that the chart takes gives exactly this change"
+	var place string
+	if unchecked := before[uncheckedSchema]; len(unchecked) > 0 {
+		reason = unchecked[0]
+	} else if place, err = f.setValues(ctx, chart, fact, c.Patch, object); err != nil {
 		return "", err
 	}
 	if place != "" {
@@ -55,7 +58,7 @@ func (f *fixer) changeChart(ctx context.Context, fact *bailey.Fact, c bailey.Cha
 	}
 	undo()
 	if f.patches == "" {
-		return "", errors.New("no value of the chart gives exactly this change: with --fix-patches DIR it is written as a patch for post-rendering")
+		return "", errors.New(reason + ": with --fix-patches DIR it is written as a patch for post-rendering")
 	}
 	return f.postRender(chart, fact, c, object)
 }

@@ -43,6 +43,14 @@ func (f *fixer) render(ctx context.Context, path string) (trees, error) {
 		failed = errors.Join(failed, err)
 		all[treeKey(fact)] = append(all[treeKey(fact)], string(text))
 	}
+	o.Refused = func(chart string, refused []string, unchecked error) {
+		if len(refused) > 0 { // more than before, and rendering does not give the wanted change alone
+			all["refused: "+chart] = refused
+		}
+		if unchecked != nil {
+			all[uncheckedSchema] = append(all[uncheckedSchema], unchecked.Error())
+		}
+	}
 	s, err := manifests.Collect(ctx, []string{path}, o)
 	if err == nil {
 		err = failed
@@ -78,8 +86,11 @@ func (t trees) only(fact *bailey.Fact) (string, error) {
 	return "", fmt.Errorf("%s is given more than once", fact.Ref)
 }
 
+// uncheckedSchema is where trees hold why a chart's schema could not be checked.
+const uncheckedSchema = "unchecked schema"
+
 // gives reports whether what is rendered now differs from before in the fact's
-// object alone, which is as wanted.
+// object alone, which is as wanted, and the chart's schema refuses no more than before.
 func (f *fixer) gives(ctx context.Context, path string, before trees, fact *bailey.Fact, wanted string) (bool, error) {
 	now, err := f.render(ctx, path)
 	if err != nil {

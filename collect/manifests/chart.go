@@ -56,7 +56,7 @@ func (c *collector) addChart(ctx context.Context, t *target, name string, named 
 			return
 		}
 	}
-	rendered, err := c.render(ctx, loaded, values)
+	rendered, err := c.render(ctx, name, loaded, values)
 	if err != nil {
 		t.skip(name, "the chart cannot be rendered: "+shorten(err.Error(), 300), "give the values that it needs with --values or --set, or leave it out")
 		return
@@ -120,15 +120,18 @@ func (c *collector) values() (map[string]any, error) {
 	return merged, nil
 }
 
-// render gives the text of each template. Values are not checked against the
-// chart's schema, which may ask for the network, and templates get no cluster.
-func (c *collector) render(ctx context.Context, loaded *chart.Chart, values map[string]any) (map[string]string, error) {
+// outcome is what rendering a chart gives.
+type outcome struct {
+	files     map[string]string // the text of each template
+	refused   []string          // by schemas, if Options.Refused asks for it
+	unchecked error
+	err       error
+}
+
+// render gives the text of each template, which get no cluster.
+func (c *collector) render(ctx context.Context, name string, loaded *chart.Chart, values map[string]any) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, renderTime)
 	defer cancel()
-	type outcome struct {
-		files map[string]string
-		err   error
-	}
 	done := make(chan outcome, 1)
 	go func() {
 		var o outcome
@@ -138,10 +141,13 @@ func (c *collector) render(ctx context.Context, loaded *chart.Chart, values map[
 			}
 			done <- o
 		}()
-		o.files, o.err = c.renderNow(ctx, loaded, values)
+		c.renderNow(ctx, loaded, values, &o)
 	}()
 	select {
 	case o := <-done:
+		if c.opts.Refused != nil && o.err == nil {
+			c.opts.Refused(name, o.refused, o.unchecked)
+		}
 		return o.files, o.err
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -151,9 +157,9 @@ func (c *collector) render(ctx context.Context, loaded *chart.Chart, values map[
 	}
 }
 
-func (c *collector) renderNow(ctx context.Context, loaded *chart.Chart, values map[string]any) (map[string]string, error) {
-	if err := chartutil.ProcessDependencies(loaded, values); err != nil {
-		return nil, err
+func (c *collector) renderNow(ctx context.Context, loaded *chart.Chart, values map[string]any, o *outcome) {
+	if o.err = chartutil.ProcessDependencies(loaded, values); o.err != nil {
+		return
 	}
 	release := common.ReleaseOptions{Name: c.opts.Release, Namespace: c.opts.Namespace, Revision: 1, IsInstall: true}
 	if release.Name == "" {
@@ -162,15 +168,23 @@ func (c *collector) renderNow(ctx context.Context, loaded *chart.Chart, values m
 	capabilities := common.DefaultCapabilities.Copy()
 	version, err := common.ParseKubeVersion("v" + c.version.String() + ".0")
 	if err != nil {
-		return nil, err
+		o.err = err
+		return
 	}
 	capabilities.KubeVersion = *version
+	// Helm's own check against schemas would ask for what they name on the network.
 	all, err := util.ToRenderValuesWithSchemaValidation(loaded, values, release, capabilities, true)
 	if err != nil {
-		return nil, err
+		o.err = err
+		return
+	}
+	if c.opts.Refused != nil {
+		if merged, err := all.Table("Values"); err == nil {
+			o.refused, o.unchecked = refusals(loaded, merged)
+		}
 	}
 	e := engine.Engine{CustomTemplateFuncs: tameFunctions()}
-	return e.RenderWithContext(ctx, loaded, all)
+	o.files, o.err = e.RenderWithContext(ctx, loaded, all)
 }
 
 // addSources gathers the templates of a chart and its subcharts under the names

@@ -57,6 +57,9 @@ type Options struct {
 	// maps, lists and scalars with all that is written in it, values of Secrets too, and
 	// is to be called before Each returns. One goroutine at a time calls.
 	Each func(f *bailey.Fact, tree func() any)
+	// Refused, if set, is told of each chart that is rendered what the schemas of its values
+	// (values.schema.json) refuse, or that they cannot be checked. It changes nothing else.
+	Refused func(chart string, refused []string, unchecked error)
 	// Overlay holds texts that are read in the place of what is in files, by absolute
 	// path, links resolved: manifests, kustomizations, and values.yaml of charts.
 	Overlay map[string][]byte
