@@ -255,10 +255,13 @@ func (r *reader) keep(n *yaml.Node, apiVersion, kind string, info kindInfo, name
 				kind+" of "+apiVersion+" is a version that Bailey does not read", "write it in a version that Kubernetes serves (kubectl api-resources)")
 			return
 		}
-		if group, misplaced := object.Misplaced(apiVersion, kind); misplaced {
-			right := strings.TrimPrefix(group+"/v1", "/")
-			r.failObject(n, n.Line, r.kindInfo(right, kind), textIn(r.decoder, metadata, "namespace"), name,
-				"there is no "+kind+" in "+apiVersion+": every API server refuses it", "write apiVersion: "+right)
+		if version, right, refused := object.Meant(apiVersion, kind); refused {
+			hint := "write apiVersion: " + version
+			if right != kind {
+				hint = "write kind: " + right
+			}
+			r.failObject(n, n.Line, r.kindInfo(version, right), textIn(r.decoder, metadata, "namespace"), name,
+				"there is no "+kind+" in "+apiVersion+": every API server refuses it", hint)
 			return
 		}
 		obj = r.custom(n, metadata)

@@ -1,7 +1,6 @@
 package object
 
 import (
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,15 +32,7 @@ func podOf(obj any) (bailey.Kind, *corev1.PodSpec, *metav1.ObjectMeta) {
 // component reads the kind, version and flags out of a container that runs a
 // component, and gives nil for any other.
 func component(c *corev1.Container) (bailey.Kind, *bailey.Component) {
-	args := c.Args
-	name := ""
-	if len(c.Command) > 0 {
-		name = path.Base(c.Command[0])
-		args = append(append([]string(nil), c.Command[1:]...), c.Args...)
-	} else if len(c.Args) > 0 && !strings.HasPrefix(c.Args[0], "-") {
-		// Images whose entry point hands over: hyperkube, go-runner.
-		name, args = path.Base(c.Args[0]), c.Args[1:]
-	}
+	name, args := commandLine(c)
 	kind, found := bailey.ComponentKind(name)
 	if !found {
 		return "", nil

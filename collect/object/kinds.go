@@ -209,27 +209,30 @@ func decodable(apiVersion string) bool {
 	return false
 }
 
-// Misplaced gives the API group that a built-in kind belongs to, where the
-// object names another built-in group: "apps" for a v1 Deployment. Such an
-// object is refused by every API server, and rules would not know it.
-func Misplaced(apiVersion, kind string) (group string, misplaced bool) {
+// Meant gives the apiVersion and the kind that were meant by an object that every API server
+// refuses and that rules would not know: a built-in kind in another built-in group ("apps/v1" for a
+// v1 Deployment), or one whose letters are of the wrong case ("Pod" for a v1 pod).
+func Meant(apiVersion, kind string) (version, right string, refused bool) {
 	if New(apiVersion, kind) != nil {
-		return "", false
+		return "", "", false
 	}
 	named, _, found := strings.Cut(apiVersion, "/")
 	if !found {
 		named = ""
 	}
 	if named != "" && !isBuiltIn(named) {
-		return "", false // a custom resource may have any kind
+		return "", "", false // a custom resource may have any kind
 	}
 	for _, k := range bailey.KnownKinds() {
 		short, group := k.Split()
 		if short == kind && group != named && (group == "" || isBuiltIn(group)) && !strings.Contains(group, "gateway") {
-			return group, true
+			return strings.TrimPrefix(group+"/v1", "/"), kind, true
+		}
+		if short != kind && strings.EqualFold(short, kind) && New(apiVersion, short) != nil {
+			return apiVersion, short, true
 		}
 	}
-	return "", false
+	return "", "", false
 }
 
 // isBuiltIn reports whether API servers serve the group by themselves.

@@ -13,7 +13,8 @@ var Authorization = &bailey.Control{
 namespace, and who may bind roles may have them all.
 
 Bailey judges roles and bindings: wildcards, the verbs escalate, bind and impersonate, reaching kubelets through
-nodes/proxy, reading Secrets in the whole cluster, and who has cluster-admin.
+nodes/proxy, reading Secrets and entering pods in the whole cluster, and who has cluster-admin, or what comes to
+the same.
 
 Enforced by admission policies that refuse such roles, and leave giving cluster-admin to those who have it, and by an
 AuthorizationConfiguration, written out to apply.

@@ -14,7 +14,7 @@ import (
 )
 
 var authorizationRules = []*bailey.Rule{wildcardGrant, roleEscalates, roleReachesKubelets, clusterRoleReadsSecrets, clusterAdminBound,
-	clusterRoleCreatesPods, roleMintsTokens, roleChangesAdmission, roleCreatesVolumes, roleChangesNamespaces, roleChangesDevices}
+	commandingRoleBound, clusterRoleCreatesPods, clusterRoleEntersPods, roleMapsCloudIdentities, roleMintsTokens, roleChangesAdmission, roleCreatesVolumes, roleChangesNamespaces, roleChangesDevices}
 
 // ownRoles are the ClusterRoles that every API server makes for itself and its controllers
 // and that rules about roles would find (bootstrappolicy of Kubernetes 1.37).
