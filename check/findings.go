@@ -30,8 +30,8 @@ func (g *gathered) weigh(f *bailey.Finding, fact *bailey.Fact) {
 		g.view.Allow(bailey.PodBearing, g.weigher.Needs, g.weigher.Derives)
 		g.weighed, g.factors = fact, g.weigher.Factors(g.view, fact)
 	}
-	f.Base, f.Factors = f.Severity, g.factors
-	f.Severity = bailey.Weigh(f.Base, g.factors)
+	f.Base, f.Factors = f.Severity, bailey.Besides(g.factors, f.Field)
+	f.Severity = bailey.Weigh(f.Base, f.Factors)
 }
 
 // gather collects what the rules found, completes it, and folds what has one

@@ -22,6 +22,7 @@ type trait struct {
 	text       string
 	gain       bailey.Severity
 	source     bailey.Source
+	field      string // of the object, of privileges that hold the node
 	// changed, if set, says what a change from the value before is worth, and whether it
 	// gives more of it.
 	changed func(before string) (text string, gain bailey.Severity, more bool)

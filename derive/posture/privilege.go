@@ -26,15 +26,21 @@ var (
 	reaching = []corev1.Capability{"NET_ADMIN", "NET_RAW", "PERFMON", "SYS_CHROOT", "SYS_TIME", "SYSLOG", "DAC_OVERRIDE", "SETPCAP", "MKNOD", "SETUID", "SETGID"}
 )
 
-// HoldsNode tells the first privilege by which whoever breaks into the workload holds its
-// node, if there is one: "container web: privileged".
-func HoldsNode(f *bailey.Fact) (text string, holds bool) {
+// NodePrivilege is one by which whoever breaks into a workload holds its node.
+type NodePrivilege struct {
+	Text  string // "container web: privileged"
+	Field string // of the workload that gives it
+}
+
+// NodePrivileges are those of a workload, in the order of its fields.
+func NodePrivileges(f *bailey.Fact) []NodePrivilege {
+	var all []NodePrivilege
 	for _, t := range privileges(f) {
 		if t.node {
-			return t.text, true
+			all = append(all, NodePrivilege{t.text, t.field})
 		}
 	}
-	return "", false
+	return all
 }
 
 // privileges are those of a workload.
@@ -45,7 +51,7 @@ func privileges(f *bailey.Fact) []trait {
 	}
 	var all []trait
 	add := func(key, text, field string, gain bailey.Severity, node bool) {
-		all = append(all, trait{class: bailey.EffectPrivilege, object: f.Ref, key: key, text: text, gain: gain, source: f.Source.At(field), node: node})
+		all = append(all, trait{class: bailey.EffectPrivilege, object: f.Ref, key: key, text: text, gain: gain, source: f.Source.At(field), field: field, node: node})
 	}
 	spec := w.Spec
 	for _, host := range []struct {
@@ -97,7 +103,7 @@ func ofContainer(f *bailey.Fact, w workload.Workload, c workload.Container) []tr
 	var all []trait
 	where := "container " + c.Name
 	add := func(key, text, suffix string, gain bailey.Severity) {
-		all = append(all, trait{class: bailey.EffectPrivilege, object: f.Ref, key: where + " " + key, text: where + ": " + text, gain: gain, source: f.Source.At(c.Field(suffix))})
+		all = append(all, trait{class: bailey.EffectPrivilege, object: f.Ref, key: where + " " + key, text: where + ": " + text, gain: gain, source: f.Source.At(c.Field(suffix)), field: c.Field(suffix)})
 	}
 	own, pod := c.SecurityContext, w.Spec.SecurityContext
 	if own == nil {

@@ -31,7 +31,11 @@ func factors(v *bailey.View, f *bailey.Fact) []bailey.Factor {
 		return nil
 	}
 	var all []bailey.Factor
-	for _, of := range []func(*bailey.View, workload.Workload) (bailey.Factor, bool){exposed, node, rights, secrets} {
+	if factor, is := exposed(v, w); is {
+		all = append(all, factor)
+	}
+	all = append(all, node(w)...)
+	for _, of := range []func(*bailey.View, workload.Workload) (bailey.Factor, bool){rights, secrets} {
 		if factor, is := of(v, w); is {
 			all = append(all, factor)
 		}
@@ -76,12 +80,15 @@ func exposed(v *bailey.View, w workload.Workload) (bailey.Factor, bool) {
 	return bailey.Factor{}, false
 }
 
-func node(_ *bailey.View, w workload.Workload) (bailey.Factor, bool) {
-	text, holds := posture.HoldsNode(w.Fact)
-	if !strings.HasPrefix(text, "container ") {
-		text = "it " + text
+func node(w workload.Workload) []bailey.Factor {
+	var all []bailey.Factor
+	for _, p := range posture.NodePrivileges(w.Fact) {
+		if !strings.HasPrefix(p.Text, "container ") {
+			p.Text = "it " + p.Text
+		}
+		all = append(all, bailey.Factor{Kind: bailey.FactorNode, Text: p.Text, By: w.Fact.Ref, Field: p.Field})
 	}
-	return bailey.Factor{Kind: bailey.FactorNode, Text: text, By: w.Fact.Ref}, holds
+	return all
 }
 
 // secrets finds a Secret that the pods are given by name.

@@ -189,3 +189,51 @@ func TestWeigher(t *testing.T) {
 		})
 	}
 }
+
+// TestOwnCause: what a finding says itself does not weigh on it, and what else holds the node
+// does.
+func TestOwnCause(t *testing.T) {
+	const hostPID, privileged = "compute/pod-security/host-namespaces", "compute/pod-security/privileged"
+	const shares, is = "it shares the node's namespace: hostPID", "container web: privileged"
+	for name, c := range map[string]struct {
+		edits []string
+		want  map[string]string // factors of kind node, by rule
+		worse map[string]bool
+	}{
+		"hostPID": {edits: []string{"containers:", "hostPID: true\n      containers:"},
+			want: map[string]string{hostPID: ""}, worse: map[string]bool{hostPID: false}},
+		"privileged": {edits: []string{"securityContext: {", "securityContext: {privileged: true, "},
+			want: map[string]string{privileged: ""}, worse: map[string]bool{privileged: false}},
+		"both": {edits: []string{"containers:", "hostPID: true\n      containers:", "securityContext: {", "securityContext: {privileged: true, "},
+			want: map[string]string{hostPID: is, privileged: shares}, worse: map[string]bool{hostPID: true, privileged: true}},
+	} {
+		b := bailey.NewBuilder(bailey.Meta{Medium: "cluster", Version: bailey.LatestVersion})
+		for _, f := range controltest.Facts(t, []byte(strings.NewReplacer(c.edits...).Replace(workloadText)+balancer)) {
+			b.Add(f)
+		}
+		r, err := check.Judge(t.Context(), b.Snapshot(), []*bailey.Control{compute.PodSecurity}, check.Options{Weigher: stakes.Weigher})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, f := range r.Findings {
+			want, asked := c.want[f.Rule]
+			if !asked {
+				continue
+			}
+			found++
+			var texts []string
+			for _, x := range f.Factors {
+				if x.Kind == bailey.FactorNode {
+					texts = append(texts, x.Text)
+				}
+			}
+			if got := strings.Join(texts, "; "); got != want || (f.Severity > f.Base) != (c.worse[f.Rule] && f.Base < bailey.SeverityCritical) {
+				t.Errorf("%s: %s, %s of %s: factors %q, want %q", name, f.Rule, f.Severity, f.Base, got, want)
+			}
+		}
+		if found != len(c.want) {
+			t.Errorf("%s: %d findings of %v", name, found, c.want)
+		}
+	}
+}
