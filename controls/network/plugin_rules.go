@@ -14,18 +14,35 @@ var pluginRules = []*bailey.Rule{policiesIgnored}
 
 // agents are the repositories of the agents that are known to enforce policies, as their last
 // elements with "-" between them: quay.io/cilium/cilium is one, quay.io/cilium/tetragon none.
-// Mirrors keep the end: rancher/mirrored-calico-node.
+// Mirrors keep the end: rancher/mirrored-calico-node. OVN-Kubernetes publishes ovn-kube-fedora and
+// -ubuntu, and ovnkube/ovn-daemonset before (its dist/images); Romana quay.io/romana/agent (its
+// containerize/specs); Calico Enterprise tigera/cnx-node (tigera/operator, pkg/components). OpenShift
+// names its images by digest in one repository, and is not known by them.
 var agents = []string{
 	"calico-node", "hardened-calico", "projectcalico-node", "cnx-node", // of Calico, RKE2 and Calico Enterprise
 	"cilium", "cilium-agent", "cilium-ci", "cilium-dev",
 	"antrea-agent", "antrea-agent-ubuntu", "antrea-agent-ubi", "antrea-agent-debian", "antrea-ubuntu", "antrea-ubi", "antrea-debian", "antrea-advanced-debian",
-	"ovn-kubernetes", "ovn-kube-ubuntu", "ovn-kube-fedora", "ovn-kube-f", "ovn-kube-u", "ovn-daemonset-f", "ovn-daemonset-u", "kube-ovn",
+	"ovn-kubernetes", "ovn-kube-ubuntu", "ovn-kube-fedora", "ovn-kube-f", "ovn-kube-u", "ovn-daemonset", "ovn-daemonset-f", "ovn-daemonset-u", "kube-ovn",
 	"kube-router", "kube-network-policies", "kindnetd", "weave-npc", "romana-agent", "terway", "azure-npm",
 }
 
-// isOf reports whether the image's repository ends with the name.
-func isOf(image, name string) bool {
-	return strings.HasSuffix(strings.ReplaceAll(imageref.FullName(image), "/", "-"), "-"+name)
+// isOf reports whether the image's repository ends with one of the names.
+func isOf(image string, names ...string) bool {
+	repository := imageref.FullName(image)
+	return slices.ContainsFunc(names, func(name string) bool {
+		start := len(repository) - len(name)
+		return start > 0 && strings.IndexByte("/-", repository[start-1]) >= 0 && sameName(repository[start:], name)
+	})
+}
+
+// sameName compares the end of a repository with a name, which has "-" between elements.
+func sameName(end, name string) bool {
+	for i := range len(name) {
+		if end[i] != name[i] && (end[i] != '/' || name[i] != '-') {
+			return false
+		}
+	}
+	return true
 }
 
 // enforces reports whether a DaemonSet is one that is known to enforce policies.
@@ -35,7 +52,7 @@ func enforces(f *bailey.Fact) bool {
 		return false
 	}
 	for c := range w.Containers() {
-		if slices.ContainsFunc(agents, func(name string) bool { return isOf(c.Image, name) }) {
+		if isOf(c.Image, agents...) {
 			return true
 		}
 	}

@@ -27,6 +27,50 @@ func policyOf(c *bailey.Component) *auditv1.Policy {
 	return policy
 }
 
+// policyJudged is what an API server's audit policy leaves out and writes down.
+type policyJudged struct {
+	blind []string // detections that it records nothing for
+	held  []string // confidential resources of which it records bodies
+}
+
+// judgedPolicies are those of the API servers whose policy was read, by their components.
+var judgedPolicies = &bailey.Derivation{
+	Name:  "audit policies",
+	Needs: []bailey.Kind{bailey.KindAPIServer},
+	Compute: func(v *bailey.View) any {
+		all := map[*bailey.Component]policyJudged{}
+		for _, f := range v.Known(bailey.KindAPIServer, "") {
+			c, ok := bailey.As[*bailey.Component](f)
+			if !ok {
+				continue
+			}
+			policy := policyOf(c)
+			if policy == nil {
+				continue
+			}
+			var judged policyJudged
+			for _, b := range detect.Blind(policy, atMetadata()) {
+				if b.Has == detect.LevelNone && !b.Partly {
+					judged.blind = append(judged.blind, b.Detection)
+				}
+			}
+			for _, r := range confidential {
+				if bodies(policy, r.group, r.resource) {
+					judged.held = append(judged.held, r.resource)
+				}
+			}
+			all[c] = judged
+		}
+		return all
+	},
+}
+
+// judgedPolicy is what is wrong with the policy of an API server; nothing of one that was not read.
+func judgedPolicy(v *bailey.View, c *bailey.Component) policyJudged {
+	all, _ := v.Derived(judgedPolicies).(map[*bailey.Component]policyJudged)
+	return all[c]
+}
+
 // atMetadata are the detections that need no more than that a request was made.
 func atMetadata() []*detect.Detection {
 	return slices.DeleteFunc(slices.Clone(detect.All()), func(d *detect.Detection) bool {
@@ -34,7 +78,7 @@ func atMetadata() []*detect.Detection {
 	})
 }
 
-var blindPolicy = settings.Reading("audit-policy-file", settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var blindPolicy = settings.Reading("audit-policy-file", settings.RuleSeeing([]bailey.Kind{bailey.KindAPIServer}, bailey.Rule{
 	Name:  "audit-policy-blind",
 	Title: "The audit policy leaves attacks unrecorded",
 	Doc: `Follows the policy's rules for the requests of Bailey's own detections that need no more than metadata: reads of
@@ -43,17 +87,9 @@ What a policy leaves out for single users, the control plane's for one, is no fi
 leave out for good reason: bailey detect --policy says which detections want them.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{ref.CIS("3.2.2", "The audit policy covers what matters"), auditing, ref.NIST("AU-2")},
-}, func(c *bailey.Component) []settings.Fault {
-	policy := policyOf(c)
-	if policy == nil {
-		return nil
-	}
-	var blind []string
-	for _, b := range detect.Blind(policy, atMetadata()) {
-		if b.Has == detect.LevelNone && !b.Partly {
-			blind = append(blind, b.Detection)
-		}
-	}
+	Derives:  []*bailey.Derivation{judgedPolicies},
+}, func(v *bailey.View, c *bailey.Component) []settings.Fault {
+	blind := judgedPolicy(v, c).blind
 	if len(blind) == 0 {
 		return nil
 	}
@@ -98,7 +134,7 @@ func holdsCredentials(r *auditv1.PolicyRule, resource string) bool {
 	return false
 }
 
-var auditedSecrets = settings.Reading("audit-policy-file", settings.Rule(bailey.KindAPIServer, bailey.Rule{
+var auditedSecrets = settings.Reading("audit-policy-file", settings.RuleSeeing([]bailey.Kind{bailey.KindAPIServer}, bailey.Rule{
 	Name:  "audit-holds-secrets",
 	Title: "The audit log holds Secrets and tokens",
 	Doc: `Follows the policy's rules for Secrets, ServiceAccounts' tokens and token reviews. At level Request or RequestResponse
@@ -106,17 +142,9 @@ their bodies are in the log, in plain text: encryption at rest is for nothing, a
 Metadata says who read which.`,
 	Severity: bailey.SeverityHigh,
 	Refs:     []bailey.Reference{auditing, ref.CIS("3.2.2", "The audit policy covers what matters"), ref.CNCF(215, "Secrets are masked in logs, audit records and dumps"), ref.ATTACK("T1552.001")},
-}, func(c *bailey.Component) []settings.Fault {
-	policy := policyOf(c)
-	if policy == nil {
-		return nil
-	}
-	var held []string
-	for _, r := range confidential {
-		if bodies(policy, r.group, r.resource) {
-			held = append(held, r.resource)
-		}
-	}
+	Derives:  []*bailey.Derivation{judgedPolicies},
+}, func(v *bailey.View, c *bailey.Component) []settings.Fault {
+	held := judgedPolicy(v, c).held
 	if len(held) == 0 {
 		return nil
 	}

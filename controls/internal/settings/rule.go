@@ -22,14 +22,19 @@ func Rule(kind bailey.Kind, r bailey.Rule, check func(c *bailey.Component) []Fau
 
 // RuleOn is Rule for components of several kinds. The bad ones are of the first.
 func RuleOn(kinds []bailey.Kind, r bailey.Rule, check func(c *bailey.Component) []Fault, bad ...string) *bailey.Rule {
+	return RuleSeeing(kinds, r, func(_ *bailey.View, c *bailey.Component) []Fault { return check(c) }, bad...)
+}
+
+// RuleSeeing is RuleOn for a rule that reads more than the component, which it declares.
+func RuleSeeing(kinds []bailey.Kind, r bailey.Rule, check func(v *bailey.View, c *bailey.Component) []Fault, bad ...string) *bailey.Rule {
 	r.On = kinds
-	r.Check = func(_ *bailey.View, f *bailey.Fact) []bailey.Finding {
+	r.Check = func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
 		c, ok := bailey.As[*bailey.Component](f)
 		if !ok {
 			return nil
 		}
 		var all []bailey.Finding
-		for _, fault := range check(c) {
+		for _, fault := range check(v, c) {
 			all = append(all, bailey.Finding{Field: fault.Setting, Message: f.Kind.Program() + fault.Message, Severity: fault.Severity})
 		}
 		return all
