@@ -14,7 +14,7 @@ import (
 
 var tlsRules = []*bailey.Rule{kubeletUnverified, etcdPlain, etcdOpen, etcdPeersOpen, etcdOwnCertificates, etcdSharedAuthority,
 	readableKey, writableCertificate, expired, expiresSoon, weakKey, weakSignature, kubeletNoRotation,
-	kubeletsShownNothing, etcdShownNothing, etcdUnverified, ownCertificate, kubeletOwnCertificate, weakCiphers, longCertificate}
+	kubeletsShownNothing, etcdShownNothing, etcdAskedPlainly, etcdUnverified, ownCertificate, kubeletOwnCertificate, weakCiphers, longCertificate}
 
 var certificates = ref.Kubernetes("setup/best-practices/certificates/", "PKI certificates and requirements")
 
@@ -49,7 +49,7 @@ var etcdPlain = fromEtcdFlags(settings.Rule(bailey.KindEtcd, bailey.Rule{
 	for _, flag := range []string{"listen-client-urls", "listen-peer-urls"} {
 		for url := range strings.SplitSeq(c.Flags[flag], ",") {
 			address, found := strings.CutPrefix(url, "http://")
-			if !found || strings.HasPrefix(address, "127.0.0.1:") || strings.HasPrefix(address, "localhost:") || strings.HasPrefix(address, "[::1]:") {
+			if !found || isLoopback(address) {
 				continue
 			}
 			all = append(all, settings.Fault{Setting: "--" + flag, Message: " listens in plain text at " + address})
@@ -58,6 +58,11 @@ var etcdPlain = fromEtcdFlags(settings.Rule(bailey.KindEtcd, bailey.Rule{
 	}
 	return all
 }, "flags: {listen-client-urls: 'http://10.0.0.1:2379', client-cert-auth: 'true'}"))
+
+// isLoopback reports whether an address with a port is of the machine itself.
+func isLoopback(address string) bool {
+	return strings.HasPrefix(address, "127.0.0.1:") || strings.HasPrefix(address, "localhost:") || strings.HasPrefix(address, "[::1]:")
+}
 
 var etcdOpen = fromEtcdFlags(settings.Rule(bailey.KindEtcd, bailey.Rule{
 	Name:     "etcd-no-client-certificate",

@@ -40,7 +40,7 @@ var etcdShownNothing = settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "etcd-shown-no-certificate",
 	Title: "The API server shows etcd no certificate",
 	Doc: `An API server that reaches etcd without --etcd-certfile is let in as anybody would be: etcd asks nobody who it is. An
-etcd that is reached without TLS is for the rules on etcd.`,
+etcd that is reached without TLS is for etcd-asked-in-plain-text and the rules on etcd.`,
 	Severity: bailey.SeverityHigh,
 	Refs:     []bailey.Reference{ref.CIS("1.2.23", "The API server shows etcd a certificate"), certificates, ref.ATTACK("T1552")},
 }, func(c *bailey.Component) []settings.Fault {
@@ -49,6 +49,30 @@ etcd that is reached without TLS is for the rules on etcd.`,
 	}
 	return nil
 }, "flags: {etcd-servers: 'https://127.0.0.1:2379'}")
+
+var etcdAskedPlainly = settings.Rule(bailey.KindAPIServer, bailey.Rule{
+	Name:  "etcd-asked-in-plain-text",
+	Title: "The API server speaks to etcd without TLS",
+	Doc: `Reads --etcd-servers and --etcd-servers-overrides for addresses with http. Whoever is on the way reads and changes
+every object, Secrets included, and an etcd that is reached so asks nobody who it is. Addresses of the machine itself
+are no finding: the rules on etcd say who else may reach it.`,
+	Severity: bailey.SeverityCritical,
+	Refs:     []bailey.Reference{ref.CIS("2.1", "etcd serves TLS"), certificates, ref.ATTACK("T1552")},
+}, func(c *bailey.Component) []settings.Fault {
+	for _, flag := range []string{"etcd-servers", "etcd-servers-overrides"} {
+		for _, entry := range settings.List(c, flag) {
+			if _, servers, found := strings.Cut(entry, "#"); found {
+				entry = servers // an override: group/resource#server;server
+			}
+			for url := range strings.SplitSeq(entry, ";") {
+				if address, found := strings.CutPrefix(url, "http://"); found && !isLoopback(address) {
+					return settings.One("--"+flag, " sends and reads every object in plain text at "+address)
+				}
+			}
+		}
+	}
+	return nil
+}, "flags: {etcd-servers: 'http://10.0.0.1:2379'}")
 
 var etcdUnverified = settings.Rule(bailey.KindAPIServer, bailey.Rule{
 	Name:  "etcd-unverified",

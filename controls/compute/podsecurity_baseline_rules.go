@@ -158,14 +158,17 @@ func volumeFault(w workload.Workload, i int, source, message string) fault {
 	}
 }
 
-// nodeSecrets are the directories whose readers get the node's credentials.
-var nodeSecrets = []string{"/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd", "/root/.ssh", "/etc/ssh", "/etc/shadow"}
+// nodeSecrets are the directories whose readers get the node's credentials: first those of
+// Kubernetes (also of k3s, RKE2 and k0s), in which any file may be one.
+var nodeSecrets = []string{"/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd", "/var/lib/rancher", "/etc/rancher", "/var/lib/k0s",
+	"/root/.ssh", "/etc/ssh", "/etc/shadow"}
 
 // nodePrograms are the directories whose writers get their code run by the node.
 var nodePrograms = []string{"/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/opt/cni/bin", "/proc", "/root", "/sbin", "/usr", "/var/spool/cron"}
 
-// runtimeSockets are the control sockets of container runtimes.
-var runtimeSockets = []string{"/run/docker.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock", "/run/podman/podman.sock"}
+// runtimeSockets are the control sockets of container runtimes, where distributions have them.
+var runtimeSockets = []string{"/run/docker.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock", "/run/podman/podman.sock",
+	"/run/k3s/containerd/containerd.sock", "/run/k0s/containerd.sock", "/var/snap/microk8s/common/run/containerd.sock"}
 
 // hostPathSeverity rates what the volume gives to who takes over a container
 // that mounts it, and says how it is mounted.
@@ -191,7 +194,7 @@ func hostPathSeverity(w workload.Workload, volume *corev1.Volume) (bailey.Severi
 		return bailey.SeverityCritical, "writable"
 	case writable:
 		return bailey.SeverityHigh, "writable"
-	case reaches(at, nodeSecrets) || within(at, nodeSecrets[:3]):
+	case reaches(at, nodeSecrets) || within(at, nodeSecrets[:6]):
 		return bailey.SeverityHigh, "read-only, with credentials of the node"
 	}
 	return bailey.SeverityMedium, "read-only"
