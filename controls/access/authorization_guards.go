@@ -31,7 +31,7 @@ var ruleVariables = []admissionv1.Variable{
 		"r.?apiGroups.orValue([]).exists(g, g in ['" + strings.Join(kubernetesGroups, "', '") + "']))"},
 	{Name: "escalating", Expression: "variables.judged.filter(r, " +
 		"(r.?apiGroups.orValue([]).exists(g, g in ['*', '" + rbacGroup + "']) && ('escalate' in r.verbs || ('bind' in r.verbs && " + namesAnyCEL(ownRoles) + "))) || " +
-		"(r.verbs.exists(v, v == 'impersonate' || (v.startsWith('impersonate:') && v != 'impersonate:associated-node')) && " + namesAnyCEL(almighty) + "))"},
+		"(r.?apiGroups.orValue([]).exists(g, g in ['" + strings.Join(kubernetesGroups, "', '") + "']) && r.verbs.exists(v, v == 'impersonate' || (v.startsWith('impersonate:') && v != 'impersonate:associated-node')) && " + namesAnyCEL(almighty) + "))"},
 }
 
 // namesAnyCEL is namesAny in CEL, of the rule r.

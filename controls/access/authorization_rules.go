@@ -129,7 +129,8 @@ var roleEscalates = &bailey.Rule{
 	Title: "Role allows to gain rights that it does not hold",
 	Doc: `Reads the rules of Roles and ClusterRoles for the verbs by which an identity gets more than it was given: escalate
 and bind, with which one writes oneself any role, and impersonate, with which one becomes somebody else (the verbs of
-constrained impersonation included, but for those about a node of one's own).
+constrained impersonation included, but for those about a node of one's own). In API groups that are not Kubernetes' own
+they do nothing.
 
 A rule that names by resourceNames what may be bound or impersonated is no finding, unless it names a role that the API
 server makes for itself (cluster-admin), or somebody to whom nothing is refused (system:masters). Names do not excuse
@@ -138,12 +139,12 @@ escalate: one who may write any rights into one role, and is bound to it, has th
 	Refs:     []bailey.Reference{ref.CIS("5.1.8", "Few can bind, impersonate and escalate"), rbacGood, ref.NIST("AC-6"), ref.ATTACK("T1098.006")},
 	On:       roleKinds,
 	Check: eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {
-		ofRoles := slices.Contains(r.APIGroups, rbacGroup) || slices.Contains(r.APIGroups, rbacv1.APIGroupAll)
+		ofRoles, ofKubernetes := inGroup(r, rbacGroup), slices.ContainsFunc(r.APIGroups, isKubernetesGroup)
 		for _, verb := range r.Verbs {
 			switch {
 			case ofRoles && (verb == "escalate" || verb == "bind" && namesAny(r, ownRoles)):
 				return "verbs", "allows to " + verb + " " + strings.Join(r.Resources, ", ") + ": whoever holds it can hold any role", 0
-			case (verb == "impersonate" || strings.HasPrefix(verb, "impersonate:") && verb != "impersonate:associated-node") && namesAny(r, almighty):
+			case ofKubernetes && (verb == "impersonate" || strings.HasPrefix(verb, "impersonate:") && verb != "impersonate:associated-node") && namesAny(r, almighty):
 				return "verbs", "allows to " + verb + " " + strings.Join(r.Resources, ", "), 0
 			}
 		}
