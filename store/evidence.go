@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Evidence is what one run of an experiment showed for a scope.
+type Evidence struct {
+	bailey.Evidence
+	// Ledger is the index of its record in the ledger; nil if it has none.
+	Ledger *uint64 `json:"ledgerIndex,omitempty"`
+	// Seq is the number of the change that added it.
+	Seq int64 `json:"seq,omitempty"`
+}
+
+var evidenceColumns = append([]string{"cluster", "id", "seq", "at", "run", "experiment"}, append(slices.Clone(verdictKeyColumns),
+	"held", "tried", "broken", "inconclusive", "signer", "interrupted", "ledger", "doc")...)
+
+// evidence keeps what is not kept yet. Evidence does not change but that its index in the
+// ledger becomes known.
+func (w *writer) evidence(list []Evidence) error {
+	var rows [][]any
+	seen := map[string]bool{}
+	for i := range list {
+		e := &list[i]
+		if e.ID == "" {
+			return fmt.Errorf("store: evidence of %s has no ID", e.Experiment)
+		}
+		id := clean(e.ID)
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		if e.Ledger != nil && int64(*e.Ledger) < 0 {
+			return fmt.Errorf("store: evidence %s has no possible index in the ledger: %d", e.ID, *e.Ledger)
+		}
+		var ledger sql.NullInt64
+		if e.Ledger != nil {
+			ledger = sql.NullInt64{Int64: int64(*e.Ledger), Valid: true}
+		}
+		var kept sql.NullInt64
+		k := verdictKeyOf(e.Control, e.Scope)
+		err := w.row("SELECT ledger FROM evidence WHERE cluster = ? AND id = ?", w.cluster, id).Scan(&kept)
+		switch {
+		case err == sql.ErrNoRows:
+		case err != nil:
+			return err
+		case kept.Valid && ledger.Valid && kept != ledger:
+			return fmt.Errorf("store: evidence %s has index %d in the ledger, not %d: %w", e.ID, kept.Int64, ledger.Int64, ErrConflict)
+		case ledger.Valid && !kept.Valid:
+			w.change("evidence", "changed", k.namespace, 0, id)
+			if _, err := w.exec("UPDATE evidence SET ledger = ? WHERE cluster = ? AND id = ?", ledger, w.cluster, id); err != nil {
+				return err
+			}
+			continue
+		default:
+			continue
+		}
+		doc, _, err := encode(e.Evidence)
+		if err != nil {
+			return err
+		}
+		total := e.Total()
+		rows = append(rows, append(append([]any{w.cluster, id, w.change("evidence", "added", k.namespace, 0, id), nanos(e.At), clean(e.Run), clean(e.Experiment)}, k.values()...),
+			total.Held, total.Tried, total.Broken, total.Inconclusive, clean(e.Signer), bit(e.Interrupted), ledger, doc))
+	}
+	return w.insert("evidence", evidenceColumns, rows, "")
+}
+
+// EvidenceQuery asks for evidence, the newest first.
+type EvidenceQuery struct {
+	Cluster string
+	Access  Access
+	// Namespaces, Control, Experiment, Run and Object narrow it where they are set.
+	Namespaces               []string
+	Control, Experiment, Run string
+	Object                   *bailey.Ref
+	Limit                    int
+	After                    string
+}
+
+// Evidence gives a page of evidence.
+func (s *Store) Evidence(ctx context.Context, q EvidenceQuery) (Page[Evidence], error) {
+	l := listing{columns: "seq, ledger, doc", table: "evidence", cluster: q.Cluster, limit: q.Limit, after: q.After}
+	l.within(q.Access, q.Namespaces)
+	l.equal("control", q.Control)
+	l.equal("experiment", q.Experiment)
+	l.equal("run", q.Run)
+	l.object(q.Object)
+	return list(ctx, s, l, func(scan func(...any) error) (Evidence, int64, error) {
+		var e Evidence
+		var ledger sql.NullInt64
+		var doc string
+		if err := scan(&e.Seq, &ledger, &doc); err != nil {
+			return e, 0, err
+		}
+		if ledger.Valid {
+			index := uint64(ledger.Int64)
+			e.Ledger = &index
+		}
+		return e, e.Seq, decode(doc, &e.Evidence)
+	})
+}
+
+// decode reads a document of the store's own.
+func decode(doc string, into any) error {
+	if err := json.Unmarshal([]byte(doc), into); err != nil {
+		return fmt.Errorf("store: %w: a document cannot be read: %w", ErrDamaged, err)
+	}
+	return nil
+}

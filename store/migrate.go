@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/baileyhq/bailey/store/internal/limits"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// A migration brings the tables one version forward.
+type migration struct {
+	version int
+	// reader is the oldest version that can still read and write the tables then. A
+	// migration that only adds leaves it as it was.
+	reader int
+	sql    func(engine string) (string, error)
+}
+
+// readers gives the oldest version that reads the tables of a version, where it is
+// not the first one.
+var readers = map[int]int{}
+
+// migrations lists what is embedded, by version from 1 on.
+func migrations() []migration {
+	names, err := fs.Glob(migrationFiles, "migrations/*.sql")
+	if err != nil {
+		panic(err) // a wrong pattern
+	}
+	var list []migration
+	for _, name := range names {
+		base := strings.TrimSuffix(strings.TrimPrefix(name, "migrations/"), ".sql")
+		if strings.Contains(base, ".") {
+			continue // one engine's part
+		}
+		number, _, _ := strings.Cut(base, "_")
+		version, err := strconv.Atoi(number)
+		if err != nil || version != len(list)+1 {
+			panic("store: migrations are not numbered from 0001 on: " + name)
+		}
+		list = append(list, migration{version, max(1, readers[version]), func(engine string) (string, error) {
+			text, err := migrationFiles.ReadFile(name)
+			if err != nil {
+				return "", err
+			}
+			own, err := migrationFiles.ReadFile(strings.TrimSuffix(name, ".sql") + "." + engine + ".sql")
+			if errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+			return string(text) + "\n" + string(own), err
+		}})
+	}
+	for _, later := range limits.Later {
+		list = append(list, migration{len(list) + 1, max(1, later.Reader), func(string) (string, error) { return later.SQL, nil }})
+	}
+	return list
+}
+
+// migrate applies what the database lacks, each version in a transaction.
+func (s *Store) migrate(ctx context.Context, list []migration) error {
+	if err := s.change(ctx, func(r *reader) error {
+		_, err := r.exec(s.e.ddl("CREATE TABLE IF NOT EXISTS schema_versions (version {int} NOT NULL PRIMARY KEY, reader {int} NOT NULL, applied_at {int} NOT NULL)"))
+		return err
+	}); err != nil {
+		return err
+	}
+	newest := len(list)
+	for {
+		done := false
+		err := s.change(ctx, func(r *reader) error {
+			if s.e.Lock != "" { // two programs may start at once
+				if _, err := r.exec("LOCK TABLE schema_versions IN EXCLUSIVE MODE"); err != nil {
+					return err
+				}
+			}
+			var version, reader int
+			if err := r.row("SELECT coalesce(max(version), 0), coalesce(max(reader), 0) FROM schema_versions").Scan(&version, &reader); err != nil {
+				return err
+			}
+			if reader > newest {
+				return fmt.Errorf("store: %w: its tables have version %d, which only versions from %d on can read, and this program knows %d; start a newer Bailey, or restore a backup of the older one",
+					ErrNewer, version, reader, newest)
+			}
+			if done = version >= newest; done {
+				return nil
+			}
+			m := list[version]
+			text, err := m.sql(s.e.Name)
+			if err != nil {
+				return err
+			}
+			for _, statement := range statements(s.e.ddl(text)) {
+				if _, err := r.tx.ExecContext(ctx, statement); err != nil {
+					return fmt.Errorf("store: migration to version %d: %w", m.version, err)
+				}
+			}
+			_, err = r.exec("INSERT INTO schema_versions (version, reader, applied_at) VALUES (?, ?, ?)", m.version, m.reader, nanos(time.Now()))
+			return err
+		})
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+// statements splits SQL at the semicolons that end a line; what is indented belongs to
+// the statement before.
+func statements(text string) []string {
+	var list []string
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "--") {
+			continue
+		}
+		b.WriteString(line)
+		if strings.HasSuffix(strings.TrimRight(line, "\n"), ";") && !strings.HasPrefix(line, " ") {
+			list = append(list, strings.TrimSpace(b.String()))
+			b.Reset()
+		}
+	}
+	if rest := strings.TrimSpace(b.String()); rest != "" {
+		list = append(list, rest)
+	}
+	return list
+}
+
+// Version gives the version of the database's tables, and that of the program's.
+func (s *Store) Version(ctx context.Context) (database, program int, err error) {
+	err = s.read(ctx, func(r *reader) error {
+		return r.row("SELECT coalesce(max(version), 0) FROM schema_versions").Scan(&database)
+	})
+	return database, len(migrations()), err
+}

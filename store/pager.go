@@ -1,0 +1,346 @@
+package store
+
+import (
+	"cmp"
+	"database/sql"
+	"slices"
+	"strings"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store/internal/limits"
+)
+
+// pager finds a page of findings. It never counts or sorts all that is kept: a page is
+// merged from parts of indexes that hold it in order, or sorted from a few rows.
+type pager struct {
+	*reader
+	f      *filter
+	sort   Sort
+	after  *cursor
+	limit  int
+	heard  int64
+	access Access
+
+	// gather, if set, is a query for the row numbers (n) among which all that is asked for is.
+	gather     string
+	gatherArgs []any
+	// parts are equalities on columns of one index beside gone (and severity, unless by
+	// object or group); one without columns if nil.
+	parts []part
+	// severities are those that there are, the worst first.
+	severities []int
+
+	total int
+	more  bool
+	found []Finding
+}
+
+// part is a range of an index.
+type part struct {
+	column string // namespace, rule or grp
+	value  any
+	// severity is that of a group; else -1.
+	severity int
+}
+
+// plan decides by which index the page is found.
+func (p *pager) plan() error {
+	for s := int(bailey.SeverityCritical); s >= p.f.severity; s-- {
+		p.severities = append(p.severities, s)
+	}
+	if p.f.name != "" || len(p.f.text) > 0 {
+		if done, err := p.planWords(); done || err != nil {
+			return err
+		}
+	} else if err := p.planGroups(); err != nil {
+		return err
+	}
+	if !p.f.counted() && p.gather == "" {
+		return p.count()
+	}
+	return nil
+}
+
+// planWords takes the rows that hold the words, if there are not too many.
+func (p *pager) planWords() (done bool, err error) {
+	beginnings := p.f.text
+	if p.f.name != "" {
+		beginnings = slices.Concat(beginnings, words(p.f.name))
+	}
+	if len(beginnings) == 0 {
+		return false, nil
+	}
+	argument := p.e.Words([]string{clusterWord(p.f.cluster)}, beginnings)
+	var hits int
+	if err := p.row("SELECT count(*) FROM ("+p.e.Hits+") AS h", argument, limits.Gather+1).Scan(&hits); err != nil {
+		return true, err
+	}
+	if hits > limits.Gather {
+		return false, nil
+	}
+	return true, p.setGather(p.e.Hits, argument, limits.Gather+1)
+}
+
+// setGather has the page sorted from rows, and counts them.
+func (p *pager) setGather(query string, args ...any) error {
+	p.gather, p.gatherArgs = query, args
+	from, args := p.gathered()
+	return p.row("SELECT count(*)"+from, args...).Scan(&p.total)
+}
+
+// gathered gives the rows that are sorted.
+func (p *pager) gathered() (from string, args []any) {
+	where, whereArgs := p.f.rows()
+	gone := " AND f.gone = 0"
+	switch p.f.state {
+	case Gone:
+		gone = " AND f.gone = 1"
+	case All:
+		gone = ""
+	}
+	return " FROM (" + p.gather + ") AS h CROSS JOIN findings f WHERE f.n = h.n AND f.cluster = ?" + gone + where,
+		slices.Concat(p.gatherArgs, []any{p.f.cluster}, whereArgs)
+}
+
+// planGroups decides by the counts of findings.
+func (p *pager) planGroups() error {
+	f := p.f
+	where, args := f.level()
+	if err := p.row("SELECT coalesce(sum("+f.counts()+"), 0) FROM finding_groups WHERE cluster = ?"+where, append([]any{f.cluster}, args...)...).Scan(&p.total); err != nil {
+		return err
+	}
+	if p.total == 0 {
+		p.parts, p.severities = nil, nil
+		return nil
+	}
+	if f.all && len(f.controls)+len(f.rules)+len(f.kinds) == 0 {
+		return nil // the whole cluster, by severity
+	}
+	where, args = f.level0()
+	from := " FROM finding_groups WHERE cluster = ?" + where + " AND " + f.counts() + " > 0"
+	args = append([]any{f.cluster}, args...)
+	var groups []part
+	if err := p.each(func(rows *sql.Rows) error {
+		g := part{column: "grp"}
+		var n int64
+		err := rows.Scan(&n, &g.severity)
+		g.value = n
+		groups = append(groups, g)
+		return err
+	}, "SELECT n, severity"+from+" ORDER BY n LIMIT ?", append(slices.Clone(args), limits.Parts+1)...); err != nil {
+		return err
+	}
+	switch {
+	case p.total <= limits.Gather && (len(groups) > limits.Parts || p.sort == ByObject):
+		return p.setGather("SELECT m.n FROM (SELECT n AS g"+from+") AS l CROSS JOIN findings m WHERE m.grp = l.g AND m.gone IN ("+goneList(f.state)+")", args...)
+	case p.sort == ByObject:
+		return nil
+	case len(groups) <= limits.Parts:
+		p.parts = groups
+	case f.all && len(f.controls)+len(f.rules) > 0:
+		var rules []part
+		where, args := f.groups()
+		if err := p.each(func(rows *sql.Rows) error {
+			g := part{column: "rule", severity: -1}
+			var rule string
+			err := rows.Scan(&rule)
+			g.value = rule
+			rules = append(rules, g)
+			return err
+		}, "SELECT DISTINCT rule FROM finding_groups WHERE cluster = ? AND level = 1"+where+" ORDER BY rule", append([]any{f.cluster}, args...)...); err != nil {
+			return err
+		}
+		if len(rules) <= limits.Parts {
+			p.parts = rules
+		}
+	case !f.all && len(f.namespaces) <= limits.Parts:
+		for _, n := range f.namespaces {
+			p.parts = append(p.parts, part{"namespace", n, -1})
+		}
+	}
+	return nil
+}
+
+func goneList(s State) string {
+	switch s {
+	case Gone:
+		return "1"
+	case All:
+		return "0, 1"
+	}
+	return "0"
+}
+
+// count counts what the counts of groups do not tell, up to a limit.
+func (p *pager) count() error {
+	p.total = 0
+	for _, gone := range p.f.state.gone() {
+		where, args := p.f.rows()
+		var n int
+		if err := p.row("SELECT count(*) FROM (SELECT 1 AS one FROM findings f WHERE f.cluster = ? AND f.gone = ?"+where+" LIMIT ?) AS c",
+			slices.Concat([]any{p.f.cluster, gone}, args, []any{limits.Gather + 1})...).Scan(&n); err != nil {
+			return err
+		}
+		p.total += n
+	}
+	if p.total > limits.Gather {
+		p.total, p.more = limits.Gather, true
+	}
+	return nil
+}
+
+// run reads the page, and one more.
+func (p *pager) run() error {
+	switch {
+	case p.gather != "":
+		return p.runGather()
+	case p.sort == ByObject:
+		return p.runObjects()
+	case p.sort == ByNewest:
+		for _, severity := range p.severities {
+			if err := p.runSeverity(severity); err != nil {
+				return err
+			}
+		}
+		p.order()
+		return nil
+	}
+	for _, severity := range p.severities {
+		if p.after != nil && severity > p.after.Severity {
+			continue
+		}
+		if err := p.runSeverity(severity); err != nil {
+			return err
+		}
+		if len(p.found) > p.limit {
+			break
+		}
+	}
+	p.order()
+	return nil
+}
+
+// order sorts what was found, and keeps what the page needs.
+func (p *pager) order() {
+	slices.SortFunc(p.found, func(a, b Finding) int {
+		if p.sort == BySeverity && a.Severity != b.Severity {
+			return cmp.Compare(b.Severity, a.Severity)
+		}
+		return cmp.Compare(b.Seq, a.Seq)
+	})
+	p.found = p.found[:min(len(p.found), p.limit+1)]
+}
+
+// runSeverity reads of each part the newest of a severity.
+func (p *pager) runSeverity(severity int) error {
+	parts := p.parts
+	if parts == nil {
+		parts = []part{{severity: -1}}
+	}
+	where, args := p.f.rows()
+	if p.after != nil && (p.sort == ByNewest || severity == p.after.Severity) {
+		where, args = where+" AND f.opened < ?", append(args, p.after.Seq)
+	}
+	for _, part := range parts {
+		if part.severity >= 0 && part.severity != severity {
+			continue
+		}
+		for _, gone := range p.f.state.gone() {
+			condition, values := "f.cluster = ? AND f.gone = ? AND f.severity = ?", []any{p.f.cluster, gone, severity}
+			switch part.column {
+			case "grp":
+				condition, values = "f.grp = ? AND f.gone = ?", []any{part.value, gone}
+			case "namespace", "rule":
+				condition, values = condition+" AND f."+part.column+" = ?", append(values, part.value)
+			}
+			if err := p.read("SELECT "+findingColumns+" FROM findings f WHERE "+condition+where+" ORDER BY f.opened DESC LIMIT ?",
+				slices.Concat(values, args, []any{p.limit + 1})...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pager) read(query string, args ...any) error {
+	return p.each(func(rows *sql.Rows) error {
+		f, err := scanFinding(rows.Scan, p.heard, p.access)
+		p.found = append(p.found, f)
+		return err
+	}, query, args...)
+}
+
+// runGather sorts the rows that were gathered.
+func (p *pager) runGather() error {
+	from, args := p.gathered()
+	order := " ORDER BY f.opened DESC"
+	switch p.sort {
+	case BySeverity:
+		order = " ORDER BY f.severity DESC, f.opened DESC"
+	case ByObject:
+		order = " ORDER BY f.namespace, f.kind, f.name, f.id"
+	}
+	if c := p.after; c != nil {
+		switch p.sort {
+		case BySeverity:
+			from, args = from+" AND (f.severity < ? OR f.severity = ? AND f.opened < ?)", append(args, c.Severity, c.Severity, c.Seq)
+		case ByNewest:
+			from, args = from+" AND f.opened < ?", append(args, c.Seq)
+		case ByObject:
+			from, args = from+" AND (f.namespace, f.kind, f.name, f.id) > (?, ?, ?, ?)", append(args, c.Object, c.Kind, c.Name, c.ID)
+		}
+	}
+	return p.read("SELECT "+findingColumns+from+order+" LIMIT ?", append(args, p.limit+1)...)
+}
+
+// runObjects reads in the order of objects, namespace after namespace where there is a
+// limit to them.
+func (p *pager) runObjects() error {
+	if p.total == 0 && !p.more {
+		return nil
+	}
+	spaces := []string{""}
+	if !p.f.all {
+		spaces = p.f.namespaces
+	}
+	for _, space := range spaces {
+		if p.after != nil && !p.f.all && space < p.after.Object {
+			continue
+		}
+		for _, gone := range p.f.state.gone() {
+			where, args := p.f.rows()
+			if !p.f.all {
+				where, args = " AND f.namespace = ?"+where, append([]any{space}, args...)
+			}
+			if c := p.after; c != nil {
+				where, args = where+" AND (f.namespace, f.kind, f.name, f.id) > (?, ?, ?, ?)", append(args, c.Object, c.Kind, c.Name, c.ID)
+			}
+			if err := p.read("SELECT "+findingColumns+" FROM findings f WHERE f.cluster = ? AND f.gone = ?"+where+" ORDER BY f.namespace, f.kind, f.name, f.id LIMIT ?",
+				slices.Concat([]any{p.f.cluster, gone}, args, []any{p.limit + 1})...); err != nil {
+				return err
+			}
+		}
+		slices.SortFunc(p.found, compareByObject)
+		if len(p.found) > p.limit {
+			p.found = p.found[:p.limit+1]
+			return nil
+		}
+	}
+	return nil
+}
+
+func compareByObject(a, b Finding) int {
+	if c := compareObjects(keyOf(a.Object), keyOf(b.Object)); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+// cursor gives where the page ends.
+func (p *pager) cursor(last *Finding, query uint32) cursor {
+	if p.sort == ByObject {
+		k := keyOf(last.Object)
+		return cursor{Query: query, Object: k.namespace, Kind: k.kind, Name: k.name, ID: last.ID}
+	}
+	return cursor{Query: query, Seq: last.Seq, Severity: int(last.Severity)}
+}

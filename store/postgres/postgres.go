@@ -1,0 +1,138 @@
+// Package postgres keeps the store in a PostgreSQL database, 13 or newer: for several
+// replicas, and for fleets.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/baileyhq/bailey/store"
+)
+
+const (
+	connections    = 16
+	connectTimeout = 10 * time.Second
+)
+
+// Open opens the store in the database of a connection string ("postgres://bailey@db/bailey",
+// with sslmode and the rest as libpq has them; also "host=... dbname=..."). The user must
+// be able to create tables in it at first. No error shows a password.
+func Open(ctx context.Context, conn string) (*store.Store, error) {
+	config, err := pgx.ParseConfig(conn)
+	if err != nil {
+		return nil, fmt.Errorf("store: the connection string of PostgreSQL cannot be read: %w", &hidden{err, secrets(conn)})
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	config.RuntimeParams["application_name"] = "bailey"
+	config.RuntimeParams["client_encoding"] = "UTF8"
+	hide := secrets(conn)
+	if config.Password != "" {
+		hide = append(hide, config.Password)
+	}
+	db := stdlib.OpenDB(*config)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	s, err := store.New(ctx, store.Engine{
+		Name: "postgres", Write: db, Read: db,
+		Int: "bigint", Text: `text COLLATE "C"`, RowID: "bigint NOT NULL PRIMARY KEY",
+		Numbered: true, Lock: " FOR UPDATE", Snapshot: sql.LevelRepeatableRead,
+		Hits:        "SELECT n FROM findings WHERE array_to_tsvector(string_to_array(words, ' ')) @@ CAST(? AS text)::tsquery LIMIT ?",
+		Words:       match,
+		Unavailable: unavailable,
+		Analyze:     "ANALYZE findings, finding_groups, verdicts",
+	})
+	if err != nil {
+		return nil, errors.Join(&hidden{err, hide}, db.Close())
+	}
+	return s, nil
+}
+
+// hidden is an error whose text shows no password.
+type hidden struct {
+	err  error
+	hide []string
+}
+
+func (h *hidden) Error() string {
+	text := h.err.Error()
+	for _, secret := range h.hide {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "xxxxx")
+		}
+	}
+	return text
+}
+
+func (h *hidden) Unwrap() error { return h.err }
+
+var passwordField = regexp.MustCompile(`(?i)\b(?:ssl)?password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]*)`)
+
+// secrets gives the passwords in a connection string, as they stand there and decoded.
+func secrets(conn string) []string {
+	var list []string
+	if u, err := url.Parse(conn); err == nil && u.User != nil {
+		if password, set := u.User.Password(); set {
+			list = append(list, password, url.QueryEscape(password), url.PathEscape(password))
+		}
+	}
+	if _, rest, found := strings.Cut(conn, "://"); found {
+		if at := strings.LastIndex(rest, "@"); at >= 0 {
+			if _, password, found := strings.Cut(rest[:at], ":"); found {
+				list = append(list, password)
+			}
+		}
+	}
+	for _, m := range passwordField.FindAllStringSubmatch(conn, -1) {
+		list = append(list, m[1], strings.Trim(m[1], "'"))
+	}
+	return list
+}
+
+// unavailable tells the errors that pass once the server is back, or has room.
+func unavailable(err error) bool {
+	var state *pgconn.PgError
+	if errors.As(err, &state) {
+		switch state.Code {
+		case "25006": // read-only: a standby that became no primary
+			return true
+		}
+		switch state.Code[:2] {
+		case "08", "53", "57", "58", "40":
+			return state.Code != "57014" // the caller cancelled it
+		}
+		return false
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
+}
+
+// match asks the index of words.
+func match(whole, beginnings []string) string {
+	var terms []string
+	for _, w := range whole {
+		terms = append(terms, "'"+w+"'")
+	}
+	for _, w := range beginnings {
+		terms = append(terms, "'"+w+"':*")
+	}
+	return strings.Join(terms, " & ")
+}

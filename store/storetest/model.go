@@ -1,0 +1,333 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
+	"github.com/baileyhq/bailey/store/internal/limits"
+)
+
+// entry is what the model keeps of a finding.
+type entry struct {
+	bailey.Finding
+	open                bool
+	first, opened, went time.Time
+	times, order        int
+}
+
+// model is what the store should hold of a cluster, in a map.
+type model struct {
+	entries map[string]*entry
+	last    int
+}
+
+func (m *model) apply(at time.Time, d store.Delta) {
+	judged := map[bailey.Ref]bool{}
+	for _, o := range slices.Concat(d.Judged, d.Gone) {
+		judged[o] = true
+	}
+	fresh := map[string]bailey.Finding{}
+	var ids []string
+	for _, f := range d.Findings {
+		judged[f.Object] = true
+		if _, twice := fresh[f.ID]; !twice {
+			ids = append(ids, f.ID)
+		}
+		fresh[f.ID] = f
+	}
+	for _, id := range ids {
+		e := m.entries[id]
+		if e == nil {
+			e = &entry{first: at}
+			m.entries[id] = e
+		}
+		e.Finding = fresh[id]
+		if !e.open {
+			m.last++
+			e.open, e.opened, e.order, e.went = true, at, m.last, time.Time{}
+			e.times++
+		}
+	}
+	for id, e := range m.entries {
+		if _, found := fresh[id]; e.open && judged[e.Object] && !found {
+			e.open, e.went = false, at
+		}
+	}
+}
+
+func space(o bailey.Ref) string {
+	if o.Kind == bailey.KindNamespace {
+		return o.Name
+	}
+	return o.Namespace
+}
+
+// begins tells whether every word of a text begins a word of the finding.
+func begins(e *entry, text string) bool {
+	split := func(s string) []string {
+		return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+	}
+	have := split(strings.Join([]string{e.Object.Name, e.Object.Namespace, e.Object.Kind.Short(), e.Rule, e.Field, e.Message}, " "))
+	for _, w := range split(text) {
+		if !slices.ContainsFunc(have, func(h string) bool { return strings.HasPrefix(h, w) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// find gives what a query should give, all of it and in order. Allowed is nil for all.
+func (m *model) find(q store.FindingQuery, allowed []string) []*entry {
+	var out []*entry
+	for _, e := range m.entries {
+		home := space(e.Object)
+		if q.State == store.Open && !e.open || q.State == store.Gone && e.open ||
+			allowed != nil && !slices.Contains(allowed, home) ||
+			len(q.Namespaces) > 0 && !slices.Contains(q.Namespaces, home) ||
+			len(q.Controls) > 0 && !slices.Contains(q.Controls, e.Control) ||
+			len(q.Rules) > 0 && !slices.Contains(q.Rules, e.Rule) ||
+			len(q.Kinds) > 0 && !slices.Contains(q.Kinds, e.Object.Kind) ||
+			e.Severity < q.Severity || q.Name != "" && q.Name != e.Object.Name ||
+			q.Waived != nil && *q.Waived != (e.Waiver != nil) ||
+			!q.Since.IsZero() && e.opened.Before(q.Since) || !begins(e, q.Text) {
+			continue
+		}
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b *entry) int {
+		switch q.Sort {
+		case store.ByNewest:
+			return cmp.Compare(b.order, a.order)
+		case store.ByObject:
+			return cmp.Or(strings.Compare(space(a.Object), space(b.Object)), strings.Compare(string(a.Object.Kind), string(b.Object.Kind)),
+				strings.Compare(a.Object.Name, b.Object.Name), strings.Compare(a.ID, b.ID))
+		}
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.order, a.order))
+	})
+	return out
+}
+
+var (
+	spaces = []string{"shop", "bank", "kube-system", ""}
+	kinds  = []bailey.Kind{bailey.KindDeployment, bailey.KindPod, bailey.KindNamespace, bailey.KindClusterRole}
+	names  = []string{"web", "payment-api", "db", "web-admin"}
+	rules  = []string{"compute/pod-security/privileged", "compute/pod-security/host-network", "network/policy/missing", "access/authorization/wildcard",
+		"deploy/image-identity/not-pinned"}
+	messages = []string{"container web is privileged", "Image registry.example/shop:1.2 is not pinned", "nothing selects it", "übergroß, naïve 100% under_score"}
+)
+
+func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
+
+func some[T any](r *rand.Rand, list []T) []T {
+	var out []T
+	for _, x := range list {
+		if r.IntN(3) == 0 {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func randomObject(r *rand.Rand) bailey.Ref {
+	o := bailey.Ref{Kind: pick(r, kinds), Namespace: pick(r, spaces), Name: pick(r, names)}
+	switch o.Kind {
+	case bailey.KindNamespace:
+		o.Namespace, o.Name = "", pick(r, spaces[:3])
+	case bailey.KindClusterRole:
+		o.Namespace = ""
+	}
+	return o
+}
+
+func randomFinding(r *rand.Rand) bailey.Finding {
+	f := finding(pick(r, rules), bailey.Severity(1+r.IntN(5)), randomObject(r), pick(r, messages))
+	if r.IntN(2) == 0 {
+		f.Field, f.Named = "spec.containers[0].image", "spec.containers[web].image"
+		f.ID = bailey.FindingID(f.Rule, f.Object, f.Named)
+	}
+	if r.IntN(4) == 0 {
+		f.Waiver = &bailey.Waiver{Rule: f.Rule, Reason: "known", Owner: "team", Expires: begin.AddDate(1, 0, 0)}
+	}
+	return f
+}
+
+func randomDelta(r *rand.Rand) store.Delta {
+	var d store.Delta
+	for range r.IntN(6) {
+		d.Findings = append(d.Findings, randomFinding(r))
+	}
+	for range r.IntN(4) {
+		d.Judged = append(d.Judged, randomObject(r))
+	}
+	if r.IntN(3) == 0 {
+		d.Gone = append(d.Gone, randomObject(r))
+	}
+	// An object that has gone has no findings.
+	d.Findings = slices.DeleteFunc(d.Findings, func(f bailey.Finding) bool { return slices.Contains(d.Gone, f.Object) })
+	return d
+}
+
+func randomQuery(r *rand.Rand) (q store.FindingQuery, allowed []string) {
+	q = store.FindingQuery{Cluster: uid, Access: store.Everything(), State: pick(r, []store.State{store.Open, store.Open, store.Gone, store.All}),
+		Sort: pick(r, []store.Sort{store.BySeverity, store.ByNewest, store.ByObject}), Limit: 1 + r.IntN(9)}
+	if r.IntN(3) == 0 {
+		allowed = append([]string{}, some(r, spaces[:3])...)
+		q.Access = store.Only(allowed...)
+	}
+	if r.IntN(3) == 0 {
+		q.Namespaces = some(r, spaces)
+	}
+	if r.IntN(3) == 0 {
+		q.Rules = some(r, rules)
+	}
+	if r.IntN(4) == 0 {
+		q.Controls = []string{"compute/pod-security", "network/policy"}
+	}
+	if r.IntN(3) == 0 {
+		q.Severity = bailey.Severity(r.IntN(6))
+	}
+	if r.IntN(4) == 0 {
+		q.Kinds = some(r, kinds)
+	}
+	if r.IntN(5) == 0 {
+		q.Name = pick(r, names)
+	}
+	if r.IntN(4) == 0 {
+		waived := r.IntN(2) == 0
+		q.Waived = &waived
+	}
+	if r.IntN(5) == 0 {
+		q.Since = at(r.IntN(60))
+	}
+	if r.IntN(4) == 0 {
+		q.Text = pick(r, []string{"web", "priv", "pod-security priv", "100%", "under_score", "ÜBER", "nothing such", "%", "regis shop", "deploy"})
+	}
+	return q, allowed
+}
+
+// walk reads all pages of a query.
+func (b *bench) walk(q store.FindingQuery) (all []store.Finding, total int) {
+	b.Helper()
+	for {
+		page := b.findings(q)
+		if len(page.Items) > q.Limit {
+			b.Fatalf("a page of %d holds %d", q.Limit, len(page.Items))
+		}
+		all, total = append(all, page.Items...), page.Total
+		if page.Next == "" {
+			return all, total
+		}
+		q.After = page.Next
+		if len(all) > 10_000 {
+			b.Fatal("the pages do not end")
+		}
+	}
+}
+
+// testProperty holds the store to the model over random deltas and queries, in every way
+// in which pages are found.
+func testProperty(t *testing.T, p Place) {
+	gather, parts := limits.Gather, limits.Parts
+	t.Cleanup(func() { limits.Gather, limits.Parts = gather, parts })
+	b := open(t, p)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	m := &model{entries: map[string]*entry{}}
+	for step := range 60 {
+		d := randomDelta(r)
+		b.apply(step, d)
+		m.apply(at(step), d)
+		if r.IntN(4) == 0 { // the same once more
+			before := b.seq()
+			b.apply(step+1, d)
+			if b.seq() != before {
+				t.Fatalf("step %d: the same delta again made changes", step)
+			}
+		}
+		if r.IntN(10) == 0 { // another cluster's findings with the same IDs
+			b.ok(b.s.Apply(b.ctx, other, at(step), randomDelta(r)))
+		}
+		for range 8 {
+			limits.Gather, limits.Parts = pick(r, []int{0, 3, gather}), pick(r, []int{0, 2, parts})
+			q, allowed := randomQuery(r)
+			b.compare(fmt.Sprintf("step %d, gather %d, parts %d, %+v", step, limits.Gather, limits.Parts, q), m, q, allowed)
+		}
+	}
+	b.check()
+}
+
+func (b *bench) compare(what string, m *model, q store.FindingQuery, allowed []string) {
+	b.Helper()
+	want := m.find(q, allowed)
+	got, total := b.walk(q)
+	if !slices.EqualFunc(got, want, func(f store.Finding, e *entry) bool { return f.ID == e.ID }) {
+		b.Fatalf("%s:\n got %s\nwant %s", what, showFindings(got), showEntries(want))
+	}
+	for i := range got {
+		b.same(what, &got[i], want[i])
+	}
+	if limits.Gather > 100 && total != len(want) {
+		b.Fatalf("%s: total %d, want %d", what, total, len(want))
+	}
+	facets, err := b.s.Facets(b.ctx, q)
+	b.ok(err)
+	waived, namespaces := 0, map[string]int{}
+	for _, e := range want {
+		if e.open && e.Waiver != nil {
+			waived++
+		}
+		namespaces[space(e.Object)]++
+	}
+	if facets.More {
+		return
+	}
+	if facets.Total != len(want) || facets.Waived != waived {
+		b.Fatalf("%s: facets count %d, %d waived, want %d, %d", what, facets.Total, facets.Waived, len(want), waived)
+	}
+	if counted := q.Name == "" && q.Since.IsZero() && strings.Trim(q.Text, "%") == "" && (q.Waived == nil || q.State == store.Open); counted {
+		wide := q
+		wide.Namespaces = nil
+		namespaces = map[string]int{}
+		for _, e := range m.find(wide, allowed) {
+			namespaces[space(e.Object)]++
+		}
+	}
+	if !maps.Equal(facets.Namespaces, namespaces) {
+		b.Fatalf("%s: by namespace %v, want %v", what, facets.Namespaces, namespaces)
+	}
+}
+
+// same holds the history of a finding to the model's.
+func (b *bench) same(what string, f *store.Finding, e *entry) {
+	b.Helper()
+	if !f.First.Equal(e.first) || !f.Opened.Equal(e.opened) || !f.Gone.Equal(e.went) || f.Times != e.times || f.IsOpen() != e.open ||
+		f.Message != e.Message || f.Severity != e.Severity || f.Object != e.Object || f.Named != e.Named || (f.Waiver == nil) != (e.Waiver == nil) {
+		b.Fatalf("%s:\n got %+v\nwant %+v", what, f, e)
+	}
+}
+
+func showFindings(list []store.Finding) string {
+	var parts []string
+	for _, f := range list {
+		parts = append(parts, fmt.Sprintf("%s(%s %s %s %d)", f.ID[:4], f.Severity, f.Object, f.Rule, f.Seq))
+	}
+	return strings.Join(parts, " ")
+}
+
+func showEntries(list []*entry) string {
+	var parts []string
+	for _, e := range list {
+		parts = append(parts, fmt.Sprintf("%s(%s %s %s %d)", e.ID[:4], e.Severity, e.Object, e.Rule, e.order))
+	}
+	return strings.Join(parts, " ")
+}

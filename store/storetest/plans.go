@@ -1,0 +1,108 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
+	"github.com/baileyhq/bailey/store/internal/limits"
+)
+
+// testPlans asks the database how it would answer the queries of every method: none
+// reads all findings, verdicts or changes.
+func testPlans(t *testing.T, p Place) {
+	gather, parts := limits.Gather, limits.Parts
+	t.Cleanup(func() { limits.Gather, limits.Parts = gather, parts })
+	b := open(t, p)
+	var d store.Delta
+	for i := range 1000 {
+		o := workload(fmt.Sprint("ns", i%40), fmt.Sprint("w", i))
+		for n, rule := range rules {
+			f := finding(rule, bailey.Severity(1+(i+n)%5), o, fmt.Sprint("message ", i))
+			if i%50 == 0 {
+				f.Waiver = &bailey.Waiver{Rule: rule, Reason: "r", Owner: "o", Expires: at(1000)}
+			}
+			d.Findings = append(d.Findings, f)
+		}
+		d.Verdicts = append(d.Verdicts, bailey.Verdict{Control: "a/b", Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: o}, Rung: bailey.Rung(i % 5)})
+	}
+	b.ok(b.s.Replace(b.ctx, uid, at(1), d))
+	queries := map[string][]any{}
+	var order []string
+	b.ctx = store.WithTrace(t.Context(), func(query string, args []any) {
+		if _, known := queries[query]; !known && strings.HasPrefix(strings.TrimPrefix(query, "WITH"), "SELECT") || strings.HasPrefix(query, "WITH") {
+			order = append(order, query)
+			queries[query] = args
+		}
+	})
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 80 {
+		limits.Gather, limits.Parts = pick(r, []int{0, 30, gather}), pick(r, []int{0, 10, parts})
+		q, _ := randomQuery(r)
+		if len(q.Namespaces) > 0 {
+			q.Namespaces = []string{"ns1", "ns2"}
+		}
+		q.Limit = 10
+		q.After = b.findings(q).Next
+		b.findings(q)
+		_, err := b.s.Facets(b.ctx, q)
+		b.ok(err)
+	}
+	access := store.Everything()
+	web := workload("ns1", "w1")
+	scope := bailey.Scope{Kind: bailey.ScopeWorkload, Object: web}
+	for _, access := range []store.Access{access, store.Only("ns1", "ns2")} {
+		if _, err := b.s.Finding(b.ctx, access, uid, d.Findings[0].ID); err != nil && !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+		for _, q := range []store.VerdictQuery{{}, {Control: "a/b"}, {Object: &web}, {Rungs: []bailey.Rung{0}}} {
+			q.Cluster, q.Access = uid, access
+			_, err := b.s.Verdicts(b.ctx, q)
+			b.ok(err)
+		}
+		for _, q := range []store.RungQuery{{}, {Control: "a/b", Scope: &scope}, {Since: at(0)}} {
+			q.Cluster, q.Access = uid, access
+			_, err := b.s.RungChanges(b.ctx, q)
+			b.ok(err)
+		}
+		_, err := b.s.Changes(b.ctx, access, uid, 100, 10)
+		b.ok(err)
+		_, err = b.s.Matrix(b.ctx, access, uid)
+		b.ok(err)
+	}
+	b.apply(2, store.Delta{Findings: d.Findings[:5], Judged: []bailey.Ref{web}, Gone: []bailey.Ref{workload("ns3", "w3")}, Verdicts: d.Verdicts[:2]})
+	if len(order) < 50 {
+		t.Fatalf("only %d queries were seen", len(order))
+	}
+	for _, query := range order {
+		rows, err := p.DB.QueryContext(t.Context(), p.Explain+query, queries[query]...)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, query)
+		}
+		columns, err := rows.Columns()
+		b.ok(err)
+		var plan []string
+		for rows.Next() {
+			values := make([]any, len(columns))
+			for i := range values {
+				values[i] = new(any)
+			}
+			b.ok(rows.Scan(values...))
+			plan = append(plan, fmt.Sprint(*values[len(values)-1].(*any)))
+		}
+		b.ok(rows.Err())
+		b.ok(rows.Close())
+		for _, line := range plan {
+			for _, table := range []string{"findings", "verdicts", "changes", "rung_changes"} {
+				if p.Scans(line, table) {
+					t.Errorf("reads all of %s:\n%s\n%v\n%s", table, query, queries[query], strings.Join(plan, "\n"))
+				}
+			}
+		}
+	}
+	t.Logf("%d different queries", len(order))
+}

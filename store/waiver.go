@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Waiver is a waiver with its history.
+type Waiver struct {
+	ID string `json:"id"`
+	bailey.Waiver
+	Added   time.Time `json:"added"`
+	AddedBy string    `json:"addedBy"`
+	// Removed is zero while it is in force or has expired.
+	Removed   time.Time `json:"removed,omitzero"`
+	RemovedBy string    `json:"removedBy,omitempty"`
+	Seq       int64     `json:"seq,omitempty"`
+}
+
+type waiverDoc struct {
+	bailey.Waiver
+	AddedBy string `json:"addedBy"`
+}
+
+// AddWaiver keeps a waiver under an ID of its own; added again it must be the same.
+func (s *Store) AddWaiver(ctx context.Context, cluster string, at time.Time, id, by string, waiver bailey.Waiver) error {
+	switch {
+	case id == "" || by == "":
+		return errors.New("store: a waiver needs an ID, and somebody who adds it")
+	case waiver.Rule == "" || waiver.Reason == "" || waiver.Owner == "" || waiver.Expires.IsZero():
+		return errors.New("store: a waiver needs a rule, a reason, an owner and an expiry")
+	}
+	waiver.Expires = waiver.Expires.UTC()
+	return s.write(ctx, cluster, at, func(w *writer) error {
+		doc, _, err := encode(waiverDoc{waiver, by})
+		if err != nil {
+			return err
+		}
+		var kept string
+		err = w.row("SELECT doc FROM waivers WHERE cluster = ? AND id = ?", w.cluster, clean(id)).Scan(&kept)
+		switch {
+		case err == nil && kept == doc:
+			return nil
+		case err == nil:
+			return fmt.Errorf("store: there is another waiver %q: %w", id, ErrConflict)
+		case !errors.Is(err, sql.ErrNoRows):
+			return err
+		}
+		// One with a wildcard is no single namespace's.
+		namespace := clean(waiver.Namespace)
+		if strings.Contains(namespace, "*") {
+			namespace = ""
+		}
+		return w.insert("waivers", []string{"cluster", "id", "seq", "namespace", "added_at", "removed_at", "removed_by", "doc"},
+			[][]any{{w.cluster, clean(id), w.change("waiver", "added", namespace, 0, clean(id)), namespace, w.at, nil, "", doc}}, "")
+	})
+}
+
+// RemoveWaiver ends a waiver. It stays in the history.
+func (s *Store) RemoveWaiver(ctx context.Context, cluster string, at time.Time, id, by string) error {
+	if by == "" {
+		return errors.New("store: a waiver is removed by somebody")
+	}
+	return s.write(ctx, cluster, at, func(w *writer) error {
+		var namespace string
+		var removed sql.NullInt64
+		err := w.row("SELECT namespace, removed_at FROM waivers WHERE cluster = ? AND id = ?", w.cluster, clean(id)).Scan(&namespace, &removed)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("store: no waiver %q: %w", id, ErrNotFound)
+		}
+		if err != nil || removed.Valid {
+			return err
+		}
+		w.change("waiver", "removed", namespace, 0, clean(id))
+		_, err = w.exec("UPDATE waivers SET removed_at = ?, removed_by = ? WHERE cluster = ? AND id = ?", w.at, clean(by), w.cluster, clean(id))
+		return err
+	})
+}
+
+// WaiverQuery asks for waivers, the newest first. One that names no single namespace
+// belongs to the cluster.
+type WaiverQuery struct {
+	Cluster    string
+	Access     Access
+	Namespaces []string
+	// State is Open for those that were not removed, Gone for the others, or All.
+	State State
+	Limit int
+	After string
+}
+
+// Waivers gives a page of waivers.
+func (s *Store) Waivers(ctx context.Context, q WaiverQuery) (Page[Waiver], error) {
+	l := listing{columns: "id, seq, added_at, removed_at, removed_by, doc", table: "waivers", cluster: q.Cluster, limit: q.Limit, after: q.After}
+	l.within(q.Access, q.Namespaces)
+	switch q.State {
+	case Open:
+		l.where.WriteString(" AND removed_at IS NULL")
+	case Gone:
+		l.where.WriteString(" AND removed_at IS NOT NULL")
+	}
+	return list(ctx, s, l, func(scan func(...any) error) (Waiver, int64, error) {
+		var w Waiver
+		var added int64
+		var removed sql.NullInt64
+		var text string
+		if err := scan(&w.ID, &w.Seq, &added, &removed, &w.RemovedBy, &text); err != nil {
+			return w, 0, err
+		}
+		var doc waiverDoc
+		err := decode(text, &doc)
+		w.Waiver, w.AddedBy, w.Added = doc.Waiver, doc.AddedBy, moment(added)
+		if removed.Valid {
+			w.Removed = moment(removed.Int64)
+		}
+		return w, w.Seq, err
+	})
+}
