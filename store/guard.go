@@ -121,6 +121,7 @@ type GuardQuery struct {
 	Access     Access
 	Namespaces []string
 	Control    string
+	Object     *bailey.Ref
 }
 
 // Guards gives the guards of a cluster, by control, name and scope.
@@ -135,6 +136,11 @@ func (s *Store) Guards(ctx context.Context, q GuardQuery) ([]Guard, error) {
 		if q.Control != "" {
 			where += " AND control = ?"
 			args = append(args, clean(q.Control))
+		}
+		if q.Object != nil {
+			k := keyOf(*q.Object)
+			where += " AND namespace = ? AND kind = ? AND name = ?"
+			args = append(args, k.namespace, k.kind, k.name)
 		}
 		return r.each(func(rows *sql.Rows) error {
 			var g Guard

@@ -131,9 +131,10 @@ type RungQuery struct {
 	Access     Access
 	Namespaces []string
 	Control    string
-	// Scope, if set, is the one thing whose history is asked for.
-	Scope *bailey.Scope
-	Kind  bailey.ScopeKind
+	// Scope or Object, if set, is the one thing whose history is asked for.
+	Scope  *bailey.Scope
+	Object *bailey.Ref
+	Kind   bailey.ScopeKind
 	// Since asks for those that were made then or later.
 	Since time.Time
 	Limit int
@@ -147,6 +148,7 @@ func (s *Store) RungChanges(ctx context.Context, q RungQuery) (Page[RungChange],
 	l.within(q.Access, q.Namespaces)
 	l.equal("control", q.Control)
 	l.equal("scope", string(q.Kind))
+	l.object(q.Object)
 	if q.Scope != nil {
 		k := verdictKeyOf("", *q.Scope)
 		l.where.WriteString(" AND scope = ? AND namespace = ? AND kind = ? AND name = ?")

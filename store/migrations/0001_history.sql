@@ -119,6 +119,7 @@ CREATE TABLE rung_changes (
     PRIMARY KEY (cluster, seq)
 );
 CREATE INDEX rung_changes_scope ON rung_changes (cluster, control, scope, namespace, kind, name, seq);
+CREATE INDEX rung_changes_object ON rung_changes (cluster, namespace, kind, name, seq);
 CREATE INDEX rung_changes_namespace ON rung_changes (cluster, namespace, seq);
 
 CREATE TABLE evidence (
@@ -182,6 +183,7 @@ CREATE TABLE alerts (
 );
 CREATE UNIQUE INDEX alerts_seq ON alerts (cluster, seq);
 CREATE INDEX alerts_namespace ON alerts (cluster, namespace, seq);
+CREATE INDEX alerts_object ON alerts (cluster, object, seq);
 CREATE INDEX alerts_open ON alerts (cluster, seq) WHERE resolved_at IS NULL;
 CREATE INDEX alerts_waiting ON alerts (cluster, changed) WHERE changed > delivered;
 CREATE INDEX alerts_resolved ON alerts (cluster, changed) WHERE resolved_at IS NOT NULL;

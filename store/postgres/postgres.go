@@ -33,7 +33,11 @@ const (
 func Open(ctx context.Context, conn string) (*store.Store, error) {
 	config, err := pgx.ParseConfig(conn)
 	if err != nil {
-		return nil, fmt.Errorf("store: the connection string of PostgreSQL cannot be read: %w", &hidden{err, secrets(conn)})
+		// The error quotes the string first, with a part of some passwords.
+		text := err.Error()
+		text = text[strings.LastIndex(text, "`: ")+1:]
+		hide := &hidden{errors.New(strings.TrimPrefix(text, ": ")), secrets(conn)}
+		return nil, fmt.Errorf("store: the connection string of PostgreSQL cannot be read: %w", hide)
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/baileyhq/bailey/store"
 )
 
 // backup writes the database, as it is now, to a file that is whole or not there.
@@ -17,8 +19,14 @@ func (f *file) backup(ctx context.Context, path string) error {
 		return err
 	}
 	defer os.Remove(temporary)
+	// The readers' connections may write to no file. This one blocks no writer.
+	db, err := sql.Open("sqlite", dsn(f.path, ""))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
 	// The file is there, with its mode, and empty: so SQLite wants it.
-	if _, err := f.read.ExecContext(ctx, "VACUUM INTO ?", temporary); err != nil {
+	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", temporary); err != nil {
 		return err
 	}
 	return install(temporary, path)
@@ -39,14 +47,10 @@ func install(temporary, path string) error {
 	if err != nil {
 		return fmt.Errorf("store: backup: %w", err)
 	}
-	if err := errors.Join(f.Chmod(0o600), f.Sync(), f.Close(), os.Rename(temporary, path)); err != nil {
+	if err := errors.Join(f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("store: backup: %w", err)
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("store: backup: %w", err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return store.Install(temporary, path)
 }
 
 // Restore makes a backup the store of a folder that has none. The backup is checked first.

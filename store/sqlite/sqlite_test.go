@@ -1,10 +1,16 @@
 package sqlite
 
 import (
+	"bytes"
+	"context"
 	"database/sql"
+	"errors"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/baileyhq/bailey/store"
 	"github.com/baileyhq/bailey/store/storetest"
@@ -28,6 +34,13 @@ func TestStore(t *testing.T) {
 				name, _, _ = strings.Cut(name, " ")
 				return strings.HasPrefix(line, "SCAN ") && (name == table || name == alias)
 			},
+			Restore: func(backup string) (*store.Store, error) {
+				dir := filepath.Join(t.TempDir(), "restored")
+				if err := Restore(t.Context(), backup, dir); err != nil {
+					return nil, err
+				}
+				return Open(t.Context(), dir)
+			},
 			Argument: dir,
 		}
 	})
@@ -35,4 +48,188 @@ func TestStore(t *testing.T) {
 
 func TestWriter(t *testing.T) {
 	storetest.Writer(t, func(dir string) (*store.Store, error) { return Open(t.Context(), dir) })
+}
+
+func open(t *testing.T, dir string) *store.Store {
+	t.Helper()
+	s, err := Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// TestImport carries a store over by the portable format, and refuses what is not whole.
+func TestImport(t *testing.T) {
+	from := open(t, t.TempDir())
+	storetest.Fill(t, from)
+	var out bytes.Buffer
+	if err := from.Export(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	to := open(t, t.TempDir())
+	export := out.String()
+	lines := strings.SplitAfter(export, "\n")
+	for what, broken := range map[string]string{
+		"cut off":       strings.Join(lines[:len(lines)/2], ""),
+		"without end":   strings.Join(lines[:len(lines)-2], ""),
+		"a line less":   strings.Join(append(slices.Clone(lines[:20]), lines[21:]...), ""),
+		"changed":       strings.Replace(export, "production", "production2", 1),
+		"another table": strings.Replace(export, `["findings",`, `["sqlite_master",`, 1),
+		"more columns":  strings.Replace(export, `["findings",`, `["findings",1,`, 1),
+		"a list":        strings.Replace(export, `["findings",`, `["findings",[],`, 1),
+		"no number":     strings.Replace(export, `["findings",`, `["findings",1.5e400,`, 1),
+		"newer":         strings.Replace(export, `"reader":1`, `"reader":9`, 1),
+		"another":       "{}\n",
+		"empty":         "",
+	} {
+		if err := to.Import(t.Context(), strings.NewReader(broken)); err == nil {
+			t.Errorf("%s: imported", what)
+		}
+	}
+	if list, err := to.Clusters(t.Context()); err != nil || len(list) > 0 {
+		t.Errorf("of a refused import there is %v, %v", list, err)
+	}
+	if err := to.Import(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	storetest.Same(t, from, to)
+}
+
+// FuzzImport reads exports that somebody changed.
+func FuzzImport(f *testing.F) {
+	f.Add("{}\n")
+	f.Add(`{"format":"bailey-history","version":1,"schema":1,"reader":1,"columns":{"clusters":["n","uid"]}}` + "\n" + `["clusters",1,"x"]` + "\n{}\n")
+	s, err := Open(context.Background(), f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { s.Close() })
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := s.Import(t.Context(), strings.NewReader(text)); err == nil {
+			t.Skip("a whole export")
+		}
+		if list, err := s.Clusters(t.Context()); err != nil || len(list) > 0 {
+			t.Fatal(list, err)
+		}
+	})
+}
+
+// FuzzCursor reads cursors that somebody changed.
+func FuzzCursor(f *testing.F) {
+	s, err := Open(context.Background(), f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { s.Close() })
+	if err := s.PutCluster(context.Background(), "uid", "name", time.Unix(1, 0)); err != nil {
+		f.Fatal(err)
+	}
+	f.Add("e30")
+	f.Add("eyJxIjoxfQ")
+	f.Fuzz(func(t *testing.T, cursor string) {
+		if _, err := s.Findings(t.Context(), store.FindingQuery{Cluster: "uid", Access: store.Everything(), After: cursor}); err != nil && !errors.Is(err, store.ErrCursor) {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestFiles looks at who may read the files.
+func TestFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s := open(t, dir)
+	storetest.Fill(t, s)
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder's mode is %s", info.Mode())
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 3 {
+		t.Fatal(entries, err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || info.Mode() != 0o600 {
+			t.Errorf("the mode of %s is %v, %v", e.Name(), info.Mode(), err)
+		}
+	}
+}
+
+// TestForeign opens files that are no store's.
+func TestForeign(t *testing.T) {
+	for what, content := range map[string][]byte{"text": bytes.Repeat([]byte("this is no database\n"), 1000)} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, File), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), dir); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	dir := t.TempDir()
+	db, err := sql.Open("sqlite", filepath.Join(dir, File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "PRAGMA application_id = 7; CREATE TABLE precious (n)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "another program") {
+		t.Errorf("another program's database: %v", err)
+	}
+}
+
+// TestGone takes the database away and brings it back, and another in its place.
+func TestGone(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	storetest.Fill(t, s)
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := s.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	write := func() error {
+		return s.PutCluster(t.Context(), "written", "later", time.Unix(1, 0))
+	}
+	for _, name := range []string{File, File + "-wal", File + "-shm"} {
+		if err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, "away-"+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := write(); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a write into a file that is gone: %v", err)
+	}
+	if err := s.Ping(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a read of a file that is gone: %v", err)
+	}
+	for _, name := range []string{File, File + "-wal", File + "-shm"} {
+		if err := os.Rename(filepath.Join(dir, "away-"+name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := write(); err != nil {
+		t.Errorf("after it came back: %v", err)
+	}
+	// Another file is put there: what is written then is written into that one.
+	for _, name := range []string{File, File + "-wal", File + "-shm"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Restore(t.Context(), backup, dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(); err != nil {
+		t.Errorf("after a restore: %v", err)
+	}
+	if _, err := open(t, dir).Cluster(t.Context(), "written"); err != nil {
+		t.Errorf("what was written after a restore: %v", err)
+	}
+	if _, err := s.Cluster(t.Context(), "written"); err != nil {
+		t.Errorf("what was written after a restore is not read: %v", err)
+	}
 }

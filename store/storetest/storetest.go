@@ -21,6 +21,8 @@ type Place struct {
 	Explain string
 	// Scans tells whether a line of a plan reads a whole table (or a whole index) of this name.
 	Scans func(line, table string) bool
+	// Restore makes a new place of a backup.
+	Restore func(backup string) (*store.Store, error)
 	// Argument names the place to a child process.
 	Argument string
 }
@@ -48,6 +50,11 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Changes", testChanges},
 		{"Concurrency", testConcurrency},
 		{"Replace", testReplace},
+		{"Since", testSince},
+		{"Object", testObject},
+		{"Search", testSearch},
+		{"Prune", testPrune},
+		{"Backup", testBackup},
 		{"Plans", testPlans},
 		{"Killed", testKilled},
 		{"Versions", testVersions},

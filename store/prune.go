@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// pruneRows is how many rows one transaction removes.
+const pruneRows = 1000
+
+// Pruned counts what was removed.
+type Pruned struct {
+	Findings, Rungs, Evidence, Runs, Alerts, Changes int64
+}
+
+// prunings are what is removed of a table up to a sequence number. Never what is: open
+// findings, verdicts' last changes, the newest evidence of each experiment and scope,
+// alerts that last, and runs that go on. Waivers and actions are kept for ever.
+var prunings = []struct {
+	rows  func(p *Pruned) *int64
+	query string
+}{
+	{func(p *Pruned) *int64 { return &p.Rungs }, `DELETE FROM rung_changes WHERE cluster = ? AND seq IN (SELECT c.seq FROM rung_changes c WHERE c.cluster = ? AND c.seq <= ?
+		AND NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.cluster = c.cluster AND v.control = c.control AND v.scope = c.scope AND v.namespace = c.namespace
+		AND v.kind = c.kind AND v.name = c.name AND v.seq = c.seq) ORDER BY c.seq LIMIT ?)`},
+	{func(p *Pruned) *int64 { return &p.Evidence }, `DELETE FROM evidence WHERE cluster = ? AND seq IN (SELECT e.seq FROM evidence e WHERE e.cluster = ? AND e.seq <= ?
+		AND EXISTS (SELECT 1 FROM evidence n WHERE n.cluster = e.cluster AND n.control = e.control AND n.experiment = e.experiment AND n.scope = e.scope
+		AND n.namespace = e.namespace AND n.kind = e.kind AND n.name = e.name AND n.seq > e.seq) ORDER BY e.seq LIMIT ?)`},
+	{func(p *Pruned) *int64 { return &p.Runs }, `DELETE FROM runs WHERE cluster = ? AND seq IN (SELECT r.seq FROM runs r WHERE r.cluster = ? AND r.ended <= ? ORDER BY r.ended LIMIT ?)`},
+	{func(p *Pruned) *int64 { return &p.Alerts }, `DELETE FROM alerts WHERE cluster = ? AND seq IN (SELECT a.seq FROM alerts a WHERE a.cluster = ? AND a.changed <= ?
+		AND a.resolved_at IS NOT NULL ORDER BY a.changed LIMIT ?)`},
+	{func(p *Pruned) *int64 { return &p.Changes }, `DELETE FROM changes WHERE cluster = ? AND seq IN (SELECT c.seq FROM changes c WHERE c.cluster = ? AND c.seq <= ? ORDER BY c.seq LIMIT ?)`},
+}
+
+// Prune removes the history of a cluster that is older than a moment, some rows at a time.
+// Where the clock was set forward and back, it removes less.
+func (s *Store) Prune(ctx context.Context, cluster string, before time.Time) (Pruned, error) {
+	var total Pruned
+	var last int64
+	if err := s.read(ctx, func(r *reader) error {
+		n, err := r.cluster(cluster)
+		if err != nil {
+			return err
+		}
+		last, err = r.seqAt(n, before)
+		last--
+		return err
+	}); err != nil || last <= 0 {
+		return total, err
+	}
+	for {
+		var removed int64
+		if err := s.change(ctx, func(r *reader) error {
+			var n int64
+			if err := r.row("SELECT n FROM clusters WHERE uid = ?"+s.e.Lock, clean(cluster)).Scan(&n); err != nil {
+				return noCluster(err, cluster)
+			}
+			var err error
+			removed, err = r.pruneFindings(n, last)
+			return err
+		}); err != nil {
+			return total, err
+		}
+		total.Findings += removed
+		if removed < pruneRows {
+			break
+		}
+	}
+	for _, p := range prunings {
+		for {
+			var removed int64
+			if err := s.change(ctx, func(r *reader) error {
+				var n int64
+				if err := r.row("SELECT n FROM clusters WHERE uid = ?"+s.e.Lock, clean(cluster)).Scan(&n); err != nil {
+					return noCluster(err, cluster)
+				}
+				if p.rows(&total) == &total.Changes {
+					// Noted first: a reader that asks for changes of which some are gone is told so.
+					if err := r.insert("pruned", []string{"cluster", "seq"}, [][]any{{n, last}},
+						"ON CONFLICT (cluster) DO UPDATE SET seq = CASE WHEN excluded.seq > pruned.seq THEN excluded.seq ELSE pruned.seq END"); err != nil {
+						return err
+					}
+				}
+				var err error
+				removed, err = r.exec(p.query, n, n, last, pruneRows)
+				return err
+			}); err != nil {
+				return total, err
+			}
+			*p.rows(&total) += removed
+			if removed < pruneRows {
+				break
+			}
+		}
+	}
+	return total, nil
+}
+
+// pruneFindings removes findings that went at or before a change, and counts them no more.
+func (r *reader) pruneFindings(cluster, last int64) (int64, error) {
+	const rows = "SELECT n FROM findings WHERE cluster = ? AND gone_seq IS NOT NULL AND gone_seq <= ? ORDER BY gone_seq, n LIMIT ?"
+	// The three levels of counts, each by what it counts.
+	for _, level := range []struct{ key, where string }{
+		{"grp", "finding_groups.level = 0 AND finding_groups.n = d.grp"},
+		{"control, rule, kind, severity", "finding_groups.level = 1 AND finding_groups.control = d.control AND finding_groups.rule = d.rule AND finding_groups.kind = d.kind AND finding_groups.severity = d.severity"},
+		{"namespace, severity", "finding_groups.level = 2 AND finding_groups.namespace = d.namespace AND finding_groups.severity = d.severity"},
+	} {
+		if _, err := r.exec("UPDATE finding_groups SET gone = finding_groups.gone - d.removed FROM (SELECT "+level.key+", count(*) AS removed FROM findings WHERE n IN ("+rows+") GROUP BY "+level.key+
+			") AS d WHERE finding_groups.cluster = ? AND "+level.where, cluster, last, pruneRows, cluster); err != nil {
+			return 0, err
+		}
+	}
+	removed, err := r.exec("DELETE FROM findings WHERE n IN ("+rows+")", cluster, last, pruneRows)
+	if err != nil || removed == pruneRows {
+		return removed, err
+	}
+	_, err = r.exec("DELETE FROM finding_groups WHERE cluster = ? AND open = 0 AND gone = 0", cluster)
+	return removed, err
+}

@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Object is what is kept of one object.
+type Object struct {
+	Ref bailey.Ref
+	// Findings are those on it, and those whose cause it is: the open ones first, the
+	// worst first.
+	Findings []Finding
+	Verdicts []Verdict
+	Evidence []Evidence
+	Alerts   []Alert
+	Rungs    []RungChange
+	Guards   []Guard
+	// More tells that there is more of one of them than is given: 200 findings and
+	// verdicts, 50 of the others.
+	More bool
+}
+
+// objectRows is how many findings and verdicts of an object are given.
+const objectRows = 200
+
+// Object gives what is kept of an object, each list the newest first. Of one that nothing
+// is known of, or that may not be seen, it fails with ErrNotFound.
+func (s *Store) Object(ctx context.Context, access Access, cluster string, ref bailey.Ref) (Object, error) {
+	o := Object{Ref: ref}
+	key := keyOf(ref)
+	if !access.sees(key.namespace) {
+		return o, fmt.Errorf("store: no object %s: %w", ref, ErrNotFound)
+	}
+	if err := s.read(ctx, func(r *reader) error {
+		var n, heard int64
+		if err := r.row("SELECT n, heard_at FROM clusters WHERE uid = ?", clean(cluster)).Scan(&n, &heard); err != nil {
+			return noCluster(err, cluster)
+		}
+		seen := map[string]bool{}
+		scan := func(rows *sql.Rows) error {
+			f, err := scanFinding(rows.Scan, heard, access)
+			if access.sees(home(f.Object)) && !seen[f.ID] {
+				seen[f.ID] = true
+				o.Findings = append(o.Findings, f)
+			}
+			return err
+		}
+		for _, gone := range []int{0, 1} {
+			for _, where := range []struct {
+				condition string
+				args      []any
+			}{
+				{"f.cluster = ? AND f.gone = ? AND f.namespace = ? AND f.kind = ? AND f.name = ?", []any{n, gone, key.namespace, key.kind, key.name}},
+				{"f.cluster = ? AND f.gone = ? AND f.cause = ? AND f.cause IS NOT NULL", []any{n, gone, refText(ref)}},
+			} {
+				if err := r.each(scan, "SELECT "+findingColumns+" FROM findings f WHERE "+where.condition+" ORDER BY f.severity DESC, f.opened DESC LIMIT ?",
+					append(where.args, objectRows+1)...); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}); err != nil {
+		return o, err
+	}
+	slices.SortStableFunc(o.Findings, func(a, b Finding) int {
+		if a.IsOpen() != b.IsOpen() {
+			return bit(b.IsOpen()) - bit(a.IsOpen())
+		}
+		return int(b.Severity) - int(a.Severity)
+	})
+	if len(o.Findings) > objectRows {
+		o.Findings, o.More = o.Findings[:objectRows], true
+	}
+	verdicts, err := s.Verdicts(ctx, VerdictQuery{Cluster: cluster, Access: access, Namespaces: []string{key.namespace}, Object: &ref, Limit: objectRows})
+	if err != nil {
+		return o, err
+	}
+	evidence, err := s.Evidence(ctx, EvidenceQuery{Cluster: cluster, Access: access, Namespaces: []string{key.namespace}, Object: &ref})
+	if err != nil {
+		return o, err
+	}
+	alerts, err := s.Alerts(ctx, AlertQuery{Cluster: cluster, Access: access, Namespaces: []string{key.namespace}, Object: &ref, State: All})
+	if err != nil {
+		return o, err
+	}
+	rungs, err := s.RungChanges(ctx, RungQuery{Cluster: cluster, Access: access, Namespaces: []string{key.namespace}, Object: &ref})
+	if err != nil {
+		return o, err
+	}
+	guards, err := s.Guards(ctx, GuardQuery{Cluster: cluster, Access: access, Namespaces: []string{key.namespace}, Object: &ref})
+	if err != nil {
+		return o, err
+	}
+	o.Verdicts, o.Evidence, o.Alerts, o.Rungs, o.Guards = verdicts.Items, evidence.Items, alerts.Items, rungs.Items, guards
+	o.More = o.More || verdicts.Next+evidence.Next+alerts.Next+rungs.Next != ""
+	if len(o.Findings)+len(o.Verdicts)+len(o.Evidence)+len(o.Alerts)+len(o.Rungs)+len(o.Guards) == 0 {
+		return o, fmt.Errorf("store: no object %s: %w", ref, ErrNotFound)
+	}
+	return o, nil
+}
