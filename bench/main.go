@@ -2,7 +2,7 @@
 // ratios and growth curves: how far a scan is from merely parsing its input,
 // and whether time and memory grow no faster than the objects.
 //
-//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence ...]
+//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence|store ...]
 package main
 
 import (
@@ -27,6 +27,7 @@ var parts = []struct {
 	{"gate", benchGate},
 	{"policies", benchPolicies},
 	{"evidence", benchEvidence},
+	{"store", benchStore},
 }
 
 func main() {

@@ -136,7 +136,7 @@ func TestPassword(t *testing.T) {
 		"postgres://bailey:hunter2@127.0.0.1:port/bailey",
 		"postgres://127.0.0.1:1/bailey?user=bailey&password=hunter2",
 		"host=127.0.0.1 port=1 user=bailey password=hunter2 connect_timeout=1",
-		"host=127.0.0.1 port=x user=bailey password='hunter2 \' more'",
+		`host=127.0.0.1 port=x user=bailey password='hunter2 \' more'`,
 	} {
 		s, err := Open(t.Context(), conn)
 		if err == nil {
