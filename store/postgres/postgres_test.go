@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	if storetest.IsWriter() {
+	if storetest.IsWriter() || storetest.IsSmallDisk() {
 		return m.Run()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

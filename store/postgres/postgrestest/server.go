@@ -114,8 +114,7 @@ func (s *Server) Begin(ctx context.Context) error {
 	s.log.Reset()
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, &s.log, &s.log
-	// SIGINT is its fast shutdown.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.account, Pdeathsig: syscall.SIGINT}
+	cmd.SysProcAttr = withParent(s.account)
 	started := make(chan error)
 	ended := make(chan struct{})
 	go func() {
@@ -164,6 +163,9 @@ func (s *Server) End() error {
 	s.process = nil
 	return nil
 }
+
+// Ended is closed once the server that Begin started has ended.
+func (s *Server) Ended() <-chan struct{} { return s.ended }
 
 // Stop ends the server and removes its folder.
 func (s *Server) Stop() error { return errors.Join(s.End(), os.RemoveAll(s.dir)) }
