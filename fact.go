@@ -1,5 +1,7 @@
 package bailey
 
+import "slices"
+
 // Fact is one object as it was seen: a Kubernetes object, a component's
 // settings, an image. Facts are shared and must never be changed.
 type Fact struct {
@@ -19,7 +21,28 @@ type Fact struct {
 	// Dormant tells a workload that does not run and is kept as history: an old
 	// revision of a Deployment, a pod that ended. Rules do not judge it.
 	Dormant bool
-	Source  Source
+	// Builds names the kustomizations, charts and plain files ("") that give the object,
+	// where a folder holds several that give the same workload: they are meant to be
+	// applied one at a time. Nil elsewhere.
+	Builds []string
+	// Variants are what other files give for the same object with another content. Rules
+	// judge each for itself; what they read of other objects are never variants.
+	Variants []*Fact
+	Source   Source
+}
+
+// LacksIn names a build that gives the fact and not the other, where another build gives
+// both: there the two are not together. It reports whether there is one.
+func (f *Fact) LacksIn(other *Fact) (build string, lacks bool) {
+	together := false
+	for _, b := range f.Builds {
+		if slices.Contains(other.Builds, b) {
+			together = true
+		} else if !lacks {
+			build, lacks = b, true
+		}
+	}
+	return build, together && lacks
 }
 
 // Source says where a fact was read.

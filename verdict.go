@@ -90,6 +90,8 @@ const (
 	ReasonForbidden Reason = "forbidden"
 	// ReasonUnreadable: it is there and could not be read or decoded.
 	ReasonUnreadable Reason = "unreadable"
+	// ReasonAmbiguous: files give the object with several contents, of which one counts.
+	ReasonAmbiguous Reason = "ambiguous"
 	// ReasonNotCollected: this medium or this run does not read it.
 	ReasonNotCollected Reason = "not-collected"
 	// ReasonOpenWorld: a folder does not hold all objects of a platform's kind.

@@ -61,7 +61,9 @@ func (p *plan) gather(s *bailey.Snapshot, results []judged, w *bailey.Weigher) *
 				f := &j.found[k]
 				c := p.controls[f.control]
 				for n := range f.findings {
-					g.add(c, f.rule, p.ruleIDs[f.rule], &f.findings[n], j.fact, own)
+					if x := &f.findings[n]; !j.variant || !g.has(p.ruleIDs[f.rule], x, j.fact.Ref) {
+						g.add(c, f.rule, p.ruleIDs[f.rule], x, j.fact, own)
+					}
 				}
 			}
 		}
@@ -87,6 +89,16 @@ type foldKey struct {
 	workload bailey.Ref
 	path     string
 	severity bailey.Severity
+}
+
+// has reports whether the object's findings, which come in a row, hold the one already.
+func (g *gathered) has(id string, f *bailey.Finding, object bailey.Ref) bool {
+	for i := len(g.findings) - 1; i >= 0 && g.findings[i].Object == object; i-- {
+		if other := &g.findings[i]; other.Rule == id && cmp.Or(other.Named, other.Field) == cmp.Or(f.Named, f.Field) {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *bailey.Finding, fact *bailey.Fact, own owners) {

@@ -74,7 +74,9 @@ type judged struct {
 	fact  *bailey.Fact
 	found []found
 	runs  []run
-	reads []bailey.Read // recorded only for sessions
+	// variant tells that fact is one of a fact's Variants.
+	variant bool
+	reads   []bailey.Read // recorded only for sessions
 }
 
 // found is what one rule found, as the rule gave it.
@@ -97,13 +99,22 @@ const chunk = 128
 
 func (p *plan) evaluateAll(ctx context.Context, s *bailey.Snapshot, workers int, record bool) ([]judged, error) {
 	var facts []*bailey.Fact
+	variants := map[*bailey.Fact]bool{}
 	for _, k := range s.Kinds() {
 		if len(p.byKind[k]) == 0 {
 			continue
 		}
 		for _, f := range s.List(k, "") {
-			if !f.Dormant {
-				facts = append(facts, f)
+			if f.Dormant {
+				continue
+			}
+			facts = append(facts, f)
+			if record { // a session has one result for each object
+				continue
+			}
+			facts = append(facts, f.Variants...)
+			for _, other := range f.Variants {
+				variants[other] = true
 			}
 		}
 	}
@@ -124,6 +135,10 @@ func (p *plan) evaluateAll(ctx context.Context, s *bailey.Snapshot, workers int,
 				}
 				for i := from; i < min(to, len(facts)); i++ {
 					results[i] = e.evaluate(facts[i])
+					if variants[facts[i]] {
+						// Its findings count; what was seen is told by the fact that counts.
+						results[i].variant, results[i].runs = true, nil
+					}
 				}
 			}
 		})

@@ -69,6 +69,28 @@ func TestResultIsTheSameWhateverTheOrder(t *testing.T) {
 
 // TestSession changes a world at random and wants the session's report to be
 // what judging the whole world again gives.
+// TestVariants judges what another file gives for the same object: what it has beyond the
+// one that counts is found, once, where it is written, and nothing offers to change it.
+func TestVariants(t *testing.T) {
+	good, bad, worse := podFact("ns", "web", false), podFact("ns", "web", true), podFact("ns", "web", true)
+	good.Source.File, bad.Source.File, worse.Source.File = "good.yaml", "bad.yaml", "worse.yaml"
+	namespace := namespaceFact("ns", true)
+	if r := judge(t, snapshot(nil, good, namespace), world, check.Options{}); len(r.Findings) != 0 {
+		t.Fatalf("the good pod has findings: %v", r.Findings)
+	}
+	good.Variants = []*bailey.Fact{bad, worse}
+	r := judge(t, snapshot(nil, good, namespace), world, check.Options{})
+	alone := judge(t, snapshot(nil, bad, namespace), world, check.Options{})
+	if len(r.Findings) == 0 || len(r.Findings) != len(alone.Findings) {
+		t.Fatalf("found %v, and in the variant by itself %v", r.Findings, alone.Findings)
+	}
+	for i := range r.Findings {
+		if f := &r.Findings[i]; f.Source.File != "bad.yaml" || r.Remedy(f) != nil {
+			t.Errorf("%s is of %s, with the fix %v", f.Rule, f.Source.File, r.Remedy(f))
+		}
+	}
+}
+
 func TestSession(t *testing.T) {
 	s := snapshot(nil, randomWorld(60, 3)...)
 	n, err := check.NewSession(t.Context(), s, world, check.Options{})

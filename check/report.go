@@ -112,6 +112,9 @@ func (p *plan) remedy(s *bailey.Snapshot) func(*bailey.Finding) []bailey.Change 
 		if rule == nil || rule.Fix == nil || fact == nil {
 			return nil
 		}
+		if at := fact.Source.At(f.Field); len(fact.Variants) > 0 && (at.File != f.Source.File || at.Line != f.Source.Line) {
+			return nil // the finding is of a variant, and a patch would change the other
+		}
 		v := bailey.NewView(s)
 		v.Allow(rule.On, rule.Needs, rule.Derives)
 		return rule.Fix(v, fact, *f)

@@ -21,7 +21,7 @@ type unseen struct {
 // reasonOrder puts defects of Bailey first, and what is normal last.
 var reasonOrder = []bailey.Reason{
 	bailey.ReasonPanicked, bailey.ReasonUndeclared, bailey.ReasonUnreadable,
-	bailey.ReasonForbidden, bailey.ReasonNotCollected, bailey.ReasonOpenWorld, bailey.ReasonProvider,
+	bailey.ReasonForbidden, bailey.ReasonAmbiguous, bailey.ReasonNotCollected, bailey.ReasonOpenWorld, bailey.ReasonProvider,
 }
 
 // label is the reason in words.

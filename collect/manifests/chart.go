@@ -71,10 +71,10 @@ func (c *collector) addChart(ctx context.Context, t *target, name string, named 
 		}
 		from := match(sources[file], text)
 		from.rendering = rendering
-		c.inputs = append(c.inputs, input{target: t, name: inChart(name, file), data: []byte(text), chart: true, place: from.place})
+		c.inputs = append(c.inputs, input{target: t, name: inChart(name, file), data: []byte(text), chart: true, build: name, place: from.place})
 	}
 	for _, crd := range loaded.CRDObjects() {
-		c.inputs = append(c.inputs, input{target: t, name: inChart(name, crd.Filename), data: crd.File.Data})
+		c.inputs = append(c.inputs, input{target: t, name: inChart(name, crd.Filename), data: crd.File.Data, build: name})
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -139,6 +140,9 @@ type input struct {
 	place func(*input, chunk, positions) bailey.Source
 	// chart tells that it is what a chart's template gave.
 	chart bool
+	// build is what gives it: the folder of a kustomization, a chart; empty for a file
+	// by itself.
+	build string
 }
 
 func (t *target) skip(what, why, hint string) {
@@ -164,6 +168,7 @@ func (c *collector) build(b *bailey.Builder, results []result) {
 	}
 	seen := make(map[bailey.Ref]given, facts)
 	again := map[*target]*repeated{}
+	ways := builds{}
 	for i := range results {
 		r, t := &results[i], c.inputs[i].target
 		for _, f := range r.facts {
@@ -181,16 +186,19 @@ func (c *collector) build(b *bailey.Builder, results []result) {
 						again[earlier.target] = &repeated{files: map[bailey.Ref][2]string{}}
 					}
 					again[earlier.target].note(earlier.fact, f)
+					addVariants(f, earlier.fact)
 				} else {
 					t.Objects++
 				}
 				seen[f.Ref] = given{f, t}
+				ways.note(f, c.inputs[i].build)
 			}
 			b.Add(f)
 		}
 		t.broken = append(t.broken, r.broken...)
 		t.Ignored = append(t.Ignored, r.ignored...)
 	}
+	ways.tell()
 	cover(b, c.opts.Complete)
 	for _, t := range c.targets {
 		if r := again[t]; r != nil {
@@ -237,16 +245,28 @@ func (r *repeated) note(earlier, later *bailey.Fact) {
 	r.files[later.Ref] = [2]string{earlier.Source.File, later.Source.File}
 }
 
+// addVariants gives the fact what other contents the earlier one has or is, one of each
+// content.
+func addVariants(f, earlier *bailey.Fact) {
+	for _, v := range append(earlier.Variants, earlier) {
+		if !reflect.DeepEqual(v.Object, f.Object) && !slices.ContainsFunc(f.Variants, func(other *bailey.Fact) bool { return reflect.DeepEqual(v.Object, other.Object) }) {
+			f.Variants = append(f.Variants, v)
+		}
+	}
+	earlier.Variants = nil
+}
+
 // report says what was given more than once. An object given with several
-// contents was judged with one of them only, so it was not seen whole.
+// contents is judged with each, and what reads it with one of them only, so it was not
+// seen whole.
 func (t *target) report(r *repeated) {
 	if r.same > 0 {
 		t.ignore(t.Name, fmt.Sprintf("objects given again with the same content: %d", r.same))
 	}
 	for i, ref := range r.differs {
 		files := r.files[ref]
-		lost := broken{kind: ref.Kind, namespace: ref.Namespace, name: ref.Name, skip: bailey.Skip{
-			What: files[0], Why: fmt.Sprintf("%s is given with another content in %s, which counts", ref, files[1]),
+		lost := broken{reason: bailey.ReasonAmbiguous, kind: ref.Kind, namespace: ref.Namespace, name: ref.Name, skip: bailey.Skip{
+			What: files[0], Why: fmt.Sprintf("%s is given with another content in %s: both are judged, and what depends on it by the latter", ref, files[1]),
 			Hint: "scan by itself what belongs to one cluster"}}
 		lost.quiet = i > 0
 		if i == 0 && len(r.differs) > 1 {

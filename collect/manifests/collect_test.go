@@ -107,7 +107,14 @@ func show(s *bailey.Snapshot, positions []string) string {
 	var b strings.Builder
 	for _, k := range s.Kinds() {
 		for _, f := range s.List(k, "") {
-			fmt.Fprintf(&b, "%s %s/%s %s\n", k, f.Namespace, f.Name, place(f.Source))
+			fmt.Fprintf(&b, "%s %s/%s %s", k, f.Namespace, f.Name, place(f.Source))
+			if f.Builds != nil {
+				fmt.Fprintf(&b, " by %q", f.Builds)
+			}
+			for _, v := range f.Variants {
+				fmt.Fprintf(&b, ", also %s", place(v.Source))
+			}
+			b.WriteByte('\n')
 		}
 	}
 	for _, p := range positions {
@@ -138,7 +145,7 @@ func show(s *bailey.Snapshot, positions []string) string {
 	unreadable := map[string]int{}
 	var order []string
 	for _, m := range missing {
-		if m.Reason != bailey.ReasonUnreadable {
+		if m.Reason != bailey.ReasonUnreadable && m.Reason != bailey.ReasonAmbiguous {
 			continue
 		}
 		what := fmt.Sprintf("%s %s/%s", m.Kind, m.Namespace, m.Name)

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/baileyhq/bailey"
@@ -74,7 +75,7 @@ func cover(b *bailey.Builder, more []bailey.Kind) {
 // miss declares what a part that could not be read may have held: the object it
 // seems to be, else all of its kind, else all of every kind.
 func miss(b *bailey.Builder, lost broken, more []bailey.Kind) {
-	m := bailey.Missing{Kind: lost.kind, Namespace: lost.namespace, Name: lost.name, Reason: bailey.ReasonUnreadable,
+	m := bailey.Missing{Kind: lost.kind, Namespace: lost.namespace, Name: lost.name, Reason: cmp.Or(lost.reason, bailey.ReasonUnreadable),
 		Detail: lost.skip.What + ": " + lost.skip.Why, Hint: lost.skip.Hint}
 	if m.Hint == "" {
 		m.Hint = "correct the file, or leave it out of the scan"

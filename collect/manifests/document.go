@@ -31,6 +31,8 @@ type result struct {
 // broken is a document, or an object in it, that could not be read.
 type broken struct {
 	skip bailey.Skip
+	// reason is bailey.ReasonUnreadable if empty.
+	reason bailey.Reason
 	// kind, namespace and name say which object it is, as far as that can be
 	// told; an empty kind means that it may be any.
 	kind            bailey.Kind

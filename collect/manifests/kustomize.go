@@ -40,7 +40,11 @@ func (c *collector) addKustomizations(ctx context.Context, t *target, folders []
 		if ctx.Err() != nil {
 			return covered
 		}
+		first := len(c.inputs)
 		c.addKustomization(t, g, folder, builds[folder])
+		for i := range c.inputs[first:] {
+			c.inputs[first+i].build = folder
+		}
 		for file := range builds[folder].files.read {
 			covered[file] = true
 		}
@@ -49,7 +53,8 @@ func (c *collector) addKustomizations(ctx context.Context, t *target, folders []
 	return covered
 }
 
-// addUnused reads what the components add that no kustomization here takes in.
+// addUnused tells of the components that no kustomization here takes in. They are not
+// applied, so what they add is read only where there is nothing but components.
 func (c *collector) addUnused(t *target, g *graph, folders, roots []string) {
 	used := map[*kustomization]bool{}
 	for _, folder := range roots {
@@ -60,6 +65,10 @@ func (c *collector) addUnused(t *target, g *graph, folders, roots []string) {
 	for _, folder := range folders {
 		n := g.nodes[Absolute(folder)]
 		if n == nil || !n.component || used[n] {
+			continue
+		}
+		if len(roots) > 0 {
+			t.ignore(displayPath(folder, Absolute(folder), n.path), "a component that no kustomization here uses, so it is not applied: scan it by itself")
 			continue
 		}
 		t.ignore(displayPath(folder, Absolute(folder), n.path), "a component that no kustomization here uses: its resources are read, its patches are not applied")

@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"slices"
 	"strings"
 
 	"k8s.io/pod-security-admission/api"
@@ -69,15 +70,17 @@ func (e enforcement) lacks(level api.Level, server bailey.Version) []string {
 	return names
 }
 
-// holdsPods says whether something in the namespace is, or makes, pods. It
-// stops at the first, so that it reads little where there is something.
+// holdsPods says whether something in the namespace is, or makes, pods. What was seen
+// settles that something is; only that nothing is wants whole lists. It stops at the
+// first, so that it reads little where there is something.
 func holdsPods(v *bailey.View, namespace string) bool {
 	for _, k := range bailey.PodBearing {
-		for _, f := range v.List(k, namespace) {
-			if !f.Dormant {
-				return true
-			}
+		if slices.ContainsFunc(v.Known(k, namespace), func(f *bailey.Fact) bool { return !f.Dormant }) {
+			return true
 		}
+	}
+	for _, k := range bailey.PodBearing {
+		v.List(k, namespace)
 	}
 	return false
 }

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -111,12 +112,26 @@ spec: {podSelector: {}}
 // uncovered gives the finding if nothing isolates the pods in the direction.
 func uncovered(v *bailey.View, f *bailey.Fact, d network.Direction, message string) []bailey.Finding {
 	w, ok := workload.Of(f)
-	if !ok || w.Spec.HostNetwork || network.Covered(v.Known(bailey.KindNetworkPolicy, f.Namespace), w.Meta.Labels, d) {
+	if !ok || w.Spec.HostNetwork {
 		return nil
+	}
+	without := ""
+	for _, p := range v.Known(bailey.KindNetworkPolicy, f.Namespace) {
+		if !network.Covers(p, w.Meta.Labels, d) {
+			continue
+		}
+		build, lacks := f.LacksIn(p)
+		if !lacks {
+			return nil
+		}
+		without = cmp.Or(build, "files that no kustomization reads")
 	}
 	v.List(bailey.KindNetworkPolicy, f.Namespace)
 	if wide, _ := v.Derived(network.WideIndex).(*network.Wide); wide != nil && !wide.Empty() && wide.Covers(podOf(v, w), d) {
 		return nil
+	}
+	if without != "" {
+		message += " (in " + without + ", whereas other kustomizations add one)"
 	}
 	finding := bailey.Finding{Message: message}
 	if isSystem(f.Namespace) {

@@ -77,6 +77,42 @@ spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port
 	}
 }
 
+// TestPolicyOfAnotherBuild has a workload in two builds and a policy in one of them, or
+// in a third.
+func TestPolicyOfAnotherBuild(t *testing.T) {
+	const text = barePod + `---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: shop}
+spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
+`
+	for _, c := range []struct {
+		pod, policy []string
+		want        int
+	}{
+		{nil, nil, 0},
+		{[]string{"base", "closed"}, []string{"closed"}, 1},
+		{[]string{"", "closed"}, []string{"closed"}, 1},
+		{[]string{"closed"}, []string{"closed", "other"}, 0},
+		{[]string{"base", "closed"}, []string{""}, 0}, // a part of its own, which goes with both
+	} {
+		facts := controltest.Facts(t, []byte(text))
+		for _, f := range facts {
+			f.Builds = c.pod
+			if f.Kind == bailey.KindNetworkPolicy {
+				f.Builds = c.policy
+			}
+		}
+		v := bailey.NewView(snapshot(facts...))
+		for _, r := range []*bailey.Rule{noIngressPolicy, noEgressPolicy} {
+			v.Allow(r.On, r.Needs, r.Derives)
+			if found := r.Check(v, facts[0]); len(found) != c.want {
+				t.Errorf("%s, the pod in %q and the policy in %q: found %v, want %d", r.Name, c.pod, c.policy, found, c.want)
+			}
+		}
+	}
+}
+
 // TestPolicyAllocates holds the rules that run on every workload to nothing
 // allocated where nothing is wrong.
 func TestPolicyAllocates(t *testing.T) {

@@ -123,7 +123,7 @@ func unprotected(s *bailey.Snapshot) []string {
 				name, kind = f.Owner.Name, f.Owner.Kind.Short()
 			}
 			for _, d := range []Direction{Egress, Ingress} {
-				if !Covered(v.List(bailey.KindNetworkPolicy, f.Namespace), w.Meta.Labels, d) && !wide.Covers(p, d) {
+				if !slices.ContainsFunc(v.List(bailey.KindNetworkPolicy, f.Namespace), func(n *bailey.Fact) bool { return Covers(n, w.Meta.Labels, d) }) && !wide.Covers(p, d) {
 					lines = append(lines, f.Namespace+"/"+name+"["+kind+"] "+strings.ToUpper(string(d[:1]))+string(d[1:]))
 				}
 			}

@@ -38,15 +38,11 @@ func Selects(p *networkingv1.NetworkPolicy, podLabels map[string]string) bool {
 	return Matches(&p.Spec.PodSelector, podLabels)
 }
 
-// Covered reports whether one of the policies, facts of one namespace, isolates
-// pods with these labels in the direction.
-func Covered(policies []*bailey.Fact, podLabels map[string]string, d Direction) bool {
-	for _, f := range policies {
-		if p, ok := f.Object.(*networkingv1.NetworkPolicy); ok && Isolates(p, d) && Selects(p, podLabels) {
-			return true
-		}
-	}
-	return false
+// Covers reports whether the policy, of the pods' namespace, isolates pods with these
+// labels in the direction.
+func Covers(policy *bailey.Fact, podLabels map[string]string, d Direction) bool {
+	p, ok := policy.Object.(*networkingv1.NetworkPolicy)
+	return ok && Isolates(p, d) && Selects(p, podLabels)
 }
 
 // Reach is how far a rule of a policy opens to peers.
