@@ -200,6 +200,11 @@ func (c *collector) build(b *bailey.Builder, results []result) {
 	}
 	ways.tell()
 	cover(b, c.opts.Complete)
+	for i := range results {
+		for _, f := range results[i].facts {
+			missMade(b, f)
+		}
+	}
 	for _, t := range c.targets {
 		if r := again[t]; r != nil {
 			t.report(r)

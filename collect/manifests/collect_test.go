@@ -145,7 +145,7 @@ func show(s *bailey.Snapshot, positions []string) string {
 	unreadable := map[string]int{}
 	var order []string
 	for _, m := range missing {
-		if m.Reason != bailey.ReasonUnreadable && m.Reason != bailey.ReasonAmbiguous {
+		if m.Reason != bailey.ReasonUnreadable && m.Reason != bailey.ReasonAmbiguous && m.Namespace == "" {
 			continue
 		}
 		what := fmt.Sprintf("%s %s/%s", m.Kind, m.Namespace, m.Name)

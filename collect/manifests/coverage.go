@@ -72,6 +72,30 @@ func cover(b *bailey.Builder, more []bailey.Kind) {
 	}
 }
 
+// podMakers are custom resources from which operators make pods that no file shows.
+var podMakers = []bailey.Kind{
+	"Alertmanager.monitoring.coreos.com", "Prometheus.monitoring.coreos.com", "PrometheusAgent.monitoring.coreos.com", "ThanosRuler.monitoring.coreos.com",
+	"Rollout.argoproj.io", "Workflow.argoproj.io", "CronWorkflow.argoproj.io", "Service.serving.knative.dev", "Configuration.serving.knative.dev",
+	"PipelineRun.tekton.dev", "TaskRun.tekton.dev", "OpenTelemetryCollector.opentelemetry.io", "Jaeger.jaegertracing.io", "GrafanaAgent.monitoring.grafana.com",
+	"Grafana.grafana.integreatly.org", "VMSingle.operator.victoriametrics.com", "VMCluster.operator.victoriametrics.com", "VMAgent.operator.victoriametrics.com",
+	"Cluster.postgresql.cnpg.io", "postgresql.acid.zalan.do", "PostgresCluster.postgres-operator.crunchydata.com", "Kafka.kafka.strimzi.io", "KafkaConnect.kafka.strimzi.io",
+	"Elasticsearch.elasticsearch.k8s.elastic.co", "Kibana.kibana.k8s.elastic.co", "RabbitmqCluster.rabbitmq.com", "MongoDBCommunity.mongodbcommunity.mongodb.com",
+	"PerconaServerMongoDB.psmdb.percona.com", "PerconaXtraDBCluster.pxc.percona.com", "InnoDBCluster.mysql.oracle.com", "CassandraDatacenter.cassandra.datastax.com",
+	"Redis.redis.redis.opstreelabs.in", "RedisCluster.redis.redis.opstreelabs.in", "CephCluster.ceph.rook.io", "VirtualMachine.kubevirt.io", "VirtualMachineInstance.kubevirt.io",
+	"RayCluster.ray.io", "SparkApplication.sparkoperator.k8s.io", "FlinkDeployment.flink.apache.org", "Notebook.kubeflow.org", "PyTorchJob.kubeflow.org", "TFJob.kubeflow.org",
+	"JobSet.jobset.x-k8s.io", "LeaderWorkerSet.leaderworkerset.x-k8s.io",
+}
+
+// missMade declares that the pods of a namespace were not all seen, where the fact is of
+// podMakers.
+func missMade(b *bailey.Builder, f *bailey.Fact) {
+	if !slices.Contains(podMakers, f.Kind) {
+		return
+	}
+	b.Miss(bailey.Missing{Kind: bailey.KindPod, Namespace: f.Namespace, Reason: bailey.ReasonOpenWorld,
+		Detail: "an operator makes pods of " + f.Ref.String(), Hint: "scan the cluster"})
+}
+
 // miss declares what a part that could not be read may have held: the object it
 // seems to be, else all of its kind, else all of every kind.
 func miss(b *bailey.Builder, lost broken, more []bailey.Kind) {

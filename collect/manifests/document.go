@@ -291,6 +291,9 @@ func (r *reader) keep(n *yaml.Node, apiVersion, kind string, info kindInfo, name
 		at = append(positions(nil), at...) // without the spare room of growing
 		src.Locate = at.locate
 	}
+	if kind == "Secret" && src.Locate != nil {
+		src.Locate = ofStringData(src.Locate)
+	}
 	if r.whole != nil {
 		r.show(obj, apiVersion, kind, info)
 	}

@@ -57,6 +57,21 @@ func (p positions) locate(field string) (line, column int) {
 	return int(p[at].line), int(p[at].column)
 }
 
+// ofStringData finds the data of a Secret where a file has it as stringData, which the
+// API server, and the fact, put into data.
+func ofStringData(locate func(string) (int, int)) func(string) (int, int) {
+	return func(field string) (line, column int) {
+		if rest, is := strings.CutPrefix(field, "data"); is && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			rootLine, rootColumn := locate("")
+			if line, column = locate(field); line != rootLine || column != rootColumn {
+				return line, column
+			}
+			return locate("stringData" + rest)
+		}
+		return locate(field)
+	}
+}
+
 // find gives the entry of a field or of its nearest parent.
 func (p positions) find(field string) int {
 	at, _ := p.walk(field)

@@ -39,9 +39,9 @@ func TestClassify(t *testing.T) {
 		{bailey.ClassReference, []string{"$(PASSWORD)", "${DB_PASSWORD}", "$HOME", "{{ .Values.password }}", "postgres://shop:$(PASSWORD)@db/shop", "prefix-${NAME}"}},
 		{bailey.ClassPath, []string{"/etc/passwd", "./config", "../x.yaml", "config.yaml", "templates/service.yaml", `C:\Windows`, "registry.example.com/shop/web:1.2", "nginx@sha256:" + strings.Repeat("a1", 32)}},
 		{bailey.ClassURL, []string{"https://example.com/x?y=z", "redis:6379", "db-0.db:5432,db-1.db:5432", "redis.default.svc.cluster.local:6379", "api.example.com", "http://user@example.com/", "[::1]:80", ":8080"}},
-		{bailey.ClassWord, []string{"production", "eu-west-1", "hunter2", "INFO", "rewriteAppHTTPProbers", "my-service-name-with-many-parts-v2", "io.k8s.SomeVeryLongClassNameImplementation", "KubePersistentVolumeInodesFillingUp"}},
+		{bailey.ClassWord, []string{"production", "inserted", "EU_WEST_A", "EU_WEST_KEY1", "eu-west-1", "hunter2", "INFO", "rewriteAppHTTPProbers", "my-service-name-with-many-parts-v2", "io.k8s.SomeVeryLongClassNameImplementation", "KubePersistentVolumeInodesFillingUp"}},
 		{bailey.ClassText, []string{"hello world", "a: b\nc: d\n", "select * from users", "password: the password of the user", "{\"a\": 1}", "|"}},
-		{bailey.ClassPlaceholder, []string{"changeme", "CHANGE_ME", "<password>", "xxx", "XXXXXXXX", "****", "REPLACE_ME", "todo", "your-password-here", "example-key", "__TOKEN__", "AKIAIOSFODNN7" + "EXAMPLE"}},
+		{bailey.ClassPlaceholder, []string{"changeme", "CHANGE_ME", "<password>", "xxx", "XXXXXXXX", "****", "REPLACE_ME", "todo", "your-password-here", "example-key", "__TOKEN__", "INSERT_ETCD_DISCOVERY_TOKEN", "insert-token", "GOOGLE_API_KEY_VAL", "MY_DB_PASSWORD", "AKIAIOSFODNN7" + "EXAMPLE"}},
 		{bailey.ClassOpaque, []string{body, "kJ8#mN2$pQ5!vX9zL4w", base64.StdEncoding.EncodeToString([]byte("some raw key bytes \x01\x02\x03 0123456")), "8312341g-5678-abcd-4a2b2c-33bcsd655"}},
 		{bailey.ClassHash, []string{
 			strings.Repeat("d4", 16), strings.Repeat("0f", 20), strings.Repeat("9e", 32), "sha256:" + strings.Repeat("9e", 32),

@@ -159,6 +159,9 @@ func isPlaceholder(s string) bool {
 			return true
 		}
 	}
+	if strings.HasPrefix(lower, "insert_") || strings.HasPrefix(lower, "insert-") || strings.HasPrefix(lower, "insert ") || isVariable(s) {
+		return true
+	}
 	if rest, found := strings.CutPrefix(plain, "your"); found && rest != "" {
 		return true
 	}
@@ -169,6 +172,20 @@ func isPlaceholder(s string) bool {
 		}
 	}
 	return strings.HasPrefix(lower, "example-") || strings.HasPrefix(lower, "example_") || strings.HasSuffix(s, "EXAMPLE") || strings.HasPrefix(lower, "xxxx")
+}
+
+// isVariable takes a text that reads like the name of a variable for a secret, or of its
+// value: GOOGLE_API_KEY_VAL.
+func isVariable(s string) bool {
+	at := strings.LastIndexByte(s, '_')
+	if at <= 0 || strings.ToUpper(s) != s || strings.ContainsFunc(s, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') }) {
+		return false
+	}
+	switch s[at+1:] {
+	case "VAL", "VALUE", "HERE", "KEY", "TOKEN", "PASSWORD", "SECRET":
+		return true
+	}
+	return false
 }
 
 // holdsReference reports whether another value is put in when the text is used.

@@ -90,8 +90,9 @@ Kubernetes' own, or every group. Such a rule allows what nobody thought of when 
 entering pods, and whatever the next version adds.
 
 An operator's wildcard in its own API group is no finding, nor one in that of an add-on (metrics.k8s.io). Nor are
-the roles that the API server makes, and aggregated ClusterRoles, whose parts are judged. Rules that only read, in
-a group without credentials, are low.`,
+the roles that the API server makes, and aggregated ClusterRoles, whose parts are judged. Every verb on every
+resource is high, and so is every verb on Secrets, which makes tokens of ServiceAccounts and reads all that there
+are. Rules that only read, in a group without credentials, are low.`,
 	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{ref.CIS("5.1.3", "Roles and ClusterRoles use no wildcards"), rbacGood, ref.NIST("AC-6"), ref.ATTACK("T1098.006")},
 	On:       roleKinds,
@@ -111,7 +112,11 @@ a group without credentials, are low.`,
 		case everyResource:
 			return "resources", "allows " + strings.Join(r.Verbs, ", ") + " on every resource", bailey.SeverityMedium
 		}
-		return "verbs", "allows every verb on " + strings.Join(r.Resources, ", "), bailey.SeverityMedium
+		severity = bailey.SeverityMedium
+		if inCore(r) && len(r.ResourceNames) == 0 && slices.Contains(r.Resources, "secrets") {
+			severity = bailey.SeverityHigh
+		}
+		return "verbs", "allows every verb on " + strings.Join(r.Resources, ", "), severity
 	}),
 	Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

@@ -22,7 +22,7 @@ run a command over a WebSocket.
 
 Backup and database operators that run a dump in a pod need it; a binding in the namespaces that they serve is enough
 for many. The roles that the API server makes are no finding, and a Role in one namespace is none.`,
-	Severity: bailey.SeverityLow,
+	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{rbacGood, ref.NIST("AC-6"), ref.ATTACK("T1609")},
 	On:       []bailey.Kind{bailey.KindClusterRole},
 	Check: eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {

@@ -53,7 +53,7 @@ included: what Pod Security forbids is all that holds such a pod.
 
 Operators need it for what they run; a binding in the namespaces that they serve is enough for many. The roles that
 the API server makes are no finding, and a Role in one namespace is none.`,
-	Severity: bailey.SeverityLow,
+	Severity: bailey.SeverityMedium,
 	Refs:     []bailey.Reference{ref.CIS("5.1.4", "Few can create pods"), rbacGood, ref.NIST("AC-6"), ref.ATTACK("T1610")},
 	On:       []bailey.Kind{bailey.KindClusterRole},
 	Check: eachRule(func(r *rbacv1.PolicyRule) (field, message string, severity bailey.Severity) {
@@ -110,7 +110,7 @@ goes on unseen by it. An operator that brings its own webhooks can name them (re
 		if !roleGives(r, "admissionregistration.k8s.io", admitting, writes) {
 			return "", "", 0
 		}
-		return "resources", "allows " + both(r.Verbs, writes) + " on every one of " + meet(r.Resources, admitting), 0
+		return "resources", "allows " + both(r.Verbs, writes) + " on every one of " + both(r.Resources, admitting), 0
 	}),
 	Bad: []string{`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

@@ -10,6 +10,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls/internal/ref"
+	"github.com/baileyhq/bailey/derive/posture"
 	"github.com/baileyhq/bailey/derive/workload"
 )
 
@@ -111,7 +112,8 @@ var hostPathVolumesCheck = standardCheck{
 		Doc: `A hostPath volume shows the pod a part of the node's file system. How bad that is depends on the path
 and on who may write: the socket of the container runtime, or write access to a directory that the node runs
 programs or reads credentials from, is the node itself (critical); other write access is high; read access is
-high where credentials lie, medium elsewhere. Each finding names the volume.
+high where credentials lie, medium elsewhere. The socket of syslog, the time zone and devices that give nothing
+(/dev/null) are a step lower. Each finding names the volume.
 
 There is no mechanical fix: what the pod reads or writes there must come from a volume of another kind.`,
 		Severity: bailey.SeverityHigh,
@@ -188,6 +190,10 @@ func hostPathSeverity(w workload.Workload, volume *corev1.Volume) (bailey.Severi
 	switch {
 	case !mounted:
 		return bailey.SeverityLow, "which no container mounts"
+	case posture.IsPlainPath(at) && writable:
+		return bailey.SeverityMedium, "writable"
+	case posture.IsPlainPath(at):
+		return bailey.SeverityLow, "read-only"
 	case at != "/" && reaches(at, runtimeSockets):
 		return bailey.SeverityCritical, "with the socket of the container runtime"
 	case writable && (reaches(at, nodeSecrets) || reaches(at, nodePrograms) || within(at, nodePrograms)):

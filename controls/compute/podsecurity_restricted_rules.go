@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,8 @@ var runAsNonRootCheck = standardCheck{
 image may decide otherwise. Root in a container is root of the node for every flaw of the kernel and of the
 runtime. From 1.35 a pod in a user namespace (hostUsers: false) is left out, since its root is nobody on the node.
 
-Where the pod sets nothing and containers lack the field, there is one finding for all of them.`,
+Where the pod sets nothing and containers lack the field, there is one finding for all of them. Where runAsUser
+names a user other than 0 for each of them, nothing runs as root today: low.`,
 		Severity: bailey.SeverityMedium,
 		Refs:     []bailey.Reference{ref.CIS("5.6.3", "Pods and containers have security contexts"), standards, ref.CIS("5.2.7", "Few or no root containers are admitted"), ref.NSA("\"Non-root\" containers and \"rootless\" container engines")},
 		Bad: []string{`apiVersion: v1
@@ -40,7 +42,15 @@ spec:
 	},
 	locate: func(r refused) (found []violation) {
 		const note = "The image must run as a numeric user other than 0, or runAsUser must name one."
+		const kept = "Nothing changes for these containers: a pod that asks for root later is refused."
 		pod := r.Spec.SecurityContext
+		give := func(x violation, containers ...workload.Container) {
+			if users, all := usersOf(r.Spec, containers); all {
+				x.severity, x.note = bailey.SeverityLow, kept
+				x.message += ", though runAsUser is " + users
+			}
+			found = append(found, x)
+		}
 		switch {
 		case pod == nil || pod.RunAsNonRoot == nil:
 			var open []workload.Container
@@ -50,30 +60,52 @@ spec:
 				}
 			}
 			if len(open) > 0 {
-				found = append(found, violation{
+				give(violation{
 					fault: podFault(r.Workload, ".securityContext.runAsNonRoot", "runAsNonRoot is not set for "+labels(open)),
 					patch: func() []bailey.PatchOp { return setPod(r.Workload, "runAsNonRoot", true) },
 					note:  note,
-				})
+				}, open...)
 			}
 		case !*pod.RunAsNonRoot:
-			found = append(found, violation{
+			give(violation{
 				fault: podFault(r.Workload, ".securityContext.runAsNonRoot", "runAsNonRoot is false for the pod"),
 				patch: func() []bailey.PatchOp { return setPod(r.Workload, "runAsNonRoot", true) },
 				note:  note,
-			})
+			}, slices.Collect(r.Containers())...)
 		}
 		for c := range r.Containers() {
 			if saysRoot(c.Container) {
-				found = append(found, violation{
+				give(violation{
 					fault: containerFault(c, ".securityContext.runAsNonRoot", "runAsNonRoot of "+label(c)+" is false"),
 					patch: func() []bailey.PatchOp { return setContainer(c, "runAsNonRoot", true) },
 					note:  note,
-				})
+				}, c)
 			}
 		}
 		return found
 	},
+}
+
+// usersOf gives the users that runAsUser names for the containers, each once, and reports
+// whether it names one other than 0 for all of them.
+func usersOf(spec *corev1.PodSpec, containers []workload.Container) (users string, all bool) {
+	var seen []string
+	for _, c := range containers {
+		var user *int64
+		if spec.SecurityContext != nil {
+			user = spec.SecurityContext.RunAsUser
+		}
+		if c.SecurityContext != nil && c.SecurityContext.RunAsUser != nil {
+			user = c.SecurityContext.RunAsUser
+		}
+		if user == nil || *user == 0 {
+			return "", false
+		}
+		if text := strconv.FormatInt(*user, 10); !slices.Contains(seen, text) {
+			seen = append(seen, text)
+		}
+	}
+	return strings.Join(seen, ", "), len(containers) > 0
 }
 
 func saysRoot(c *corev1.Container) bool {
@@ -156,6 +188,7 @@ spec:
 			x := violation{
 				fault: containerFault(c, ".securityContext.allowPrivilegeEscalation", "allowPrivilegeEscalation of "+label(c)+" is not set"),
 				patch: func() []bailey.PatchOp { return setContainer(c, "allowPrivilegeEscalation", false) },
+				note:  "Programs in the image with the set-user-ID bit or with file capabilities (sudo, ping) no longer get what these give.",
 			}
 			if c.SecurityContext != nil && c.SecurityContext.AllowPrivilegeEscalation != nil {
 				x.severity, x.message = bailey.SeverityMedium, "allowPrivilegeEscalation of "+label(c)+" is true"
@@ -176,84 +209,6 @@ func addsSysAdmin(c *corev1.Container) bool {
 	}
 	for _, name := range c.SecurityContext.Capabilities.Add {
 		if name == "SYS_ADMIN" || name == "CAP_SYS_ADMIN" {
-			return true
-		}
-	}
-	return false
-}
-
-var capabilitiesRestrictedCheck = standardCheck{
-	Check: policy.CheckCapabilitiesRestricted(),
-	rule: bailey.Rule{
-		Name:  "capabilities-restricted",
-		Title: "Container keeps capabilities",
-		Doc: `Few programs need any of the capabilities that runtimes grant by default. Restricted wants drop: [ALL], and
-allows no addition but NET_BIND_SERVICE. Additions that baseline forbids too are told by capabilities-baseline.`,
-		Severity: bailey.SeverityLow,
-		Refs:     []bailey.Reference{standards, ref.CIS("5.2.8", "Few or no containers have NET_RAW"), ref.CIS("5.2.9", "Few or no containers have capabilities"), ref.CNCF(226, "Only sanctioned capabilities and system calls")},
-		Bad: []string{`apiVersion: v1
-kind: Pod
-metadata: {name: bad, namespace: default}
-spec:
-  containers:
-  - {name: main, image: registry.example/app:1}
-`},
-	},
-	suspect: func(w workload.Workload) bool {
-		return anyContainer(w.Spec, func(c *corev1.Container) bool { return !dropsAll(c) }) || addsCapability(w)
-	},
-	locate: func(r refused) (found []violation) {
-		for c := range r.Containers() {
-			if isPrivileged(c.Container) {
-				continue
-			}
-			var kept []any
-			var taken []string
-			if c.SecurityContext != nil && c.SecurityContext.Capabilities != nil {
-				kept, taken = splitCapabilities(c.SecurityContext.Capabilities.Add, func(name corev1.Capability) bool {
-					return name == "NET_BIND_SERVICE" || beyondDefault(name)
-				})
-			}
-			drops := dropsAll(c.Container)
-			if drops && len(taken) == 0 {
-				continue
-			}
-			at, message := ".securityContext.capabilities.drop", label(c)+" does not drop ALL capabilities"
-			switch adds := strings.Join(taken, ", "); {
-			case drops:
-				at, message = ".securityContext.capabilities.add", label(c)+" adds "+adds
-			case adds != "":
-				message += ", and adds " + adds
-			}
-			found = append(found, violation{
-				fault: containerFault(c, at, message),
-				patch: func() (ops []bailey.PatchOp) {
-					if !drops {
-						if c.SecurityContext != nil && c.SecurityContext.Capabilities != nil {
-							ops = append(ops, add(c.Pointer("/securityContext/capabilities/drop"), []any{"ALL"}))
-						} else {
-							ops = setContainer(c, "capabilities", map[string]any{})
-							ops = append(ops, add(c.Pointer("/securityContext/capabilities/drop"), []any{"ALL"}))
-						}
-					}
-					if len(taken) > 0 {
-						ops = append(ops, keepCapabilities(c, kept)...)
-					}
-					return ops
-				},
-				note: "A program that changes its user, or file owners, needs the capabilities for it.",
-			})
-		}
-		return found
-	},
-}
-
-func dropsAll(c *corev1.Container) bool {
-	if c.SecurityContext == nil || c.SecurityContext.Capabilities == nil {
-		return false
-	}
-	for _, name := range c.SecurityContext.Capabilities.Drop {
-		if name == "ALL" {
 			return true
 		}
 	}

@@ -427,6 +427,24 @@ func fixOne(t *testing.T, v bailey.Version, f *bailey.Fact) *bailey.Fact {
 	return nil
 }
 
+// TestFixKeepsLowPorts: a container that listens below 1024 can do so after the fixes.
+func TestFixKeepsLowPorts(t *testing.T) {
+	for text, want := range map[string][]corev1.Capability{
+		"ports: [{containerPort: 8080}, {containerPort: 443}]":                                            {"NET_BIND_SERVICE"},
+		"ports: [{containerPort: 80}], securityContext: {capabilities: {add: [CHOWN, NET_BIND_SERVICE]}}": {"NET_BIND_SERVICE"},
+		"ports: [{containerPort: 80}], securityContext: {capabilities: {add: [CHOWN]}}":                   {"NET_BIND_SERVICE"},
+		"ports: [{containerPort: 80}], securityContext: {capabilities: {drop: [NET_BIND_SERVICE]}}":       nil,
+		"ports: [{containerPort: 8080}]":                                                                  nil,
+		"ports: [{containerPort: 80}], securityContext: {capabilities: {drop: [ALL]}}":                    nil,
+	} {
+		f := controltest.Facts(t, []byte("apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec: {containers: [{name: web, image: web, "+text+"}]}\n"))[0]
+		pod := fixAll(t, bailey.LatestVersion, f).Object.(*corev1.Pod)
+		if got := pod.Spec.Containers[0].SecurityContext.Capabilities; !slices.Equal(got.Add, want) || !slices.Contains(got.Drop, "ALL") {
+			t.Errorf("%s: the fixes leave %v, want %v added", text, got, want)
+		}
+	}
+}
+
 func TestCleanPodsCostNothing(t *testing.T) {
 	pod, err := upstream.GetMinimalValidPod(api.LevelRestricted, api.MajorMinorVersion(1, 37))
 	if err != nil {

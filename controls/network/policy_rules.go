@@ -2,7 +2,6 @@ package network
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +34,8 @@ var noIngressPolicy = &bailey.Rule{
 	Name:  "no-ingress-policy",
 	Title: "No network policy limits who may connect to the workload",
 	Doc: `A pod that no NetworkPolicy selects for ingress accepts connections from every other pod, from the nodes,
-and from whatever is routed to its address. One compromised pod anywhere then reaches it.
+and from whatever is routed to its address. One compromised pod anywhere then reaches it. On Jobs and
+CronJobs whose containers declare no port, which seldom listen at all, it informs only.
 
 The rule compares the labels of the pods with the podSelector of each policy of the namespace; a policy
 without policyTypes is for ingress.` + coverDoc,
@@ -134,10 +134,45 @@ func uncovered(v *bailey.View, f *bailey.Fact, d network.Direction, message stri
 		message += " (in " + without + ", whereas other kustomizations add one)"
 	}
 	finding := bailey.Finding{Message: message}
-	if isSystem(f.Namespace) {
+	if isSystem(f.Namespace) || d == network.Ingress && seldomListens(w) {
 		finding.Severity = bailey.SeverityInfo
 	}
 	return []bailey.Finding{finding}
+}
+
+// seldomListens reports whether the pods run to an end and declare no port.
+func seldomListens(w workload.Workload) bool {
+	if k := w.Fact.Kind; k != bailey.KindJob && k != bailey.KindCronJob {
+		return false
+	}
+	for c := range w.Containers() {
+		if len(c.Ports) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// onHostNetwork reports whether all that the policy selects are pods on the host network,
+// for which it does not hold. What was seen settles that others are selected.
+func onHostNetwork(v *bailey.View, f *bailey.Fact, p *networkingv1.NetworkPolicy) bool {
+	some := false
+	for _, k := range bailey.PodBearing {
+		for _, other := range v.Known(k, f.Namespace) {
+			w, ok := workload.Of(other)
+			if !ok || other.Dormant || !network.Selects(p, w.Meta.Labels) {
+				continue
+			}
+			if !w.Spec.HostNetwork {
+				return false
+			}
+			some = true
+		}
+	}
+	for _, k := range bailey.PodBearing {
+		v.Held(k, f.Namespace) // what was not seen may be selected, or be all that is
+	}
+	return some
 }
 
 func podOf(v *bailey.View, w workload.Workload) *network.Pod {
@@ -198,13 +233,15 @@ var openIngress = &bailey.Rule{
 it. The rule finds ingress rules that let everybody in (no sender, the blocks 0.0.0.0/0 or ::/0, or blocks
 that together hold the public addresses of a sample spread over all of IPv4), and, less severe, those that
 let in every pod of every namespace. A rule that names the ports it opens is taken for meant: a web server
-is there for everybody.`,
+is there for everybody. A policy that selects nothing but pods on the host network, for which none holds, is
+no finding.`,
 	Severity: bailey.SeverityMedium,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/services-networking/network-policies/#allow-all-ingress-traffic", "Allow all ingress traffic"),
 		ref.NSA("Network policies"),
 	},
-	On: []bailey.Kind{bailey.KindNetworkPolicy},
+	On:    []bailey.Kind{bailey.KindNetworkPolicy},
+	Needs: bailey.PodBearing,
 	Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
 		p, ok := f.Object.(*networkingv1.NetworkPolicy)
 		if !ok || !network.Isolates(p, network.Ingress) {
@@ -224,6 +261,9 @@ is there for everybody.`,
 				findings = append(findings, bailey.Finding{Field: "spec.ingress[" + strconv.Itoa(i) + "]", Severity: bailey.SeverityLow,
 					Message: "every pod of every namespace may connect to the selected pods, on every port"})
 			}
+		}
+		if len(findings) > 0 && onHostNetwork(v, f, p) {
+			return nil
 		}
 		return findings
 	},
@@ -248,95 +288,6 @@ kind: NetworkPolicy
 metadata: {name: open-to-the-internet, namespace: shop}
 spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]}}]}]}
 `},
-}
-
-// metadataAddress is where clouds give a machine its credentials.
-var metadataAddress = netip.MustParseAddr("169.254.169.254")
-
-const metadataPrefix = "169.254.169.254/32"
-
-var metadataEgress = &bailey.Rule{
-	Name:  "metadata-egress",
-	Title: "Network policy lets pods reach the cloud's metadata service",
-	Doc: `At 169.254.169.254, port 80, the large clouds hand the credentials of the node to whoever asks from the
-node. An egress rule for "the internet" includes that address unless it is excepted.
-
-The rule judges every egress rule of a NetworkPolicy: one without receivers, or with an address block
-that contains the address and does not except it. Where the cloud asks for a token or a hop limit, or
-pods have an identity of their own, less is lost.`,
-	Severity: bailey.SeverityLow,
-	Refs: []bailey.Reference{
-		ref.Kubernetes("concepts/security/security-checklist/#network-security", "Security checklist: network security"),
-		ref.NSA("Network policies"),
-		ref.ATTACK("T1552.007"),
-	},
-	On: []bailey.Kind{bailey.KindNetworkPolicy},
-	Check: func(v *bailey.View, f *bailey.Fact) []bailey.Finding {
-		p, ok := f.Object.(*networkingv1.NetworkPolicy)
-		if !ok || !network.Isolates(p, network.Egress) {
-			return nil
-		}
-		var findings []bailey.Finding
-		for i := range p.Spec.Egress {
-			rule := &p.Spec.Egress[i]
-			if network.AllowsPort(rule.Ports, 80) && network.AllowsAddress(rule.To, metadataAddress) {
-				findings = append(findings, bailey.Finding{Field: "spec.egress[" + strconv.Itoa(i) + "]",
-					Message: "the selected pods may connect to the cloud's metadata service at 169.254.169.254"})
-			}
-		}
-		return findings
-	},
-	Fix: func(v *bailey.View, f *bailey.Fact, finding bailey.Finding) []bailey.Change {
-		p, ok := f.Object.(*networkingv1.NetworkPolicy)
-		if !ok {
-			return nil
-		}
-		for i := range p.Spec.Egress {
-			if finding.Field == "spec.egress["+strconv.Itoa(i)+"]" {
-				if patch := exceptMetadata(&p.Spec.Egress[i], "/spec/egress/"+strconv.Itoa(i)+"/to"); patch != nil {
-					return []bailey.Change{{Object: f.Ref, APIVersion: f.APIVersion, Patch: patch,
-						Note: "Make sure that none of the pods gets its cloud credentials from the metadata service."}}
-				}
-			}
-		}
-		return nil
-	},
-	Bad: []string{`
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: out, namespace: shop}
-spec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}]}]}
-`},
-}
-
-// exceptMetadata gives the patch that excepts the metadata address from an
-// egress rule, whose list of receivers is at the pointer. It gives nil where the
-// address itself is what the rule allows.
-func exceptMetadata(rule *networkingv1.NetworkPolicyEgressRule, pointer string) []bailey.PatchOp {
-	if len(rule.To) == 0 {
-		return []bailey.PatchOp{{Op: "add", Path: pointer, Value: []any{
-			map[string]any{"namespaceSelector": map[string]any{}},
-			map[string]any{"ipBlock": map[string]any{"cidr": "0.0.0.0/0", "except": []any{metadataPrefix}}},
-			map[string]any{"ipBlock": map[string]any{"cidr": "::/0"}},
-		}}}
-	}
-	var patch []bailey.PatchOp
-	for i := range rule.To {
-		if !network.AllowsAddress(rule.To[i:i+1], metadataAddress) {
-			continue
-		}
-		block := rule.To[i].IPBlock
-		if prefix, err := netip.ParsePrefix(block.CIDR); err != nil || prefix.IsSingleIP() {
-			return nil
-		}
-		at := pointer + "/" + strconv.Itoa(i) + "/ipBlock/except"
-		if len(block.Except) == 0 {
-			patch = append(patch, bailey.PatchOp{Op: "add", Path: at, Value: []any{metadataPrefix}})
-		} else {
-			patch = append(patch, bailey.PatchOp{Op: "add", Path: at + "/-", Value: metadataPrefix})
-		}
-	}
-	return patch
 }
 
 var ignoredRules = &bailey.Rule{
@@ -394,7 +345,8 @@ var selectsNothing = &bailey.Rule{
 that the policy was written for has been open since.
 
 The rule looks at every workload of the namespace, ended ones included, and stays quiet in a namespace
-that has none, and for selectors on labels that only controllers set.`,
+that has none, and for selectors on labels that only controllers set. In a folder of manifests with objects
+of which an operator makes pods (Prometheus, a database's cluster), the verdict is unknown.`,
 	Severity: bailey.SeverityInfo,
 	Refs: []bailey.Reference{
 		ref.Kubernetes("concepts/services-networking/network-policies/#the-two-sorts-of-pod-isolation", "The two sorts of pod isolation"),

@@ -3,6 +3,8 @@ package network
 import (
 	"testing"
 
+	networkingv1 "k8s.io/api/networking/v1"
+
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/internal/controltest"
 )
@@ -132,6 +134,33 @@ spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
 			}
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", r.Name, n)
+		}
+	}
+}
+
+// TestMetadataFixKeepsResolver: on GKE with Cloud DNS the address answers the pods' DNS
+// (https://cloud.google.com/kubernetes-engine/docs/how-to/cloud-dns).
+func TestMetadataFixKeepsResolver(t *testing.T) {
+	for ports, resolves := range map[string]bool{"": true, ", ports: [{port: 80}, {port: 53, protocol: UDP}]": true, ", ports: [{port: 80}]": false} {
+		f := controltest.Facts(t, []byte("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: out, namespace: shop}\n"+
+			"spec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}]"+ports+"}]}\n"))[0]
+		s := snapshot(f)
+		v := bailey.NewView(s)
+		v.Allow(metadataEgress.On, metadataEgress.Needs, metadataEgress.Derives)
+		found := metadataEgress.Check(v, f)
+		if len(found) != 1 {
+			t.Fatalf("found %v", found)
+		}
+		changes := metadataEgress.Fix(v, f, found[0])
+		if len(changes) != 1 {
+			t.Fatalf("the fix is %v", changes)
+		}
+		fixed := controltest.Apply(t, s, changes[0])
+		if still := metadataEgress.Check(v, fixed); len(still) != 0 {
+			t.Errorf("with ports %q the fix leaves %v", ports, still)
+		}
+		if got := keepsResolver(fixed.Object.(*networkingv1.NetworkPolicy)); got != resolves {
+			t.Errorf("with ports %q the fix keeps the resolver: %t, want %t", ports, got, resolves)
 		}
 	}
 }

@@ -98,6 +98,10 @@ func headMeaning(head, before, first string) meaning {
 		return meansSecretOrItsName
 	case "key":
 		switch {
+		case first == "minio" && before == "access": // the name of the user
+			return meansNothing
+		case first == "minio" && before == "secret": // the user's password
+			return meansPassword
 		case secretKey[before], first == "azure" || first == "aws" && before != "kms":
 			return meansKey
 		case before == "" || aboutSecret[before] || publicKey[before] || before == "password" || before == "token":

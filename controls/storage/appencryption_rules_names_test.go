@@ -8,15 +8,15 @@ import (
 func TestMeaningOf(t *testing.T) {
 	for m, names := range map[meaning][]string{
 		meansPassword: {"PASSWORD", "password", "DB_PASSWORD", "db.password", "dbPassword", "db-password", "MYSQL_PWD", "PGPASSWORD", "GF_SECURITY_ADMIN_PASSWORD",
-			"PASSWORD_PROD", "PASSWORD1", "REDIS_PASS", "smtp-pass", "requirepass", "masterauth", "sslKeyPassphrase", "ROOT_PASSWD", "spring.datasource.password", "PASSWORD_BASE64"},
+			"PASSWORD_PROD", "PASSWORD1", "REDIS_PASS", "smtp-pass", "requirepass", "masterauth", "sslKeyPassphrase", "ROOT_PASSWD", "MINIO_SECRET_KEY", "spring.datasource.password", "PASSWORD_BASE64"},
 		meansSecret: {"TOKEN", "GITHUB_TOKEN", "accessToken", "OAUTH_CLIENT_SECRET", "clientSecret", "clientsecret", "JWT_SECRET", "NEXTAUTH_SECRET", "BOOTSTRAP_TOKEN",
 			"bot_token", "authtoken", "K3S_TOKEN", "VAULT_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WEBHOOK_SECRET"},
 		meansKey: {"API_KEY", "apiKey", "APIKey", "apikey", "X-Api-Key", "AWS_SECRET_ACCESS_KEY", "SECRET_KEY", "SECRET_KEY_BASE", "PRIVATE_KEY", "ENCRYPTION_KEY", "AZURE_BATCH_KEY",
-			"OCI_CLI_KEY_CONTENT", "MINIO_ACCESS_KEY", "AccountKey", "signing-key", "secretkey"},
+			"OCI_CLI_KEY_CONTENT", "S3_ACCESS_KEY", "AccountKey", "signing-key", "secretkey"},
 		meansSecretOrItsName: {"SECRET", "APP_CREDENTIALS", "secret", "PAYMENT_SECRET", "CREDS"},
 		meansSomeKey:         {"STRIPE_KEY", "MAPS_KEY"},
 		meansMention:         {"SECRET_BLAH", "TOKEN_FOO", "PASSWORD_SAUCE"},
-		meansNothing: {"", "KEY", "HOST", "PORT", "LOG_LEVEL", "COMPASS", "BYPASS", "PASSENGERS", "KEYBOARD", "MONKEY", "TOKENIZER", "TOKENS", "MAX_TOKENS", "SECRETS_DIR",
+		meansNothing: {"", "KEY", "MINIO_ACCESS_KEY", "HOST", "PORT", "LOG_LEVEL", "COMPASS", "BYPASS", "PASSENGERS", "KEYBOARD", "MONKEY", "TOKENIZER", "TOKENS", "MAX_TOKENS", "SECRETS_DIR",
 			"PASSWORD_FILE", "POSTGRES_PASSWORD_FILE", "ARCHIVE_PASSWORD_FILE", "TOKEN_PATH", "SECRET_NAME", "secretName", "TOKEN_URL", "TOKEN_ENDPOINT", "AWS_ACCESS_KEY_ID", "KEY_ID",
 			"PASSWORD_MIN_LENGTH", "PASSWORD_POLICY", "TOKEN_TTL_SECONDS", "TOKEN_EXPIRY", "tokenLifetime", "TOKEN_ISSUER", "TOKEN_AUDIENCE", "PUBLIC_KEY", "NEXT_PUBLIC_API_KEY", "SUPABASE_ANON_KEY",
 			"KEY_PREFIX", "CACHE_KEY", "SORT_KEY", "tlsSecret", "IMAGE_PULL_SECRET", "ENABLE_TOKEN", "USE_PASSWORD", "ALLOW_EMPTY_PASSWORD", "requirePassword", "ETCD_INITIAL_CLUSTER_TOKEN",

@@ -16,8 +16,13 @@ import (
 var nodePaths = []string{"/etc", "/root", "/home", "/proc", "/sys", "/dev", "/boot", "/run", "/var/run", "/var/lib/kubelet", "/var/lib/containerd",
 	"/var/lib/docker", "/var/lib/etcd", "/usr", "/bin", "/sbin", "/lib", "/opt/cni"}
 
-// plainPaths are below nodePaths, and whoever writes to them does not hold the node by it.
+// plainPaths are below nodePaths, and whoever writes to them does not hold the node by it:
+// the socket of syslog, devices that give nothing, the time zone.
 var plainPaths = []string{"/dev/log", "/dev/null", "/dev/shm", "/dev/urandom", "/etc/localtime", "/etc/timezone"}
+
+// IsPlainPath reports whether a path of a node gives whoever mounts it next to nothing,
+// though it lies in a directory that does.
+func IsPlainPath(path string) bool { return slices.Contains(plainPaths, "/"+strings.Trim(path, "/")) }
 
 // Capabilities by which a process leaves its container, and those by which it
 // reaches far beyond it.
@@ -70,11 +75,11 @@ func privileges(f *bailey.Fact) []trait {
 			if onlyRead(w, v.Name) {
 				mode, gain = "read-only", bailey.SeverityMedium
 			}
-			if isNodePath(v.HostPath.Path) {
+			if isNodePath(v.HostPath.Path) && !IsPlainPath(v.HostPath.Path) {
 				gain++
 			}
 			add("hostPath "+v.HostPath.Path+" "+mode, fmt.Sprintf("mounts the node's %s, %s", v.HostPath.Path, mode), fmt.Sprintf("%s.volumes[%d].hostPath", w.Path, i), gain,
-				gain == bailey.SeverityCritical && !slices.Contains(plainPaths, "/"+strings.Trim(v.HostPath.Path, "/")))
+				gain == bailey.SeverityCritical)
 		}
 	}
 	if name := spec.ServiceAccountName; name != "" && name != "default" {

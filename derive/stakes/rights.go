@@ -1,6 +1,7 @@
 package stakes
 
 import (
+	"cmp"
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -51,8 +52,8 @@ func subresource(resource, sub string, verbs ...string) []rbac.Request {
 	return all
 }
 
-// rights finds the first of the powers that the token in the pods has. What only the
-// group of everybody who logged in holds is not counted: strangers need no pod for it.
+// rights finds the first of the powers that the token in the pods has, given everywhere
+// rather than in a namespace. What only the group of everybody who logged in holds is not counted: strangers need no pod for it.
 func rights(v *bailey.View, w workload.Workload) (bailey.Factor, bool) {
 	if !w.MountsToken(v) {
 		return bailey.Factor{}, false
@@ -74,6 +75,9 @@ func rights(v *bailey.View, w workload.Workload) (bailey.Factor, bool) {
 			}
 		}
 	}
+	slices.SortStableFunc(all, func(a, b held) int { // those that hold everywhere first
+		return cmp.Compare(min(len(a.grant.Binding.Namespace), 1), min(len(b.grant.Binding.Namespace), 1))
+	})
 	for _, p := range powers {
 		for _, h := range all {
 			for _, r := range p.requests {

@@ -237,3 +237,28 @@ func TestOwnCause(t *testing.T) {
 		}
 	}
 }
+
+// TestWidestRight has the same right by a RoleBinding and a ClusterRoleBinding.
+func TestWidestRight(t *testing.T) {
+	text := workloadText + readsSecrets + `
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reader}
+rules: [{apiGroups: [""], resources: [secrets], verbs: [list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: reader}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader}
+subjects: [{kind: ServiceAccount, name: web, namespace: shop}]`
+	b := bailey.NewBuilder(bailey.Meta{Medium: "cluster", Version: bailey.LatestVersion})
+	b.Add(controltest.Facts(t, []byte(text))...)
+	s := b.Snapshot()
+	v := bailey.NewView(s)
+	v.Allow(bailey.PodBearing, stakes.Weigher.Needs, stakes.Weigher.Derives)
+	factors := stakes.Weigher.Factors(v, s.Get(bailey.Ref{Kind: bailey.KindDeployment, Namespace: "shop", Name: "web"}))
+	if len(factors) != 1 || !strings.HasSuffix(factors[0].Text, "everywhere") {
+		t.Errorf("%v", factors)
+	}
+}
