@@ -41,6 +41,19 @@ type cause struct {
 // first is the finding that stands for the others in short lists.
 func (c *cause) first() *bailey.Finding { return c.findings[0] }
 
+// alsoLimit bounds how many findings are told with the one that stands for a cause.
+const alsoLimit = 3
+
+// asBad are other open findings of the cause that weigh as much as the first, at most
+// alsoLimit: to put right one of them alone leaves as much.
+func (c *cause) asBad() []*bailey.Finding {
+	n := 1
+	for n < min(c.open, 1+alsoLimit) && c.findings[n].Severity == c.first().Severity {
+		n++
+	}
+	return c.findings[min(1, c.open):max(n, min(1, c.open))]
+}
+
 // label is "Deployment shop/web (3 pods)", safe to show.
 func (c *cause) label() string {
 	s := clean(c.ref.String())
@@ -233,6 +246,26 @@ func (g *group) count() {
 			-cmp.Compare(a.objects, b.objects),
 			a.ref.Compare(b.ref))
 	})
+}
+
+// severities is "1 critical, 3 high" where the open findings are of several severities.
+func (g *group) severities() string {
+	var n [bailey.SeverityCritical + 1]int
+	for _, c := range g.openCauses() {
+		for _, f := range c.findings[:c.open] {
+			n[min(max(f.Severity, 0), bailey.SeverityCritical)]++
+		}
+	}
+	var parts []string
+	for s := bailey.SeverityCritical; s >= bailey.SeverityNone; s-- {
+		if n[s] > 0 {
+			parts = append(parts, number(n[s])+" "+s.String())
+		}
+	}
+	if len(parts) < 2 {
+		return ""
+	}
+	return strings.Join(parts, ", ")
 }
 
 // openCauses are the causes that have open findings.

@@ -15,13 +15,13 @@ func raisedText(f *bailey.Finding) string {
 	return f.Base.String() + " anywhere, " + f.Severity.String() + " here: " + factorsText(f)
 }
 
-// severityText says where a finding's severity comes from.
+// severityText says where a finding's severity comes from; "" where it is not weighed.
 func severityText(f *bailey.Finding) string {
 	switch raised := raisedText(f); {
 	case raised != "":
 		return raised
 	case f.Base == bailey.SeverityNone:
-		return f.Severity.String() + ": what it gives is the same wherever it is"
+		return ""
 	case len(f.Factors) == 0:
 		return f.Severity.String() + ", as anywhere: nothing that was seen leads to it from outside, or gives it more than it is"
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -88,7 +89,12 @@ func (t *text) fixFirst() {
 		t.hang([]run{{text: number}, severityRun(g.severity, ""), {text: "  "}}, run{text: g.title, style: bold})
 		where := append([]run{{text: lead.label()}}, t.at(f)...)
 		t.hang(label("where"), append(where, run{text: g.others()})...)
-		t.hang(label("why"), run{text: clean(f.Message)})
+		why := clean(f.Message)
+		for _, other := range lead.asBad() {
+			why += "; " + clean(other.Message)
+			fix = append(slices.Clip(fix), t.r.FixOf(other)...)
+		}
+		t.hang(label("why"), run{text: why})
 		if weight := t.o.weight(f); weight != "" {
 			t.hang(label("weight"), run{text: weight})
 		}
@@ -195,6 +201,9 @@ func (t *text) group(g *group) {
 	}
 	if g.objects > g.open {
 		remark += " on " + count(g.objects, "object")
+	}
+	if mixed := g.severities(); mixed != "" {
+		remark += ": " + mixed
 	}
 	remark += tally{waived: g.waived, baseline: g.baseline}.accepted()
 	t.hang([]run{severityRun(g.severity, ""), {text: "  "}}, run{text: g.title, style: bold}, run{text: "· " + remark, style: faint})
