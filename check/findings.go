@@ -62,7 +62,7 @@ func (p *plan) gather(s *bailey.Snapshot, results []judged, w *bailey.Weigher) *
 				c := p.controls[f.control]
 				for n := range f.findings {
 					if x := &f.findings[n]; !j.variant || !g.has(p.ruleIDs[f.rule], x, j.fact.Ref) {
-						g.add(c, f.rule, p.ruleIDs[f.rule], x, j.fact, own)
+						g.add(c, f.rule, p.ruleIDs[f.rule], x, j, own)
 					}
 				}
 			}
@@ -101,8 +101,8 @@ func (g *gathered) has(id string, f *bailey.Finding, object bailey.Ref) bool {
 	return false
 }
 
-func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *bailey.Finding, fact *bailey.Fact, own owners) {
-	named := f.Named
+func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *bailey.Finding, j *judged, own owners) {
+	fact, named := j.fact, f.Named
 	if named == "" {
 		named = f.Field
 	}
@@ -129,6 +129,9 @@ func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *baile
 	done.Object, done.APIVersion, done.Cause = fact.Ref, fact.APIVersion, own.cause
 	done.Source = fact.Source.At(f.Field)
 	done.Source.Locate = nil
+	if j.variant { // to mend the one that counts leaves it
+		named += "\x00variant"
+	}
 	done.ID = bailey.FindingID(done.Rule, done.Object, named)
 	for i := len(g.findings) - 1; i >= 0 && g.findings[i].Object == fact.Ref; i-- {
 		if g.findings[i].ID == done.ID { // a rule with two things to say of one field

@@ -42,7 +42,7 @@ type cause struct {
 func (c *cause) first() *bailey.Finding { return c.findings[0] }
 
 // alsoLimit bounds how many findings are told with the one that stands for a cause.
-const alsoLimit = 3
+const alsoLimit = 1
 
 // asBad are other open findings of the cause that weigh as much as the first, at most
 // alsoLimit: to put right one of them alone leaves as much.

@@ -241,7 +241,7 @@ func (f *fixer) change(ctx context.Context, s *bailey.Snapshot, c bailey.Change)
 	if how, err = f.changeFact(ctx, fact, c); err != nil {
 		return "", err
 	}
-	done := []writtenAt{placeOf(fact)}
+	done := []writtenAt{placeOf(fact).changedBy(how)}
 	for _, copied := range f.given[fact.Ref] {
 		// What was the same object in several files stays so. A file that is given
 		// under several names is one place, which is changed once.
@@ -249,11 +249,11 @@ func (f *fixer) change(ctx context.Context, s *bailey.Snapshot, c bailey.Change)
 		if !reflect.DeepEqual(copied.Object, fact.Object) || slices.ContainsFunc(done, at.isChangedWith) {
 			continue
 		}
-		done = append(done, at)
 		also, err := f.changeFact(ctx, copied, c)
 		if err != nil {
 			return "", fmt.Errorf("%s, which holds the same object: %w", copied.Source.File, err)
 		}
+		done = append(done, at.changedBy(also))
 		how += "; the same object: " + cmp.Or(also, copied.Source.File)
 	}
 	how = strings.TrimPrefix(how, "; ")
@@ -284,6 +284,15 @@ func placeOf(fact *bailey.Fact) writtenAt {
 	at := writtenAt{manifests.Absolute(fact.Source.File), fact.Source.Line, fact.Source.Column, ""}
 	if fact.Source.Rendered != nil {
 		at.rendered = manifests.Absolute(fact.Source.Rendered.Path)
+	}
+	return at
+}
+
+// changedBy is the place after a change: one in the file itself is one for all that is
+// built from it.
+func (at writtenAt) changedBy(how string) writtenAt {
+	if how == "" {
+		at.rendered = ""
 	}
 	return at
 }
