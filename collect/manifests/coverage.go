@@ -96,6 +96,19 @@ func missMade(b *bailey.Builder, f *bailey.Fact) {
 		Detail: "an operator makes pods of " + f.Ref.String(), Hint: "scan the cluster"})
 }
 
+// broken is a document, or an object in it, that could not be read.
+type broken struct {
+	skip bailey.Skip
+	// reason is bailey.ReasonUnreadable if empty.
+	reason bailey.Reason
+	// kind, namespace and name say which object it is, as far as that can be
+	// told; an empty kind means that it may be any.
+	kind            bailey.Kind
+	namespace, name string
+	// quiet tells that another entry names it as well.
+	quiet bool
+}
+
 // miss declares what a part that could not be read may have held: the object it
 // seems to be, else all of its kind, else all of every kind.
 func miss(b *bailey.Builder, lost broken, more []bailey.Kind) {

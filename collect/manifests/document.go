@@ -28,19 +28,6 @@ type result struct {
 	ignored []bailey.Skip
 }
 
-// broken is a document, or an object in it, that could not be read.
-type broken struct {
-	skip bailey.Skip
-	// reason is bailey.ReasonUnreadable if empty.
-	reason bailey.Reason
-	// kind, namespace and name say which object it is, as far as that can be
-	// told; an empty kind means that it may be any.
-	kind            bailey.Kind
-	namespace, name string
-	// quiet tells that another entry names it as well.
-	quiet bool
-}
-
 // reader turns chunks of one input into facts.
 type reader struct {
 	*decoder
