@@ -177,7 +177,7 @@ func (p *pager) count() error {
 	for _, gone := range p.f.state.gone() {
 		where, args := p.f.rows()
 		var n int
-		if err := p.row("SELECT count(*) FROM (SELECT 1 AS one FROM findings f WHERE f.cluster = ? AND f.gone = ?"+where+" LIMIT ?) AS c",
+		if err := p.row("SELECT count(*) FROM (SELECT 1 AS one FROM findings f WHERE f.cluster = ? AND f.gone = ?"+where+" LIMIT ?) AS counted",
 			slices.Concat([]any{p.f.cluster, gone}, args, []any{limits.Gather + 1})...).Scan(&n); err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func (s *Store) Search(ctx context.Context, access Access, cluster, text string,
 			add(back(k.namespace, k.kind, k.name))
 			return err
 		}, "SELECT DISTINCT namespace, kind, name FROM (SELECT namespace, kind, name FROM verdicts WHERE cluster = ? AND name >= ? AND name < ?"+condition+
-			" ORDER BY name LIMIT ?) AS v ORDER BY name, namespace, kind", slices.Concat([]any{n, prefix, prefix + "\U0010FFFF"}, args, []any{searchNames})...); err != nil {
+			" ORDER BY name LIMIT ?) AS named ORDER BY name, namespace, kind", slices.Concat([]any{n, prefix, prefix + "\U0010FFFF"}, args, []any{searchNames})...); err != nil {
 			return err
 		}
 		for i := range page.Items {

@@ -61,12 +61,12 @@ func (s *Store) Since(ctx context.Context, access Access, cluster string, from t
 			}
 			return nil
 		}, "SELECT subject, op, severity, count(*) FROM (SELECT subject, op, severity, at FROM changes WHERE cluster = ? AND seq >= ?"+condition+
-			" ORDER BY seq DESC LIMIT ?) AS c WHERE at >= ? GROUP BY subject, op, severity", slices.Concat([]any{n, seq}, args, []any{most, nanos(from)})...); err != nil {
+			" ORDER BY seq DESC LIMIT ?) AS counted WHERE at >= ? GROUP BY subject, op, severity", slices.Concat([]any{n, seq}, args, []any{most, nanos(from)})...); err != nil {
 			return err
 		}
 		since.More = total >= most
 		return r.row("SELECT coalesce(sum(CASE WHEN new_rung > old_rung THEN 1 ELSE 0 END), 0), coalesce(sum(CASE WHEN new_rung < old_rung THEN 1 ELSE 0 END), 0) FROM"+
-			" (SELECT old_rung, new_rung, at FROM rung_changes WHERE cluster = ? AND seq >= ?"+condition+" ORDER BY seq DESC LIMIT ?) AS c WHERE at >= ?",
+			" (SELECT old_rung, new_rung, at FROM rung_changes WHERE cluster = ? AND seq >= ?"+condition+" ORDER BY seq DESC LIMIT ?) AS counted WHERE at >= ?",
 			slices.Concat([]any{n, seq}, args, []any{most, nanos(from)})...).Scan(&since.Better, &since.Worse)
 	})
 	return since, err

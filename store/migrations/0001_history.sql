@@ -90,7 +90,7 @@ CREATE TABLE verdicts (
     PRIMARY KEY (cluster, control, scope, namespace, kind, name)
 );
 CREATE INDEX verdicts_object ON verdicts (cluster, namespace, kind, name);
-CREATE INDEX verdicts_name ON verdicts (cluster, name);
+CREATE INDEX verdicts_name ON verdicts (cluster, name, namespace, kind);
 
 -- Counts of verdicts by rung; namespace '*' adds up all of them.
 CREATE TABLE rungs (

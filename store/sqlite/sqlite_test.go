@@ -29,7 +29,7 @@ func TestStore(t *testing.T) {
 			DB:      db,
 			Explain: "EXPLAIN QUERY PLAN ",
 			Scans: func(line, table string) bool {
-				alias := map[string]string{"findings": "f", "verdicts": "v"}[table]
+				alias := map[string]string{"findings": "f", "verdicts": "v", "changes": "c", "rung_changes": "c", "evidence": "e", "runs": "r", "alerts": "a"}[table]
 				name := strings.TrimPrefix(line, "SCAN ")
 				name, _, _ = strings.Cut(name, " ")
 				return strings.HasPrefix(line, "SCAN ") && (name == table || name == alias)

@@ -243,7 +243,7 @@ func testProperty(t *testing.T, p Place) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	m := &model{entries: map[string]*entry{}}
-	for step := range 60 {
+	for step := range 40 {
 		d := randomDelta(r)
 		b.apply(step, d)
 		m.apply(at(step), d)
