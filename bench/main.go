@@ -2,7 +2,7 @@
 // ratios and growth curves: how far a scan is from merely parsing its input,
 // and whether time and memory grow no faster than the objects.
 //
-//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence|store ...]
+//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence|sqlite|postgres ...]
 package main
 
 import (
@@ -27,7 +27,8 @@ var parts = []struct {
 	{"gate", benchGate},
 	{"policies", benchPolicies},
 	{"evidence", benchEvidence},
-	{"store", benchStore},
+	{"sqlite", benchSQLite},
+	{"postgres", benchPostgres},
 }
 
 func main() {

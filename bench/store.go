@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,9 @@ import (
 	"github.com/baileyhq/bailey/store/sqlite"
 )
 
+// storeFindings bounds how far the store is filled.
+var storeFindings = flag.Int("findings", 1_000_000, "the most findings that the store is filled with")
+
 const (
 	storeCluster = "bench"
 	storeRounds  = 20
@@ -24,16 +28,16 @@ const (
 	storeObject = 5
 )
 
-// benchStore measures what a delta costs and how fast pages and facets are, over ever more
+// benchSQLite measures what a delta costs and how fast pages and facets are, over ever more
 // findings, beside inserting and reading the same rows and nothing else.
-func benchStore(string) error {
+func benchSQLite(string) error {
 	dir, err := os.MkdirTemp("", "bailey-bench-store-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	ctx := context.Background()
-	file, err := sqlite.Open(ctx, filepath.Join(dir, "sqlite"))
+	s, err := sqlite.Open(ctx, filepath.Join(dir, "sqlite"))
 	if err != nil {
 		return err
 	}
@@ -42,14 +46,16 @@ func benchStore(string) error {
 		return err
 	}
 	plain.SetMaxOpenConns(1)
-	fmt.Println("  SQLite")
-	err = measureStore(ctx, file, plain, "?", func() int64 { return folderSize(filepath.Join(dir, "sqlite")) })
-	if err = errors.Join(err, file.Close(), plain.Close()); err != nil {
-		return err
-	}
+	err = measureStore(ctx, s, plain, "?", func() int64 { return folderSize(filepath.Join(dir, "sqlite")) })
+	return errors.Join(err, s.Close(), plain.Close())
+}
+
+// benchPostgres does the same in a PostgreSQL server of its own, over a Unix socket.
+func benchPostgres(string) error {
+	ctx := context.Background()
 	server, err := postgrestest.Start(ctx)
 	if errors.Is(err, postgrestest.ErrMissing) {
-		fmt.Println("  PostgreSQL:", err)
+		fmt.Println("  left out:", err)
 		return nil
 	}
 	if err != nil {
@@ -60,11 +66,11 @@ func benchStore(string) error {
 	if err != nil {
 		return err
 	}
-	remote, err := postgres.Open(ctx, url)
+	s, err := postgres.Open(ctx, url)
 	if err != nil {
 		return err
 	}
-	plain, err = sql.Open("pgx", server.URL("postgres"))
+	plain, err := sql.Open("pgx", server.URL("postgres"))
 	if err != nil {
 		return err
 	}
@@ -72,15 +78,14 @@ func benchStore(string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("  PostgreSQL, over a Unix socket")
-	err = measureStore(ctx, remote, plain, "$", func() int64 {
+	err = measureStore(ctx, s, plain, "$", func() int64 {
 		var n int64
 		if err := size.QueryRow("SELECT pg_database_size(current_database())").Scan(&n); err != nil {
 			return 0
 		}
 		return n
 	})
-	return errors.Join(err, remote.Close(), plain.Close(), size.Close())
+	return errors.Join(err, s.Close(), plain.Close(), size.Close())
 }
 
 func folderSize(dir string) int64 {
@@ -129,7 +134,7 @@ func measureStore(ctx context.Context, s *store.Store, plain *sql.DB, mark strin
 	fmt.Printf("  %9s %12s %12s %6s %9s %9s\n", "findings", "apply 1,000", "plain 1,000", "ratio", "bytes", "again")
 	var latencies []string
 	have := 0
-	for _, n := range []int{10_000, 100_000, 1_000_000} {
+	for n := 10_000; n <= *storeFindings; n *= 10 {
 		var applied, inserted []time.Duration
 		for have < n {
 			some := benchFindings(have, have+1000)
