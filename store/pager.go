@@ -32,7 +32,14 @@ type pager struct {
 
 	total int
 	more  bool
+	keys  []rowKey
 	found []Finding
+}
+
+// rowKey is what a row is sorted by.
+type rowKey struct {
+	n, opened int64
+	severity  int
 }
 
 // part is a range of an index.
@@ -196,50 +203,49 @@ func (p *pager) run() error {
 		return p.runGather()
 	case p.sort == ByObject:
 		return p.runObjects()
-	case p.sort == ByNewest:
-		for _, severity := range p.severities {
-			if err := p.runSeverity(severity); err != nil {
-				return err
-			}
-		}
-		p.order()
-		return nil
 	}
 	for _, severity := range p.severities {
-		if p.after != nil && severity > p.after.Severity {
+		if p.sort == BySeverity && p.after != nil && severity > p.after.Severity {
 			continue
 		}
 		if err := p.runSeverity(severity); err != nil {
 			return err
 		}
-		if len(p.found) > p.limit {
+		if p.sort == BySeverity && len(p.keys) > p.limit {
 			break
 		}
 	}
-	p.order()
-	return nil
+	return p.fetch()
 }
 
-// order sorts what was found, and keeps what the page needs.
-func (p *pager) order() {
-	slices.SortFunc(p.found, func(a, b Finding) int {
-		if p.sort == BySeverity && a.Severity != b.Severity {
-			return cmp.Compare(b.Severity, a.Severity)
+// fetch reads the rows that come first of those whose keys were found.
+func (p *pager) fetch() error {
+	slices.SortFunc(p.keys, func(a, b rowKey) int {
+		if p.sort == BySeverity && a.severity != b.severity {
+			return cmp.Compare(b.severity, a.severity)
 		}
-		return cmp.Compare(b.Seq, a.Seq)
+		return cmp.Compare(b.opened, a.opened)
 	})
-	p.found = p.found[:min(len(p.found), p.limit+1)]
+	p.keys = p.keys[:min(len(p.keys), p.limit+1)]
+	if len(p.keys) == 0 {
+		return nil
+	}
+	numbers := make([]any, len(p.keys))
+	for i, k := range p.keys {
+		numbers[i] = k.n
+	}
+	order := " ORDER BY f.opened DESC"
+	if p.sort == BySeverity {
+		order = " ORDER BY f.severity DESC, f.opened DESC"
+	}
+	return p.read("SELECT "+findingColumns+" FROM findings f WHERE f.n IN ("+marks(len(numbers))+")"+order, numbers...)
 }
 
-// runSeverity reads of each part the newest of a severity.
+// runSeverity finds of each part the newest of a severity.
 func (p *pager) runSeverity(severity int) error {
 	parts := p.parts
 	if parts == nil {
 		parts = []part{{severity: -1}}
-	}
-	where, args := p.f.rows()
-	if p.after != nil && (p.sort == ByNewest || severity == p.after.Severity) {
-		where, args = where+" AND f.opened < ?", append(args, p.after.Seq)
 	}
 	for _, part := range parts {
 		if part.severity >= 0 && part.severity != severity {
@@ -247,13 +253,23 @@ func (p *pager) runSeverity(severity int) error {
 		}
 		for _, gone := range p.f.state.gone() {
 			condition, values := "f.cluster = ? AND f.gone = ? AND f.severity = ?", []any{p.f.cluster, gone, severity}
+			where, args := p.f.rows()
 			switch part.column {
 			case "grp":
 				condition, values = "f.grp = ? AND f.gone = ?", []any{part.value, gone}
+				where, args = p.f.rest()
 			case "namespace", "rule":
 				condition, values = condition+" AND f."+part.column+" = ?", append(values, part.value)
 			}
-			if err := p.read("SELECT "+findingColumns+" FROM findings f WHERE "+condition+where+" ORDER BY f.opened DESC LIMIT ?",
+			if p.after != nil && (p.sort == ByNewest || severity == p.after.Severity) {
+				where, args = where+" AND f.opened < ?", append(args, p.after.Seq)
+			}
+			if err := p.each(func(rows *sql.Rows) error {
+				k := rowKey{severity: severity}
+				err := rows.Scan(&k.n, &k.opened)
+				p.keys = append(p.keys, k)
+				return err
+			}, "SELECT f.n, f.opened FROM findings f WHERE "+condition+where+" ORDER BY f.opened DESC LIMIT ?",
 				slices.Concat(values, args, []any{p.limit + 1})...); err != nil {
 				return err
 			}

@@ -199,6 +199,12 @@ func (f *filter) rows() (where string, args []any) {
 	if f.severity > 0 {
 		where, args = where+" AND f.severity >= ?", append(args, f.severity)
 	}
+	rest, restArgs := f.rest()
+	return where + rest, append(args, restArgs...)
+}
+
+// rest gives the conditions on findings that no group fulfils as a whole.
+func (f *filter) rest() (where string, args []any) {
 	if f.name != "" {
 		where, args = where+" AND f.name = ?", append(args, f.name)
 	}
