@@ -70,14 +70,14 @@ func (p *pager) plan() error {
 
 // planWords takes the rows that hold the words, if there are not too many.
 func (p *pager) planWords() (done bool, err error) {
-	beginnings := p.f.text
+	whole := []string{clusterWord(p.f.cluster)}
 	if p.f.name != "" {
-		beginnings = slices.Concat(beginnings, words(p.f.name))
+		whole = append(whole, words(p.f.name)...)
 	}
-	if len(beginnings) == 0 {
+	if len(whole)+len(p.f.text) == 1 {
 		return false, nil
 	}
-	argument := p.e.Words([]string{clusterWord(p.f.cluster)}, beginnings)
+	argument := p.e.Words(whole, p.f.text)
 	var hits int
 	if err := p.row("SELECT count(*) FROM ("+p.e.Hits+") AS h", argument, limits.Gather+1).Scan(&hits); err != nil {
 		return true, err
@@ -85,14 +85,10 @@ func (p *pager) planWords() (done bool, err error) {
 	if hits > limits.Gather {
 		return false, nil
 	}
-	return true, p.setGather(p.e.Hits, argument, limits.Gather+1)
-}
-
-// setGather has the page sorted from rows, and counts them.
-func (p *pager) setGather(query string, args ...any) error {
-	p.gather, p.gatherArgs = query, args
+	p.gather, p.gatherArgs = p.e.Hits, []any{argument, limits.Gather + 1}
+	p.f.text = nil // they hold it
 	from, args := p.gathered()
-	return p.row("SELECT count(*)"+from, args...).Scan(&p.total)
+	return true, p.row("SELECT count(*)"+from, args...).Scan(&p.total)
 }
 
 // gathered gives the rows that are sorted.
@@ -137,35 +133,65 @@ func (p *pager) planGroups() error {
 	}, "SELECT n, severity"+from+" ORDER BY n LIMIT ?", append(slices.Clone(args), limits.Parts+1)...); err != nil {
 		return err
 	}
+	whole := len(f.controls)+len(f.rules)+len(f.kinds) == 0 // of the namespaces
 	switch {
-	case p.total <= limits.Gather && (len(groups) > limits.Parts || p.sort == ByObject):
-		return p.setGather("SELECT m.n FROM (SELECT n AS g"+from+") AS l CROSS JOIN findings m WHERE m.grp = l.g AND m.gone IN ("+goneList(f.state)+")", args...)
-	case p.sort == ByObject:
-		return nil
-	case len(groups) <= limits.Parts:
+	case p.sort != ByObject && len(groups) <= limits.Parts:
 		p.parts = groups
+		return nil
+	case p.sort != ByObject && f.all && len(f.controls)+len(f.rules) > 0 && len(f.kinds) == 0:
+		if err := p.ruleParts(); p.parts != nil || err != nil {
+			return err
+		}
+	case p.sort != ByObject && whole && len(f.namespaces) <= limits.Parts:
+		p.namespaceParts()
+		return nil
+	}
+	var all int
+	where, args = (&filter{namespaces: f.namespaces, all: f.all, severity: f.severity}).level()
+	if err := p.row("SELECT coalesce(sum("+f.counts()+"), 0) FROM finding_groups WHERE cluster = ?"+where, append([]any{f.cluster}, args...)...).Scan(&all); err != nil {
+		return err
+	}
+	if p.total <= limits.Gather && p.total*dense < all {
+		where, args = f.level0()
+		p.gather = "SELECT m.n FROM (SELECT n AS g FROM finding_groups WHERE cluster = ?" + where + " AND " + f.counts() +
+			" > 0) AS l CROSS JOIN findings m WHERE m.grp = l.g AND m.gone IN (" + goneList(f.state) + ")"
+		p.gatherArgs = append([]any{f.cluster}, args...)
+		return nil
+	}
+	switch {
+	case p.sort == ByObject:
 	case f.all && len(f.controls)+len(f.rules) > 0:
-		var rules []part
-		where, args := f.groups()
-		if err := p.each(func(rows *sql.Rows) error {
-			g := part{column: "rule", severity: -1}
-			var rule string
-			err := rows.Scan(&rule)
-			g.value = rule
-			rules = append(rules, g)
-			return err
-		}, "SELECT DISTINCT rule FROM finding_groups WHERE cluster = ? AND level = 1"+where+" ORDER BY rule", append([]any{f.cluster}, args...)...); err != nil {
-			return err
-		}
-		if len(rules) <= limits.Parts {
-			p.parts = rules
-		}
+		return p.ruleParts()
 	case !f.all && len(f.namespaces) <= limits.Parts:
-		for _, n := range f.namespaces {
-			p.parts = append(p.parts, part{"namespace", n, -1})
-		}
+		p.namespaceParts()
 	}
 	return nil
+}
+
+// dense is of how many rows that come by in the order of an index at least one should be
+// asked for.
+const dense = 20
+
+// ruleParts takes a part for each rule, if they are not too many.
+func (p *pager) ruleParts() error {
+	var rules []part
+	where, args := p.f.groups()
+	err := p.each(func(rows *sql.Rows) error {
+		var rule string
+		err := rows.Scan(&rule)
+		rules = append(rules, part{"rule", rule, -1})
+		return err
+	}, "SELECT DISTINCT rule FROM finding_groups WHERE cluster = ? AND level = 1"+where+" ORDER BY rule", append([]any{p.f.cluster}, args...)...)
+	if len(rules) <= limits.Parts {
+		p.parts = rules
+	}
+	return err
+}
+
+func (p *pager) namespaceParts() {
+	for _, n := range p.f.namespaces {
+		p.parts = append(p.parts, part{"namespace", n, -1})
+	}
 }
 
 func goneList(s State) string {
@@ -181,14 +207,16 @@ func goneList(s State) string {
 // count counts what the counts of groups do not tell, up to a limit.
 func (p *pager) count() error {
 	p.total = 0
+	where, args := p.f.rows()
 	for _, gone := range p.f.state.gone() {
-		where, args := p.f.rows()
-		var n int
-		if err := p.row("SELECT count(*) FROM (SELECT 1 AS one FROM findings f WHERE f.cluster = ? AND f.gone = ?"+where+" LIMIT ?) AS counted",
-			slices.Concat([]any{p.f.cluster, gone}, args, []any{limits.Gather + 1})...).Scan(&n); err != nil {
-			return err
+		for _, severity := range p.severities {
+			var n int
+			if err := p.row("SELECT count(*) FROM (SELECT 1 AS one FROM findings f WHERE f.cluster = ? AND f.gone = ? AND f.severity = ?"+where+" LIMIT ?) AS counted",
+				slices.Concat([]any{p.f.cluster, gone, severity}, args, []any{max(0, limits.Gather+1-p.total)})...).Scan(&n); err != nil {
+				return err
+			}
+			p.total += n
 		}
-		p.total += n
 	}
 	if p.total > limits.Gather {
 		p.total, p.more = limits.Gather, true

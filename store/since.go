@@ -26,7 +26,7 @@ type Since struct {
 }
 
 // changesMost is how many changes are counted, beside what limits.Gather says of findings.
-const changesMost = 20
+const changesMost = 5
 
 // Since counts what changed from a moment on.
 func (s *Store) Since(ctx context.Context, access Access, cluster string, from time.Time, namespaces ...string) (Since, error) {

@@ -4,7 +4,9 @@ CREATE TRIGGER findings_words_added AFTER INSERT ON findings BEGIN
     INSERT INTO finding_words (rowid, words) VALUES (new.n, new.words);
 END;
 CREATE TRIGGER findings_words_changed AFTER UPDATE OF words ON findings WHEN old.words <> new.words BEGIN
-    INSERT OR REPLACE INTO finding_words (rowid, words) VALUES (new.n, new.words);
+    -- Not OR REPLACE: the statement that fires a trigger decides about conflicts.
+    DELETE FROM finding_words WHERE rowid = old.n;
+    INSERT INTO finding_words (rowid, words) VALUES (new.n, new.words);
 END;
 CREATE TRIGGER findings_words_removed AFTER DELETE ON findings BEGIN
     DELETE FROM finding_words WHERE rowid = old.n;

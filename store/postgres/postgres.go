@@ -44,6 +44,9 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 	}
 	config.RuntimeParams["application_name"] = "bailey"
 	config.RuntimeParams["client_encoding"] = "UTF8"
+	// Every query has an index. Before the first ANALYZE, and for the sake of a LIMIT, the
+	// planner would read tables whole.
+	config.RuntimeParams["enable_seqscan"] = "off"
 	hide := secrets(conn)
 	if config.Password != "" {
 		hide = append(hide, config.Password)
@@ -56,7 +59,8 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 		Name: "postgres", Write: db, Read: db,
 		Int: "bigint", Text: `text COLLATE "C"`, RowID: "bigint NOT NULL PRIMARY KEY",
 		Numbered: true, Lock: " FOR UPDATE", Snapshot: sql.LevelRepeatableRead,
-		Hits:        "SELECT n FROM findings WHERE array_to_tsvector(string_to_array(words, ' ')) @@ CAST(? AS text)::tsquery LIMIT ?",
+		// Planned as if all were asked for, or the limit would keep it from the index.
+		Hits:        "WITH m AS MATERIALIZED (SELECT n FROM findings WHERE array_to_tsvector(string_to_array(words, ' ')) @@ CAST(? AS text)::tsquery) SELECT n FROM m LIMIT ?",
 		Words:       match,
 		Unavailable: unavailable,
 		Analyze:     "ANALYZE findings, finding_groups, verdicts",
