@@ -77,7 +77,11 @@ func (p *pager) planWords() (done bool, err error) {
 	if len(whole)+len(p.f.text) == 1 {
 		return false, nil
 	}
-	argument := p.e.Words(whole, p.f.text)
+	rare, err := p.rare(p.f.text)
+	if err != nil || len(rare)+len(whole) == 1 {
+		return err != nil, err
+	}
+	argument := p.e.Words(whole, rare)
 	var hits int
 	if err := p.row("SELECT count(*) FROM ("+p.e.Hits+") AS h", argument, limits.Gather+1).Scan(&hits); err != nil {
 		return true, err
@@ -86,9 +90,47 @@ func (p *pager) planWords() (done bool, err error) {
 		return false, nil
 	}
 	p.gather, p.gatherArgs = p.e.Hits, []any{argument, limits.Gather + 1}
-	p.f.text = nil // they hold it
+	if len(rare) == len(p.f.text) {
+		p.f.text = nil // they hold all of it
+	}
 	from, args := p.gathered()
 	return true, p.row("SELECT count(*)"+from, args...).Scan(&p.total)
+}
+
+const (
+	sampleRows  = 200
+	sampleLeast = 40 // of fewer rows nothing can be told
+)
+
+// rare gives the words that few findings have, by a sample of them. The index of words
+// would list all findings that have one of the others.
+func (p *pager) rare(text []string) ([]string, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	rows, counts := 0, make([]int, len(text))
+	if err := p.each(func(row *sql.Rows) error {
+		var words string
+		if err := row.Scan(&words); err != nil {
+			return err
+		}
+		rows++
+		for i, w := range text {
+			if strings.Contains(" "+words, " "+w) {
+				counts[i]++
+			}
+		}
+		return nil
+	}, "SELECT f.words FROM findings f WHERE f.cluster = ? AND f.gone = ? ORDER BY f.severity DESC, f.opened DESC LIMIT ?", p.f.cluster, p.f.state.gone()[0], sampleRows); err != nil {
+		return nil, err
+	}
+	var rare []string
+	for i, w := range text {
+		if rows < sampleLeast || counts[i]*dense < rows*2 {
+			rare = append(rare, w)
+		}
+	}
+	return rare, nil
 }
 
 // gathered gives the rows that are sorted.

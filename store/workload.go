@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store/internal/limits"
 )
 
 // Object is what is kept of one object.
@@ -58,8 +59,9 @@ func (s *Store) Object(ctx context.Context, access Access, cluster string, ref b
 				{"f.cluster = ? AND f.gone = ? AND f.namespace = ? AND f.kind = ? AND f.name = ?", []any{n, gone, key.namespace, key.kind, key.name}},
 				{"f.cluster = ? AND f.gone = ? AND f.cause = ? AND f.cause IS NOT NULL", []any{n, gone, refText(ref)}},
 			} {
-				if err := r.each(scan, "SELECT "+findingColumns+" FROM findings f WHERE "+where.condition+" ORDER BY f.severity DESC, f.opened DESC LIMIT ?",
-					append(where.args, objectRows+1)...); err != nil {
+				// Found by the object first: an index in this order would pass all others by.
+				if err := r.each(scan, "SELECT "+findingColumns+" FROM (SELECT f.n FROM findings f WHERE "+where.condition+" LIMIT ?) AS h CROSS JOIN findings f WHERE f.n = h.n"+
+					" ORDER BY f.severity DESC, f.opened DESC LIMIT ?", append(where.args, limits.Gather, objectRows+1)...); err != nil {
 					return err
 				}
 			}
