@@ -59,6 +59,9 @@ func (p *pager) plan() error {
 		if done, err := p.planWords(); done || err != nil {
 			return err
 		}
+		if p.sort != ByObject && !p.f.all && len(p.f.namespaces) <= limits.Parts {
+			p.namespaceParts()
+		}
 	} else if err := p.planGroups(); err != nil {
 		return err
 	}
@@ -246,22 +249,30 @@ func goneList(s State) string {
 	return "0"
 }
 
-// count counts what the counts of groups do not tell, up to a limit.
+// count counts what the counts of groups do not tell, of a limited number of rows.
 func (p *pager) count() error {
 	p.total = 0
 	where, args := p.f.rows()
+	inside, insideArgs := p.f.inside("f.namespace")
+	if !p.f.since.IsZero() {
+		inside, insideArgs = inside+" AND f.opened >= ?", append(insideArgs, p.f.sinceSeq)
+	}
+	where = strings.ReplaceAll(where, " f.", " seen.")
+	left := limits.Gather
 	for _, gone := range p.f.state.gone() {
 		for _, severity := range p.severities {
-			var n int
-			if err := p.row("SELECT count(*) FROM (SELECT 1 AS one FROM findings f WHERE f.cluster = ? AND f.gone = ? AND f.severity = ?"+where+" LIMIT ?) AS counted",
-				slices.Concat([]any{p.f.cluster, gone, severity}, args, []any{max(0, limits.Gather+1-p.total)})...).Scan(&n); err != nil {
+			var seen, n int
+			if err := p.row("SELECT count(*), coalesce(sum(CASE WHEN 1 = 1"+where+" THEN 1 ELSE 0 END), 0) FROM"+
+				" (SELECT * FROM findings f WHERE f.cluster = ? AND f.gone = ? AND f.severity = ?"+inside+" LIMIT ?) AS seen",
+				slices.Concat(args, []any{p.f.cluster, gone, severity}, insideArgs, []any{left + 1})...).Scan(&seen, &n); err != nil {
 				return err
 			}
 			p.total += n
+			if left -= seen; left < 0 {
+				p.more = true
+				return nil
+			}
 		}
-	}
-	if p.total > limits.Gather {
-		p.total, p.more = limits.Gather, true
 	}
 	return nil
 }
