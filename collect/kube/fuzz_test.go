@@ -69,3 +69,48 @@ func FuzzAnswers(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEvents hands any bytes to what reads the events of a watch. What is told bears a
+// name's place, and the position moves only to a version.
+func FuzzEvents(f *testing.F) {
+	pod, err := (&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "etcd", ResourceVersion: "7"},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Command: []string{"etcd", "--x"}}}}}).Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	object, err := (&runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: "v1", Kind: "Pod"}, Raw: pod}).Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	frame, err := (&metav1.WatchEvent{Type: "ADDED", Object: runtime.RawExtension{Raw: append([]byte("k8s\x00"), object...)}}).Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(frame, true)
+	f.Add([]byte(`{"type":"DELETED","object":{"metadata":{"namespace":"a","name":"b","resourceVersion":"8"}}}`), false)
+	f.Add([]byte(`{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}`), false)
+	f.Add([]byte(`{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}`), false)
+	f.Fuzz(func(t *testing.T, frame []byte, binary bool) {
+		e, err := readEvent(frame, binary)
+		if err != nil {
+			return
+		}
+		for _, r := range []resource{
+			{kind: "Pod", version: "v1", plural: "pods", namespaced: true},
+			{kind: "Node", version: "v1", plural: "nodes"},
+			{kind: "CiliumNetworkPolicy", group: "cilium.io", version: "v2", plural: "ciliumnetworkpolicies", namespaced: true},
+		} {
+			p := position{resource: r, version: "1"}
+			n, err := (&list{resource: r}).event(e, binary, &p)
+			if err != nil {
+				if n != nil {
+					t.Error("a broken event is told")
+				}
+				continue
+			}
+			if n != nil && len(n.facts)+len(n.gone) == 0 {
+				t.Errorf("%q tells nothing", e.kind)
+			}
+		}
+	})
+}

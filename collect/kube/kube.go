@@ -1,4 +1,4 @@
-// Package kube reads a live cluster into a snapshot.
+// Package kube reads a live cluster into a snapshot, and follows it.
 //
 // It asks discovery what is served, lists the kinds that Bailey knows page by
 // page, and says of every kind that it could not read why, and which permission
@@ -120,6 +120,7 @@ type session struct {
 	kubelets   []kubelet
 	provider   *provider // of a managed cluster; nil if none is known
 	read       int       // lists that were read
+	positions  []position
 	podsSeen   bool
 	nodesSeen  bool
 }
@@ -129,7 +130,20 @@ type session struct {
 // cluster cannot be reached or named, when a namespace does not exist, when
 // nothing at all could be read, and when ctx ends.
 func Collect(ctx context.Context, options Options) (*bailey.Snapshot, error) {
+	s, snapshot, err := readWhole(ctx, options)
+	if s != nil && s.client != nil {
+		s.client.http.CloseIdleConnections()
+	}
+	return snapshot, err
+}
+
+func readWhole(ctx context.Context, options Options) (*session, *bailey.Snapshot, error) {
 	s := &session{options: options.orDefault()}
+	snapshot, err := s.collect(ctx)
+	return s, snapshot, err
+}
+
+func (s *session) collect(ctx context.Context) (*bailey.Snapshot, error) {
 	var err error
 	if s.config, s.context, err = configure(s.options); err != nil {
 		return nil, err
@@ -137,7 +151,6 @@ func Collect(ctx context.Context, options Options) (*bailey.Snapshot, error) {
 	if s.client, err = newClient(s.config, s.options); err != nil {
 		return nil, fmt.Errorf("use the kubeconfig of context %q: %w\nhint: check its certificates and server address", s.context, err)
 	}
-	defer s.client.http.CloseIdleConnections()
 	s.builder = bailey.NewBuilder(bailey.Meta{Medium: "cluster", Context: s.context})
 
 	if err := s.serverVersion(ctx); err != nil {
@@ -347,6 +360,7 @@ func (s *session) take(l *list) {
 		return
 	}
 	s.read++
+	s.positions = append(s.positions, position{l.resource, l.namespace, l.version})
 	kind := l.resource.factKind()
 	s.builder.Saw(kind, l.namespace)
 	s.builder.Add(l.facts...)

@@ -36,6 +36,7 @@ type list struct {
 	providers  []*provider      // of each node; nil where none is known
 	broken     []bailey.Missing // single objects that could not be decoded
 	err        error            // the list is not whole
+	version    string           // the resource version that it shows
 	sharer     share.Sharer
 	whole      func(apiVersion, kind string, object any) // of Options
 }
@@ -72,7 +73,7 @@ func (c *client) pages(ctx context.Context, l *list, limit int) error {
 		if p.next != "" && p.next == next {
 			return errors.New("the server gives the same page again and again")
 		}
-		next = p.next
+		next, l.version = p.next, p.version
 		type answer struct {
 			body []byte
 			err  error

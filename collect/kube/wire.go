@@ -13,6 +13,7 @@ import (
 // page is one page of a list, its items still encoded.
 type page struct {
 	next     string // the continue token; empty on the last page
+	version  string // the resource version that the list shows
 	items    [][]byte
 	protobuf bool
 }
@@ -56,17 +57,17 @@ func readPage(body []byte) (*page, error) {
 				p.items = append(p.items, value)
 			}
 		})
-		p.next = meta.Continue
+		p.next, p.version = meta.Continue, meta.ResourceVersion
 		return p, errors.Join(err, metaErr)
 	}
 	var list struct {
-		Metadata struct{ Continue string }
+		Metadata struct{ Continue, ResourceVersion string }
 		Items    []json.RawMessage
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
 		return nil, fmt.Errorf("the list is neither protobuf nor JSON: %w", err)
 	}
-	p := &page{next: list.Metadata.Continue, items: make([][]byte, len(list.Items))}
+	p := &page{next: list.Metadata.Continue, version: list.Metadata.ResourceVersion, items: make([][]byte, len(list.Items))}
 	for i, item := range list.Items {
 		p.items[i] = item
 	}
