@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/baileyhq/bailey"
 )
@@ -83,16 +84,34 @@ func (n *Session) Findings(ref bailey.Ref) []bailey.Finding {
 }
 
 // Report gives the whole report as it stands, the same as Judge would.
-func (n *Session) Report() *bailey.Report {
-	var results []judged
-	for _, k := range n.snap.Kinds() {
-		for _, f := range n.snap.List(k, "") {
+func (n *Session) Report() *bailey.Report { return n.Freeze()() }
+
+// Freeze keeps what stands now, and gives the function that makes the report of it. Any
+// goroutine may call that, while the session goes on.
+func (n *Session) Freeze() func() *bailey.Report {
+	snap, options := n.snap, n.options
+	results := make([]judged, 0, len(n.judged))
+	for _, k := range snap.Kinds() {
+		for _, f := range snap.List(k, "") {
 			if j, known := n.judged[f.Ref]; known {
 				results = append(results, j)
 			}
 		}
 	}
-	return n.plan.report(n.snap, results, n.options)
+	return func() *bailey.Report { return n.plan.report(snap, results, options) }
+}
+
+// Advance moves the session to a later moment, at which evidence and waivers are weighed
+// anew. What rules said stays of the moment they said it, until their object is judged again.
+func (n *Session) Advance(at time.Time) {
+	next := n.snap.Overlay()
+	next.Meta.At = at
+	n.snap = next
+}
+
+// Accept replaces the waivers, the baseline and the evidence.
+func (n *Session) Accept(waivers []bailey.Waiver, baseline Baseline, evidence []bailey.Evidence) {
+	n.options.Waivers, n.options.Baseline, n.options.Evidence = waivers, baseline, evidence
 }
 
 func (n *Session) addReaders(again map[bailey.Ref]struct{}, old *bailey.Snapshot, ref bailey.Ref) {

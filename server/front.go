@@ -1,0 +1,295 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Front stands before every page and endpoint: who asks, how often, and which headers the
+// answer bears.
+type Front struct {
+	Sessions *Sessions
+	// Tokens says whose bearer tokens are; nil takes none.
+	Tokens Tokens
+	// Secure tells that the connection is TLS; only then cookies bear the prefix __Host-.
+	Secure bool
+	Log    *slog.Logger
+	Now    func() time.Time
+
+	limits limits
+}
+
+type whoKey struct{}
+
+// WhoAsks gives who a request is from.
+func WhoAsks(ctx context.Context) Who {
+	who, _ := ctx.Value(whoKey{}).(Who)
+	return who
+}
+
+const (
+	// maxRequest bounds the body of a request in bytes; a spoke's push has its own bound.
+	maxRequest = 1 << 20
+	// Requests a second of one address, and how many at once after a pause.
+	perAddress, addressBurst = 100, 300
+	// failedLogins is how many wrong tokens or links one address may try at once, and
+	// failedEvery how often one more.
+	failedLogins, failedEvery = 10, 6 * time.Second
+	// addressesMost bounds the addresses that are remembered.
+	addressesMost = 100_000
+)
+
+// Wrap puts the front before a handler.
+func (f *Front) Wrap(next http.Handler) http.Handler {
+	// A page of another site must not act with this one's cookie.
+	guarded := http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := f.who(r)
+		switch {
+		case errors.Is(err, ErrUnknownToken):
+			if !f.limits.fail(address(r), f.Now()) {
+				tooMany(w)
+				return
+			}
+			w.Header().Set("WWW-Authenticate", `Bearer realm="bailey"`)
+			http.Error(w, "the token is not accepted\nhint: kubectl create token NAME --audience "+Audience, http.StatusUnauthorized)
+			return
+		case err != nil:
+			f.Log.Error("who asks could not be told", "error", err)
+			http.Error(w, "who asks could not be told: the cluster does not answer\nhint: try again in a moment", http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, who)))
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.headers(w.Header())
+		if !f.limits.allow(address(r), f.Now()) {
+			tooMany(w)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+		guarded.ServeHTTP(w, r)
+	})
+}
+
+func tooMany(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "too many requests\nhint: wait a second", http.StatusTooManyRequests)
+}
+
+// headers are those of every answer. Scripts, styles and pictures come from here and nowhere
+// else, nothing is inline, and no page is framed.
+func (f *Front) headers(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	h.Set("Cache-Control", "no-store")
+	if f.Secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+func (f *Front) who(r *http.Request) (Who, error) {
+	if token, found := bearer(r); found {
+		if f.Tokens == nil {
+			return Who{}, ErrUnknownToken
+		}
+		return f.Tokens.Whose(r.Context(), token)
+	}
+	if c, err := r.Cookie(f.cookieName()); err == nil {
+		if who, found := f.Sessions.Whose(c.Value); found {
+			return who, nil
+		}
+	}
+	return Who{}, nil
+}
+
+func (f *Front) cookieName() string {
+	if f.Secure {
+		return "__Host-bailey"
+	}
+	return "bailey"
+}
+
+// LogIn begins a session and gives the answer its cookie.
+func (f *Front) LogIn(w http.ResponseWriter, who Who) {
+	http.SetCookie(w, &http.Cookie{Name: f.cookieName(), Value: f.Sessions.Begin(who), Path: "/", HttpOnly: true, Secure: f.Secure,
+		SameSite: http.SameSiteLaxMode, MaxAge: int(sessionLife / time.Second)})
+}
+
+// LogOut ends the session of the request.
+func (f *Front) LogOut(w http.ResponseWriter, r *http.Request) {
+	if c, err := r.Cookie(f.cookieName()); err == nil {
+		f.Sessions.End(c.Value)
+	}
+	http.SetCookie(w, &http.Cookie{Name: f.cookieName(), Path: "/", HttpOnly: true, Secure: f.Secure, SameSite: http.SameSiteLaxMode, MaxAge: -1})
+}
+
+// LogInByLink logs the local administrator in, if the link's secret is good. It reports
+// whether it is; a false one counts against its address.
+func (f *Front) LogInByLink(w http.ResponseWriter, r *http.Request, secret string) bool {
+	if !f.limits.mayFail(address(r), f.Now()) || !f.Sessions.UseLink(secret) {
+		f.limits.fail(address(r), f.Now())
+		return false
+	}
+	f.LogIn(w, Who{Name: "the administrator of this machine", Local: true})
+	return true
+}
+
+// LogInByToken logs the owner of a token in.
+func (f *Front) LogInByToken(w http.ResponseWriter, r *http.Request, token string) error {
+	if f.Tokens == nil || !f.limits.mayFail(address(r), f.Now()) {
+		return ErrUnknownToken
+	}
+	who, err := f.Tokens.Whose(r.Context(), token)
+	if err != nil {
+		if errors.Is(err, ErrUnknownToken) {
+			f.limits.fail(address(r), f.Now())
+		}
+		return err
+	}
+	f.LogIn(w, who)
+	return nil
+}
+
+// address is where a request comes from: of IPv6 the network of 64 bits, which is one host's.
+func address(r *http.Request) netip.Prefix {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	bits := 32
+	ip := at.Addr().Unmap()
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.WithZone("").Prefix(bits)
+	return p
+}
+
+// limits counts requests and failed logins by address.
+type limits struct {
+	mu   sync.Mutex
+	from map[netip.Prefix]*limit
+}
+
+type limit struct {
+	requests, failures *rate.Limiter
+	seen               time.Time
+}
+
+func (l *limits) of(a netip.Prefix, now time.Time) *limit {
+	if l.from == nil {
+		l.from = map[netip.Prefix]*limit{}
+	}
+	one := l.from[a]
+	if one == nil {
+		if len(l.from) >= addressesMost {
+			for k, o := range l.from {
+				if now.Sub(o.seen) > time.Minute {
+					delete(l.from, k)
+				}
+			}
+			if len(l.from) >= addressesMost {
+				clear(l.from)
+			}
+		}
+		one = &limit{requests: rate.NewLimiter(perAddress, addressBurst), failures: rate.NewLimiter(rate.Every(failedEvery), failedLogins)}
+		l.from[a] = one
+	}
+	one.seen = now
+	return one
+}
+
+func (l *limits) allow(a netip.Prefix, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.of(a, now).requests.AllowN(now, 1)
+}
+
+// mayFail reports whether one more failed login is borne.
+func (l *limits) mayFail(a netip.Prefix, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.of(a, now).failures.TokensAt(now) >= 1
+}
+
+// fail counts a failed login, and reports whether it was borne.
+func (l *limits) fail(a netip.Prefix, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.of(a, now).failures.AllowN(now, 1)
+}
+
+// Listen opens the address. Without a certificate only loopback is served: what is readable
+// on the way must not leave the machine.
+func Listen(address, certFile, keyFile string) (net.Listener, bool, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, false, fmt.Errorf("--listen wants host:port: %w", err)
+	}
+	if certFile == "" && keyFile == "" {
+		if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+			return nil, false, fmt.Errorf("%s is no loopback address, and without TLS whoever is on the way reads along\nhint: --tls-cert and --tls-key, or --listen 127.0.0.1:8443", host)
+		}
+		l, err := net.Listen("tcp", address)
+		return l, false, err
+	}
+	pair, err := newKeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, false, err
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, false, err
+	}
+	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: pair.get, NextProtos: []string{"h2", "http/1.1"}}), true, nil
+}
+
+// keyPair reads a certificate again when its file changes: it is renewed while the server runs.
+type keyPair struct {
+	certFile, keyFile string
+
+	mu   sync.Mutex
+	read time.Time
+	pair *tls.Certificate
+}
+
+// pairEvery is how often the files are read again.
+const pairEvery = time.Minute
+
+func newKeyPair(certFile, keyFile string) (*keyPair, error) {
+	p := &keyPair{certFile: certFile, keyFile: keyFile}
+	_, err := p.get(nil)
+	return p, err
+}
+
+func (p *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pair != nil && time.Since(p.read) < pairEvery {
+		return p.pair, nil
+	}
+	pair, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
+	switch {
+	case err == nil:
+		p.pair = &pair
+	case p.pair == nil:
+		return nil, fmt.Errorf("the certificate could not be read: %w\nhint: --tls-cert and --tls-key want PEM files", err)
+	}
+	p.read = time.Now()
+	return p.pair, nil
+}

@@ -1,0 +1,205 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
+)
+
+// ErrUnknownToken tells that a token is nobody's.
+var ErrUnknownToken = errors.New("the token is not accepted")
+
+// Tokens says whose a bearer token is; ErrUnknownToken if nobody's.
+type Tokens interface {
+	Whose(ctx context.Context, token string) (Who, error)
+}
+
+// Audience is what tokens for Bailey may be made for (kubectl create token --audience).
+// Tokens for the API server itself are taken too.
+const Audience = "bailey"
+
+// ClusterTokens asks the cluster whose a token is, by TokenReview.
+type ClusterTokens struct {
+	Client authenticationclient.TokenReviewInterface
+	Now    func() time.Time
+
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]owner
+}
+
+type owner struct {
+	who   Who
+	until time.Time
+}
+
+const (
+	// tokenKept is how long an answer counts: a token that is revoked lives on for so long.
+	tokenKept = 10 * time.Second
+	// tokensKept bounds the answers that are remembered, and maxToken the length of a token.
+	tokensKept = 10_000
+	maxToken   = 16 << 10
+)
+
+// Whose is of Tokens. The token itself is not remembered.
+func (c *ClusterTokens) Whose(ctx context.Context, token string) (Who, error) {
+	if len(token) > maxToken {
+		return Who{}, ErrUnknownToken
+	}
+	k := sha256.Sum256([]byte(token))
+	now := c.Now()
+	c.mu.Lock()
+	known, found := c.known[k]
+	c.mu.Unlock()
+	if found && now.Before(known.until) {
+		return known.who, nil
+	}
+	for _, audiences := range [][]string{{Audience}, nil} {
+		got, err := c.Client.Create(ctx, &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences}}, metav1.CreateOptions{})
+		if err != nil {
+			return Who{}, fmt.Errorf("the cluster could not be asked whose the token is: %w", withoutToken(err, token))
+		}
+		if !got.Status.Authenticated || got.Status.User.Username == "" {
+			continue
+		}
+		who := Who{Name: got.Status.User.Username, UID: got.Status.User.UID, Groups: got.Status.User.Groups}
+		if len(got.Status.User.Extra) > 0 {
+			who.Extra = map[string][]string{}
+			for name, values := range got.Status.User.Extra {
+				who.Extra[name] = values
+			}
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.known) >= tokensKept || c.known == nil {
+			c.known = map[[sha256.Size]byte]owner{}
+		}
+		c.known[k] = owner{who, now.Add(tokenKept)}
+		return who, nil
+	}
+	return Who{}, ErrUnknownToken
+}
+
+func withoutToken(err error, token string) error {
+	if strings.Contains(err.Error(), token) {
+		return errors.New("the request failed")
+	}
+	return err
+}
+
+// Sessions remembers who has logged in. A session ends after its time, at logout, and with
+// the process.
+type Sessions struct {
+	Now func() time.Time
+
+	mu   sync.Mutex
+	open map[[sha256.Size]byte]session
+	// links are the one-time links that were not used yet.
+	links map[[sha256.Size]byte]time.Time
+}
+
+type session struct {
+	who   Who
+	until time.Time
+}
+
+const (
+	sessionLife = 12 * time.Hour
+	linkLife    = 15 * time.Minute
+	// sessionsMost bounds the sessions: whoever logs in when they are all taken ends the one that
+	// would have ended first.
+	sessionsMost = 10_000
+)
+
+// Begin makes a session and gives its secret.
+func (s *Sessions) Begin(who Who) string {
+	secret := newSecret()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.Now()
+	if s.open == nil {
+		s.open = map[[sha256.Size]byte]session{}
+	}
+	if len(s.open) >= sessionsMost {
+		var oldest [sha256.Size]byte
+		for k, o := range s.open {
+			if o.until.Before(now) {
+				delete(s.open, k)
+			} else if first, found := s.open[oldest]; !found || o.until.Before(first.until) {
+				oldest = k
+			}
+		}
+		if len(s.open) >= sessionsMost {
+			delete(s.open, oldest)
+		}
+	}
+	s.open[sha256.Sum256([]byte(secret))] = session{who, now.Add(sessionLife)}
+	return secret
+}
+
+// Whose gives who the session's secret belongs to.
+func (s *Sessions) Whose(secret string) (Who, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := sha256.Sum256([]byte(secret))
+	o, found := s.open[k]
+	if !found || s.Now().After(o.until) {
+		delete(s.open, k)
+		return Who{}, false
+	}
+	return o.who, true
+}
+
+// End ends a session.
+func (s *Sessions) End(secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, sha256.Sum256([]byte(secret)))
+}
+
+// NewLink makes the secret of a link that logs the local administrator in, once.
+func (s *Sessions) NewLink() string {
+	secret := newSecret()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.links == nil {
+		s.links = map[[sha256.Size]byte]time.Time{}
+	}
+	s.links[sha256.Sum256([]byte(secret))] = s.Now().Add(linkLife)
+	return secret
+}
+
+// UseLink reports whether the secret is that of a link that is still good, which it is no more.
+func (s *Sessions) UseLink(secret string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := sha256.Sum256([]byte(secret))
+	until, found := s.links[k]
+	delete(s.links, k)
+	return found && s.Now().Before(until)
+}
+
+func newSecret() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // it never fails: crypto/rand ends the program instead
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// bearer gives the token of an Authorization header.
+func bearer(r *http.Request) (token string, found bool) {
+	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !found || !strings.EqualFold(scheme, "bearer") {
+		return "", false
+	}
+	return strings.TrimSpace(token), true
+}

@@ -1,0 +1,316 @@
+// Package server is Bailey running: it watches a cluster, judges what changes, tries
+// experiments on a schedule, remembers, and answers over HTTP.
+package server
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/check"
+	"github.com/baileyhq/bailey/collect/kube"
+)
+
+// Source tells a follower of a world until ctx ends: kube.Follow of a cluster, or files.
+type Source func(ctx context.Context, f kube.Follower) error
+
+// Accepted is what a report takes in beside the snapshot.
+type Accepted struct {
+	Waivers  []bailey.Waiver
+	Baseline check.Baseline
+	Evidence []bailey.Evidence
+}
+
+// LoopOptions are what a Loop is made of.
+type LoopOptions struct {
+	Source   Source
+	Controls []*bailey.Control
+	Weigher  *bailey.Weigher
+	// Accepted gives waivers, baseline and trusted evidence of the cluster at a moment. What it
+	// fails to give is as it was before; nil: none.
+	Accepted func(ctx context.Context, clusterUID string, at time.Time) (Accepted, error)
+	Log      *slog.Logger
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// Took is told how long it took from a change that was told to its being judged.
+	Took func(time.Duration)
+}
+
+const (
+	// restShare is how many times its own cost the loop waits between two whole reports: joining
+	// what was judged into verdicts reads all of it, while judging reads what a change touches.
+	restShare = 9
+	// reportSoon is the least time between two whole reports.
+	reportSoon = 50 * time.Millisecond
+	// advanceEvery is how often time itself changes verdicts: proofs go stale, waivers end. An
+	// idle loop spends at most one part in idleShare on it.
+	advanceEvery = time.Minute
+	idleShare    = 100
+)
+
+// Loop keeps the verdicts of one world as the world changes.
+type Loop struct {
+	o    LoopOptions
+	news *News
+
+	mu      sync.RWMutex
+	report  *bailey.Report // the newest; nil before the first
+	version uint64         // of report, from 1
+	contact kube.Contact
+	changed time.Time // when the newest change was judged
+	objects int
+
+	tasks chan func()
+	// What follows belongs to the goroutine that runs the tasks.
+	session *check.Session
+	wanted  bool // a report
+}
+
+// NewLoop makes a loop that tells its news to subscribers.
+func NewLoop(o LoopOptions, news *News) *Loop {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Took == nil {
+		o.Took = func(time.Duration) {}
+	}
+	return &Loop{o: o, news: news, tasks: make(chan func())}
+}
+
+// Report gives the newest report and its version; nil and 0 before the first.
+func (l *Loop) Report() (*bailey.Report, uint64) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.report, l.version
+}
+
+// Sight says how current the report is.
+type Sight struct {
+	// Ready tells that there is a report.
+	Ready bool `json:"ready"`
+	// Lost is since when the cluster is out of sight, and Why what the newest try said.
+	Lost *time.Time `json:"lost,omitempty"`
+	Why  string     `json:"why,omitempty"`
+	// Changed is when something changed last that was judged.
+	Changed time.Time `json:"changed,omitzero"`
+	Objects int       `json:"objects"`
+}
+
+// Sight says how current the report is.
+func (l *Loop) Sight() Sight {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	s := Sight{Ready: l.report != nil, Changed: l.changed, Objects: l.objects}
+	if !l.contact.Lost.IsZero() {
+		lost := l.contact.Lost
+		s.Lost = &lost
+	}
+	if l.contact.Why != nil {
+		s.Why = l.contact.Why.Error()
+	}
+	return s
+}
+
+// Run follows the source until ctx ends.
+func (l *Loop) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var keeper sync.WaitGroup
+	defer keeper.Wait()
+	defer cancel()
+	keeper.Go(func() { l.keep(ctx) })
+	return l.o.Source(ctx, kube.Follower{
+		Whole:   func(s *bailey.Snapshot) { l.do(ctx, func() { l.whole(ctx, s) }) },
+		Changed: func(facts []*bailey.Fact, gone []bailey.Ref) { l.do(ctx, func() { l.change(facts, gone) }) },
+		Contact: l.sighted,
+	})
+}
+
+// Refresh takes waivers and evidence in again: some have changed.
+func (l *Loop) Refresh(ctx context.Context) {
+	l.do(ctx, func() {
+		if l.session != nil {
+			l.advance(ctx)
+		}
+	})
+}
+
+// advance judges again what time, waivers and evidence change.
+func (l *Loop) advance(ctx context.Context) {
+	l.session.Advance(l.o.Now().UTC().Truncate(time.Second))
+	l.accept(ctx)
+	l.wanted = true
+}
+
+// do has the keeper run a task, and waits for its end.
+func (l *Loop) do(ctx context.Context, task func()) {
+	done := make(chan struct{})
+	select {
+	case l.tasks <- func() { task(); close(done) }:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// keep runs what touches the session, and has reports made of it while it goes on.
+func (l *Loop) keep(ctx context.Context) {
+	var working sync.WaitGroup
+	defer working.Wait()
+	made := make(chan time.Duration, 1)
+	busy := false // until a report is made, and has been rested from
+	rest := time.NewTimer(time.Hour)
+	rest.Stop()
+	defer rest.Stop()
+	clock := time.NewTimer(advanceEvery)
+	defer clock.Stop()
+	for {
+		if l.wanted && !busy && l.session != nil {
+			l.wanted, busy = false, true
+			join := l.session.Freeze()
+			working.Go(func() {
+				begun := time.Now()
+				l.publish(join())
+				made <- time.Since(begun)
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case task := <-l.tasks:
+			task()
+		case cost := <-made:
+			rest.Reset(max(reportSoon, restShare*cost))
+			clock.Reset(max(advanceEvery, idleShare*cost))
+		case <-rest.C:
+			busy = false
+		case <-clock.C: // it is set again by the report
+			if l.session == nil {
+				clock.Reset(advanceEvery)
+				continue
+			}
+			l.advance(ctx)
+		}
+	}
+}
+
+// whole judges a cluster that was read anew.
+func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
+	begun := time.Now()
+	session, err := check.NewSession(ctx, s, l.o.Controls, check.Options{Weigher: l.o.Weigher})
+	if err != nil {
+		return // ctx has ended
+	}
+	l.session = session
+	l.accept(ctx)
+	l.note(s.Len())
+	l.o.Log.Info("judged the cluster", "objects", s.Len(), "took", time.Since(begun).Round(time.Millisecond))
+	l.wanted = true
+}
+
+// accept takes waivers and evidence in again.
+func (l *Loop) accept(ctx context.Context) {
+	if l.o.Accepted == nil {
+		return
+	}
+	meta := l.session.Snapshot().Meta
+	a, err := l.o.Accepted(ctx, meta.ClusterUID, meta.At)
+	if err != nil {
+		l.o.Log.Error("waivers and evidence could not be read; those before count on", "error", err)
+		return
+	}
+	l.session.Accept(a.Waivers, a.Baseline, a.Evidence)
+}
+
+// change judges what a change touches. What only looks changed, such as the status of an
+// object of which no rule reads the status, costs a comparison.
+func (l *Loop) change(facts []*bailey.Fact, gone []bailey.Ref) {
+	if l.session == nil {
+		return
+	}
+	begun := time.Now()
+	snap := l.session.Snapshot()
+	changed := facts[:0:0]
+	for _, f := range facts {
+		if old := snap.Get(f.Ref); old == nil || !same(old, f) {
+			changed = append(changed, f)
+		}
+	}
+	left := gone[:0:0]
+	for _, ref := range gone {
+		if snap.Get(ref) != nil {
+			left = append(left, ref)
+		}
+	}
+	if len(changed)+len(left) == 0 {
+		return
+	}
+	again := l.session.Update(changed, left)
+	l.note(l.session.Snapshot().Len())
+	l.news.Tell(l.judgement(again, left)...)
+	l.o.Took(time.Since(begun))
+	l.wanted = true
+}
+
+// same reports whether two facts of one object say the same.
+func same(a, b *bailey.Fact) bool {
+	return a.UID == b.UID && a.Dormant == b.Dormant && a.Owner == b.Owner && a.OwnerUID == b.OwnerUID && a.APIVersion == b.APIVersion &&
+		equality.Semantic.DeepEqual(a.Object, b.Object)
+}
+
+// judgement is the news of what was judged again.
+func (l *Loop) judgement(again, gone []bailey.Ref) []Item {
+	items := make([]Item, 0, len(again)+len(gone))
+	for _, ref := range again {
+		j := Judged{Object: ref}
+		for _, f := range l.session.Findings(ref) {
+			if f.Waiver == nil && !f.Baseline {
+				j.Findings++
+				j.Worst = max(j.Worst, f.Severity)
+			}
+		}
+		items = append(items, Item{Kind: NewsObject, Namespace: ref.Namespace, Data: j})
+	}
+	for _, ref := range gone {
+		items = append(items, Item{Kind: NewsObject, Namespace: ref.Namespace, Data: Judged{Object: ref, Gone: true}})
+	}
+	return items
+}
+
+func (l *Loop) note(objects int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.changed, l.objects = l.o.Now(), objects
+}
+
+// publish makes a report the newest.
+func (l *Loop) publish(r *bailey.Report) {
+	l.mu.Lock()
+	l.report = r
+	l.version++
+	version := l.version
+	l.mu.Unlock()
+	l.news.Tell(Item{Kind: NewsReport, Data: Published{Version: version, Findings: len(r.Findings)}})
+}
+
+func (l *Loop) sighted(c kube.Contact) {
+	l.mu.Lock()
+	was := l.contact
+	l.contact = c
+	l.mu.Unlock()
+	switch {
+	case was.Lost.IsZero() && !c.Lost.IsZero():
+		l.o.Log.Warn("the cluster is out of sight", "error", c.Why)
+	case !was.Lost.IsZero() && c.Lost.IsZero():
+		l.o.Log.Info("the cluster is back in sight", "lost", l.o.Now().Sub(was.Lost).Round(time.Second))
+	default:
+		return
+	}
+	l.news.Tell(Item{Kind: NewsSight, Data: l.Sight()})
+}

@@ -1,0 +1,204 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
+)
+
+// Group is the API group of the names that RBAC rules grant Bailey's pages by. Nothing serves
+// it: it exists in rules only.
+//
+//	rules:
+//	- {apiGroups: [bailey.dev], resources: [reports], verbs: [get]}
+const Group = "bailey.dev"
+
+// Right is one thing that somebody may do: a verb on one of Bailey's resource names.
+type Right struct{ Verb, Resource string }
+
+// The rights that are asked for.
+var (
+	// ReadReports shows findings, verdicts and evidence: of a namespace where the grant is a
+	// Role's, of everything where it is a ClusterRole's.
+	ReadReports = Right{"get", "reports"}
+	// ReadLedger shows the ledger's entries, which name the whole cluster.
+	ReadLedger = Right{"get", "ledgers"}
+	// RunExperiments begins and stops experiments.
+	RunExperiments = Right{"create", "experiments"}
+	// WriteWaivers adds and ends waivers.
+	WriteWaivers = Right{"create", "waivers"}
+	// PlanGuards computes what guards would refuse.
+	PlanGuards = Right{"get", "guards"}
+	// Push hands in the report of a cluster.
+	Push = Right{"create", "reports"}
+)
+
+// Who is the person or program that asks.
+type Who struct {
+	Name   string
+	UID    string
+	Groups []string
+	Extra  map[string][]string
+	// Local is the administrator of this machine, who came by the one-time link: no cluster is
+	// asked what they may do.
+	Local bool
+}
+
+// Anonymous reports whether nobody is known.
+func (w Who) Anonymous() bool { return w.Name == "" && !w.Local }
+
+// key names the asker for caches.
+func (w Who) key() string { return fmt.Sprintf("%q %q %q %q", w.Name, w.UID, w.Groups, w.Extra) }
+
+// Namespaces are those that somebody may see.
+type Namespaces struct {
+	// All tells that everything may be seen, what belongs to no namespace included.
+	All bool
+	// Names are the namespaces that may be seen, sorted; none means nothing.
+	Names []string
+}
+
+// Has reports whether what belongs to a namespace may be seen; an empty one is the cluster's.
+func (n Namespaces) Has(namespace string) bool {
+	if n.All {
+		return true
+	}
+	_, found := slices.BinarySearch(n.Names, namespace)
+	return found && namespace != ""
+}
+
+// Rights says who may do what.
+type Rights interface {
+	// May reports whether a right is granted in a namespace, or for the whole cluster if empty.
+	May(ctx context.Context, who Who, right Right, namespace string) (bool, error)
+	// Sees gives those of the namespaces that may be read.
+	Sees(ctx context.Context, who Who, namespaces []string) (Namespaces, error)
+}
+
+// LocalRights lets the local administrator do everything, and nobody else anything.
+type LocalRights struct{}
+
+// May is of Rights.
+func (LocalRights) May(_ context.Context, who Who, _ Right, _ string) (bool, error) {
+	return who.Local, nil
+}
+
+// Sees is of Rights.
+func (LocalRights) Sees(_ context.Context, who Who, _ []string) (Namespaces, error) {
+	return Namespaces{All: who.Local}, nil
+}
+
+const (
+	// reviewKept is how long an answer of the cluster counts: a grant that is taken away
+	// holds on for so long.
+	reviewKept = 30 * time.Second
+	// reviewsAtOnce bounds the questions under way for one asker.
+	reviewsAtOnce = 8
+	// reviewsKept bounds the answers that are remembered.
+	reviewsKept = 50_000
+)
+
+// ClusterRights asks the cluster by SubjectAccessReviews, so that its RBAC rules decide.
+type ClusterRights struct {
+	Client authorizationclient.SubjectAccessReviewInterface
+	Now    func() time.Time
+
+	mu    sync.Mutex
+	known map[reviewed]answer
+}
+
+type reviewed struct {
+	who       string
+	right     Right
+	namespace string
+}
+
+type answer struct {
+	allowed bool
+	until   time.Time
+}
+
+// May is of Rights.
+func (c *ClusterRights) May(ctx context.Context, who Who, right Right, namespace string) (bool, error) {
+	if who.Local {
+		return true, nil
+	}
+	if who.Anonymous() {
+		return false, nil
+	}
+	k := reviewed{who.key(), right, namespace}
+	now := c.Now()
+	c.mu.Lock()
+	known, found := c.known[k]
+	c.mu.Unlock()
+	if found && now.Before(known.until) {
+		return known.allowed, nil
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: who.Name, UID: who.UID, Groups: who.Groups,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: Group, Resource: right.Resource, Verb: right.Verb, Namespace: namespace},
+	}}
+	if len(who.Extra) > 0 {
+		review.Spec.Extra = map[string]authorizationv1.ExtraValue{}
+		for name, values := range who.Extra {
+			review.Spec.Extra[name] = values
+		}
+	}
+	got, err := c.Client.Create(ctx, review, metav1.CreateOptions{})
+	if err != nil {
+		return false, fmt.Errorf("the cluster could not be asked what %s may do: %w", who.Name, err)
+	}
+	allowed := got.Status.Allowed && !got.Status.Denied
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.known) >= reviewsKept || c.known == nil {
+		c.known = map[reviewed]answer{}
+	}
+	c.known[k] = answer{allowed, now.Add(reviewKept)}
+	return allowed, nil
+}
+
+// Sees is of Rights.
+func (c *ClusterRights) Sees(ctx context.Context, who Who, namespaces []string) (Namespaces, error) {
+	all, err := c.May(ctx, who, ReadReports, "")
+	if err != nil || all {
+		return Namespaces{All: all}, err
+	}
+	if who.Anonymous() {
+		return Namespaces{}, nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	seen := make([]bool, len(namespaces))
+	turns := make(chan struct{}, reviewsAtOnce)
+	var group sync.WaitGroup
+	for i, name := range namespaces {
+		turns <- struct{}{}
+		group.Go(func() {
+			defer func() { <-turns }()
+			allowed, err := c.May(ctx, who, ReadReports, name)
+			if err != nil {
+				cancel(err)
+			}
+			seen[i] = allowed
+		})
+	}
+	group.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return Namespaces{}, err
+	}
+	var n Namespaces
+	for i, name := range namespaces {
+		if seen[i] {
+			n.Names = append(n.Names, name)
+		}
+	}
+	slices.Sort(n.Names)
+	return n, nil
+}
