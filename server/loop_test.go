@@ -79,7 +79,7 @@ func TestLoop(t *testing.T) {
 		j, ok := i.Data.(Judged)
 		return ok && j.Object == ref
 	})
-	if j := told.Data.(Judged); j.Findings == 0 || j.Worst != bailey.SeverityCritical || told.Namespace != ns {
+	if j := told.Data.(Judged); j.Findings == 0 || j.Worst < bailey.SeverityHigh || told.Namespace != ns {
 		t.Errorf("told %+v", told)
 	}
 	privileged := func(f bailey.Finding) bool { return f.Object == ref && f.Rule == "compute/pod-security/privileged" }

@@ -1,0 +1,376 @@
+package server
+
+import (
+	"time"
+
+	"github.com/baileyhq/bailey"
+)
+
+// What pages and endpoints show. Both take these from a Desk, so that they say the same.
+
+// Object names an object, with the version it was read in where that is known.
+type Object struct {
+	APIVersion string      `json:"apiVersion,omitempty"`
+	Kind       bailey.Kind `json:"kind"`
+	Namespace  string      `json:"namespace,omitempty"`
+	Name       string      `json:"name"`
+}
+
+// Ref is the object's reference.
+func (o Object) Ref() bailey.Ref {
+	return bailey.Ref{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}
+}
+
+// Counts are open findings by severity.
+type Counts struct {
+	Critical int `json:"critical"`
+	High     int `json:"high"`
+	Medium   int `json:"medium"`
+	Low      int `json:"low"`
+	Info     int `json:"info"`
+}
+
+// Total is the number of findings.
+func (c Counts) Total() int { return c.Critical + c.High + c.Medium + c.Low + c.Info }
+
+// Add counts n findings of a severity.
+func (c *Counts) Add(s bailey.Severity, n int) {
+	switch s {
+	case bailey.SeverityCritical:
+		c.Critical += n
+	case bailey.SeverityHigh:
+		c.High += n
+	case bailey.SeverityMedium:
+		c.Medium += n
+	case bailey.SeverityLow:
+		c.Low += n
+	default:
+		c.Info += n
+	}
+}
+
+// Finding is something wrong with an object.
+type Finding struct {
+	ID       string          `json:"id"`
+	Control  string          `json:"control"`
+	Rule     string          `json:"rule"`
+	Title    string          `json:"title"`
+	Severity bailey.Severity `json:"severity"`
+	Base     bailey.Severity `json:"base,omitzero"`
+	Factors  []string        `json:"factors,omitempty"` // what raised or lowered it, in words
+	Object   Object          `json:"object"`
+	Cause    *Object         `json:"cause,omitempty"`
+	Related  []Object        `json:"related,omitempty"`
+	Field    string          `json:"field,omitempty"`
+	Message  string          `json:"message"`
+	File     string          `json:"file,omitempty"`
+	Line     int             `json:"line,omitempty"`
+	// Fix is what to change, as text to read, and Command the kubectl command that does it.
+	Fix     string         `json:"fix,omitempty"`
+	Command string         `json:"command,omitempty"`
+	Note    string         `json:"note,omitempty"` // what a person must decide first
+	Waiver  *bailey.Waiver `json:"waiver,omitempty"`
+	First   time.Time      `json:"first"`
+	Opened  time.Time      `json:"opened"`
+	Last    time.Time      `json:"last"`
+	Gone    *time.Time     `json:"gone,omitempty"`
+	Times   int            `json:"times"` // how often it came
+}
+
+// FindingPage is one page of findings.
+type FindingPage struct {
+	Findings []Finding `json:"findings"`
+	// Next is the cursor of the next page; empty on the last.
+	Next string `json:"next,omitempty"`
+	// Total counts all that the filter lets through, by severity.
+	Total Counts `json:"total"`
+}
+
+// Rungs counts scopes by the rung they stand on.
+type Rungs struct {
+	Gap     int `json:"gap"`
+	Unknown int `json:"unknown"`
+	Sound   int `json:"sound"`
+	Guarded int `json:"guarded"`
+	Proven  int `json:"proven"`
+}
+
+// Add counts n scopes on a rung.
+func (r *Rungs) Add(rung bailey.Rung, n int) {
+	switch rung {
+	case bailey.RungGap:
+		r.Gap += n
+	case bailey.RungUnknown:
+		r.Unknown += n
+	case bailey.RungSound:
+		r.Sound += n
+	case bailey.RungGuarded:
+		r.Guarded += n
+	case bailey.RungProven:
+		r.Proven += n
+	}
+}
+
+// Proof is what experiments showed.
+type Proof struct {
+	Held  int       `json:"held"`
+	Tried int       `json:"tried"`
+	At    time.Time `json:"at,omitzero"`
+	// Bound is the failure rate that may have stayed unseen, at 95 % confidence.
+	Bound  float64  `json:"bound"`
+	Broken []string `json:"broken,omitempty"`
+}
+
+// Standing is where one control stands.
+type Standing struct {
+	Control  string      `json:"control"`
+	Asks     string      `json:"asks"`
+	Rung     bailey.Rung `json:"rung"`
+	Since    time.Time   `json:"since,omitzero"`
+	Findings Counts      `json:"findings"`
+	// WaivedUntil is set when every finding is waived.
+	WaivedUntil *time.Time `json:"waivedUntil,omitempty"`
+	Seen        int        `json:"seen"` // of Needed facts
+	Needed      int        `json:"needed"`
+	Missing     []string   `json:"missing,omitempty"` // what was not seen, and what to do
+	Proof       *Proof     `json:"proof,omitempty"`
+	Next        string     `json:"next,omitempty"` // what would change the verdict
+	Scopes      Rungs      `json:"scopes"`         // of its namespaces, workloads, ...
+}
+
+// Lane is one phase of the life cycle, with its controls in the order of the catalogue.
+type Lane struct {
+	Name      string     `json:"name"` // develop, distribute, deploy, access, compute, storage, network, observe
+	Phase     string     `json:"phase"`
+	Standings []Standing `json:"controls"`
+}
+
+// RungChange is a control that moved on the ladder.
+type RungChange struct {
+	At      time.Time    `json:"at"`
+	Control string       `json:"control"`
+	Scope   bailey.Scope `json:"scope"`
+	From    *bailey.Rung `json:"from,omitempty"` // nil where the scope is new
+	To      *bailey.Rung `json:"to,omitempty"`   // nil where it is gone
+	Why     string       `json:"why,omitempty"`
+}
+
+// FixFirst is one change that puts much right.
+type FixFirst struct {
+	Rule     string          `json:"rule"`
+	Title    string          `json:"title"`
+	Severity bailey.Severity `json:"severity"`
+	Object   Object          `json:"object"`
+	Findings int             `json:"findings"`
+	Message  string          `json:"message"`
+	Fix      string          `json:"fix,omitempty"`
+	Finding  string          `json:"finding"` // the ID of the first
+}
+
+// Day is what one day showed of experiments.
+type Day struct {
+	Date         string `json:"date"` // 2026-11-26, UTC
+	Held         int    `json:"held"`
+	Broken       int    `json:"broken"`
+	Inconclusive int    `json:"inconclusive"`
+}
+
+// ClusterInfo is a cluster that is watched, or that pushes.
+type ClusterInfo struct {
+	UID   string    `json:"uid"`
+	Name  string    `json:"name"`
+	Heard time.Time `json:"heard,omitzero"`
+	Own   bool      `json:"own"` // watched by this server itself
+}
+
+// Overview is the first page.
+type Overview struct {
+	Cluster ClusterInfo  `json:"cluster"`
+	Sight   Sight        `json:"sight"`
+	Lanes   []Lane       `json:"lanes"`
+	Rungs   Rungs        `json:"rungs"` // of the controls
+	Counts  Counts       `json:"findings"`
+	Changed []RungChange `json:"changed"` // since yesterday, the newest first
+	First   []FixFirst   `json:"fixFirst"`
+	Seen    int          `json:"seen"`
+	Needed  int          `json:"needed"`
+	Missing []string     `json:"missing,omitempty"`
+	Proofs  []Day        `json:"proofs"` // of the last 30 days, the oldest first
+}
+
+// RuleInfo is a rule of a control with what it found.
+type RuleInfo struct {
+	ID         string             `json:"id"`
+	Title      string             `json:"title"`
+	Doc        string             `json:"doc"` // Markdown
+	Severity   bailey.Severity    `json:"severity"`
+	References []bailey.Reference `json:"references,omitempty"`
+	Findings   Counts             `json:"findings"`
+	Fixable    bool               `json:"fixable"`
+}
+
+// GuardInfo is a guard and how far it is in place.
+type GuardInfo struct {
+	Control string `json:"control"`
+	Name    string `json:"name"`
+	Title   string `json:"title"`
+	Doc     string `json:"doc"`
+	OptIn   string `json:"optIn,omitempty"`
+	// Stages are the places that the guard was planned for; none if nobody looked yet.
+	Stages []GuardStage `json:"stages,omitempty"`
+}
+
+// GuardStage is how far a guard is in place for one scope.
+type GuardStage struct {
+	Scope   bailey.Scope `json:"scope"`
+	Stage   string       `json:"stage"` // absent, audit, warn, deny, in place
+	Why     string       `json:"why,omitempty"`
+	Drifted bool         `json:"drifted"`
+	Since   time.Time    `json:"since,omitzero"`
+}
+
+// ExperimentInfo is an experiment and what it showed.
+type ExperimentInfo struct {
+	Control    string        `json:"control"`
+	Name       string        `json:"name"`
+	Title      string        `json:"title"`
+	Doc        string        `json:"doc"`
+	Hypothesis string        `json:"hypothesis"`
+	Danger     bailey.Danger `json:"danger"`
+	Technique  string        `json:"technique,omitempty"`
+	Window     time.Duration `json:"window"`
+	Evidence   []Evidence    `json:"evidence,omitempty"` // the newest first
+}
+
+// Evidence is what one run showed for one scope.
+type Evidence struct {
+	ID           string       `json:"id"`
+	Run          string       `json:"run,omitempty"`
+	Control      string       `json:"control"`
+	Experiment   string       `json:"experiment"`
+	Scope        bailey.Scope `json:"scope"`
+	At           time.Time    `json:"at"`
+	Held         int          `json:"held"`
+	Tried        int          `json:"tried"`
+	Broken       int          `json:"broken"`
+	Inconclusive int          `json:"inconclusive"`
+	Interrupted  bool         `json:"interrupted,omitempty"`
+	Signer       string       `json:"signer,omitempty"`
+	// Ledger is the index of its record in the ledger.
+	Ledger *uint64        `json:"ledgerIndex,omitempty"`
+	Paths  []bailey.Tally `json:"paths,omitempty"`
+}
+
+// ControlPage is everything about one control.
+type ControlPage struct {
+	Standing
+	Doc         string             `json:"doc"` // Markdown
+	References  []bailey.Reference `json:"references,omitempty"`
+	ScopeKind   bailey.ScopeKind   `json:"scopeKind"`
+	Unprovable  string             `json:"unprovable,omitempty"`
+	Rules       []RuleInfo         `json:"rules"`
+	Guards      []GuardInfo        `json:"guards"`
+	Experiments []ExperimentInfo   `json:"experiments"`
+	Worst       []Finding          `json:"worst"` // the ten worst open findings
+	Changes     []RungChange       `json:"changes"`
+	// Scopes are those where it stands lowest, at most 100.
+	ScopesLow []ScopeStanding `json:"scopesLow"`
+}
+
+// ScopeStanding is where a control stands for one scope.
+type ScopeStanding struct {
+	Control  string       `json:"control"`
+	Scope    bailey.Scope `json:"scope"`
+	Rung     bailey.Rung  `json:"rung"`
+	Since    time.Time    `json:"since,omitzero"`
+	Findings int          `json:"findings"`
+	Proof    *Proof       `json:"proof,omitempty"`
+	Next     string       `json:"next,omitempty"`
+}
+
+// WorkloadRow is a workload in a list.
+type WorkloadRow struct {
+	Object   Object `json:"object"`
+	Findings Counts `json:"findings"`
+	Rungs    Rungs  `json:"rungs"`
+}
+
+// WorkloadList is a page of workloads, the worst first.
+type WorkloadList struct {
+	Workloads []WorkloadRow `json:"workloads"`
+	Next      string        `json:"next,omitempty"`
+}
+
+// WorkloadPage is everything about one object.
+type WorkloadPage struct {
+	Object    Object          `json:"object"`
+	Counts    Counts          `json:"counts"`
+	Findings  []Finding       `json:"findings"`
+	Standings []ScopeStanding `json:"standings"`
+	Evidence  []Evidence      `json:"evidence"`
+	Changes   []RungChange    `json:"changes"`
+}
+
+// NamespaceRow is one namespace beside the others.
+type NamespaceRow struct {
+	Name     string `json:"name"`
+	Findings Counts `json:"findings"`
+	Rungs    Rungs  `json:"rungs"` // of the controls that stand for namespaces or workloads
+	// Controls is the rung of each such control here.
+	Controls map[string]bailey.Rung `json:"controls"`
+}
+
+// Run is one run of experiments.
+type Run struct {
+	ID           string        `json:"id"`
+	Controls     []string      `json:"controls,omitempty"`
+	Trigger      string        `json:"trigger"` // schedule, person or api
+	By           string        `json:"by,omitempty"`
+	State        string        `json:"state"` // planned, running, done, stopped or failed
+	Danger       bailey.Danger `json:"danger"`
+	Planned      time.Time     `json:"planned,omitzero"`
+	Started      time.Time     `json:"started,omitzero"`
+	Ended        time.Time     `json:"ended,omitzero"`
+	Held         int           `json:"held"`
+	Tried        int           `json:"tried"`
+	Broken       int           `json:"broken"`
+	Inconclusive int           `json:"inconclusive"`
+	Error        string        `json:"error,omitempty"`
+}
+
+// Alert is something that somebody should look at.
+type Alert struct {
+	Key      string          `json:"key"`
+	Kind     string          `json:"kind"` // detection, rung or staleness
+	Severity bailey.Severity `json:"severity"`
+	Title    string          `json:"title"`
+	Text     string          `json:"text,omitempty"`
+	Object   *Object         `json:"object,omitempty"`
+	First    time.Time       `json:"first"`
+	Last     time.Time       `json:"last"`
+	Count    int             `json:"count"`
+	Resolved *time.Time      `json:"resolved,omitempty"`
+}
+
+// WaiverEntry is a waiver with who added and ended it.
+type WaiverEntry struct {
+	ID int64 `json:"id"`
+	bailey.Waiver
+	AddedBy   string     `json:"addedBy"`
+	AddedAt   time.Time  `json:"addedAt"`
+	RemovedBy string     `json:"removedBy,omitempty"`
+	RemovedAt *time.Time `json:"removedAt,omitempty"`
+	// Configured tells one that the configuration's file holds, which only that file ends.
+	Configured bool `json:"configured,omitempty"`
+	// Accepts counts the findings that it takes in now.
+	Accepts int `json:"accepts"`
+}
+
+// Hit is something that a search found.
+type Hit struct {
+	Kind string `json:"kind"` // control, rule, object or finding
+	ID   string `json:"id"`
+	Text string `json:"text"`
+	// Object is set of objects and findings.
+	Object *Object `json:"object,omitempty"`
+}
