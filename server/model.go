@@ -216,6 +216,8 @@ type GuardInfo struct {
 	Title   string `json:"title"`
 	Doc     string `json:"doc"`
 	OptIn   string `json:"optIn,omitempty"`
+	// Changes names what would be written to put it in place: objects, or settings of components.
+	Changes []string `json:"changes,omitempty"`
 	// Stages are the places that the guard was planned for; none if nobody looked yet.
 	Stages []GuardStage `json:"stages,omitempty"`
 }
@@ -227,6 +229,20 @@ type GuardStage struct {
 	Why     string       `json:"why,omitempty"`
 	Drifted bool         `json:"drifted"`
 	Since   time.Time    `json:"since,omitzero"`
+	// Impact is what it would do to what is there; nil where nobody computed it.
+	Impact *GuardImpact `json:"impact,omitempty"`
+}
+
+// GuardImpact is what a guard that denies would do to what is there now.
+type GuardImpact struct {
+	At      time.Time `json:"at,omitzero"`
+	Judged  int       `json:"judged"`
+	Refused int       `json:"refused"`
+	Altered int       `json:"altered"` // by mutating policies
+	// Examples are the first of the refused, at most 10.
+	Examples []Object `json:"examples,omitempty"`
+	// Unknown says what keeps the impact from being known whole; empty if nothing does.
+	Unknown string `json:"unknown,omitempty"`
 }
 
 // ExperimentInfo is an experiment and what it showed.
@@ -373,4 +389,39 @@ type Hit struct {
 	Text string `json:"text"`
 	// Object is set of objects and findings.
 	Object *Object `json:"object,omitempty"`
+}
+
+// LedgerFilter narrows the entries of the ledger. The zero filter takes all, the newest first.
+type LedgerFilter struct {
+	// Kind is record, key or shred; all if empty.
+	Kind string
+	// Control takes records about one control, of those that this server can open.
+	Control string
+	Cursor  string
+	Limit   int
+}
+
+// LedgerPage is a page of the ledger's entries, with what is needed to verify it.
+type LedgerPage struct {
+	Origin  string        `json:"origin"`
+	Key     string        `json:"key"`  // of the log, as C2SP signed notes write it
+	Size    uint64        `json:"size"` // of the newest signed checkpoint
+	Entries []LedgerEntry `json:"entries"`
+	Next    string        `json:"next,omitempty"`
+}
+
+// LedgerEntry is one entry of the ledger. What a record says is known only where this server
+// holds an identity that opens it.
+type LedgerEntry struct {
+	Index  uint64 `json:"index"`
+	Kind   string `json:"kind"` // record, key or shred
+	Period string `json:"period"`
+	Bytes  int    `json:"bytes"`
+	// Sealed tells that the record was not opened; then what follows is empty.
+	Sealed     bool      `json:"sealed,omitempty"`
+	At         time.Time `json:"at,omitzero"`
+	ID         string    `json:"id,omitempty"`
+	Control    string    `json:"control,omitempty"`
+	Experiment string    `json:"experiment,omitempty"`
+	Verdict    string    `json:"verdict,omitempty"` // held, broken or inconclusive
 }

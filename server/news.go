@@ -11,6 +11,8 @@ const (
 	NewsObject = "object" // Judged
 	NewsReport = "report" // Published
 	NewsSight  = "sight"  // Sight
+	NewsRun    = "run"    // Run, as it stands now
+	NewsAlert  = "alert"  // Alert
 )
 
 // Item is one piece of news.
