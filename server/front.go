@@ -145,7 +145,7 @@ func (f *Front) LogInByLink(w http.ResponseWriter, r *http.Request, secret strin
 		f.limits.fail(address(r), f.Now())
 		return false
 	}
-	f.LogIn(w, Who{Name: "the administrator of this machine", Local: true})
+	f.LogIn(w, localAdministrator)
 	return true
 }
 

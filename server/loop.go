@@ -3,8 +3,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +32,8 @@ type LoopOptions struct {
 	Source   Source
 	Controls []*bailey.Control
 	Weigher  *bailey.Weigher
+	// Identity stands for the cluster's UID where the source is none: files have none.
+	Identity string
 	// Accepted gives waivers, baseline and trusted evidence of the cluster at a moment. What it
 	// fails to give is as it was before; nil: none.
 	Accepted func(ctx context.Context, clusterUID string, at time.Time) (Accepted, error)
@@ -63,6 +67,8 @@ type Loop struct {
 	contact kube.Contact
 	changed time.Time // when the newest change was judged
 	objects int
+	cluster string // its UID
+	spaces  []string
 
 	tasks chan func()
 	// What follows belongs to the goroutine that runs the tasks.
@@ -208,8 +214,8 @@ func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
 		return // ctx has ended
 	}
 	l.session = session
+	l.note(true)
 	l.accept(ctx)
-	l.note(s.Len())
 	l.o.Log.Info("judged the cluster", "objects", s.Len(), "took", time.Since(begun).Round(time.Millisecond))
 	l.wanted = true
 }
@@ -252,7 +258,7 @@ func (l *Loop) change(facts []*bailey.Fact, gone []bailey.Ref) {
 		return
 	}
 	again := l.session.Update(changed, left)
-	l.note(l.session.Snapshot().Len())
+	l.note(slices.ContainsFunc(changed, isNamespace) || len(left) > 0)
 	l.news.Tell(l.judgement(again, left)...)
 	l.o.Took(time.Since(begun))
 	l.wanted = true
@@ -283,10 +289,37 @@ func (l *Loop) judgement(again, gone []bailey.Ref) []Item {
 	return items
 }
 
-func (l *Loop) note(objects int) {
+func isNamespace(f *bailey.Fact) bool { return f.Kind == bailey.KindNamespace }
+
+// note keeps what is asked of the newest state; spaces tells that namespaces may be others.
+func (l *Loop) note(spaces bool) {
+	snap := l.session.Snapshot()
+	var names []string
+	if spaces {
+		for _, f := range snap.List(bailey.KindNamespace, "") {
+			names = append(names, f.Name)
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.changed, l.objects = l.o.Now(), objects
+	l.changed, l.objects, l.cluster = l.o.Now(), snap.Len(), cmp.Or(snap.Meta.ClusterUID, l.o.Identity)
+	if spaces {
+		l.spaces = names
+	}
+}
+
+// Cluster is the UID of the cluster, or the identity in its place; empty while it is not known.
+func (l *Loop) Cluster() string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.cluster
+}
+
+// Namespaces lists the namespaces there are, sorted.
+func (l *Loop) Namespaces() []string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.spaces
 }
 
 // publish makes a report the newest.

@@ -370,7 +370,7 @@ type Alert struct {
 
 // WaiverEntry is a waiver with who added and ended it.
 type WaiverEntry struct {
-	ID int64 `json:"id"`
+	ID string `json:"id,omitempty"`
 	bailey.Waiver
 	AddedBy   string     `json:"addedBy"`
 	AddedAt   time.Time  `json:"addedAt"`

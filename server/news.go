@@ -10,6 +10,7 @@ import (
 const (
 	NewsObject = "object" // Judged
 	NewsReport = "report" // Published
+	NewsKept   = "kept"   // Published: pages show it from now on
 	NewsSight  = "sight"  // Sight
 	NewsRun    = "run"    // Run, as it stands now
 	NewsAlert  = "alert"  // Alert

@@ -1,0 +1,334 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/check"
+	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/derive/stakes"
+	"github.com/baileyhq/bailey/report"
+	"github.com/baileyhq/bailey/server"
+	"github.com/baileyhq/bailey/store"
+	"github.com/baileyhq/bailey/store/postgres"
+	"github.com/baileyhq/bailey/store/sqlite"
+)
+
+// serveFlags say what is watched, where history is kept, and who is answered.
+type serveFlags struct {
+	target   targetFlags
+	data     string
+	listen   string
+	path     string // of files or a snapshot in the place of a cluster
+	database string
+	tlsCert  string
+	tlsKey   string
+	every    time.Duration
+	image    string
+	isolated bool
+	noLink   bool
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	f := &serveFlags{}
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Watch a cluster: judge what changes, prove on schedule, remember, answer",
+		Long: `Serve watches the cluster, judges each change, runs experiments (questions and
+dry-runs) on a schedule, keeps history in the data folder, and answers over HTTP:
+pages, the API under /api/v1, /healthz, /readyz and /metrics.
+
+Without TLS it listens on loopback only. There, the link that it prints logs the
+administrator of this machine in, once; the file "token" in the data folder does
+the same for programs. Everybody else is known by a Kubernetes token, and sees
+what RBAC rules for the API group bailey.dev allow.`,
+		Example: `  bailey serve --data ./bailey-data
+  bailey serve --data ./bailey-data --target ./manifests
+  bailey serve --data /var/lib/bailey --listen :8443 --tls-cert tls.crt --tls-key tls.key`,
+		Args: exactArgs(0, ""),
+		RunE: func(c *cobra.Command, _ []string) error { return a.serve(c.Context(), f) },
+	}
+	f.target.register(c)
+	flags := c.Flags()
+	flags.StringVar(&f.data, "data", "", "the folder that holds history (default: server/ in the state folder)")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:8470", "address to answer at; other than loopback it wants TLS")
+	flags.StringVar(&f.path, "target", "", "watch a folder of manifests, or a saved snapshot, in the place of a cluster")
+	flags.StringVar(&f.database, "database", "", "PostgreSQL in the place of SQLite: a file that holds its URL")
+	flags.StringVar(&f.tlsCert, "tls-cert", "", "PEM file of the certificate to serve with; it is read again when it changes")
+	flags.StringVar(&f.tlsKey, "tls-key", "", "PEM file of its key")
+	flags.DurationVar(&f.every, "prove-every", time.Hour, "run experiments this often; 0: never")
+	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods, for experiments that want a node")
+	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context)")
+	flags.BoolVar(&f.noLink, "no-link", false, "print no one-time link")
+	return c
+}
+
+func (f *serveFlags) check() error {
+	switch {
+	case (f.tlsCert == "") != (f.tlsKey == ""):
+		return usageError("--tls-cert and --tls-key go together")
+	case f.every != 0 && f.every < time.Minute:
+		return usageError("--prove-every wants a minute or more, or 0")
+	case f.path != "" && (f.target.kubeconfig != "" || f.target.context != ""):
+		return usageError("--target watches files, and --kubeconfig and --context choose a cluster\nhint: leave out one of the two")
+	case f.isolated && f.target.context == "" && f.target.kubeconfig == "":
+		return usageError("what goes beyond dry-runs wants the cluster's name: --context NAME")
+	}
+	return nil
+}
+
+// serving is a server that is being put together.
+type serving struct {
+	app   *app
+	flags *serveFlags
+	conf  *config
+	log   *slog.Logger
+
+	store  *store.Store
+	loop   *server.Loop
+	news   *server.News
+	desk   *server.Desk
+	rights server.Rights
+	tokens server.Tokens
+}
+
+func (a *app) serve(ctx context.Context, f *serveFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	conf, err := f.target.load()
+	if err != nil {
+		return err
+	}
+	if f.data == "" {
+		home, err := stateHome()
+		if err != nil {
+			return err
+		}
+		f.data = filepath.Join(home, "server")
+	}
+	if err := os.MkdirAll(f.data, 0o700); err != nil {
+		return usageError("--data: %w", err)
+	}
+	listener, secure, err := server.Listen(f.listen, f.tlsCert, f.tlsKey)
+	if err != nil {
+		return usageError("%w", err)
+	}
+	defer listener.Close()
+	s := &serving{app: a, flags: f, conf: conf, news: server.NewNews(), log: slog.New(slog.NewTextHandler(a.stderr, nil))}
+	if err := s.openStore(ctx); err != nil {
+		return err
+	}
+	defer s.store.Close()
+	return s.run(ctx, listener, secure)
+}
+
+func (s *serving) openStore(ctx context.Context) (err error) {
+	if s.flags.database == "" {
+		s.store, err = sqlite.Open(ctx, s.flags.data)
+		return err
+	}
+	url, err := readBounded(s.flags.database, 64<<10)
+	if err != nil {
+		return usageError("--database wants a file that holds the URL: %w", err)
+	}
+	s.store, err = postgres.Open(ctx, strings.TrimSpace(string(url)))
+	return err
+}
+
+func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) error {
+	waivers, err := s.conf.waivers()
+	if err != nil {
+		return err
+	}
+	token, err := localToken(s.flags.data)
+	if err != nil {
+		return err
+	}
+	o := server.LoopOptions{Controls: controls.All(), Weigher: stakes.Weigher, Log: s.log, Accepted: s.accepted}
+	if err := s.watch(&o); err != nil {
+		return err
+	}
+	s.tokens = server.NewLocalToken(token, s.tokens)
+	var metrics *server.Metrics
+	o.Took = func(d time.Duration) { metrics.Judging.Observe(d.Seconds()) }
+	s.loop = server.NewLoop(o, s.news)
+	metrics = server.NewMetrics(version, s.loop)
+	s.desk = server.NewDesk(server.DeskOptions{Store: s.store, Controls: o.Controls, Own: s.loop.Cluster, Sight: s.loop.Sight, Namespaces: s.loop.Namespaces,
+		Configured: func() []bailey.Waiver { return waivers }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, o.Controls) },
+		Changed: s.loop.Refresh, Now: s.app.now})
+	runner := &server.Runner{Store: s.store, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Every: s.flags.every, Prove: s.prove}
+	if s.flags.path != "" {
+		runner.Every = 0
+	}
+	stopping := make(chan struct{})
+	api := &server.API{Version: version, Desk: s.desk, Rights: s.rights, News: s.news, Report: s.report, Log: s.log, Stopping: stopping}
+	if s.flags.path == "" {
+		api.Run = runner.Order
+	}
+	sessions := &server.Sessions{Now: s.app.now}
+	front := &server.Front{Sessions: sessions, Tokens: s.tokens, Secure: secure, Log: s.log, Now: s.app.now}
+	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Loop: s.loop, Ready: s.store.Ping, Log: s.log,
+		Stop: sync.OnceFunc(func() { close(stopping) })}
+	s.greet(listener, secure, sessions)
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return h.Serve(ctx, listener) })
+	group.Go(func() error { return ended(ctx, s.loop.Run(ctx)) })
+	recorder := &server.Recorder{Store: s.store, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now}
+	group.Go(func() error { return ended(ctx, recorder.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, runner.Run(ctx)) })
+	err = group.Wait()
+	if errors.Is(err, context.Canceled) {
+		s.log.Info("ended")
+		return nil
+	}
+	return err
+}
+
+// ended gives the error of a part that ended: all others end with it.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// greet says where the server answers.
+func (s *serving) greet(listener net.Listener, secure bool, sessions *server.Sessions) {
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	where := scheme + "://" + listener.Addr().String()
+	fmt.Fprintf(s.app.stderr, "Bailey answers at %s\n", where)
+	if !secure && !s.flags.noLink {
+		fmt.Fprintf(s.app.stderr, "Open this link, once, within 15 minutes:\n  %s/login?link=%s\n", where, sessions.NewLink())
+	}
+}
+
+// tokenFile holds the token of the local administrator.
+const tokenFile = "token"
+
+// localToken reads the token, or makes it.
+func localToken(dir string) (string, error) {
+	path := filepath.Join(dir, tokenFile)
+	data, err := readBounded(path, 4<<10)
+	switch {
+	case err == nil && len(strings.TrimSpace(string(data))) >= 32:
+		return strings.TrimSpace(string(data)), nil
+	case err == nil:
+		return "", fmt.Errorf("%s holds no token\nhint: remove it, and a new one is made", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return "", err
+	}
+	var b [32]byte
+	_, _ = rand.Read(b[:])
+	token := base64.RawURLEncoding.EncodeToString(b[:])
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = fmt.Fprintln(f, token)
+	return token, errors.Join(err, f.Close())
+}
+
+// watch says what the loop follows, and who may see it.
+func (s *serving) watch(o *server.LoopOptions) error {
+	if s.flags.path != "" {
+		s.rights = server.LocalRights{}
+		o.Source = s.files
+		o.Identity = fileIdentity(s.flags.path)
+		if _, err := os.Stat(s.flags.path); err != nil {
+			return usageError("--target: %w", err)
+		}
+		return nil
+	}
+	t := &s.flags.target
+	config, err := kube.RESTConfig(t.kubeconfig, t.context)
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	s.rights = &server.ClusterRights{Client: client.AuthorizationV1().SubjectAccessReviews(), Now: s.app.now}
+	s.tokens = &server.ClusterTokens{Client: client.AuthenticationV1().TokenReviews(), Now: s.app.now}
+	o.Source = func(ctx context.Context, f kube.Follower) error {
+		whole := f.Whole
+		f.Whole = func(snapshot *bailey.Snapshot) {
+			with, err := withHosts(snapshot, t.hosts)
+			if err != nil {
+				s.log.Error("what machines showed could not be read", "error", err)
+				with = snapshot
+			}
+			whole(with)
+		}
+		return kube.Follow(ctx, kube.FollowOptions{Options: kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Namespaces: t.namespaces,
+			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Offline: s.app.offline}}, f)
+	}
+	return nil
+}
+
+// accepted gives what a report takes in beside the snapshot.
+func (s *serving) accepted(ctx context.Context, uid string, at time.Time) (server.Accepted, error) {
+	var all server.Accepted
+	_, options, err := (&judgeFlags{}).options(s.conf)
+	if err != nil {
+		return all, err
+	}
+	all.Waivers, all.Baseline = options.Waivers, options.Baseline
+	if own := s.loop.Cluster(); own != "" {
+		added, err := s.desk.InForce(ctx, own)
+		if err != nil {
+			return all, err
+		}
+		all.Waivers = append(all.Waivers, added...)
+	}
+	if uid != "" {
+		kept, err := s.app.kept(ctx, s.conf, uid, at)
+		if err != nil {
+			return all, err
+		}
+		for _, k := range kept {
+			all.Evidence = append(all.Evidence, k.Summary.Evidence)
+		}
+	}
+	return all, nil
+}
+
+// report writes the newest report as `bailey scan -o json` does.
+func (s *serving) report(w http.ResponseWriter, _ *http.Request) {
+	r, _ := s.loop.Report()
+	if r == nil {
+		http.Error(w, "the first report is not made yet\nhint: try again in a moment", http.StatusServiceUnavailable)
+		return
+	}
+	format, err := report.Lookup("json")
+	if err != nil {
+		panic(err) // it is compiled in
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := format.Render(w, r, report.Options{Version: version}); err != nil {
+		s.log.Error("the report could not be written", "error", err)
+	}
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/prove"
+	"github.com/baileyhq/bailey/server"
+)
+
+// prove does one run of experiments for the server, as `bailey prove` does.
+func (s *serving) prove(ctx context.Context, o server.RunOrder) ([]bailey.Evidence, error) {
+	if o.Isolated && !s.flags.isolated {
+		return nil, errors.New("this server makes no namespaces of its own\nhint: bailey serve --isolated --context NAME")
+	}
+	chosen, err := chooseControls(o.Controls)
+	if err != nil {
+		return nil, err
+	}
+	uid := s.loop.Cluster()
+	before := map[string]bool{}
+	kept, err := s.app.kept(ctx, s.conf, uid, s.app.now())
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range kept {
+		before[k.Summary.Evidence.ID] = true
+	}
+	t := s.flags.target
+	f := &proveFlags{target: t, rate: prove.DefaultRate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated}
+	quiet := *s.app
+	quiet.stdout, quiet.stderr, quiet.quiet = io.Discard, io.Discard, true
+	err = quiet.prove(ctx, f, chosen)
+	var coded *exitError
+	if errors.As(err, &coded) && (coded.code == exitFindings || coded.code == exitNothing) {
+		err = nil // what was broken, or that there was nothing to try, is told by the evidence
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the run failed: %w", err)
+	}
+	if kept, err = s.app.kept(ctx, s.conf, uid, s.app.now()); err != nil {
+		return nil, err
+	}
+	var made []bailey.Evidence
+	for _, k := range kept {
+		if e := k.Summary.Evidence; !before[e.ID] {
+			made = append(made, e)
+		}
+	}
+	return made, nil
+}

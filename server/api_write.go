@@ -1,0 +1,96 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/baileyhq/bailey"
+)
+
+// WaiverOrder is a waiver to add.
+type WaiverOrder struct {
+	Rule      string    `json:"rule" minLength:"1" maxLength:"256" doc:"a rule or control ID; a trailing /* takes every rule under it"`
+	Kind      string    `json:"kind,omitempty" maxLength:"256"`
+	Namespace string    `json:"namespace,omitempty" maxLength:"63" doc:"may hold * as a wildcard"`
+	Name      string    `json:"name,omitempty" maxLength:"253" doc:"may hold * as a wildcard"`
+	Reason    string    `json:"reason" minLength:"1" maxLength:"4096"`
+	Owner     string    `json:"owner" minLength:"1" maxLength:"256"`
+	Expires   time.Time `json:"expires"`
+}
+
+// Waiver is the order as a waiver.
+func (o WaiverOrder) Waiver() bailey.Waiver {
+	return bailey.Waiver{Rule: o.Rule, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Reason: o.Reason, Owner: o.Owner, Expires: o.Expires}
+}
+
+// made names what was made.
+type made struct {
+	ID string `json:"id"`
+}
+
+// writing registers what changes something.
+func (a *API) writing(api huma.API) {
+	errs := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}
+	huma.Register(api, huma.Operation{Method: http.MethodPost, Path: "/api/v1/waivers", OperationID: "addWaiver", Summary: "Accept findings for a time",
+		DefaultStatus: http.StatusCreated, Errors: errs},
+		func(ctx context.Context, in *struct {
+			asking
+			Body WaiverOrder
+		}) (*body[made], error) {
+			ask, by, err := a.order(ctx, in.Cluster, WriteWaivers)
+			if err != nil {
+				return nil, err
+			}
+			id, err := a.Desk.AddWaiver(ctx, ask, by, in.Body.Waiver())
+			if err != nil {
+				return nil, a.fail(err)
+			}
+			return &body[made]{made{id}}, nil
+		})
+	huma.Register(api, huma.Operation{Method: http.MethodDelete, Path: "/api/v1/waivers/{id}", OperationID: "endWaiver", Summary: "End a waiver",
+		DefaultStatus: http.StatusNoContent, Errors: errs},
+		func(ctx context.Context, in *struct {
+			asking
+			ID string `path:"id" maxLength:"64"`
+		}) (*struct{}, error) {
+			ask, by, err := a.order(ctx, in.Cluster, WriteWaivers)
+			if err != nil {
+				return nil, err
+			}
+			if err := a.Desk.EndWaiver(ctx, ask, by, in.ID); err != nil {
+				return nil, a.fail(err)
+			}
+			return nil, nil
+		})
+	huma.Register(api, huma.Operation{Method: http.MethodPost, Path: "/api/v1/runs", OperationID: "runExperiments", Summary: "Run experiments now",
+		DefaultStatus: http.StatusAccepted, Errors: errs},
+		func(ctx context.Context, in *struct{ Body RunOrder }) (*body[made], error) {
+			_, by, err := a.order(ctx, "", RunExperiments)
+			if err != nil {
+				return nil, err
+			}
+			if a.Run == nil {
+				return nil, huma.Error404NotFound("this server runs no experiments")
+			}
+			id, err := a.Run(ctx, by, in.Body)
+			if err != nil {
+				return nil, a.fail(err)
+			}
+			return &body[made]{made{id}}, nil
+		})
+}
+
+// order says who orders something, if they may.
+func (a *API) order(ctx context.Context, cluster string, right Right) (Ask, string, error) {
+	ask, err := a.ask(ctx, cluster)
+	if err != nil {
+		return ask, "", err
+	}
+	if err := a.may(ctx, right); err != nil {
+		return ask, "", err
+	}
+	return ask, WhoAsks(ctx).Name, nil
+}

@@ -1,0 +1,198 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
+)
+
+// The bounds of a control's page.
+const (
+	controlWorst    = 10
+	controlScopes   = 100
+	controlEvidence = 50
+)
+
+// Control is everything about one control.
+func (d *Desk) Control(ctx context.Context, a Ask, id string) (ControlPage, error) {
+	c := d.controls[id]
+	if c == nil {
+		return ControlPage{}, ErrNotFound
+	}
+	uid, err := d.cluster(a)
+	if err != nil {
+		return ControlPage{}, err
+	}
+	standings, err := d.standings(ctx, a, uid)
+	if err != nil {
+		return ControlPage{}, err
+	}
+	p := ControlPage{Doc: c.Doc, References: c.Refs, ScopeKind: c.Scope, Unprovable: c.Unprovable, Rules: []RuleInfo{}, Guards: []GuardInfo{}, Experiments: []ExperimentInfo{}}
+	for _, s := range standings {
+		if s.Control == id {
+			p.Standing = s
+		}
+	}
+	if p.Rules, err = d.ruleInfos(ctx, a, uid, c); err != nil {
+		return p, err
+	}
+	if p.Guards, err = d.guardInfos(ctx, a, uid, id); err != nil {
+		return p, err
+	}
+	for _, x := range c.Experiments {
+		info, err := d.experiment(ctx, a, uid, c, x, controlEvidence)
+		if err != nil {
+			return p, err
+		}
+		p.Experiments = append(p.Experiments, info)
+	}
+	worst, err := d.Findings(ctx, a, FindingFilter{Control: id, Limit: controlWorst})
+	if err != nil {
+		return p, err
+	}
+	p.Worst = worst.Findings
+	if p.Changes, _, err = d.changes(ctx, a, store.RungQuery{Cluster: uid, Control: id, Limit: controlEvidence}); err != nil {
+		return p, err
+	}
+	low, err := d.o.Store.Verdicts(ctx, store.VerdictQuery{Cluster: uid, Access: access(a), Control: id, Limit: controlScopes,
+		Rungs: []bailey.Rung{bailey.RungGap, bailey.RungUnknown}})
+	for i := range low.Items {
+		p.ScopesLow = append(p.ScopesLow, scopeStanding(&low.Items[i]))
+	}
+	return p, err
+}
+
+func scopeStanding(v *store.Verdict) ScopeStanding {
+	return ScopeStanding{Control: v.Control, Scope: v.Scope, Rung: v.Rung, Since: v.Since, Findings: v.Findings, Proof: proofOf(v.Proof), Next: v.Next}
+}
+
+func (d *Desk) ruleInfos(ctx context.Context, a Ask, uid string, c *bailey.Control) ([]RuleInfo, error) {
+	counts, err := d.o.Store.Counts(ctx, access(a), uid)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]*Counts{}
+	for _, n := range counts {
+		if n.Control != c.ID {
+			continue
+		}
+		if found[n.Rule] == nil {
+			found[n.Rule] = &Counts{}
+		}
+		found[n.Rule].Add(n.Severity, n.Open-n.Waived)
+	}
+	infos := []RuleInfo{}
+	for _, r := range c.Rules {
+		id := c.RuleID(r)
+		info := RuleInfo{ID: id, Title: r.Title, Doc: r.Doc, Severity: r.Severity, References: r.Refs, Fixable: r.Fix != nil}
+		if n := found[id]; n != nil {
+			info.Findings = *n
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+// Guards gives every guard and how far it is in place.
+func (d *Desk) Guards(ctx context.Context, a Ask) ([]GuardInfo, error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return nil, err
+	}
+	return d.guardInfos(ctx, a, uid, "")
+}
+
+// GuardDoc is what is kept of a guard's stage beside the stage itself.
+type GuardDoc struct {
+	Changes []string     `json:"changes,omitempty"`
+	Impact  *GuardImpact `json:"impact,omitempty"`
+}
+
+// guardInfos gives the guards of a control, or of all.
+func (d *Desk) guardInfos(ctx context.Context, a Ask, uid, control string) ([]GuardInfo, error) {
+	kept, err := d.o.Store.Guards(ctx, store.GuardQuery{Cluster: uid, Access: access(a), Control: control})
+	if err != nil {
+		return nil, err
+	}
+	infos := []GuardInfo{}
+	for _, c := range d.o.Controls {
+		if control != "" && c.ID != control {
+			continue
+		}
+		for _, g := range c.Guards {
+			info := GuardInfo{Control: c.ID, Name: g.Name, Title: g.Title, Doc: g.Doc, OptIn: g.OptIn}
+			for _, k := range kept {
+				if k.Control != c.ID || k.Name != g.Name {
+					continue
+				}
+				var doc GuardDoc
+				if len(k.Doc) > 0 {
+					if err := json.Unmarshal(k.Doc, &doc); err != nil {
+						return nil, fmt.Errorf("what is kept of guard %s: %w", g.Name, err)
+					}
+				}
+				info.Changes = doc.Changes
+				info.Stages = append(info.Stages, GuardStage{Scope: k.Scope, Stage: k.Stage, Why: k.Why, Drifted: k.Drifted, Since: k.Since, Impact: doc.Impact})
+			}
+			infos = append(infos, info)
+		}
+	}
+	return infos, nil
+}
+
+// Experiments gives every experiment with the newest evidence of each.
+func (d *Desk) Experiments(ctx context.Context, a Ask) ([]ExperimentInfo, error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return nil, err
+	}
+	infos := []ExperimentInfo{}
+	for _, c := range d.o.Controls {
+		for _, x := range c.Experiments {
+			info, err := d.experiment(ctx, a, uid, c, x, 1)
+			if err != nil {
+				return nil, err
+			}
+			infos = append(infos, info)
+		}
+	}
+	return infos, nil
+}
+
+// Experiment gives one experiment with its evidence.
+func (d *Desk) Experiment(ctx context.Context, a Ask, control, name string) (ExperimentInfo, error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return ExperimentInfo{}, err
+	}
+	if c := d.controls[control]; c != nil {
+		for _, x := range c.Experiments {
+			if x.Name == name {
+				return d.experiment(ctx, a, uid, c, x, controlEvidence)
+			}
+		}
+	}
+	return ExperimentInfo{}, ErrNotFound
+}
+
+func (d *Desk) experiment(ctx context.Context, a Ask, uid string, c *bailey.Control, x *bailey.Experiment, most int) (ExperimentInfo, error) {
+	info := ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window}
+	page, err := d.o.Store.Evidence(ctx, store.EvidenceQuery{Cluster: uid, Access: access(a), Control: c.ID, Experiment: x.Name, Limit: most})
+	info.Evidence = evidenceOf(page.Items)
+	return info, err
+}
+
+func evidenceOf(kept []store.Evidence) []Evidence {
+	var all []Evidence
+	for i := range kept {
+		e := &kept[i]
+		total := e.Total()
+		all = append(all, Evidence{ID: e.ID, Run: e.Run, Control: e.Control, Experiment: e.Experiment, Scope: e.Scope, At: e.At,
+			Held: total.Held, Tried: total.Tried, Broken: total.Broken, Inconclusive: total.Inconclusive,
+			Interrupted: e.Interrupted, Signer: e.Signer, Ledger: e.Ledger, Paths: e.Paths})
+	}
+	return all
+}

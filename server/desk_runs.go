@@ -1,0 +1,186 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
+)
+
+// Runs gives a page of runs of experiments, the newest first.
+func (d *Desk) Runs(ctx context.Context, a Ask, cursor string) ([]Run, string, error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return nil, "", err
+	}
+	page, err := d.o.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: access(a), After: cursor})
+	if err != nil {
+		return nil, "", err
+	}
+	var all []Run
+	for i := range page.Items {
+		all = append(all, runOf(&page.Items[i]))
+	}
+	return all, page.Next, nil
+}
+
+// Run gives one run.
+func (d *Desk) Run(ctx context.Context, a Ask, id string) (Run, error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return Run{}, err
+	}
+	r, err := d.o.Store.Run(ctx, access(a), uid, id)
+	if err != nil {
+		return Run{}, err
+	}
+	return runOf(&r), nil
+}
+
+func runOf(r *store.Run) Run {
+	return Run{ID: r.ID, Controls: r.Controls, Trigger: string(r.Trigger), By: r.By, State: string(r.State), Danger: r.Danger,
+		Planned: r.Planned, Started: r.Started, Ended: r.Ended, Held: r.Held, Tried: r.Tried, Broken: r.Broken, Inconclusive: r.Inconclusive, Error: r.Error}
+}
+
+// Alerts gives a page of alerts, the newest first.
+func (d *Desk) Alerts(ctx context.Context, a Ask, open bool, cursor string) ([]Alert, string, error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return nil, "", err
+	}
+	q := store.AlertQuery{Cluster: uid, Access: access(a), State: store.All, After: cursor}
+	if open {
+		q.State = store.Open
+	}
+	page, err := d.o.Store.Alerts(ctx, q)
+	if err != nil {
+		return nil, "", err
+	}
+	var all []Alert
+	for i := range page.Items {
+		all = append(all, alertOf(&page.Items[i]))
+	}
+	return all, page.Next, nil
+}
+
+func alertOf(k *store.Alert) Alert {
+	shown := Alert{Key: k.Key, Kind: string(k.Kind), Severity: k.Severity, Title: k.Title, Text: k.Text, First: k.First, Last: k.Last, Count: k.Times}
+	if k.Object != (bailey.Ref{}) {
+		object := objectOf(k.Object, "")
+		shown.Object = &object
+	}
+	if !k.Resolved.IsZero() {
+		shown.Resolved = &k.Resolved
+	}
+	return shown
+}
+
+// waiversMost bounds the waivers that are kept: each is looked at with every finding.
+const waiversMost = 1000
+
+// Waivers gives the waivers, those of the configuration first, then the newest.
+func (d *Desk) Waivers(ctx context.Context, a Ask) ([]WaiverEntry, error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return nil, err
+	}
+	all := []WaiverEntry{}
+	if a.Sees.All {
+		for _, w := range d.o.Configured() {
+			all = append(all, WaiverEntry{Waiver: w, Configured: true})
+		}
+	}
+	page, err := d.o.Store.Waivers(ctx, store.WaiverQuery{Cluster: uid, Access: access(a), State: store.All, Limit: waiversMost})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range page.Items {
+		entry := WaiverEntry{ID: w.ID, Waiver: w.Waiver, AddedBy: w.AddedBy, AddedAt: w.Added, RemovedBy: w.RemovedBy}
+		if !w.Removed.IsZero() {
+			entry.RemovedAt = &w.Removed
+		}
+		all = append(all, entry)
+	}
+	return all, d.accepts(ctx, a, uid, all)
+}
+
+// accepts counts the findings that each waiver takes in, as far as the first thousand waived
+// findings tell.
+func (d *Desk) accepts(ctx context.Context, a Ask, uid string, entries []WaiverEntry) error {
+	waived := true
+	page, err := d.o.Store.Findings(ctx, store.FindingQuery{Cluster: uid, Access: access(a), Waived: &waived, Limit: 1000})
+	if err != nil {
+		return err
+	}
+	for i := range page.Items {
+		for j := range entries {
+			if w := page.Items[i].Waiver; w != nil && sameWaiver(*w, entries[j].Waiver) && entries[j].RemovedAt == nil {
+				entries[j].Accepts++
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func sameWaiver(a, b bailey.Waiver) bool {
+	return a.Rule == b.Rule && a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name && a.Reason == b.Reason && a.Owner == b.Owner && a.Expires.Equal(b.Expires)
+}
+
+// InForce gives the waivers that were added here and count now.
+func (d *Desk) InForce(ctx context.Context, uid string) ([]bailey.Waiver, error) {
+	page, err := d.o.Store.Waivers(ctx, store.WaiverQuery{Cluster: uid, Access: store.Everything(), Limit: waiversMost})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	var all []bailey.Waiver
+	for _, w := range page.Items {
+		all = append(all, w.Waiver)
+	}
+	return all, err
+}
+
+// AddWaiver accepts findings for a time.
+func (d *Desk) AddWaiver(ctx context.Context, a Ask, by string, w bailey.Waiver) (string, error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return "", err
+	}
+	now := d.o.Now()
+	if err := d.o.Valid(w); err != nil {
+		return "", badInput(err)
+	}
+	if !w.Expires.After(now) {
+		return "", badInput(errors.New("the waiver's end is past"))
+	}
+	id := newSecret()[:16]
+	if err := d.o.Store.AddWaiver(ctx, uid, now, id, by, w); err != nil {
+		return "", err
+	}
+	d.done(ctx, uid, now, by, "add waiver", w.Rule)
+	d.o.Changed(ctx)
+	return id, nil
+}
+
+// EndWaiver ends a waiver.
+func (d *Desk) EndWaiver(ctx context.Context, a Ask, by, id string) error {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return err
+	}
+	now := d.o.Now()
+	if err := d.o.Store.RemoveWaiver(ctx, uid, now, id, by); err != nil {
+		return err
+	}
+	d.done(ctx, uid, now, by, "end waiver", id)
+	d.o.Changed(ctx)
+	return nil
+}
+
+// done keeps what somebody did. That it cannot be kept undoes nothing: what was done says
+// itself who did it.
+func (d *Desk) done(ctx context.Context, uid string, at time.Time, by, action, target string) {
+	_ = d.o.Store.Audit(ctx, uid, at, store.Action{At: at, Who: by, Action: action, Target: target, Outcome: "done"})
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// beat is how often a quiet stream shows that it is alive.
+	beat = 15 * time.Second
+	// streamLife is how long one stream lasts: after it, the browser connects again, and its
+	// rights are asked for anew.
+	streamLife = 10 * time.Minute
+	// streamWrite is how long a reader may take to take what it is sent.
+	streamWrite = 10 * time.Second
+)
+
+// events streams what happens as Server-Sent Events: each with its kind, its number as the id,
+// and its data as JSON. Whoever comes back with Last-Event-ID goes on from there; an event
+// "missed" tells that some are lost, and that what is shown must be read anew.
+func (a *API) events(w http.ResponseWriter, r *http.Request) {
+	ask, err := AskOf(r.Context(), a.Desk, a.Rights, "")
+	switch {
+	case errors.Is(err, ErrLogIn):
+		http.Error(w, "log in first: a bearer token, or a session", http.StatusUnauthorized)
+		return
+	case errors.Is(err, ErrForbidden):
+		http.Error(w, "you may see nothing here", http.StatusForbidden)
+		return
+	case err != nil:
+		http.Error(w, "the cluster does not answer now; try again in a moment", http.StatusServiceUnavailable)
+		return
+	}
+	after := a.News.Last()
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		if after, err = strconv.ParseUint(id, 10, 64); err != nil {
+			http.Error(w, "Last-Event-ID is no number of an event", http.StatusBadRequest)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	stream := http.NewResponseController(w)
+	send := func(text string) bool {
+		_ = stream.SetWriteDeadline(time.Now().Add(streamWrite))
+		_, err := w.Write([]byte(text))
+		return err == nil && stream.Flush() == nil
+	}
+	if !send("retry: 2000\n\n") {
+		return
+	}
+	end := time.NewTimer(streamLife)
+	defer end.Stop()
+	quiet := time.NewTicker(beat)
+	defer quiet.Stop()
+	for {
+		items, missed, more := a.News.After(after)
+		if missed && !send("event: missed\ndata: {}\n\n") {
+			return
+		}
+		for _, item := range items {
+			after = item.Number
+			if item.Namespace == "" && item.Kind == NewsObject && !ask.Sees.All || item.Namespace != "" && !ask.Sees.Has(item.Namespace) {
+				continue
+			}
+			data, err := json.Marshal(item.Data)
+			if err != nil {
+				a.Log.Error("an event could not be written", "kind", item.Kind, "error", err)
+				continue
+			}
+			if !send(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", item.Number, item.Kind, data)) {
+				return
+			}
+		}
+		select {
+		case <-more:
+		case <-quiet.C:
+			if !send(": still here\n\n") {
+				return
+			}
+		case <-end.C:
+			return
+		case <-a.Stopping:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}

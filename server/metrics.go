@@ -1,0 +1,91 @@
+package server
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/baileyhq/bailey"
+)
+
+// Metrics are what /metrics shows. Their names begin with bailey_; they name controls and
+// severities, and no object.
+type Metrics struct {
+	Registry *prometheus.Registry
+	Judging  prometheus.Histogram
+	Requests *prometheus.HistogramVec
+}
+
+// NewMetrics makes the metrics of a loop.
+func NewMetrics(version string, l *Loop) *Metrics {
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+		Judging: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bailey_change_judged_seconds",
+			Help: "Time from a change that was told to its being judged.", Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}}),
+		Requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "bailey_http_request_seconds",
+			Help: "Time to answer a request, by area (page, api, events, other) and status class.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"area", "status"}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "bailey_build_info", Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": version}})
+	info.Set(1)
+	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, m.Judging, m.Requests, standing{l})
+	return m
+}
+
+// standing reads what the loop knows when it is asked.
+type standing struct{ loop *Loop }
+
+var (
+	findingsMetric = prometheus.NewDesc("bailey_findings", "Open findings that no waiver takes in.", []string{"severity"}, nil)
+	rungMetric     = prometheus.NewDesc("bailey_control_rung", "Where a control stands for the cluster: 0 gap, 1 unknown, 2 sound, 3 guarded, 4 proven.", []string{"control"}, nil)
+	coverageMetric = prometheus.NewDesc("bailey_facts_seen_ratio", "Share of the facts that the controls need that were seen.", nil, nil)
+	objectsMetric  = prometheus.NewDesc("bailey_objects", "Objects that are watched.", nil, nil)
+	lostMetric     = prometheus.NewDesc("bailey_out_of_sight_seconds", "How long the cluster is out of sight; 0 while it is seen.", nil, nil)
+	reportMetric   = prometheus.NewDesc("bailey_report_timestamp_seconds", "The moment that the newest report is of.", nil, nil)
+)
+
+// Describe is of prometheus.Collector.
+func (s standing) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{findingsMetric, rungMetric, coverageMetric, objectsMetric, lostMetric, reportMetric} {
+		to <- d
+	}
+}
+
+// Collect is of prometheus.Collector.
+func (s standing) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	sight := s.loop.Sight()
+	lost := 0.0
+	if sight.Lost != nil {
+		lost = time.Since(*sight.Lost).Seconds()
+	}
+	gauge(lostMetric, lost)
+	gauge(objectsMetric, float64(sight.Objects))
+	r, _ := s.loop.Report()
+	if r == nil {
+		return
+	}
+	var counts Counts
+	for i := range r.Findings {
+		if f := &r.Findings[i]; f.Waiver == nil && !f.Baseline {
+			counts.Add(f.Severity, 1)
+		}
+	}
+	for _, c := range []struct {
+		severity bailey.Severity
+		n        int
+	}{{bailey.SeverityCritical, counts.Critical}, {bailey.SeverityHigh, counts.High}, {bailey.SeverityMedium, counts.Medium}, {bailey.SeverityLow, counts.Low}, {bailey.SeverityInfo, counts.Info}} {
+		gauge(findingsMetric, float64(c.n), c.severity.String())
+	}
+	for i := range r.Verdicts {
+		if v := &r.Verdicts[i]; v.Scope.Kind == bailey.ScopeCluster {
+			gauge(rungMetric, float64(v.Rung), v.Control)
+		}
+	}
+	if r.Coverage.Needed > 0 {
+		gauge(coverageMetric, float64(r.Coverage.Seen)/float64(r.Coverage.Needed))
+	}
+	gauge(reportMetric, float64(r.Meta.At.Unix()))
+}

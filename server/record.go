@@ -1,0 +1,220 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"reflect"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
+)
+
+// Recorder keeps the loop's reports in the store: of each what changed since the one before.
+type Recorder struct {
+	Store *store.Store
+	Loop  *Loop
+	News  *News
+	Log   *slog.Logger
+	Now   func() time.Time
+	// LedgerIndex gives the index of a piece of evidence in the ledger, if it has one; nil knows none.
+	LedgerIndex func(evidence string) (uint64, bool)
+
+	// last is the report that is known to be kept, by what a change is told by; nil if none is.
+	last *keptReport
+}
+
+// keptReport is what a report said.
+type keptReport struct {
+	cluster  string
+	findings map[string]bailey.Finding
+	verdicts map[verdictOf]bailey.Verdict
+	evidence map[string]bool
+}
+
+type verdictOf struct {
+	control string
+	scope   bailey.Scope
+}
+
+const (
+	// recordRetry is the longest wait between two tries to reach the store.
+	recordRetry = 30 * time.Second
+	// heardEvery is how often the store is told that nothing changed.
+	heardEvery = time.Minute
+)
+
+// Run keeps reports until ctx ends. A store that is away is waited for: what it missed is in
+// the next report.
+func (r *Recorder) Run(ctx context.Context) error {
+	var done uint64
+	after := uint64(0)
+	try := 0
+	heard := time.NewTicker(heardEvery)
+	defer heard.Stop()
+	for {
+		report, version := r.Loop.Report()
+		if version > done {
+			err := r.keep(ctx, report)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil:
+				// What was written is not known: the next time all is compared.
+				r.last = nil
+				r.Log.Error("the report could not be kept, and will be tried again", "error", err)
+				if !pause(ctx, min(time.Second<<min(try, 6), recordRetry)) {
+					return ctx.Err()
+				}
+				try++
+				continue
+			}
+			done, try = version, 0
+			r.News.Tell(Item{Kind: NewsKept, Data: Published{Version: version, Findings: len(report.Findings)}})
+		}
+		items, _, more := r.News.After(after)
+		if n := len(items); n > 0 {
+			after = items[n-1].Number
+			continue // the report may be one of them
+		}
+		select {
+		case <-more:
+		case <-heard.C:
+			if r.last != nil && r.Loop.Sight().Lost == nil {
+				if err := r.Store.Heard(ctx, r.last.cluster, r.Now()); err != nil && ctx.Err() == nil {
+					r.Log.Error("the store does not answer", "error", err)
+				}
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func pause(ctx context.Context, wait time.Duration) bool {
+	select {
+	case <-time.After(wait):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// keep writes one report.
+func (r *Recorder) keep(ctx context.Context, report *bailey.Report) error {
+	uid := r.Loop.Cluster()
+	if uid == "" {
+		return errors.New("the cluster's UID is not known, and history belongs to a cluster\nhint: the identity needs get on the namespace kube-system")
+	}
+	next := indexReport(report, uid)
+	now := r.Now()
+	if r.last == nil || r.last.cluster != uid {
+		name := report.Meta.Context
+		if len(report.Meta.Targets) > 0 {
+			name = report.Meta.Targets[0].Name
+		}
+		if err := r.Store.PutCluster(ctx, uid, name, now); err != nil {
+			return err
+		}
+		d := store.Delta{Verdicts: report.Verdicts, Evidence: r.evidence(report, nil), Findings: make([]bailey.Finding, 0, len(report.Findings))}
+		for i := range report.Findings {
+			d.Findings = append(d.Findings, withFix(report, &report.Findings[i]))
+		}
+		if err := r.Store.Replace(ctx, uid, now, d); err != nil {
+			return err
+		}
+		r.last = next
+		return nil
+	}
+	if err := r.Store.Apply(ctx, uid, now, r.difference(report, next)); err != nil {
+		return err
+	}
+	r.last = next
+	return nil
+}
+
+func withFix(report *bailey.Report, f *bailey.Finding) bailey.Finding {
+	whole := *f
+	whole.Fix = report.FixOf(f)
+	return whole
+}
+
+func indexReport(r *bailey.Report, uid string) *keptReport {
+	k := &keptReport{cluster: uid, findings: make(map[string]bailey.Finding, len(r.Findings)),
+		verdicts: make(map[verdictOf]bailey.Verdict, len(r.Verdicts)), evidence: map[string]bool{}}
+	for i := range r.Findings {
+		k.findings[r.Findings[i].ID] = r.Findings[i]
+	}
+	for i := range r.Verdicts {
+		k.verdicts[verdictOf{r.Verdicts[i].Control, r.Verdicts[i].Scope}] = r.Verdicts[i]
+	}
+	for i := range r.Evidence {
+		k.evidence[r.Evidence[i].ID] = true
+	}
+	return k
+}
+
+// difference is what a report says that the last did not.
+func (r *Recorder) difference(report *bailey.Report, next *keptReport) store.Delta {
+	var d store.Delta
+	judged := map[bailey.Ref]bool{}
+	for id, f := range next.findings {
+		if old, known := r.last.findings[id]; !known || !sameFinding(&old, &f) {
+			judged[f.Object] = true
+		}
+	}
+	for id, f := range r.last.findings {
+		if _, stays := next.findings[id]; !stays {
+			judged[f.Object] = true
+		}
+	}
+	for ref := range judged {
+		d.Judged = append(d.Judged, ref)
+	}
+	for i := range report.Findings {
+		if judged[report.Findings[i].Object] {
+			d.Findings = append(d.Findings, withFix(report, &report.Findings[i]))
+		}
+	}
+	there := map[bailey.Ref]bool{}
+	for k, v := range next.verdicts {
+		there[k.scope.Object] = true
+		if old, known := r.last.verdicts[k]; !known || !reflect.DeepEqual(old, v) {
+			d.Verdicts = append(d.Verdicts, v)
+		}
+	}
+	gone := map[bailey.Ref]bool{}
+	for k := range r.last.verdicts {
+		if ref := k.scope.Object; ref != (bailey.Ref{}) && !there[ref] && !gone[ref] {
+			gone[ref] = true
+			d.Gone = append(d.Gone, ref)
+		}
+	}
+	d.Evidence = r.evidence(report, r.last.evidence)
+	return d
+}
+
+// sameFinding reports whether two findings of one ID say the same.
+func sameFinding(a, b *bailey.Finding) bool {
+	return a.Severity == b.Severity && a.Message == b.Message && a.Field == b.Field && a.Baseline == b.Baseline && a.Cause == b.Cause &&
+		reflect.DeepEqual(a.Waiver, b.Waiver) && reflect.DeepEqual(a.Factors, b.Factors) && reflect.DeepEqual(a.Related, b.Related)
+}
+
+// evidence gives what a report rests on, but for what is known to be kept.
+func (r *Recorder) evidence(report *bailey.Report, known map[string]bool) []store.Evidence {
+	var all []store.Evidence
+	for _, e := range report.Evidence {
+		if e.ID == "" || known[e.ID] {
+			continue
+		}
+		kept := store.Evidence{Evidence: e}
+		if r.LedgerIndex != nil {
+			if index, found := r.LedgerIndex(e.ID); found {
+				kept.Ledger = &index
+			}
+		}
+		all = append(all, kept)
+	}
+	return all
+}
