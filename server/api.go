@@ -88,8 +88,8 @@ func (a *API) register(mux *http.ServeMux) huma.API {
 	return api
 }
 
-// asking is what every question of an endpoint bears.
-type asking struct {
+// Asking is what every question of an endpoint bears.
+type Asking struct {
 	Cluster string `query:"cluster" doc:"UID of the cluster; the server's own if empty" maxLength:"128"`
 }
 
@@ -97,7 +97,7 @@ type asking struct {
 type body[T any] struct{ Body T }
 
 // read registers an endpoint that reads.
-func read[In, Out any](a *API, api huma.API, path, id, summary string, asks func(*In) *asking, answer func(ctx context.Context, ask Ask, in *In) (Out, error)) {
+func read[In, Out any](a *API, api huma.API, path, id, summary string, asks func(*In) *Asking, answer func(ctx context.Context, ask Ask, in *In) (Out, error)) {
 	huma.Register(api, huma.Operation{Method: http.MethodGet, Path: "/api/v1" + path, OperationID: id, Summary: summary,
 		Errors: []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusServiceUnavailable}},
 		func(ctx context.Context, in *In) (*body[Out], error) {

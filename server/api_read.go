@@ -11,15 +11,16 @@ import (
 
 // The questions that endpoints take.
 type (
-	plainQuestion struct{ asking }
+	// What is embedded in them is exported: huma passes over what is not.
+	plainQuestion struct{ Asking }
 
 	pagedQuestion struct {
-		asking
+		Asking
 		Cursor string `query:"cursor" doc:"next of the page before" maxLength:"4096"`
 	}
 
 	findingsQuestion struct {
-		asking
+		Asking
 		Control   string    `query:"control" doc:"a control, like compute/pod-security" maxLength:"128"`
 		Rule      string    `query:"rule" doc:"a rule, like compute/pod-security/privileged" maxLength:"256"`
 		Kind      string    `query:"kind" doc:"kind of the object" maxLength:"256"`
@@ -35,23 +36,25 @@ type (
 	}
 
 	namedQuestion struct {
-		asking
+		Asking
 		ID string `path:"id" maxLength:"128"`
 	}
 
 	controlQuestion struct {
-		asking
+		Asking
 		Area string `path:"area" maxLength:"64"`
 		Name string `path:"name" maxLength:"64"`
 	}
 
 	experimentQuestion struct {
-		controlQuestion
+		Asking
+		Area       string `path:"area" maxLength:"64"`
+		Name       string `path:"name" maxLength:"64"`
 		Experiment string `path:"experiment" maxLength:"128"`
 	}
 
 	workloadsQuestion struct {
-		asking
+		Asking
 		Namespace string `query:"namespace" maxLength:"63"`
 		Kind      string `query:"kind" maxLength:"256"`
 		Text      string `query:"text" maxLength:"256"`
@@ -60,26 +63,26 @@ type (
 	}
 
 	objectQuestion struct {
-		asking
+		Asking
 		Kind      string `query:"kind" required:"true" maxLength:"256"`
 		Namespace string `query:"namespace" maxLength:"63"`
 		Name      string `query:"name" required:"true" maxLength:"253"`
 	}
 
 	changesQuestion struct {
-		asking
+		Asking
 		Since  time.Time `query:"since"`
 		Cursor string    `query:"cursor" maxLength:"4096"`
 	}
 
 	alertsQuestion struct {
-		asking
+		Asking
 		Open   bool   `query:"open" doc:"only those that are not resolved"`
 		Cursor string `query:"cursor" maxLength:"4096"`
 	}
 
 	searchQuestion struct {
-		asking
+		Asking
 		Text string `query:"text" required:"true" minLength:"1" maxLength:"256"`
 	}
 )
@@ -97,7 +100,7 @@ func pageOf[T any](items []T, next string, err error) (paged[T], error) {
 	return paged[T]{items, next}, err
 }
 
-func plain(in *plainQuestion) *asking { return &in.asking }
+func plain(in *plainQuestion) *Asking { return &in.Asking }
 
 // reading registers what reads.
 func (a *API) reading(api huma.API) {
@@ -111,11 +114,11 @@ func (a *API) reading(api huma.API) {
 		})
 	read(a, api, "/overview", "getOverview", "Where each control stands, what changed, and what to fix first", plain,
 		func(ctx context.Context, ask Ask, _ *plainQuestion) (Overview, error) { return d.Overview(ctx, ask) })
-	read(a, api, "/controls/{area}/{name}", "getControl", "Everything about one control", func(in *controlQuestion) *asking { return &in.asking },
+	read(a, api, "/controls/{area}/{name}", "getControl", "Everything about one control", func(in *controlQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *controlQuestion) (ControlPage, error) {
 			return d.Control(ctx, ask, in.Area+"/"+in.Name)
 		})
-	read(a, api, "/findings", "listFindings", "Findings, filtered and paged", func(in *findingsQuestion) *asking { return &in.asking },
+	read(a, api, "/findings", "listFindings", "Findings, filtered and paged", func(in *findingsQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *findingsQuestion) (FindingPage, error) {
 			least, err := severityOf(in.Severity)
 			if err != nil {
@@ -124,15 +127,15 @@ func (a *API) reading(api huma.API) {
 			return d.Findings(ctx, ask, FindingFilter{Control: in.Control, Rule: in.Rule, Kind: bailey.Kind(in.Kind), Namespace: in.Namespace, Name: in.Name,
 				Least: least, Text: in.Text, State: in.State, Since: in.Since, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit})
 		})
-	read(a, api, "/findings/{id}", "getFinding", "One finding", func(in *namedQuestion) *asking { return &in.asking },
+	read(a, api, "/findings/{id}", "getFinding", "One finding", func(in *namedQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *namedQuestion) (Finding, error) {
 			return d.Finding(ctx, ask, in.ID)
 		})
-	read(a, api, "/workloads", "listWorkloads", "Workloads, the worst first", func(in *workloadsQuestion) *asking { return &in.asking },
+	read(a, api, "/workloads", "listWorkloads", "Workloads, the worst first", func(in *workloadsQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *workloadsQuestion) (WorkloadList, error) {
 			return d.Workloads(ctx, ask, WorkloadFilter{Namespace: in.Namespace, Kind: bailey.Kind(in.Kind), Text: in.Text, Cursor: in.Cursor, Limit: in.Limit})
 		})
-	read(a, api, "/workload", "getWorkload", "Everything about one object", func(in *objectQuestion) *asking { return &in.asking },
+	read(a, api, "/workload", "getWorkload", "Everything about one object", func(in *objectQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *objectQuestion) (WorkloadPage, error) {
 			return d.Workload(ctx, ask, bailey.Ref{Kind: bailey.Kind(in.Kind), Namespace: in.Namespace, Name: in.Name})
 		})
@@ -146,17 +149,17 @@ func (a *API) reading(api huma.API) {
 			all, err := d.Experiments(ctx, ask)
 			return pageOf(all, "", err)
 		})
-	read(a, api, "/experiments/{area}/{name}/{experiment}", "getExperiment", "One experiment with its evidence", func(in *experimentQuestion) *asking { return &in.asking },
+	read(a, api, "/experiments/{area}/{name}/{experiment}", "getExperiment", "One experiment with its evidence", func(in *experimentQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *experimentQuestion) (ExperimentInfo, error) {
 			return d.Experiment(ctx, ask, in.Area+"/"+in.Name, in.Experiment)
 		})
-	read(a, api, "/runs", "listRuns", "Runs of experiments, the newest first", func(in *pagedQuestion) *asking { return &in.asking },
+	read(a, api, "/runs", "listRuns", "Runs of experiments, the newest first", func(in *pagedQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *pagedQuestion) (paged[Run], error) {
 			return pageOf(d.Runs(ctx, ask, in.Cursor))
 		})
-	read(a, api, "/runs/{id}", "getRun", "One run", func(in *namedQuestion) *asking { return &in.asking },
+	read(a, api, "/runs/{id}", "getRun", "One run", func(in *namedQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *namedQuestion) (Run, error) { return d.Run(ctx, ask, in.ID) })
-	read(a, api, "/alerts", "listAlerts", "Alerts, the newest first", func(in *alertsQuestion) *asking { return &in.asking },
+	read(a, api, "/alerts", "listAlerts", "Alerts, the newest first", func(in *alertsQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *alertsQuestion) (paged[Alert], error) {
 			return pageOf(d.Alerts(ctx, ask, in.Open, in.Cursor))
 		})
@@ -170,11 +173,11 @@ func (a *API) reading(api huma.API) {
 			all, err := d.Guards(ctx, ask)
 			return pageOf(all, "", err)
 		})
-	read(a, api, "/changes", "listChanges", "Controls that moved on the ladder, the newest first", func(in *changesQuestion) *asking { return &in.asking },
+	read(a, api, "/changes", "listChanges", "Controls that moved on the ladder, the newest first", func(in *changesQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *changesQuestion) (paged[RungChange], error) {
 			return pageOf(d.Changes(ctx, ask, in.Since, in.Cursor))
 		})
-	read(a, api, "/search", "search", "Controls, rules, objects and findings that bear a text", func(in *searchQuestion) *asking { return &in.asking },
+	read(a, api, "/search", "search", "Controls, rules, objects and findings that bear a text", func(in *searchQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *searchQuestion) (paged[Hit], error) {
 			hits, err := d.Search(ctx, ask, in.Text)
 			return pageOf(hits, "", err)

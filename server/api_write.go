@@ -37,7 +37,7 @@ func (a *API) writing(api huma.API) {
 	huma.Register(api, huma.Operation{Method: http.MethodPost, Path: "/api/v1/waivers", OperationID: "addWaiver", Summary: "Accept findings for a time",
 		DefaultStatus: http.StatusCreated, Errors: errs},
 		func(ctx context.Context, in *struct {
-			asking
+			Asking
 			Body WaiverOrder
 		}) (*body[made], error) {
 			ask, by, err := a.order(ctx, in.Cluster, WriteWaivers)
@@ -53,7 +53,7 @@ func (a *API) writing(api huma.API) {
 	huma.Register(api, huma.Operation{Method: http.MethodDelete, Path: "/api/v1/waivers/{id}", OperationID: "endWaiver", Summary: "End a waiver",
 		DefaultStatus: http.StatusNoContent, Errors: errs},
 		func(ctx context.Context, in *struct {
-			asking
+			Asking
 			ID string `path:"id" maxLength:"64"`
 		}) (*struct{}, error) {
 			ask, by, err := a.order(ctx, in.Cluster, WriteWaivers)
