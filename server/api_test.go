@@ -116,6 +116,22 @@ func (w *world) grant(t *testing.T, namespace, account, in string, rules ...map[
 	w.post(t, path+plural+"s", map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": map[string]any{"name": name}, "rules": list})
 	w.post(t, path+plural+"bindings", map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind + "Binding", "metadata": map[string]any{"name": name},
 		"subjects": subjects, "roleRef": map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}})
+	// The API server's authorizer learns of a grant a moment later.
+	review := map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": map[string]any{
+		"user":               "system:serviceaccount:" + namespace + ":" + account,
+		"resourceAttributes": map[string]any{"group": Group, "resource": rules[0]["resources"].([]any)[0], "verb": rules[0]["verbs"].([]any)[0], "namespace": in}}}
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		var answer struct{ Status struct{ Allowed bool } }
+		if err := w.cluster.Do(t.Context(), http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", review, &answer); err != nil {
+			t.Fatal(err)
+		}
+		if answer.Status.Allowed {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the grant does not come into force")
+		}
+	}
 	if in == "" {
 		t.Cleanup(func() {
 			for _, what := range []string{"clusterroles/", "clusterrolebindings/"} {

@@ -95,9 +95,10 @@ func (LocalRights) Sees(_ context.Context, who Who, _ []string) (Namespaces, err
 }
 
 const (
-	// reviewKept is how long an answer of the cluster counts: a grant that is taken away
-	// holds on for so long.
-	reviewKept = 30 * time.Second
+	// reviewKept is how long an answer of the cluster counts: a grant that is taken away holds
+	// on for so long. refusalKept is how long a refusal does: a grant that is given comes soon.
+	reviewKept  = 30 * time.Second
+	refusalKept = 5 * time.Second
 	// reviewsAtOnce bounds the questions under way for one asker.
 	reviewsAtOnce = 8
 	// reviewsKept bounds the answers that are remembered.
@@ -160,7 +161,11 @@ func (c *ClusterRights) May(ctx context.Context, who Who, right Right, namespace
 	if len(c.known) >= reviewsKept || c.known == nil {
 		c.known = map[reviewed]answer{}
 	}
-	c.known[k] = answer{allowed, now.Add(reviewKept)}
+	kept := refusalKept
+	if allowed {
+		kept = reviewKept
+	}
+	c.known[k] = answer{allowed, now.Add(kept)}
 	return allowed, nil
 }
 
