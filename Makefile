@@ -21,10 +21,10 @@ build: ## build bin/bailey (1 to 3 minutes the first time)
 	@echo "building bin/bailey (seconds; 1 to 3 minutes the first time) ..."
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/bailey ./cmd/bailey
 
-up: build ## start a control plane, load the sample platform, scan it (10 seconds, once built)
+up: build ## start a control plane with the sample platform, and serve it until Ctrl-C (10 seconds, once built)
 	@bin/bailey up --load testdata/platform
 
-down: build ## stop what make up started
+down: build ## stop a cluster that bailey up --detach left running
 	@bin/bailey down
 
 test: packages ## run the tests against a real control plane (10 minutes, once built)

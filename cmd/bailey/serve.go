@@ -67,10 +67,17 @@ what RBAC rules for the API group bailey.dev allow.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.serve(c.Context(), f) },
 	}
 	f.target.register(c)
+	f.registerServing(c)
+	flags := c.Flags()
+	flags.StringVar(&f.path, "target", "", "watch a folder of manifests, or a saved snapshot, in the place of a cluster")
+	return c
+}
+
+// registerServing registers what serve and up share.
+func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.data, "data", "", "the folder that holds history (default: server/ in the state folder)")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8470", "address to answer at; other than loopback it wants TLS")
-	flags.StringVar(&f.path, "target", "", "watch a folder of manifests, or a saved snapshot, in the place of a cluster")
 	flags.StringVar(&f.database, "database", "", "PostgreSQL in the place of SQLite: a file that holds its URL")
 	flags.StringVar(&f.tlsCert, "tls-cert", "", "PEM file of the certificate to serve with; it is read again when it changes")
 	flags.StringVar(&f.tlsKey, "tls-key", "", "PEM file of its key")
@@ -78,7 +85,6 @@ what RBAC rules for the API group bailey.dev allow.`,
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods, for experiments that want a node")
 	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context)")
 	flags.BoolVar(&f.noLink, "no-link", false, "print no one-time link")
-	return c
 }
 
 func (f *serveFlags) check() error {

@@ -14,19 +14,39 @@ import (
 	"github.com/baileyhq/bailey/devcluster"
 )
 
+// upFlags say what is brought up.
+type upFlags struct {
+	serveFlags
+	binary, load string
+	detach       bool
+}
+
 func (a *app) upCommand() *cobra.Command {
-	var binary, load string
+	f := &upFlags{}
 	c := &cobra.Command{
 		Use:   "up",
-		Short: "Start a development cluster on this machine and scan it",
+		Short: "Start everything on this machine: a cluster, the server and its pages",
 		Long: `Up starts a real control plane on loopback (API server, etcd, controller-manager,
-scheduler; no node), loads the manifests given, scans it and prints the report.
-The cluster runs until "bailey down". A second up continues the same cluster.`,
+scheduler; no node), loads the manifests given, and serves it as bailey serve does,
+until Ctrl-C, which leaves no process behind. A second up continues with the same
+data. With --context or --kubeconfig it serves that cluster and starts none.
+
+With --detach it starts the cluster, scans it once, prints the report and ends: the
+cluster then runs until "bailey down".`,
+		Example: `  bailey up
+  bailey up --load ./manifests
+  bailey up --context staging`,
 		Args: exactArgs(0, ""),
-		RunE: func(c *cobra.Command, _ []string) error { return a.up(c.Context(), binary, load) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.up(c.Context(), f) },
 	}
-	c.Flags().StringVar(&binary, "controlplane", "", "the control plane's program (default: $"+devcluster.BinaryVariable+", the cache, or built in a checkout)")
-	c.Flags().StringVar(&load, "load", "", "a folder of manifests to apply, in the order of its files")
+	flags := c.Flags()
+	flags.StringVar(&f.binary, "controlplane", "", "the control plane's program (default: $"+devcluster.BinaryVariable+", the cache, or built in a checkout)")
+	flags.StringVar(&f.load, "load", "", "a folder of manifests to apply, in the order of its files")
+	flags.BoolVar(&f.detach, "detach", false, "leave the cluster running, and serve nothing")
+	flags.StringVar(&f.target.config, "config", "", "the configuration (default: bailey.yaml, looked for upwards)")
+	flags.StringVar(&f.target.kubeconfig, "kubeconfig", "", "serve the cluster of this kubeconfig in the place of one of its own")
+	flags.StringVar(&f.target.context, "context", "", "serve the cluster of this context in the place of one of its own")
+	f.registerServing(c)
 	return c
 }
 
@@ -59,41 +79,70 @@ func clusterDir() (string, error) {
 	return filepath.Join(home, "devcluster"), err
 }
 
-func (a *app) up(ctx context.Context, binary, load string) error {
+func (a *app) up(ctx context.Context, f *upFlags) error {
+	if f.target.context != "" || f.target.kubeconfig != "" {
+		if f.detach || f.load != "" || f.binary != "" {
+			return usageError("--context and --kubeconfig serve a cluster that is there; --detach, --load and --controlplane are for one of Bailey's own\nhint: leave out one of the two")
+		}
+		return a.serve(ctx, &f.serveFlags)
+	}
+	if err := f.check(); err != nil {
+		return err
+	}
 	dir, err := clusterDir()
 	if err != nil {
 		return err
 	}
 	var files []string
-	if load != "" {
-		if files, err = filepath.Glob(filepath.Join(load, "*.yaml")); err != nil || len(files) == 0 {
-			return usageError("%s holds no *.yaml\nhint: --load wants a folder of manifests", load)
+	if f.load != "" {
+		if files, err = filepath.Glob(filepath.Join(f.load, "*.yaml")); err != nil || len(files) == 0 {
+			return usageError("%s holds no *.yaml\nhint: --load wants a folder of manifests", f.load)
 		}
 	}
-	found, err := devcluster.FindOrBuild(ctx, devcluster.BinaryOptions{Path: binary, Log: a.stderr})
+	found, err := devcluster.FindOrBuild(ctx, devcluster.BinaryOptions{Path: f.binary, Log: a.stderr})
 	if err != nil {
 		return err
 	}
 	cluster, err := devcluster.Open(dir)
 	if errors.Is(err, devcluster.ErrNotRunning) {
 		fmt.Fprintln(a.stderr, "Starting the control plane (about 5 seconds) ...")
-		cluster, err = devcluster.Start(ctx, devcluster.Options{State: dir, Binary: found, Detach: true, Log: a.stderr})
+		cluster, err = devcluster.Start(ctx, devcluster.Options{State: dir, Binary: found, Detach: f.detach, Log: a.stderr})
+		if err == nil && !f.detach {
+			defer a.stop(ctx, cluster)
+		}
 	}
 	if err != nil {
 		return err
 	}
 	if len(files) > 0 {
-		fmt.Fprintf(a.stderr, "Loading %s (about %d seconds) ...\n", load, 1+len(files))
+		fmt.Fprintf(a.stderr, "Loading %s (about %d seconds) ...\n", f.load, 1+len(files))
 	}
 	for _, file := range files {
 		if err := applyFile(ctx, cluster, file); err != nil {
 			return err
 		}
 	}
+	if f.detach {
+		return a.scanDetached(ctx, cluster)
+	}
+	f.target.kubeconfig = cluster.Kubeconfig
+	fmt.Fprintf(a.stderr, "The cluster is up. To use it with kubectl, and with other commands:\n  export KUBECONFIG=%s\n", cluster.Kubeconfig)
+	return a.serve(ctx, &f.serveFlags)
+}
+
+// stop ends the cluster that up started. Its data stays.
+func (a *app) stop(ctx context.Context, cluster *devcluster.Cluster) {
+	fmt.Fprintln(a.stderr, "Stopping the control plane ...")
+	if err := cluster.Stop(context.WithoutCancel(ctx)); err != nil {
+		fmt.Fprintf(a.stderr, "bailey: %s\n", printable(err.Error()))
+	}
+}
+
+// scanDetached scans the cluster once, and says how to go on with it.
+func (a *app) scanDetached(ctx context.Context, cluster *devcluster.Cluster) error {
 	fmt.Fprintln(a.stderr, "Scanning (a second) ...")
 	t := targetFlags{kubeconfig: cluster.Kubeconfig}
-	err = a.scanTargets(ctx, &t, &judgeFlags{failOn: "none"}, nil, "", "")
-	if err != nil {
+	if err := a.scanTargets(ctx, &t, &judgeFlags{failOn: "none"}, nil, "", ""); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "\nThe cluster runs until: bailey down\nUse it with kubectl, and with the commands above, after:\n  export KUBECONFIG=%s\n", cluster.Kubeconfig)

@@ -14,7 +14,7 @@ import (
 	"github.com/baileyhq/bailey/devcluster"
 )
 
-// TestUp does what `make up` does, in a state folder of its own, and wants
+// TestUp does what `bailey up --detach` does with the sample platform, in a state folder of its own, and wants
 // every fault that the sample platform was given to be found, in the control
 // that it was planted for, and nothing found in what is well kept.
 func TestUp(t *testing.T) {
@@ -38,7 +38,7 @@ func TestUp(t *testing.T) {
 		}
 	})
 
-	out, errs, code := programIn(t, state, "up", "--load", platform)
+	out, errs, code := programIn(t, state, "up", "--detach", "--load", platform)
 	if code != exitOK {
 		t.Fatalf("exit %d: %s", code, errs)
 	}
@@ -47,7 +47,7 @@ func TestUp(t *testing.T) {
 			t.Errorf("the output of up lacks %q", want)
 		}
 	}
-	if out, errs, code := programIn(t, state, "up"); code != exitOK || strings.Contains(errs, "Starting") {
+	if out, errs, code := programIn(t, state, "up", "--detach"); code != exitOK || strings.Contains(errs, "Starting") {
 		t.Errorf("a second up: exit %d, %s%s", code, out, errs)
 	}
 

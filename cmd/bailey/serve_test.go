@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/baileyhq/bailey/devcluster"
+	"github.com/baileyhq/bailey/server"
+)
+
+// servedProcess is a process of bailey serve or up.
+type servedProcess struct {
+	cmd  *exec.Cmd
+	url  string
+	link string
+	said <-chan string // all that it said, once it has ended
+}
+
+var answersAt = regexp.MustCompile(`^Bailey answers at (https?://\S+)$`)
+
+// startServed starts a process and waits until it is ready.
+func startServed(t *testing.T, state string, args ...string) *servedProcess {
+	t.Helper()
+	p := &servedProcess{cmd: command(t, append(args, "--listen", "127.0.0.1:0")...)}
+	p.cmd.Env = append(p.cmd.Env, "XDG_STATE_HOME="+state)
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			_ = p.cmd.Process.Kill()
+			_ = p.cmd.Wait()
+		}
+	})
+	address, said := make(chan [2]string, 1), make(chan string, 1)
+	p.said = said
+	go func() {
+		all, url := "", ""
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			line := lines.Text()
+			all += line + "\n"
+			if m := answersAt.FindStringSubmatch(line); m != nil {
+				url = m[1]
+			}
+			if link := strings.TrimSpace(line); url != "" && strings.HasPrefix(link, url+"/login?link=") {
+				address <- [2]string{url, link}
+			}
+		}
+		said <- all
+	}()
+	select {
+	case at := <-address:
+		p.url, p.link = at[0], at[1]
+	case all := <-said:
+		t.Fatalf("it ended: %s", all)
+	case <-time.After(2 * time.Minute):
+		t.Fatal("it does not say where it answers")
+	}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if code, _ := p.get(t, "/readyz", ""); code == http.StatusOK {
+			return p
+		}
+		if time.Now().After(end) {
+			t.Fatal("it does not become ready")
+		}
+	}
+}
+
+func (p *servedProcess) get(t *testing.T, path, token string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return answer.StatusCode, string(body)
+}
+
+// end ends the process as Ctrl-C does, and gives its exit code and what it said.
+func (p *servedProcess) end(t *testing.T) (int, string) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	var said string
+	select {
+	case said = <-p.said:
+	case <-time.After(time.Minute):
+		t.Fatal("it does not end")
+	}
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode(), said
+}
+
+func tokenIn(t *testing.T, data string) string {
+	t.Helper()
+	path := filepath.Join(data, tokenFile)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("%s has mode %s", path, info.Mode())
+	}
+	token, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(token))
+}
+
+// TestServeFiles: a folder is watched, what changes in it is found and goes, what endpoints say
+// is what a scan says, and history outlives the process, even one that is killed.
+func TestServeFiles(t *testing.T) {
+	state, folder := t.TempDir(), t.TempDir()
+	data := filepath.Join(state, "data")
+	pod := func(name string) string {
+		return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: shop}\nspec: {hostNetwork: true, containers: [{name: c, image: x}]}\n"
+	}
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a.yaml", pod("a"))
+	p := startServed(t, state, "serve", "--data", data, "--target", folder)
+	token := tokenIn(t, data)
+	awaitText(t, p, token, "/api/v1/findings?name=a", `"rule":"compute/pod-security/host-namespaces"`)
+
+	var have, want struct {
+		Findings []struct{ ID, Rule, Message string }
+		Verdicts []struct{ Control, Rung string }
+	}
+	code, body := p.get(t, "/api/v1/report", token)
+	if err := json.Unmarshal([]byte(body), &have); code != http.StatusOK || err != nil {
+		t.Fatalf("%d, %v: %.300s", code, err, body)
+	}
+	out, _, _ := programIn(t, state, "scan", folder, "-o", "json", "--fail-on", "none")
+	if err := json.Unmarshal([]byte(out), &want); err != nil {
+		t.Fatal(err)
+	}
+	if len(have.Findings) == 0 || len(have.Findings) != len(want.Findings) || len(have.Verdicts) != len(want.Verdicts) {
+		t.Fatalf("%d findings and %d verdicts, a scan gives %d and %d", len(have.Findings), len(have.Verdicts), len(want.Findings), len(want.Verdicts))
+	}
+	for i := range want.Findings {
+		if have.Findings[i] != want.Findings[i] {
+			t.Errorf("%+v, and the scan says %+v", have.Findings[i], want.Findings[i])
+		}
+	}
+	for i := range want.Verdicts {
+		if have.Verdicts[i] != want.Verdicts[i] {
+			t.Errorf("%+v, and the scan says %+v", have.Verdicts[i], want.Verdicts[i])
+		}
+	}
+
+	write("b.yaml", pod("b"))
+	awaitText(t, p, token, "/api/v1/findings?name=b", "host-namespaces")
+	write("c.yaml", "{") // what cannot be read is said, and loses nothing
+	awaitText(t, p, token, "/api/v1/status", `"ready":true`)
+	if err := os.Remove(filepath.Join(folder, "b.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	awaitText(t, p, token, "/api/v1/findings?name=b&state=gone", "host-namespaces")
+	for path, want := range map[string]int{"/healthz": 200, "/api/v1/overview": 401, "/api/v1/openapi.json": 200, "/metrics": 200} {
+		if code, body := p.get(t, path, ""); code != want {
+			t.Errorf("%s: %d %.200s", path, code, body)
+		}
+	}
+	if _, body := p.get(t, "/metrics", ""); !strings.Contains(body, `bailey_findings{severity="high"}`) || !strings.Contains(body, "bailey_control_rung") || strings.Contains(body, "shop") {
+		t.Errorf("metrics: %.2000s", body)
+	}
+
+	if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-p.said
+	_ = p.cmd.Wait()
+	p = startServed(t, state, "serve", "--data", data, "--target", folder)
+	if tokenIn(t, data) != token {
+		t.Error("the token is another after a restart")
+	}
+	awaitText(t, p, token, "/api/v1/findings?name=b&state=gone", "host-namespaces")
+	if code, said := p.end(t); code != exitOK || strings.Contains(said, "level=ERROR") || strings.Contains(said, token) {
+		t.Errorf("exit %d: %s", code, said)
+	}
+}
+
+func awaitText(t *testing.T, p *servedProcess, token, path, want string) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		code, body := p.get(t, path, token)
+		if code == http.StatusOK && strings.Contains(body, want) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: %d lacks %s: %.500s", path, code, want, body)
+		}
+	}
+}
+
+// TestUpServes: up serves a cluster of its own that holds what it was given, a second up finds
+// it again, and Ctrl-C leaves no process behind.
+func TestUpServes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a control plane, which -short leaves out")
+	}
+	binary, err := devcluster.Find("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, folder := t.TempDir(), t.TempDir()
+	manifest := "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n" +
+		"spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {hostPID: true, containers: [{name: c, image: x}]}}}\n"
+	if err := os.WriteFile(filepath.Join(folder, "a.yaml"), []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(state, "data")
+	for _, args := range [][]string{{"--load", folder}, nil} {
+		p := startServed(t, state, append([]string{"up", "--data", data, "--controlplane", binary, "--prove-every", "0"}, args...)...)
+		awaitText(t, p, tokenIn(t, data), "/api/v1/findings?name=web&namespace=shop", "compute/pod-security/host-namespaces")
+		var status server.Sight
+		if _, body := p.get(t, "/api/v1/status", tokenIn(t, data)); json.Unmarshal([]byte(body), &status) != nil || !status.Ready || status.Lost != nil {
+			t.Errorf("status %+v", status)
+		}
+		code, said := p.end(t)
+		if code != exitOK || strings.Contains(said, "level=ERROR") {
+			t.Errorf("exit %d: %s", code, said)
+		}
+		if _, err := devcluster.Open(filepath.Join(state, "bailey", "devcluster")); err == nil {
+			t.Error("the cluster runs on")
+		}
+	}
+}
