@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"prove":      {"", "ledger"},
 	"trust":      {"", "derive"},
 	"server":     {"", "check", "collect", "derive", "devcluster", "enforce", "ledger", "prove", "report", "store"},
-	"web":        {"server"},
+	"web":        {"", "server"},
 	"cmd":        {"*"},
 	"bench":      {"*"},
 	"internal":   {"*"},

@@ -1,0 +1,40 @@
+package web
+
+import "github.com/baileyhq/bailey/server"
+
+type alertsBody struct {
+	Alerts []server.Alert
+	All    bool
+	Pager  pager
+}
+
+func (s *site) alerts(v *visit) error {
+	b := alertsBody{}
+	state := v.r.URL.Query().Get("state")
+	if state != "" {
+		if err := oneOf("state", state, "open", "all"); err != nil {
+			return err
+		}
+		b.All = state == "all"
+	}
+	if v.wantsCSV() {
+		return v.export("alerts", []string{"kind", "severity", "title", "text", "first", "last", "count", "resolved"}, func(row func(...any) bool) error {
+			return eachPage(func(cursor string) (string, error) {
+				list, next, err := s.Desk.Alerts(v.r.Context(), v.ask, !b.All, cursor)
+				for _, a := range list {
+					if !row(a.Kind, a.Severity, a.Title, a.Text, a.First, a.Last, a.Count, a.Resolved) {
+						return "", err
+					}
+				}
+				return next, err
+			})
+		})
+	}
+	list, next, err := s.Desk.Alerts(v.r.Context(), v.ask, !b.All, v.cursor())
+	if err != nil {
+		return err
+	}
+	b.Alerts, b.Pager = list, v.paged(len(list), next, 0)
+	v.page.Stream = "alert"
+	return v.show("alerts", "alerts", "Alerts", b)
+}

@@ -1,0 +1,32 @@
+package web
+
+import (
+	"context"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/server"
+)
+
+// Desk answers what pages ask: *server.Desk, and the fixture of the tests.
+type Desk interface {
+	Clusters(ctx context.Context, ask server.Ask) ([]server.ClusterInfo, error)
+	Overview(ctx context.Context, ask server.Ask) (server.Overview, error)
+	Control(ctx context.Context, ask server.Ask, id string) (server.ControlPage, error)
+	Findings(ctx context.Context, ask server.Ask, filter server.FindingFilter) (server.FindingPage, error)
+	Finding(ctx context.Context, ask server.Ask, id string) (server.Finding, error)
+	Workloads(ctx context.Context, ask server.Ask, filter server.WorkloadFilter) (server.WorkloadList, error)
+	Workload(ctx context.Context, ask server.Ask, ref bailey.Ref) (server.WorkloadPage, error)
+	NamespaceRows(ctx context.Context, ask server.Ask) ([]server.NamespaceRow, error)
+	Experiments(ctx context.Context, ask server.Ask) ([]server.ExperimentInfo, error)
+	Experiment(ctx context.Context, ask server.Ask, control, name string) (server.ExperimentInfo, error)
+	Runs(ctx context.Context, ask server.Ask, cursor string) (runs []server.Run, next string, err error)
+	Run(ctx context.Context, ask server.Ask, id string) (server.Run, error)
+	Alerts(ctx context.Context, ask server.Ask, open bool, cursor string) (alerts []server.Alert, next string, err error)
+	Waivers(ctx context.Context, ask server.Ask) ([]server.WaiverEntry, error)
+	AddWaiver(ctx context.Context, ask server.Ask, by string, waiver bailey.Waiver) (id string, err error)
+	EndWaiver(ctx context.Context, ask server.Ask, by, id string) error
+	Guards(ctx context.Context, ask server.Ask) ([]server.GuardInfo, error)
+	Changes(ctx context.Context, ask server.Ask, since time.Time, cursor string) (changes []server.RungChange, next string, err error)
+	Search(ctx context.Context, ask server.Ask, text string) ([]server.Hit, error)
+}

@@ -1,0 +1,104 @@
+package web
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/server"
+)
+
+type experimentsBody struct {
+	Experiments []experimentRow
+	Text        string
+	Danger      string
+	Dangers     []bailey.Danger
+	Never       int // how many were never tried
+	Pager       pager
+}
+
+// experimentRow is an experiment with where its proof stands.
+type experimentRow struct {
+	server.ExperimentInfo
+	State string // held, broken, inconclusive, stale or never
+}
+
+// experimentRows is how many experiments one page lists.
+const experimentRows = 60
+
+func (v *visit) row(x server.ExperimentInfo) experimentRow {
+	r := experimentRow{ExperimentInfo: x, State: "never"}
+	if len(x.Evidence) == 0 {
+		return r
+	}
+	switch e := x.Evidence[0]; {
+	case e.Broken > 0:
+		r.State = "broken"
+	case x.Window > 0 && v.page.Now.Sub(e.At) > x.Window:
+		r.State = "stale"
+	case e.Held == 0 || e.Interrupted:
+		r.State = "inconclusive"
+	default:
+		r.State = "held"
+	}
+	return r
+}
+
+func (s *site) experiments(v *visit) error {
+	all, err := s.Desk.Experiments(v.r.Context(), v.ask)
+	if err != nil {
+		return err
+	}
+	q := v.r.URL.Query()
+	b := experimentsBody{Text: strings.TrimSpace(q.Get("q")), Danger: q.Get("danger"), Dangers: bailey.Dangers}
+	rows := make([]experimentRow, 0, len(all))
+	for _, x := range all {
+		r := v.row(x)
+		if r.State == "never" {
+			b.Never++
+		}
+		text := strings.ToLower(x.Control + " " + x.Title + " " + x.Hypothesis + " " + x.Technique)
+		if (b.Danger == "" || string(x.Danger) == b.Danger) && strings.Contains(text, strings.ToLower(b.Text)) {
+			rows = append(rows, r)
+		}
+	}
+	if v.wantsCSV() {
+		return v.export("experiments", []string{"control", "experiment", "danger", "technique", "state", "at", "held", "tried"}, func(row func(...any) bool) error {
+			for _, r := range rows {
+				var e server.Evidence
+				if len(r.Evidence) > 0 {
+					e = r.Evidence[0]
+				}
+				if !row(r.Control, r.Name, r.Danger, r.Technique, r.State, e.At, e.Held, e.Tried) {
+					break
+				}
+			}
+			return nil
+		})
+	}
+	if b.Experiments, b.Pager, err = cut(v, rows, experimentRows); err != nil {
+		return err
+	}
+	v.page.Stream = "run"
+	return v.show("experiments", "experiments", "Experiments", b)
+}
+
+type experimentBody struct {
+	experimentRow
+	Cut int // how many pieces of evidence are not shown
+}
+
+// evidenceRows is how many pieces of evidence one page lists.
+const evidenceRows = 50
+
+func (s *site) experiment(v *visit) error {
+	id := v.r.PathValue("area") + "/" + v.r.PathValue("control")
+	x, err := s.Desk.Experiment(v.r.Context(), v.ask, id, v.r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	b := experimentBody{experimentRow: v.row(x), Cut: max(0, len(x.Evidence)-evidenceRows)}
+	b.Evidence = slices.Clone(x.Evidence[:len(x.Evidence)-b.Cut])
+	v.page.Stream = "run"
+	return v.show("experiment", "experiments", x.Title, b)
+}

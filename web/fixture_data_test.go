@@ -1,0 +1,251 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/server"
+)
+
+// hostile is text that must never become markup, in a page nor in a spreadsheet.
+const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)> {{.}} javascript:alert(3)`
+
+// now is a Thursday afternoon.
+var now = time.Date(2026, 11, 26, 15, 4, 5, 0, time.UTC)
+
+func newFixture() *fixture {
+	f := &fixture{now: now, controls: controls.All()}
+	for _, name := range []string{"shop", "payments", "kube-system", "ingress", "observability", "data-platform", "ml-training", strings.Repeat("very-long-namespace-name-", 2) + "thirteen-char"} {
+		f.namespaces = append(f.namespaces, name)
+	}
+	for i := range 112 {
+		f.namespaces = append(f.namespaces, fmt.Sprintf("team-%s-%02d", []string{"anchovy", "borage", "cumin", "dill"}[i%4], i/4))
+	}
+	f.found = f.findings(3000)
+	f.waivers = f.startWaivers()
+	f.run = server.Run{ID: "01JD9W6Q4T8X2N5V7B3M", Controls: []string{"compute/pod-security", "network/policy", "access/authorization"}, Trigger: "person", By: "rosa@example.org", State: "running",
+		Danger: bailey.DangerIsolated, Planned: now.Add(-50 * time.Second), Started: now.Add(-40 * time.Second), Held: 212, Tried: 640, Inconclusive: 4}
+	return f
+}
+
+func (f *fixture) workload(i int) server.Object {
+	kinds := []bailey.Kind{bailey.KindDeployment, bailey.KindStatefulSet, bailey.KindDaemonSet, bailey.KindCronJob}
+	names := []string{"checkout", "web", "ledger-writer", "nightly-settlement-report-generator-with-a-name-that-reaches-far", "redis", "gateway"}
+	return server.Object{APIVersion: "apps/v1", Kind: kinds[i%len(kinds)], Namespace: f.namespaces[i*7%len(f.namespaces)], Name: names[i%len(names)] + "-" + strconv.Itoa(i)}
+}
+
+func (f *fixture) findings(n int) []server.Finding {
+	type ruled struct {
+		c *bailey.Control
+		r *bailey.Rule
+	}
+	var rules []ruled
+	for _, c := range f.controls {
+		for _, r := range c.Rules {
+			rules = append(rules, ruled{c, r})
+		}
+	}
+	var all []server.Finding
+	for i := range n {
+		one := rules[(i*13)%len(rules)]
+		o := f.workload(i % 400)
+		if i%17 == 0 {
+			o = server.Object{APIVersion: "rbac.authorization.k8s.io/v1", Kind: bailey.KindClusterRole, Name: "system:controller:operator-" + strconv.Itoa(i%40)}
+		}
+		x := server.Finding{ID: fmt.Sprintf("%016x", 0x9e3779b97f4a7c15*uint64(i+1)), Control: one.c.ID, Rule: one.c.RuleID(one.r), Title: one.r.Title, Severity: one.r.Severity, Object: o,
+			Field: "spec.template.spec.containers[0].securityContext.privileged", Message: "container app is privileged: it has every capability and every device of the node",
+			First: f.now.Add(-time.Duration(i+50) * time.Hour), Opened: f.now.Add(-time.Duration(i%900+1) * 37 * time.Minute), Last: f.now, Times: 1 + i%4}
+		switch i % 9 {
+		case 0:
+			x.Base, x.Factors = bailey.SeverityMedium, []string{"a Service of type LoadBalancer exposes it", "its ServiceAccount may read Secrets"}
+			x.Fix = "spec:\n  template:\n    spec:\n      containers:\n      - name: app\n        securityContext:\n          privileged: false\n          allowPrivilegeEscalation: false\n          capabilities:\n            drop: [ALL]\n"
+			x.Command = "kubectl patch " + strings.ToLower(string(o.Kind)) + " -n " + o.Namespace + " " + o.Name + ` --type json -p '[{"op":"replace","path":"/spec/template/spec/containers/0/securityContext/privileged","value":false}]'`
+			x.Note = "Whether the workload needs the device that it opens."
+			x.Related = []server.Object{f.workload(i + 1), f.workload(i + 2)}
+			cause := f.workload(i + 3)
+			x.Cause = &cause
+		case 4:
+			x.Waiver = &bailey.Waiver{Rule: x.Rule, Reason: "The vendor's agent needs it until version 5 is out.", Owner: "team-observability", Expires: f.now.Add(20 * 24 * time.Hour)}
+		case 7:
+			gone := f.now.Add(-time.Duration(i) * time.Minute)
+			x.Gone = &gone
+		case 8:
+			x.Message, x.File, x.Line = "the value of "+hostile+" is written into the manifest", "deploy/"+hostile+".yaml", 41
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+func (f *fixture) moves(n int) []server.RungChange {
+	var list []server.RungChange
+	rungs := []bailey.Rung{bailey.RungGap, bailey.RungUnknown, bailey.RungSound, bailey.RungGuarded, bailey.RungProven}
+	for i := range n {
+		c := f.controls[(i*11+3)%len(f.controls)]
+		m := server.RungChange{At: f.now.Add(-time.Duration(i*95+12) * time.Minute), Control: c.ID, Scope: bailey.Scope{Kind: bailey.ScopeCluster}, From: &rungs[(i+2)%5], To: &rungs[(i*3+4)%5], Why: "16 of 16 tries held on the last path"}
+		if i%3 == 1 {
+			m.Scope = bailey.Scope{Kind: bailey.ScopeWorkload, Object: f.workload(i * 9).Ref()}
+			m.Why = "container app became privileged"
+		}
+		if i == 5 {
+			m.From = nil
+		}
+		if i == 7 {
+			m.To, m.Why = nil, hostile
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+func (f *fixture) Changes(_ context.Context, _ server.Ask, since time.Time, cursor string) ([]server.RungChange, string, error) {
+	if since.After(f.now.AddDate(0, 0, -1)) {
+		return nil, "", nil
+	}
+	return piece(f.moves(140), cursor, 50)
+}
+
+func (f *fixture) Runs(_ context.Context, _ server.Ask, cursor string) ([]server.Run, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := []server.Run{f.run}
+	for i := range 90 {
+		r := server.Run{ID: "run-" + strconv.Itoa(i), Trigger: "schedule", State: "done", Danger: bailey.DangerDryRun, Started: f.now.Add(-time.Duration(i+1) * 4 * time.Hour), Held: 5320 - i, Tried: 5320, Inconclusive: i}
+		r.Ended = r.Started.Add(4 * time.Minute)
+		switch i {
+		case 2:
+			r.State, r.Trigger, r.By, r.Error, r.Controls = "failed", "api", "ci@"+hostile, "etcd: connection refused "+hostile, []string{"storage/api-encryption"}
+		case 3:
+			r.State, r.Controls, r.Trigger, r.By = "stopped", []string{"network/policy", "network/mesh"}, "person", "rosa@example.org"
+		case 6:
+			r.Broken, r.Held = 12, r.Held-12
+		}
+		all = append(all, r)
+	}
+	return piece(all, cursor, 50)
+}
+
+func (f *fixture) Run(ctx context.Context, ask server.Ask, id string) (server.Run, error) {
+	for _, cursor := range []string{"", "50"} {
+		list, _, _ := f.Runs(ctx, ask, cursor)
+		for _, r := range list {
+			if r.ID == id {
+				return r, nil
+			}
+		}
+	}
+	return server.Run{}, server.ErrNotFound
+}
+
+func (f *fixture) Alerts(_ context.Context, _ server.Ask, open bool, cursor string) ([]server.Alert, string, error) {
+	if f.empty {
+		return nil, "", nil
+	}
+	var all []server.Alert
+	titles := []string{"A pod was entered in a namespace without a grant", "compute/pod-security fell from proven to gap", "No audit event for 12 minutes", hostile}
+	for i := range 70 {
+		o := f.workload(i * 3)
+		a := server.Alert{Key: strconv.Itoa(i), Kind: []string{"detection", "rung", "staleness"}[i%3], Severity: bailey.Severity(5 - i%4), Title: titles[i%4], Text: "exec into container app by system:serviceaccount:ci:deployer, from 10.1.7.33", Object: &o,
+			First: f.now.Add(-time.Duration(i+3) * time.Hour), Last: f.now.Add(-time.Duration(i*7+1) * time.Minute), Count: 1 + i%9}
+		if i%5 == 4 {
+			over := f.now.Add(-time.Hour)
+			a.Resolved = &over
+		}
+		if !open || a.Resolved == nil {
+			all = append(all, a)
+		}
+	}
+	return piece(all, cursor, 50)
+}
+
+func (f *fixture) startWaivers() []server.WaiverEntry {
+	day := 24 * time.Hour
+	ended := f.now.Add(-3 * day)
+	return []server.WaiverEntry{
+		{ID: "1", Waiver: bailey.Waiver{Rule: "compute/pod-security/privileged", Kind: "DaemonSet", Namespace: "observability", Name: "node-agent", Reason: "The agent reads the node's devices; the vendor works on a version that does not.", Owner: "team-observability", Expires: f.now.Add(60 * day)}, AddedBy: "rosa@example.org", AddedAt: f.now.Add(-9 * day), Accepts: 3},
+		{ID: "2", Waiver: bailey.Waiver{Rule: "network/policy/*", Namespace: "team-*", Reason: hostile, Owner: hostile, Expires: f.now.Add(5 * day)}, AddedAt: f.now.Add(-30 * day), Accepts: 118},
+		{ID: "3", Waiver: bailey.Waiver{Rule: "storage/backups", Reason: "Bought, not delivered.", Owner: "platform", Expires: f.now.Add(-2 * day)}, Configured: true},
+		{ID: "4", Waiver: bailey.Waiver{Rule: "access/tls", Reason: "An old one.", Owner: "platform", Expires: f.now.Add(90 * day)}, AddedBy: "kai", AddedAt: f.now.Add(-40 * day), RemovedBy: "rosa", RemovedAt: &ended},
+	}
+}
+
+func (f *fixture) Waivers(context.Context, server.Ask) ([]server.WaiverEntry, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]server.WaiverEntry(nil), f.waivers...), nil
+}
+
+func (f *fixture) AddWaiver(_ context.Context, _ server.Ask, by string, w bailey.Waiver) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := strconv.Itoa(len(f.waivers) + 1)
+	f.waivers = append(f.waivers, server.WaiverEntry{ID: id, Waiver: w, AddedBy: by, AddedAt: f.now})
+	return id, nil
+}
+
+func (f *fixture) EndWaiver(_ context.Context, _ server.Ask, by, id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.waivers {
+		if f.waivers[i].ID == id && !f.waivers[i].Configured {
+			f.waivers[i].RemovedBy, f.waivers[i].RemovedAt = by, &f.now
+			return nil
+		}
+	}
+	return server.ErrNotFound
+}
+
+func (f *fixture) Guards(context.Context, server.Ask) ([]server.GuardInfo, error) {
+	var all []server.GuardInfo
+	stages := []string{"absent", "audit", "warn", "deny", "in place"}
+	for _, c := range f.controls {
+		for _, g := range c.Guards {
+			n := len(all)
+			one := server.GuardInfo{Control: c.ID, Name: g.Name, Title: g.Title, Doc: g.Doc, OptIn: g.OptIn, Changes: []string{"ValidatingAdmissionPolicy bailey-" + g.Name, "ValidatingAdmissionPolicyBinding bailey-" + g.Name}}
+			for i := range []int{1, 12, 0, 3, 1}[n%5] {
+				s := server.GuardStage{Scope: bailey.Scope{Kind: bailey.ScopeNamespace, Object: bailey.Ref{Kind: bailey.KindNamespace, Name: f.namespaces[i]}}, Stage: stages[(n+i)%5], Since: f.now.Add(-time.Duration(n+i) * 26 * time.Hour), Why: "audits since Monday; denies after 7 quiet days"}
+				if i == 0 {
+					s.Scope = bailey.Scope{Kind: bailey.ScopeCluster}
+					s.Impact = &server.GuardImpact{At: f.now, Judged: 12_843, Refused: n % 4 * 9, Examples: []server.Object{f.workload(3), f.workload(9)}}
+					if s.Impact.Refused == 0 {
+						s.Impact.Examples = nil
+					}
+				}
+				if n%6 == 1 && i == 2 {
+					s.Drifted, s.Why = true, "failurePolicy is Ignore, applied was Fail"
+				}
+				one.Stages = append(one.Stages, s)
+			}
+			all = append(all, one)
+		}
+	}
+	return all, nil
+}
+
+func (f *fixture) Search(_ context.Context, ask server.Ask, text string) ([]server.Hit, error) {
+	var hits []server.Hit
+	for _, c := range f.controls {
+		if strings.Contains(c.ID+c.Asks, text) {
+			hits = append(hits, server.Hit{Kind: "control", ID: c.ID, Text: c.Asks})
+		}
+		for _, r := range c.Rules {
+			if strings.Contains(r.Title, text) {
+				hits = append(hits, server.Hit{Kind: "rule", ID: c.RuleID(r), Text: r.Title})
+			}
+		}
+	}
+	for i := range 400 {
+		if o := f.workload(i); strings.Contains(o.Name, text) && ask.Sees.Has(o.Namespace) {
+			hits = append(hits, server.Hit{Kind: "object", ID: strconv.Itoa(i), Object: &o})
+		}
+	}
+	for _, x := range f.visible(ask, server.FindingFilter{Text: text}) {
+		hits = append(hits, server.Hit{Kind: "finding", ID: x.ID, Text: x.Message, Object: &x.Object})
+	}
+	return hits[:min(len(hits), 200)], nil
+}

@@ -1,0 +1,343 @@
+package web_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/server"
+)
+
+// fixture is a Desk over made-up data: all controls on all rungs, long names, hostile text.
+type fixture struct {
+	now        time.Time
+	controls   []*bailey.Control
+	namespaces []string
+	found      []server.Finding
+
+	mu      sync.Mutex
+	waivers []server.WaiverEntry
+	run     server.Run // the one that goes on
+
+	// What it stands for: nothing seen, a cluster out of sight, several clusters, a failing store.
+	empty, firstLook, lost, many bool
+	fails                        error
+}
+
+const ownUID = "3f1c9a52-6d0e-4c1b-9f0e-7d2a4b8c6e10"
+
+func (f *fixture) Clusters(context.Context, server.Ask) ([]server.ClusterInfo, error) {
+	if f.fails != nil {
+		return nil, f.fails
+	}
+	if f.empty {
+		return nil, nil
+	}
+	all := []server.ClusterInfo{{UID: ownUID, Name: "prod-eu-west-1", Heard: f.now, Own: true}}
+	if f.many {
+		all = append(all, server.ClusterInfo{UID: "spoke-1", Name: "edge-" + strings.Repeat("factory-floor-", 4) + "1", Heard: f.now.Add(-time.Hour)},
+			server.ClusterInfo{UID: "spoke-2", Name: hostile, Heard: f.now.Add(-50 * time.Hour)})
+	}
+	return all, nil
+}
+
+func (f *fixture) Overview(_ context.Context, ask server.Ask) (server.Overview, error) {
+	clusters, _ := f.Clusters(context.Background(), ask)
+	o := server.Overview{Cluster: clusters[0], Sight: server.Sight{Ready: !f.firstLook, Changed: f.now.Add(-7 * time.Second), Objects: 12_843}}
+	if f.lost {
+		since := f.now.Add(-11 * time.Minute)
+		o.Sight.Lost, o.Sight.Why = &since, "Get \"https://10.0.0.1:6443/version\": dial tcp 10.0.0.1:6443: connect: connection refused"
+	}
+	for _, c := range f.controls {
+		s := f.standing(c)
+		if len(o.Lanes) == 0 || o.Lanes[len(o.Lanes)-1].Name != c.Area() {
+			phase := c.Area()
+			if !slices.Contains([]string{"develop", "distribute", "deploy"}, phase) {
+				phase = "runtime"
+			}
+			o.Lanes = append(o.Lanes, server.Lane{Name: c.Area(), Phase: phase})
+		}
+		lane := &o.Lanes[len(o.Lanes)-1]
+		lane.Standings = append(lane.Standings, s)
+		o.Rungs.Add(s.Rung, 1)
+		o.Seen, o.Needed = o.Seen+s.Seen, o.Needed+s.Needed
+		if len(s.Missing) > 0 && len(o.Missing) < 9 {
+			o.Missing = append(o.Missing, s.Missing[0])
+		}
+	}
+	for _, x := range f.visible(ask, server.FindingFilter{}) {
+		o.Counts.Add(x.Severity, 1)
+		if len(o.First) < 8 && x.Severity >= bailey.SeverityHigh && !slices.ContainsFunc(o.First, func(y server.FixFirst) bool { return y.Rule == x.Rule }) {
+			o.First = append(o.First, server.FixFirst{Rule: x.Rule, Title: x.Title, Severity: x.Severity, Object: x.Object, Findings: 87 / (len(o.First) + 1), Message: x.Message, Finding: x.ID})
+		}
+	}
+	o.Changed = f.moves(12)
+	for i := range 30 {
+		d := server.Day{Date: f.now.AddDate(0, 0, i-29).Format(time.DateOnly), Held: 1400 + (i*517)%900, Inconclusive: (i * 37) % 90}
+		if i < 6 {
+			d = server.Day{Date: d.Date}
+		}
+		if i == 12 || i == 25 {
+			d.Broken = 4 + i
+		}
+		o.Proofs = append(o.Proofs, d)
+	}
+	return o, nil
+}
+
+func (f *fixture) standing(c *bailey.Control) server.Standing {
+	i := slices.Index(f.controls, c)
+	s := server.Standing{Control: c.ID, Asks: c.Asks, Rung: rungOf(i), Since: f.now.Add(-time.Duration(i+1) * 7 * time.Hour), Seen: 90 + i, Needed: 90 + i}
+	switch s.Rung {
+	case bailey.RungGap:
+		s.Findings = server.Counts{Critical: i % 3, High: 4 + i, Medium: 12, Low: 3}
+		s.Next = "fix the " + strconv.Itoa(19+i) + " findings: bailey scan --fix --control " + c.ID
+		if i%5 == 0 {
+			until := f.now.Add(9 * 24 * time.Hour)
+			s.WaivedUntil = &until
+		}
+	case bailey.RungUnknown:
+		s.Needed += 40
+		s.Missing = []string{"StorageClasses (" + c.ID + "): may not list storageclasses.storage.k8s.io; grant it with bailey install --print-rbac", "Nodes: nothing scanned the machines; bailey scan host --print-pod"}
+		s.Next = "let Bailey see what is missing"
+	case bailey.RungProven:
+		s.Proof = &server.Proof{Held: 1024, Tried: 1024, At: f.now.Add(-3 * time.Hour), Bound: bailey.FailureBound(64)}
+	default:
+		s.Next = "bailey prove " + c.ID
+	}
+	for r := range 5 {
+		s.Scopes.Add(bailey.Rung(r), (i*r*7)%23)
+	}
+	s.Scopes.Add(s.Rung, 5)
+	return s
+}
+
+func rungOf(i int) bailey.Rung {
+	return [...]bailey.Rung{bailey.RungUnknown, bailey.RungGap, bailey.RungSound, bailey.RungProven, bailey.RungSound, bailey.RungGuarded, bailey.RungProven, bailey.RungGuarded, bailey.RungProven, bailey.RungSound, bailey.RungGap}[(i*i+3*i)%11]
+}
+
+func (f *fixture) control(id string) *bailey.Control {
+	for _, c := range f.controls {
+		if c.ID == id {
+			return c
+		}
+	}
+	return nil
+}
+
+func (f *fixture) Control(ctx context.Context, ask server.Ask, id string) (server.ControlPage, error) {
+	c := f.control(id)
+	if c == nil {
+		return server.ControlPage{}, server.ErrNotFound
+	}
+	p := server.ControlPage{Standing: f.standing(c), Doc: c.Doc, References: c.Refs, ScopeKind: c.Scope, Unprovable: c.Unprovable, Changes: f.moves(4)}
+	for _, r := range c.Rules {
+		one := server.RuleInfo{ID: c.RuleID(r), Title: r.Title, Doc: r.Doc, Severity: r.Severity, References: r.Refs, Fixable: r.Fix != nil}
+		for _, x := range f.visible(ask, server.FindingFilter{Rule: one.ID}) {
+			one.Findings.Add(x.Severity, 1)
+		}
+		p.Rules = append(p.Rules, one)
+	}
+	guards, _ := f.Guards(ctx, ask)
+	for _, g := range guards {
+		if g.Control == id {
+			p.Guards = append(p.Guards, g)
+		}
+	}
+	experiments, _ := f.Experiments(ctx, ask)
+	for _, x := range experiments {
+		if x.Control == id {
+			p.Experiments = append(p.Experiments, x)
+		}
+	}
+	if p.Rung == bailey.RungGap {
+		p.Worst = f.visible(ask, server.FindingFilter{Control: id})
+	}
+	p.Worst = p.Worst[:min(len(p.Worst), 10)]
+	if p.Rung == bailey.RungGap {
+		p.Proof = &server.Proof{Held: 1009, Tried: 1024, At: f.now, Bound: 1, Broken: []string{"privileged pods: ephemeral container: admitted " + hostile}}
+	}
+	for i := range 12 {
+		w := f.workload(i * 31)
+		if ask.Sees.Has(w.Namespace) {
+			p.ScopesLow = append(p.ScopesLow, server.ScopeStanding{Control: id, Scope: bailey.Scope{Kind: c.Scope, Object: w.Ref()}, Rung: bailey.Rung(i % 5), Findings: 12 - i, Next: p.Next})
+		}
+	}
+	return p, nil
+}
+
+// visible gives the findings that a filter and the asker's rights let through.
+func (f *fixture) visible(ask server.Ask, filter server.FindingFilter) []server.Finding {
+	var out []server.Finding
+	for _, x := range f.found {
+		open := x.Gone == nil && x.Waiver == nil
+		state := cmp.Or(filter.State, "open")
+		if !ask.Sees.Has(x.Object.Namespace) || state == "open" && !open || state == "gone" && x.Gone == nil || state == "waived" && x.Waiver == nil ||
+			filter.Control != "" && x.Control != filter.Control || filter.Rule != "" && x.Rule != filter.Rule || filter.Kind != "" && x.Object.Kind != filter.Kind ||
+			filter.Namespace != "" && x.Object.Namespace != filter.Namespace || filter.Name != "" && x.Object.Name != filter.Name || x.Severity < filter.Least ||
+			!strings.Contains(x.Message+x.Object.Name+x.Rule, filter.Text) || x.Opened.Before(filter.Since) {
+			continue
+		}
+		out = append(out, x)
+	}
+	slices.SortStableFunc(out, func(a, b server.Finding) int {
+		switch filter.Order {
+		case "newest":
+			return b.Opened.Compare(a.Opened)
+		case "object":
+			return strings.Compare(a.Object.Namespace+"/"+a.Object.Name, b.Object.Namespace+"/"+b.Object.Name)
+		}
+		return cmp.Compare(b.Severity, a.Severity)
+	})
+	return out
+}
+
+func (f *fixture) Findings(_ context.Context, ask server.Ask, filter server.FindingFilter) (server.FindingPage, error) {
+	if f.fails != nil {
+		return server.FindingPage{}, f.fails
+	}
+	all := f.visible(ask, filter)
+	var p server.FindingPage
+	for _, x := range all {
+		p.Total.Add(x.Severity, 1)
+	}
+	var err error
+	p.Findings, p.Next, err = piece(all, filter.Cursor, cmp.Or(filter.Limit, 50))
+	return p, err
+}
+
+// piece cuts a page out of a list.
+func piece[T any](all []T, cursor string, limit int) ([]T, string, error) {
+	from := 0
+	if cursor != "" {
+		n, err := strconv.Atoi(cursor)
+		if err != nil || n > len(all) {
+			return nil, "", errors.Join(server.ErrBadInput, fmt.Errorf("no cursor %q", cursor))
+		}
+		from = n
+	}
+	to := min(from+limit, len(all))
+	if to == len(all) {
+		return all[from:], "", nil
+	}
+	return all[from:to], strconv.Itoa(to), nil
+}
+
+func (f *fixture) Finding(_ context.Context, ask server.Ask, id string) (server.Finding, error) {
+	for _, x := range f.found {
+		if x.ID == id && ask.Sees.Has(x.Object.Namespace) {
+			return x, nil
+		}
+	}
+	return server.Finding{}, server.ErrNotFound
+}
+
+func (f *fixture) Workloads(_ context.Context, ask server.Ask, filter server.WorkloadFilter) (server.WorkloadList, error) {
+	var all []server.WorkloadRow
+	for i := range 400 {
+		o := f.workload(i)
+		if !ask.Sees.Has(o.Namespace) || filter.Namespace != "" && o.Namespace != filter.Namespace || filter.Kind != "" && o.Kind != filter.Kind || !strings.Contains(o.Name, filter.Text) {
+			continue
+		}
+		all = append(all, server.WorkloadRow{Object: o, Findings: server.Counts{Critical: (i + 1) % 3, High: i % 7, Medium: i % 5 * 3, Low: i % 4},
+			Rungs: server.Rungs{Gap: i % 4, Unknown: i % 3, Sound: 4, Guarded: 3 + i%2, Proven: i % 5}})
+	}
+	list, next, err := piece(all, filter.Cursor, cmp.Or(filter.Limit, 50))
+	return server.WorkloadList{Workloads: list, Next: next}, err
+}
+
+func (f *fixture) Workload(_ context.Context, ask server.Ask, ref bailey.Ref) (server.WorkloadPage, error) {
+	if !ask.Sees.Has(ref.Namespace) || ref.Name == "gone" {
+		return server.WorkloadPage{}, server.ErrNotFound
+	}
+	p := server.WorkloadPage{Object: server.Object{APIVersion: "apps/v1", Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}, Changes: f.moves(3)}
+	p.Findings = f.visible(ask, server.FindingFilter{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name})
+	for _, x := range p.Findings {
+		p.Counts.Add(x.Severity, 1)
+	}
+	for i, c := range f.controls {
+		if c.Scope == bailey.ScopeWorkload {
+			s := server.ScopeStanding{Control: c.ID, Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: ref}, Rung: rungOf(i)}
+			if s.Rung == bailey.RungGap {
+				s.Findings = 3
+			} else if s.Rung == bailey.RungProven {
+				s.Proof = &server.Proof{Held: 64, Tried: 64}
+			}
+			p.Standings = append(p.Standings, s)
+		}
+	}
+	p.Evidence = f.evidence("compute/pod-security", "privileged", 3)
+	return p, nil
+}
+
+func (f *fixture) NamespaceRows(_ context.Context, ask server.Ask) ([]server.NamespaceRow, error) {
+	var rows []server.NamespaceRow
+	for i, name := range f.namespaces {
+		if !ask.Sees.Has(name) {
+			continue
+		}
+		r := server.NamespaceRow{Name: name, Findings: server.Counts{Critical: i % 3, High: i % 11, Medium: 7 * (i % 6), Low: i % 2}, Controls: map[string]bailey.Rung{}}
+		for j, c := range f.controls {
+			if c.Scope == bailey.ScopeNamespace || c.Scope == bailey.ScopeWorkload {
+				rung := rungOf(i*3 + j)
+				if (i+j)%9 != 0 {
+					r.Controls[c.ID] = rung
+					r.Rungs.Add(rung, 1)
+				}
+			}
+		}
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
+
+func (f *fixture) Experiments(context.Context, server.Ask) ([]server.ExperimentInfo, error) {
+	var all []server.ExperimentInfo
+	for _, c := range f.controls {
+		for i, x := range c.Experiments {
+			one := server.ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window}
+			if len(all)%4 != 3 {
+				one.Evidence = f.evidence(c.ID, x.Name, 60-i)
+			}
+			all = append(all, one)
+		}
+	}
+	return all, nil
+}
+
+func (f *fixture) evidence(control, experiment string, n int) []server.Evidence {
+	var list []server.Evidence
+	for i := range n {
+		index := uint64(411 - i)
+		e := server.Evidence{ID: fmt.Sprintf("%064x", 7919*(i+1)), Run: "run-" + strconv.Itoa(i), Control: control, Experiment: experiment,
+			Scope: bailey.Scope{Kind: bailey.ScopeNamespace, Object: bailey.Ref{Kind: bailey.KindNamespace, Name: f.namespaces[i%len(f.namespaces)]}},
+			At:    f.now.Add(-time.Duration(i*9+2) * time.Hour), Held: 64, Tried: 64, Signer: "5f0c" + strings.Repeat("ab", 30), Ledger: &index,
+			Paths: []bailey.Tally{{Path: "create pod (privileged container)", Tried: 48, Held: 48}, {Path: "ephemeral container", Tried: 16, Held: 16}}}
+		if i == 9 {
+			e.Held, e.Broken = 52, 12
+			e.Paths[1] = bailey.Tally{Path: "ephemeral container", Tried: 16, Held: 4, Broken: 12, Why: []string{"try 5: admitted, where PodSecurity should refuse " + hostile}}
+		}
+		if i == 4 {
+			e.Held, e.Inconclusive, e.Interrupted = 30, 34, true
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+func (f *fixture) Experiment(ctx context.Context, ask server.Ask, control, name string) (server.ExperimentInfo, error) {
+	all, _ := f.Experiments(ctx, ask)
+	for _, x := range all {
+		if x.Control == control && x.Name == name {
+			return x, nil
+		}
+	}
+	return server.ExperimentInfo{}, server.ErrNotFound
+}

@@ -1,0 +1,67 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/baileyhq/bailey/server"
+)
+
+// loginBody is the page to log in.
+type loginBody struct {
+	Next     string
+	Problem  string
+	Link     string // of a one-time link that waits to be used
+	Tokens   bool
+	Audience string
+}
+
+// login shows the form. A one-time link asks for a click first: programs that look at links
+// in mail and chat open them too, and would use it up.
+func (s *site) login(w http.ResponseWriter, r *http.Request) {
+	next := local(r.URL.Query().Get("next"))
+	if !server.WhoAsks(r.Context()).Anonymous() {
+		http.Redirect(w, r, next, http.StatusSeeOther)
+		return
+	}
+	s.showLogin(w, r, http.StatusOK, loginBody{Next: next, Link: r.URL.Query().Get("link")})
+}
+
+func (s *site) showLogin(w http.ResponseWriter, r *http.Request, status int, body loginBody) {
+	body.Tokens, body.Audience = s.Front.Tokens != nil, server.Audience
+	p := s.newPage(r, server.Who{})
+	p.Title, p.Body, p.Path, p.Query = "Log in", body, "/login", nil
+	if err := s.write(w, status, "login", p); err != nil {
+		s.Log.Error("a page failed", "path", r.URL.Path, "error", err)
+		http.Error(w, "this failed here; the server's log says why", http.StatusInternalServerError)
+	}
+}
+
+// logInByToken takes the form: a one-time link's secret, or a token.
+func (s *site) logInByToken(w http.ResponseWriter, r *http.Request) {
+	next := local(r.PostFormValue("next"))
+	if link := r.PostFormValue("link"); link != "" {
+		if s.Front.LogInByLink(w, r, link) {
+			http.Redirect(w, r, next, http.StatusSeeOther)
+			return
+		}
+		s.showLogin(w, r, http.StatusUnauthorized, loginBody{Next: next, Problem: "This link was used before, or is too old. Start Bailey again, or ask it for another."})
+		return
+	}
+	err := s.Front.LogInByToken(w, r, strings.TrimSpace(r.PostFormValue("token")))
+	switch {
+	case err == nil:
+		http.Redirect(w, r, next, http.StatusSeeOther)
+	case errors.Is(err, server.ErrUnknownToken):
+		s.showLogin(w, r, http.StatusUnauthorized, loginBody{Next: next, Problem: "The token is not accepted: it may have expired, or be for another audience."})
+	default:
+		s.Log.Error("a token could not be checked", "error", err)
+		s.showLogin(w, r, http.StatusServiceUnavailable, loginBody{Next: next, Problem: "The cluster does not answer, so the token could not be checked. Try again in a moment."})
+	}
+}
+
+func (s *site) logOut(w http.ResponseWriter, r *http.Request) {
+	s.Front.LogOut(w, r)
+	http.Redirect(w, r, "/login", http.StatusSeeOther)
+}

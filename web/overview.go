@@ -1,0 +1,124 @@
+package web
+
+import (
+	"slices"
+	"time"
+
+	"github.com/baileyhq/bailey/server"
+)
+
+type overviewBody struct {
+	server.Overview
+	Cut     int // how many of Changed are not shown
+	Missing []string
+	More    int // of what was not seen
+}
+
+// Bounds of what the first page lists.
+const (
+	changesShown = 10
+	fixesShown   = 5
+	missingShown = 5
+)
+
+func (s *site) overview(v *visit) error {
+	if v.nobodySeen() {
+		return v.show("nocluster", "overview", "No cluster seen yet", nil)
+	}
+	o, err := s.Desk.Overview(v.r.Context(), v.ask)
+	if err != nil {
+		return err
+	}
+	v.page.Stream = "report sight"
+	if !o.Sight.Ready && o.Cluster.Own {
+		v.page.Refresh = 3
+		return v.show("firstlook", "overview", "The first look is under way", o)
+	}
+	b := overviewBody{Overview: o}
+	b.Cut = max(0, len(o.Changed)-changesShown)
+	b.Changed = o.Changed[:len(o.Changed)-b.Cut]
+	b.First = o.First[:min(len(o.First), fixesShown)]
+	b.More = max(0, len(o.Missing)-missingShown)
+	b.Missing = o.Missing[:len(o.Missing)-b.More]
+	return v.show("overview", "overview", "Overview", b)
+}
+
+type changesBody struct {
+	Changes []server.RungChange
+	Since   string
+	Pager   pager
+}
+
+// changesKept is how far back the list of changes goes unless somebody asks for another time.
+const changesKept = 30 * 24 * time.Hour
+
+func (s *site) changes(v *visit) error {
+	since := v.page.Now.Add(-changesKept)
+	text := v.r.URL.Query().Get("since")
+	if text != "" {
+		t, err := day("since", text)
+		if err != nil {
+			return err
+		}
+		since = t
+	}
+	if v.wantsCSV() {
+		return v.export("changes", []string{"at", "control", "scope", "from", "to", "why"}, func(row func(...any) bool) error {
+			return eachPage(func(cursor string) (string, error) {
+				list, next, err := s.Desk.Changes(v.r.Context(), v.ask, since, cursor)
+				for _, c := range list {
+					if !row(c.At, c.Control, c.Scope, c.From, c.To, c.Why) {
+						return "", err
+					}
+				}
+				return next, err
+			})
+		})
+	}
+	list, next, err := s.Desk.Changes(v.r.Context(), v.ask, since, v.cursor())
+	if err != nil {
+		return err
+	}
+	return v.show("changes", "overview", "What changed", changesBody{list, since.UTC().Format(time.DateOnly), v.paged(len(list), next, 0)})
+}
+
+// eachPage asks for page after page until there are no more.
+func eachPage(ask func(cursor string) (next string, err error)) error {
+	cursor := ""
+	for {
+		next, err := ask(cursor)
+		if err != nil || next == "" || next == cursor {
+			return err
+		}
+		cursor = next
+	}
+}
+
+type controlBody struct {
+	server.ControlPage
+	Previous, Following string // controls, in the order of the catalogue
+	Ran                 bool   // an experiment of it left evidence
+}
+
+func (s *site) control(v *visit) error {
+	id := v.r.PathValue("area") + "/" + v.r.PathValue("name")
+	c, err := s.Desk.Control(v.r.Context(), v.ask, id)
+	if err != nil {
+		return err
+	}
+	b := controlBody{ControlPage: c}
+	b.Ran = slices.ContainsFunc(c.Experiments, func(x server.ExperimentInfo) bool { return len(x.Evidence) > 0 })
+	for i, one := range s.Controls {
+		if one.ID != id {
+			continue
+		}
+		if i > 0 {
+			b.Previous = s.Controls[i-1].ID
+		}
+		if i+1 < len(s.Controls) {
+			b.Following = s.Controls[i+1].ID
+		}
+	}
+	v.page.Stream = "report"
+	return v.show("control", "overview", controlName(id), b)
+}

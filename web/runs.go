@@ -1,0 +1,102 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/baileyhq/bailey/server"
+)
+
+type runsBody struct {
+	Runs     []server.Run
+	Controls []controlChoice
+	Pager    pager
+}
+
+// controlChoice is a control with experiments, for the form that begins a run.
+type controlChoice struct{ ID, Name string }
+
+func (s *site) runs(v *visit) error {
+	if v.wantsCSV() {
+		return v.export("runs", []string{"id", "state", "trigger", "by", "danger", "started", "ended", "held", "tried", "broken", "inconclusive", "error"}, func(row func(...any) bool) error {
+			return eachPage(func(cursor string) (string, error) {
+				list, next, err := s.Desk.Runs(v.r.Context(), v.ask, cursor)
+				for _, r := range list {
+					if !row(r.ID, r.State, r.Trigger, r.By, r.Danger, r.Started, r.Ended, r.Held, r.Tried, r.Broken, r.Inconclusive, r.Error) {
+						return "", err
+					}
+				}
+				return next, err
+			})
+		})
+	}
+	list, next, err := s.Desk.Runs(v.r.Context(), v.ask, v.cursor())
+	if err != nil {
+		return err
+	}
+	b := runsBody{Runs: list, Pager: v.paged(len(list), next, 0)}
+	for _, c := range s.Controls {
+		if len(c.Experiments) > 0 {
+			b.Controls = append(b.Controls, controlChoice{c.ID, controlName(c.ID)})
+		}
+	}
+	v.page.Stream = "run"
+	return v.show("runs", "runs", "Runs", b)
+}
+
+type runBody struct {
+	server.Run
+	Live bool
+	Done int // tries so far
+}
+
+func (s *site) run(v *visit) error {
+	r, err := s.Desk.Run(v.r.Context(), v.ask, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	b := runBody{Run: r, Live: r.State == "running" || r.State == "planned", Done: r.Held + r.Broken + r.Inconclusive}
+	if b.Live {
+		v.page.Stream, v.page.Refresh = "run", 3
+	}
+	return v.show("run", "runs", "Run "+short(r.ID), b)
+}
+
+// beginRun begins experiments, for who may.
+func (s *site) beginRun(v *visit) error {
+	if err := v.mustMay(server.RunExperiments); err != nil {
+		return err
+	}
+	if !v.page.Can.Run {
+		return fmt.Errorf("%w: no experiments are run from here", server.ErrBadInput)
+	}
+	if err := v.r.ParseForm(); err != nil {
+		return errors.Join(server.ErrBadInput, err)
+	}
+	order := server.RunOrder{Isolated: v.r.PostForm.Get("isolated") != ""}
+	for _, id := range v.r.PostForm["control"] {
+		if id == "" { // all of them
+			continue
+		}
+		if !s.isControl(id) {
+			return fmt.Errorf("%w: there is no control %q", server.ErrBadInput, id)
+		}
+		order.Controls = append(order.Controls, id)
+	}
+	id, err := s.Run(v.r.Context(), v.by(), order)
+	if err != nil {
+		return err
+	}
+	http.Redirect(v.w, v.r, v.page.Href("/runs/"+id), http.StatusSeeOther)
+	return nil
+}
+
+func (s *site) isControl(id string) bool {
+	for _, c := range s.Controls {
+		if c.ID == id {
+			return true
+		}
+	}
+	return false
+}

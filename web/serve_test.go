@@ -1,0 +1,269 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/ledger"
+	"github.com/baileyhq/bailey/server"
+	"github.com/baileyhq/bailey/web"
+)
+
+// people are who has a token in the tests, by it.
+var people = map[string]server.Who{
+	"admin":    {Name: "rosa@example.org"},
+	"tenant":   {Name: "kai@shop.example.org"},
+	"stranger": {Name: "nobody@example.org"},
+}
+
+type tokens struct{}
+
+func (tokens) Whose(_ context.Context, token string) (server.Who, error) {
+	if who, found := people[token]; found {
+		return who, nil
+	}
+	return server.Who{}, server.ErrUnknownToken
+}
+
+// rules are what the people may: the administrator everything, the tenant two namespaces.
+type rules struct{}
+
+func (rules) May(_ context.Context, who server.Who, _ server.Right, _ string) (bool, error) {
+	return who.Local || who.Name == people["admin"].Name, nil
+}
+
+func (rules) Sees(_ context.Context, who server.Who, _ []string) (server.Namespaces, error) {
+	switch {
+	case who.Local || who.Name == people["admin"].Name:
+		return server.Namespaces{All: true}, nil
+	case who.Name == people["tenant"].Name:
+		return server.Namespaces{Names: []string{"payments", "shop"}}, nil
+	}
+	return server.Namespaces{}, nil
+}
+
+// dashboard is a running dashboard over a fixture.
+type dashboard struct {
+	url  string
+	news *server.News
+	log  *logged
+	jar  http.CookieJar
+	desk *fixture
+	runs []server.RunOrder
+	book *book
+}
+
+// logged keeps what the server wrote to its log.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// start serves the dashboard, with a session of one of the people; of nobody if empty.
+func start(t testing.TB, f *fixture, person string, b *book) *dashboard {
+	t.Helper()
+	d := &dashboard{news: server.NewNews(), log: &logged{}, desk: f, book: b}
+	logger := slog.New(slog.NewTextHandler(d.log, nil))
+	front := &server.Front{Sessions: &server.Sessions{Now: time.Now}, Tokens: tokens{}, Log: logger, Now: time.Now}
+	o := web.Options{Desk: f, Controls: controls.All(), Rights: rules{}, Front: front, Version: "test", Log: logger, Now: func() time.Time { return now },
+		Ask: func(ctx context.Context, cluster string) (server.Ask, error) {
+			who := server.WhoAsks(ctx)
+			if who.Anonymous() {
+				return server.Ask{}, server.ErrLogIn
+			}
+			sees, _ := rules{}.Sees(ctx, who, nil)
+			if !sees.All && len(sees.Names) == 0 {
+				return server.Ask{}, server.ErrForbidden
+			}
+			return server.Ask{Cluster: cluster, Sees: sees}, nil
+		},
+		Run: func(_ context.Context, _ string, order server.RunOrder) (string, error) {
+			d.runs = append(d.runs, order)
+			return f.run.ID, nil
+		},
+	}
+	mux := http.NewServeMux()
+	if b != nil {
+		o.Ledger = b.page
+		mux.Handle("GET /api/v1/ledger/", http.StripPrefix("/api/v1/ledger/", b))
+	}
+	mux.HandleFunc("GET /api/v1/events", d.events)
+	mux.Handle("/", web.New(o))
+	s := httptest.NewServer(front.Wrap(mux))
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	d.url = s.URL
+	d.jar, _ = cookiejar.New(nil)
+	if person != "" {
+		answer, err := d.client().PostForm(d.url+"/login", url.Values{"token": {person}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+	}
+	return d
+}
+
+// client keeps the session and follows no redirect.
+func (d *dashboard) client() *http.Client {
+	return &http.Client{Jar: d.jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// get gives the status and text of a page.
+func (d *dashboard) get(t testing.TB, path string) (int, string) {
+	t.Helper()
+	answer, err := d.client().Get(d.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+// events streams news as the server does.
+func (d *dashboard) events(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	stream := http.NewResponseController(w)
+	after := d.news.Last()
+	fmt.Fprint(w, ": hello\n\n")
+	_ = stream.Flush()
+	for {
+		items, _, more := d.news.After(after)
+		for _, item := range items {
+			after = item.Number
+			data, _ := json.Marshal(item.Data)
+			fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", item.Number, item.Kind, data)
+			_ = stream.Flush()
+		}
+		select {
+		case <-more:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// book is a real ledger with records about experiments, and its files as they are served.
+type book struct {
+	dir string
+	log *ledger.Log
+	id  age.Identity
+	// change, if set, alters what is served.
+	change func(name string, data []byte) []byte
+}
+
+func newBook(t testing.TB, records int) *book {
+	t.Helper()
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &book{dir: filepath.Join(t.TempDir(), "ledger"), id: id}
+	if _, err := ledger.Init(t.Context(), b.dir, ledger.InitOptions{Recipients: []string{id.Recipient().String()}}); err != nil {
+		t.Fatal(err)
+	}
+	if b.log, err = ledger.Open(t.Context(), b.dir, ledger.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.log.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	b.write(t, records)
+	return b
+}
+
+// write appends records and awaits the checkpoint that covers them.
+func (b *book) write(t testing.TB, n int) {
+	t.Helper()
+	had := b.log.Size()
+	var records []ledger.Record
+	for i := range n {
+		x := controls.All()[i%46]
+		verdict := "held"
+		if i%29 == 7 {
+			verdict = "broken"
+		}
+		data, _ := json.Marshal(map[string]string{"control": x.ID, "experiment": "try-" + strconv.Itoa(i%3), "verdict": verdict})
+		records = append(records, ledger.Record{ID: fmt.Sprintf("%064x", (had+uint64(i)+1)*7919), Data: data})
+	}
+	if _, err := b.log.Append(t.Context(), records...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.log.Checkpoint(t.Context(), b.log.Size()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ServeHTTP serves the log's files, as /api/v1/ledger/ does.
+func (b *book) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	data, err := os.ReadFile(filepath.Join(b.dir, "log", filepath.Clean("/"+r.URL.Path)))
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	if b.change != nil {
+		data = b.change(r.URL.Path, data)
+	}
+	_, _ = w.Write(data)
+}
+
+func (b *book) page(ctx context.Context, f server.LedgerFilter) (server.LedgerPage, error) {
+	c := b.log.Config()
+	p := server.LedgerPage{Origin: c.Origin, Key: c.Key, Size: b.log.Size()}
+	all := []server.LedgerEntry{{Index: 0, Kind: "key", Period: "2026-11-26", Bytes: 311}}
+	for e, err := range b.log.Read(ctx, ledger.ReadOptions{Identities: []age.Identity{b.id}}) {
+		if err != nil {
+			return p, err
+		}
+		one := server.LedgerEntry{Index: e.Index, Kind: "record", Period: e.Period, Bytes: len(e.Data) + 53, At: now.Add(-time.Duration(b.log.Size()-e.Index) * time.Minute), ID: e.ID}
+		if err := json.Unmarshal(e.Data, &one); err != nil {
+			return p, err
+		}
+		all = append(all, one)
+	}
+	slices.Reverse(all)
+	all = slices.DeleteFunc(all, func(e server.LedgerEntry) bool {
+		return f.Kind != "" && e.Kind != f.Kind || f.Control != "" && e.Control != f.Control
+	})
+	var err error
+	p.Entries, p.Next, err = piece(all, f.Cursor, f.Limit)
+	return p, err
+}
+
+var _ server.Rights = rules{}
+var _ web.Desk = (*fixture)(nil)

@@ -1,0 +1,177 @@
+// Package web is the dashboard: pages that the server renders, which work without JavaScript
+// and better with it. Everything they need is compiled in; nothing is fetched from elsewhere,
+// and no script or style is inline.
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/server"
+)
+
+// Options are what the dashboard is made of.
+type Options struct {
+	Desk Desk
+	// Ask says what whoever a request is from may see of a cluster; server.AskOf.
+	Ask func(ctx context.Context, cluster string) (server.Ask, error)
+	// Controls is the catalogue.
+	Controls []*bailey.Control
+	Rights   server.Rights
+	Front    *server.Front
+	// Run begins experiments and gives the run's ID; nil where none are run here.
+	Run func(ctx context.Context, by string, order server.RunOrder) (id string, err error)
+	// Ledger gives entries of the ledger; nil where none is kept.
+	Ledger  func(ctx context.Context, filter server.LedgerFilter) (server.LedgerPage, error)
+	Version string
+	Log     *slog.Logger
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+}
+
+type site struct {
+	Options
+	pages  pages
+	assets *assets
+}
+
+// New gives the handler of all pages. Front stands before it.
+func New(o Options) http.Handler {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &site{Options: o, assets: readAssets()}
+	s.pages = parsePages()
+	mux := http.NewServeMux()
+	mux.Handle("GET "+s.assets.prefix, s.assets)
+	mux.HandleFunc("GET /login", s.login)
+	mux.HandleFunc("POST /login", s.logInByToken)
+	mux.HandleFunc("POST /logout", s.logOut)
+	mux.HandleFunc("POST /theme", s.setTheme)
+
+	for pattern, answer := range map[string]answer{
+		"GET /{$}":                                 s.overview,
+		"GET /changes":                             s.changes,
+		"GET /controls/{area}/{name}":              s.control,
+		"GET /findings":                            s.findings,
+		"GET /findings/{id}":                       s.finding,
+		"GET /workloads":                           s.workloads,
+		"GET /objects/{kind}/{ns}/{object}":        s.object,
+		"GET /namespaces":                          s.namespaces,
+		"GET /experiments":                         s.experiments,
+		"GET /experiments/{area}/{control}/{name}": s.experiment,
+		"GET /runs":                                s.runs,
+		"POST /runs":                               s.beginRun,
+		"GET /runs/{id}":                           s.run,
+		"GET /ledger":                              s.ledger,
+		"GET /alerts":                              s.alerts,
+		"GET /waivers":                             s.waivers,
+		"GET /waivers/new":                         s.newWaiver,
+		"POST /waivers":                            s.addWaiver,
+		"POST /waivers/{id}/end":                   s.endWaiver,
+		"GET /enforce":                             s.enforce,
+		"GET /search":                              s.search,
+		"/":                                        s.nowhere,
+	} {
+		mux.Handle(pattern, s.answering(answer))
+	}
+	return mux
+}
+
+// answer is what a page does: it shows a view, or says why not.
+type answer func(v *visit) error
+
+// visit is one request for a page by somebody who may see something.
+type visit struct {
+	site *site
+	w    http.ResponseWriter
+	r    *http.Request
+	who  server.Who
+	ask  server.Ask
+	page *page
+}
+
+func (s *site) answering(a answer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := &visit{site: s, w: w, r: r, who: server.WhoAsks(r.Context())}
+		v.page = s.newPage(r, v.who)
+		err := v.enter()
+		if err == nil {
+			err = a(v)
+		}
+		if err != nil {
+			v.fail(err)
+		}
+	})
+}
+
+// enter finds out what may be seen, and of which clusters.
+func (v *visit) enter() error {
+	ctx := v.r.Context()
+	cluster := v.r.URL.Query().Get("cluster")
+	ask, err := v.site.Ask(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	v.ask = ask
+	p := v.page
+	if p.Clusters, err = v.site.Desk.Clusters(ctx, ask); err != nil {
+		return err
+	}
+	for _, c := range p.Clusters {
+		if c.UID == cluster || cluster == "" && c.Own {
+			p.Cluster = c
+		}
+	}
+	if p.Cluster.UID == "" && len(p.Clusters) > 0 {
+		if cluster != "" {
+			return server.ErrNotFound
+		}
+		// A hub watches none itself: the first that pushes is shown.
+		p.Cluster = p.Clusters[0]
+		if v.ask, err = v.site.Ask(ctx, p.Cluster.UID); err != nil {
+			return err
+		}
+	}
+	p.Can = abilities{
+		Run:    v.may(server.RunExperiments) && v.site.Run != nil && (p.Cluster.Own || p.Cluster.UID == ""),
+		Waive:  v.may(server.WriteWaivers),
+		Plan:   v.may(server.PlanGuards),
+		Ledger: v.may(server.ReadLedger),
+	}
+	p.Tenant = !v.ask.Sees.All
+	p.Sees = v.ask.Sees.Names
+	return nil
+}
+
+// may reports whether a right is granted for the whole cluster. What cannot be told is not.
+func (v *visit) may(right server.Right) bool {
+	allowed, err := v.site.Rights.May(v.r.Context(), v.who, right, "")
+	if err != nil {
+		v.site.Log.Error("a right could not be asked for", "error", err)
+	}
+	return err == nil && allowed
+}
+
+// mustMay fails unless a right is granted.
+func (v *visit) mustMay(right server.Right) error {
+	if !v.may(right) {
+		return server.ErrForbidden
+	}
+	return nil
+}
+
+// by is who acts, for the record.
+func (v *visit) by() string {
+	if v.who.Name == "" {
+		return "the administrator of this machine"
+	}
+	return v.who.Name
+}
+
+func (v *visit) nobodySeen() bool { return len(v.page.Clusters) == 0 }
+
+func (s *site) nowhere(*visit) error { return server.ErrNotFound }

@@ -1,0 +1,78 @@
+// Keeps a page current by the server's events. A part with data-live is replaced as things
+// happen; any other page only says that there is something newer, since nothing should move
+// under the eyes of whoever reads.
+
+const main = document.querySelector("main");
+const kinds = main.dataset.stream.split(" ");
+const news = document.getElementById("news");
+const live = () => document.querySelector("[data-live]");
+
+const pause = 1000; // at least so long between two looks, in milliseconds
+const rest = 10000; // the same, where only a hint is shown
+const poll = 5000; // where there are no events
+
+let due = false;
+let looking = false;
+
+function changed() {
+  if (due || document.hidden) { due = true; return; }
+  due = true;
+  setTimeout(look, live() ? pause : rest);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && due) look();
+});
+
+async function look() {
+  due = false;
+  if (looking) return;
+  looking = true;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const part = live();
+    if (!part) {
+      if (words(fresh.querySelector("main")) !== words(main)) hint();
+      return;
+    }
+    const next = fresh.querySelector("[data-live]");
+    if (!next) { location.reload(); return; } // it has become another page
+    part.replaceWith(document.adoptNode(next));
+    if (!next.querySelector("progress")) source?.close(); // it has ended
+  } catch {
+    // The server is away; the next event comes when it is back.
+  } finally {
+    looking = false;
+  }
+}
+
+// words are what a page says, but for times that go by.
+function words(element) {
+  const copy = element.cloneNode(true);
+  for (const gone of copy.querySelectorAll("time, .copy")) gone.remove();
+  return copy.textContent.replace(/\s+/g, " ");
+}
+
+function hint() {
+  if (news.firstChild) return;
+  const line = document.createElement("p");
+  const again = document.createElement("a");
+  again.href = location.href;
+  again.textContent = "Show it";
+  line.append("Something has changed.", again);
+  news.append(line);
+}
+
+const source = new EventSource("/api/v1/events");
+for (const kind of [...kinds, "missed"]) source.addEventListener(kind, (event) => {
+  const part = live();
+  if (kind === "run" && part?.dataset.id) {
+    try { if (JSON.parse(event.data).id !== part.dataset.id) return; } catch { /* look anyway */ }
+  }
+  changed();
+});
+source.addEventListener("error", () => {
+  if (source.readyState === EventSource.CLOSED && live()) setInterval(changed, poll);
+});

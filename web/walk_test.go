@@ -1,0 +1,185 @@
+package web_test
+
+import (
+	"errors"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/baileyhq/bailey/server"
+)
+
+// place is a page to walk past.
+type place struct {
+	name, path string
+	// person is who walks there: the administrator if empty.
+	person string
+	// world says what the fixture stands for; the usual one if nil.
+	world func(f *fixture)
+	// refused tells that the browser logs the page's status as an error.
+	refused bool
+}
+
+var anonymous = "nobody"
+
+// places are all pages, with the states in which they look different.
+func places(f *fixture) []place {
+	object := func(i int) string {
+		o := f.workload(i)
+		return "/objects/" + url.PathEscape(string(o.Kind)) + "/" + o.Namespace + "/" + o.Name
+	}
+	empty := func(f *fixture) { f.empty = true }
+	return []place{
+		{name: "overview", path: "/"},
+		{name: "overview-lost", path: "/", world: func(f *fixture) { f.lost, f.many = true, true }},
+		{name: "overview-first-look", path: "/", world: func(f *fixture) { f.firstLook = true }},
+		{name: "overview-no-cluster", path: "/", world: empty},
+		{name: "overview-tenant", path: "/", person: "tenant"},
+		{name: "changes", path: "/changes"},
+		{name: "changes-none", path: "/changes?since=2026-11-26"},
+		{name: "control-gap", path: "/controls/" + f.controls[1].ID},
+		{name: "control-proven", path: "/controls/compute/pod-security"},
+		{name: "control-bare", path: "/controls/develop/environment"},
+		{name: "findings", path: "/findings"},
+		{name: "findings-filtered", path: "/findings?severity=high&namespace=shop&order=newest&q=a"},
+		{name: "findings-none", path: "/findings?q=nothing+has+this"},
+		{name: "finding", path: "/findings/" + f.found[9].ID},
+		{name: "finding-hostile", path: "/findings/" + f.found[8].ID},
+		{name: "workloads", path: "/workloads"},
+		{name: "object", path: object(9)},
+		{name: "object-long", path: object(3)},
+		{name: "namespaces", path: "/namespaces"},
+		{name: "experiments", path: "/experiments"},
+		{name: "experiment", path: "/experiments/compute/pod-security/" + f.control("compute/pod-security").Experiments[0].Name},
+		{name: "experiment-never", path: "/experiments/" + f.never()},
+		{name: "runs", path: "/runs"},
+		{name: "run-live", path: "/runs/" + f.run.ID},
+		{name: "run-failed", path: "/runs/run-2"},
+		{name: "ledger", path: "/ledger"},
+		{name: "alerts", path: "/alerts"},
+		{name: "waivers", path: "/waivers"},
+		{name: "waiver-new", path: "/waivers/new?rule=compute/pod-security/privileged&namespace=shop"},
+		{name: "enforce", path: "/enforce"},
+		{name: "search", path: "/search?q=web"},
+		{name: "search-none", path: "/search?q=nothing+has+this"},
+		{name: "login", path: "/login", person: anonymous},
+		{name: "login-link", path: "/login?next=%2Ffindings", person: anonymous},
+		{name: "forbidden", path: "/", person: "stranger", refused: true},
+		{name: "forbidden-ledger", path: "/ledger", person: "tenant", refused: true},
+		{name: "not-found", path: "/controls/no/such", refused: true},
+		{name: "bad-filter", path: "/findings?severity=dreadful", refused: true},
+		{name: "unavailable", path: "/findings", world: func(f *fixture) { f.fails = errors.Join(server.ErrUnavailable) }, refused: true},
+	}
+}
+
+// never gives the path of an experiment without evidence.
+func (f *fixture) never() string {
+	n := 0
+	for _, c := range f.controls {
+		for _, x := range c.Experiments {
+			if n%4 == 3 {
+				return c.ID + "/" + x.Name
+			}
+			n++
+		}
+	}
+	return ""
+}
+
+// TestWalk walks past every page in a real browser: at a desk in light and on a phone in dark,
+// or at every width in both with BAILEY_SOAK=1.
+func TestWalk(t *testing.T) {
+	b := newBrowser(t)
+	b.axe = readAxe(t)
+	looks := []look{{1280, 800, false}, {390, 844, true}}
+	if os.Getenv("BAILEY_SOAK") != "" {
+		looks = []look{{1280, 800, false}, {1280, 800, true}, {390, 844, false}, {390, 844, true}, {1920, 1080, false}, {1920, 1080, true}}
+	}
+	ledger := newBook(t, 700)
+	only := os.Getenv("BAILEY_WALK") // the beginnings of names, separated by commas
+	for _, p := range places(newFixture()) {
+		if only != "" && !hasOneOf(p.name, strings.Split(only, ",")) {
+			continue
+		}
+		t.Run(p.name, func(t *testing.T) {
+			f := newFixture()
+			if p.world != nil {
+				p.world(f)
+			}
+			person := p.person
+			switch person {
+			case "":
+				person = "admin"
+			case anonymous:
+				person = ""
+			}
+			d := start(t, f, person, ledger)
+			for _, l := range looks {
+				x := b.open(t, d, l)
+				x.visit(t, d, p.path)
+				b.shoot(t, x, p.name+"-"+l.String())
+				for _, problem := range x.heard(t) {
+					if !p.refused || !strings.Contains(problem, "the server responded with a status of") {
+						t.Errorf("%s: %s", l, problem)
+					}
+				}
+				if wide := eval[int64](t, x, "document.documentElement.scrollWidth"); wide > l.width {
+					t.Errorf("%s: the page is %d wide", l, wide)
+				}
+				b.accessible(t, x)
+				focusOrder(t, x)
+				x.close()
+			}
+			if text := d.log.String(); strings.Contains(text, "failed") {
+				t.Error(text)
+			}
+		})
+	}
+}
+
+func hasOneOf(name string, beginnings []string) bool {
+	for _, one := range beginnings {
+		if strings.HasPrefix(name, one) {
+			return true
+		}
+	}
+	return false
+}
+
+// tabs is how often Tab is pressed on each page.
+const tabs = 12
+
+// focusOrder presses Tab: it leads first to the link past the frame, then on in the order of
+// the page, and always to something that can be seen and has a name.
+func focusOrder(t *testing.T, x *tab) {
+	t.Helper()
+	x.do(t, chromedp.Evaluate[chromedp.Void](`(() => { document.activeElement?.blur(); getSelection().removeAllRanges(); scrollTo(0, 0); window.seen = []; })()`))
+	for i := range tabs {
+		x.do(t, chromedp.KeyEvent("\t"))
+		problem := eval[string](t, x, `(() => {
+			const e = document.activeElement;
+			if (!e || e === document.body) return "end";
+			const name = (e.getAttribute("aria-label") || e.labels?.[0]?.textContent || e.textContent || e.value || "").trim();
+			const r = e.getBoundingClientRect();
+			const last = seen.at(-1);
+			seen.push(e);
+			if (!name) return "no name: " + e.outerHTML.slice(0, 120);
+			if (e.tabIndex > 0) return "a tabindex over 0: " + e.outerHTML.slice(0, 120);
+			if (r.width === 0 || r.right <= 0 || r.left >= innerWidth) return "not to be seen: " + e.outerHTML.slice(0, 120);
+			if (last && last !== e && !(last.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING)) return "out of order: " + e.outerHTML.slice(0, 120);
+			const s = getComputedStyle(e);
+			if (s.outlineStyle === "none" || parseFloat(s.outlineWidth) < 1) return "focus is not visible: " + e.outerHTML.slice(0, 120);
+			return seen.length === 1 && !e.matches(".skip, .gate *") ? "first comes " + e.outerHTML.slice(0, 120) : "";
+		})()`)
+		if problem == "end" {
+			break
+		}
+		if problem != "" {
+			t.Errorf("Tab %d: %s", i+1, problem)
+			return
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package web
+
+import (
+	"strings"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/server"
+)
+
+type workloadsBody struct {
+	server.WorkloadList
+	Filter server.WorkloadFilter
+	Kinds  []bailey.Kind
+	Pager  pager
+}
+
+// workloadRows is how many workloads one page lists.
+const workloadRows = 50
+
+func (s *site) workloads(v *visit) error {
+	q := v.r.URL.Query()
+	f := server.WorkloadFilter{Namespace: q.Get("namespace"), Kind: bailey.Kind(q.Get("kind")), Text: strings.TrimSpace(q.Get("q")), Cursor: v.cursor(), Limit: workloadRows}
+	if v.wantsCSV() {
+		f.Limit = 1000
+		head := []string{"kind", "namespace", "name", "critical", "high", "medium", "low", "info", "gaps", "unknown", "sound", "guarded", "proven"}
+		return v.export("workloads", head, func(row func(...any) bool) error {
+			return eachPage(func(cursor string) (string, error) {
+				f.Cursor = cursor
+				list, err := s.Desk.Workloads(v.r.Context(), v.ask, f)
+				for _, w := range list.Workloads {
+					c, r := w.Findings, w.Rungs
+					if !row(w.Object.Kind, w.Object.Namespace, w.Object.Name, c.Critical, c.High, c.Medium, c.Low, c.Info, r.Gap, r.Unknown, r.Sound, r.Guarded, r.Proven) {
+						return "", err
+					}
+				}
+				return list.Next, err
+			})
+		})
+	}
+	list, err := s.Desk.Workloads(v.r.Context(), v.ask, f)
+	if err != nil {
+		return err
+	}
+	v.page.Stream = "report"
+	return v.show("workloads", "workloads", "Workloads", workloadsBody{list, f, bailey.PodBearing, v.paged(len(list.Workloads), list.Next, 0)})
+}
+
+type objectBody struct {
+	server.WorkloadPage
+	Cut int // how many findings are not shown
+}
+
+// objectFindings is how many findings the page of one object lists.
+const objectFindings = 100
+
+func (s *site) object(v *visit) error {
+	ref := bailey.Ref{Kind: bailey.Kind(v.r.PathValue("kind")), Namespace: v.r.PathValue("ns"), Name: v.r.PathValue("object")}
+	if ref.Namespace == noNamespace {
+		ref.Namespace = ""
+	}
+	w, err := s.Desk.Workload(v.r.Context(), v.ask, ref)
+	if err != nil {
+		return err
+	}
+	b := objectBody{WorkloadPage: w, Cut: max(0, len(w.Findings)-objectFindings)}
+	b.Findings = w.Findings[:len(w.Findings)-b.Cut]
+	v.page.Stream = "report"
+	return v.show("object", "workloads", w.Object.Name, b)
+}
