@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
 	"net/http"
 
+	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/server"
+	"github.com/baileyhq/bailey/web"
 )
 
 // pages gives the dashboard.
 func (s *serving) pages(front *server.Front, api *server.API) http.Handler {
-	return nil
+	return web.New(web.Options{Desk: s.desk, Controls: controls.All(), Rights: s.rights, Front: front, Run: api.Run, Version: version, Log: s.log, Now: s.app.now,
+		Ask: func(ctx context.Context, cluster string) (server.Ask, error) {
+			return server.AskOf(ctx, s.desk, s.rights, cluster)
+		}})
 }
