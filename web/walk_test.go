@@ -120,6 +120,7 @@ func TestWalk(t *testing.T) {
 			for _, l := range looks {
 				x := b.open(t, d, l)
 				x.visit(t, d, p.path)
+				x.until(t, `document.querySelector("#verifier form")?.hidden !== true`)
 				b.shoot(t, x, p.name+"-"+l.String())
 				for _, problem := range x.heard(t) {
 					if !p.refused || !strings.Contains(problem, "the server responded with a status of") {
