@@ -26,7 +26,7 @@ type guardRow struct {
 
 const (
 	guardRows   = 30
-	stagesShown = 8
+	stagesShown = 5
 )
 
 // stageOrder lists the stages from the least; unplanned is before all.

@@ -1,0 +1,123 @@
+package web_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/baileyhq/bailey/server"
+)
+
+// TestLive watches a run in a browser while it goes on and ends, is told on another page that
+// there is something newer, and reaches the search by a key.
+func TestLive(t *testing.T) {
+	b := newBrowser(t)
+	f := newFixture()
+	d := start(t, f, "admin", nil)
+	x := b.open(t, d, look{1280, 800, false})
+	x.visit(t, d, "/runs/"+f.run.ID)
+	x.until(t, `document.querySelector("progress")?.value === 216`)
+	x.until(t, `performance.getEntriesByType("resource").some(e => e.name.endsWith("/live.js"))`)
+	f.mu.Lock()
+	f.run.Held, f.run.Broken = 636, 0
+	f.mu.Unlock()
+	// The stream may not be open yet: news is told until it is heard.
+	tell := func(kind string, data any, until string) {
+		for range 40 {
+			d.news.Tell(server.Item{Kind: kind, Data: data})
+			if done, err := chromedp.Run(x.ctx, chromedp.Evaluate[bool](`new Promise(done => setTimeout(() => done(!!(`+until+`)), 500))`, chromedp.EvalAwaitPromise)); err == nil && done {
+				return
+			}
+		}
+		t.Fatalf("after news of %s, %s did not come to be", kind, until)
+	}
+	tell(server.NewsRun, f.run, `document.querySelector("progress")?.value === 640`)
+	f.mu.Lock()
+	f.run.State, f.run.Ended = "done", now
+	f.mu.Unlock()
+	tell(server.NewsRun, f.run, `!document.querySelector("progress") && document.querySelector(".runstate.done")`)
+
+	x.visit(t, d, "/alerts")
+	if eval[string](t, x, `document.getElementById("news").textContent`) != "" {
+		t.Error("something is said to have changed")
+	}
+	x.do(t, chromedp.KeyEvent("/"))
+	x.until(t, `document.activeElement.id === "q" && document.activeElement.value === ""`)
+	for _, problem := range x.heard(t) {
+		t.Error(problem)
+	}
+}
+
+// TestMenu opens the navigation on a phone without a script's help, and closes it by a key.
+func TestMenu(t *testing.T) {
+	b := newBrowser(t)
+	d := start(t, newFixture(), "admin", nil)
+	x := b.open(t, d, look{390, 844, false})
+	x.visit(t, d, "/waivers")
+	shown := `getComputedStyle(document.getElementById("side")).display !== "none"`
+	if eval[bool](t, x, shown) {
+		t.Error("the menu is open at first")
+	}
+	x.do(t, chromedp.Click(chromedp.CSS(".open")))
+	x.until(t, shown)
+	b.shoot(t, x, "menu-390-light")
+	x.do(t, chromedp.KeyEvent("\x1b"))
+	x.until(t, "!("+shown+")")
+}
+
+// TestVerifier has a browser verify a real ledger, one that was changed, and one that was
+// rewritten.
+func TestVerifier(t *testing.T) {
+	b := newBrowser(t)
+	l := newBook(t, 700)
+	d := start(t, newFixture(), "admin", l)
+	x := b.open(t, d, look{1280, 800, false})
+	verify := func(entry string) string {
+		t.Helper()
+		x.visit(t, d, "/ledger?entry="+entry)
+		x.until(t, `document.getElementById("verifier").dataset.done`)
+		return eval[string](t, x, `document.querySelector(".checks").innerText`)
+	}
+	if said := verify("17"); !strings.Contains(said, "is signed by") || !strings.Contains(said, "Entry 17 is in the log") || !strings.Contains(said, "has not seen the log before") {
+		t.Errorf("a good ledger: %s", said)
+	}
+	l.write(t, 333)
+	for _, entry := range []string{"0", "255", "256", "700", "1033"} {
+		if said := verify(entry); !strings.Contains(said, "Entry "+entry+" is in the log") || !strings.Contains(said, "Nothing was changed or dropped") {
+			t.Errorf("entry %s of the ledger that has grown: %s", entry, said)
+		}
+	}
+	b.shoot(t, x, "ledger-verified-1280-light")
+	bad := func(what string, change func(name string, data []byte) []byte, want string) {
+		t.Helper()
+		l.change = change
+		defer func() { l.change = nil }()
+		if said := verify("17"); !strings.Contains(said, "Not verified") || !strings.Contains(said, want) {
+			t.Errorf("%s: %s", what, said)
+		}
+	}
+	flip := func(part string, at int) func(string, []byte) []byte {
+		return func(name string, data []byte) []byte {
+			if strings.Contains(name, part) {
+				data[at%len(data)] ^= 1
+			}
+			return data
+		}
+	}
+	bad("a changed entry", flip("entries/000", 6000), "Entry 17 is not what the signed root covers")
+	bad("a changed hash", flip("tile/0/000", 32*40), "Entry 17 is not what the signed root covers")
+	bad("a changed checkpoint", flip("checkpoint", 60), "")
+	// The memory of a browser that saw another history of the same log.
+	x.do(t, chromedp.Evaluate[chromedp.Void](`(() => { const k = Object.keys(localStorage).find(k => k.startsWith("bailey-ledger")); const m = JSON.parse(localStorage[k]); m.size = 700; localStorage[k] = JSON.stringify(m); })()`))
+	if said := verify("17"); !strings.Contains(said, "history was rewritten") {
+		t.Errorf("a rewritten history: %s", said)
+	}
+	x.do(t, chromedp.Evaluate[chromedp.Void](`(() => { const k = Object.keys(localStorage).find(k => k.startsWith("bailey-ledger")); const m = JSON.parse(localStorage[k]); m.size = 5000; localStorage[k] = JSON.stringify(m); })()`))
+	if said := verify("17"); !strings.Contains(said, "an older copy was put back") {
+		t.Errorf("an older copy: %s", said)
+	}
+	for _, problem := range x.heard(t) {
+		t.Error(problem)
+	}
+}

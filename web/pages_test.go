@@ -1,0 +1,275 @@
+package web_test
+
+import (
+	"encoding/csv"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"github.com/baileyhq/bailey/server"
+)
+
+// TestHostileTextStaysText reads every page and finds no element nor attribute that text of the
+// fixture made, and nothing inline that the Content-Security-Policy would refuse.
+func TestHostileTextStaysText(t *testing.T) {
+	f := newFixture()
+	f.many = true
+	for _, p := range places(f) {
+		if p.person != "" || p.world != nil {
+			continue
+		}
+		d := start(t, f, "admin", nil)
+		path := p.path
+		if strings.Contains(path, "?") {
+			path += "&"
+		} else {
+			path += "?"
+		}
+		_, text := d.get(t, path+"at="+url.QueryEscape(hostile)+"&entry="+url.QueryEscape(hostile))
+		checkMarkup(t, p.name, text)
+	}
+	d := start(t, f, "admin", nil)
+	for _, path := range []string{"/search?q=", "/findings?q=", "/findings?control=", "/findings?severity=", "/workloads?q=", "/namespaces?q=", "/experiments?q=", "/waivers/new?rule=", "/changes?since=", "/login?next=", "/?cluster="} {
+		_, text := d.get(t, path+url.QueryEscape(hostile))
+		checkMarkup(t, path, text)
+	}
+}
+
+// checkMarkup walks the elements of a page.
+func checkMarkup(t *testing.T, name, text string) {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range root.Descendants() {
+		if n.Type != html.ElementNode {
+			continue
+		}
+		switch n.Data {
+		case "img", "iframe", "object", "embed", "style":
+			t.Errorf("%s: an element %s", name, n.Data)
+		case "script":
+			if n.FirstChild != nil {
+				t.Errorf("%s: an inline script: %.80s", name, n.FirstChild.Data)
+			}
+		}
+		for _, a := range n.Attr {
+			if strings.HasPrefix(a.Key, "on") || a.Key == "style" || (a.Key == "href" || a.Key == "src" || a.Key == "action") && strings.HasPrefix(strings.TrimSpace(strings.ToLower(a.Val)), "javascript") {
+				t.Errorf("%s: <%s %s=%q>", name, n.Data, a.Key, a.Val)
+			}
+		}
+	}
+}
+
+// TestWhoSeesWhat holds each page to what a tenant and a stranger may see.
+func TestWhoSeesWhat(t *testing.T) {
+	f := newFixture()
+	tenant, stranger, nobody := start(t, f, "tenant", nil), start(t, f, "stranger", nil), start(t, f, "", nil)
+	for _, p := range places(f) {
+		if p.person != "" || p.world != nil || p.refused {
+			continue
+		}
+		if status, text := tenant.get(t, p.path); status == http.StatusOK {
+			for _, foreign := range []string{"kube-system/", "data-platform/", "team-dill-06/", "system:controller"} {
+				if strings.Contains(text, "/findings?") && strings.Contains(text, ">"+foreign) && !strings.HasPrefix(p.name, "change") && p.name != "overview" && p.name != "enforce" && !strings.HasPrefix(p.name, "control") && p.name != "alerts" {
+					t.Errorf("a tenant sees %s at %s", foreign, p.path)
+				}
+			}
+			for _, act := range []string{`action="/runs"`, `href="/waivers/new`, `/end"`} {
+				if strings.Contains(text, act) {
+					t.Errorf("a tenant is offered %s at %s", act, p.path)
+				}
+			}
+		}
+		if status, _ := stranger.get(t, p.path); status != http.StatusForbidden {
+			t.Errorf("a stranger gets %d at %s", status, p.path)
+		}
+		if status, _ := nobody.get(t, p.path); status != http.StatusSeeOther {
+			t.Errorf("nobody gets %d at %s", status, p.path)
+		}
+	}
+	for path, form := range map[string]url.Values{"/waivers": {"rule": {"compute/pod-security"}, "reason": {"r"}, "owner": {"o"}, "expires": {"2027-01-01"}}, "/waivers/1/end": {}, "/runs": {"control": {"network/policy"}}} {
+		for name, d := range map[string]*dashboard{"tenant": tenant, "stranger": stranger} {
+			answer, err := d.client().PostForm(d.url+path, form)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if answer.StatusCode != http.StatusForbidden {
+				t.Errorf("a %s gets %s at POST %s", name, answer.Status, path)
+			}
+		}
+	}
+	if len(tenant.runs)+len(stranger.runs) > 0 || len(f.waivers) != 4 || f.waivers[0].RemovedAt != nil {
+		t.Error("something was done for who may not")
+	}
+	if status, _ := tenant.get(t, "/waivers/new"); status != http.StatusForbidden {
+		t.Errorf("a tenant gets the form: %d", status)
+	}
+}
+
+// TestActs adds and ends a waiver and begins a run, and refuses forms of other sites.
+func TestActs(t *testing.T) {
+	f := newFixture()
+	d := start(t, f, "admin", nil)
+	post := func(path string, form url.Values, site string) *http.Response {
+		r, _ := http.NewRequest(http.MethodPost, d.url+path, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", site)
+		answer, err := d.client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { answer.Body.Close() })
+		return answer
+	}
+	good := url.Values{"rule": {"compute/pod-security/*"}, "namespace": {"shop"}, "reason": {"Bought, not delivered"}, "owner": {"platform"}, "expires": {"2027-01-15"}}
+	if a := post("/waivers", good, "cross-site"); a.StatusCode != http.StatusForbidden {
+		t.Errorf("another site's form: %s", a.Status)
+	}
+	bad := url.Values{"rule": {"no/such"}, "reason": {" "}, "owner": {""}, "expires": {"2020-01-01"}}
+	a := post("/waivers", bad, "same-origin")
+	text, _ := io.ReadAll(a.Body)
+	if a.StatusCode != http.StatusUnprocessableEntity || strings.Count(string(text), `class="problem"`) != 4 || !strings.Contains(string(text), `value="no/such"`) {
+		t.Errorf("a bad waiver: %s, %d problems", a.Status, strings.Count(string(text), `class="problem"`))
+	}
+	if len(f.waivers) != 4 {
+		t.Fatal("a bad waiver was added")
+	}
+	if a := post("/waivers", good, "same-origin"); a.StatusCode != http.StatusSeeOther || len(f.waivers) != 5 || f.waivers[4].AddedBy != people["admin"].Name || f.waivers[4].Namespace != "shop" {
+		t.Errorf("a good waiver: %s, %+v", a.Status, f.waivers)
+	}
+	if a := post("/waivers/1/end", nil, "same-origin"); a.StatusCode != http.StatusSeeOther || f.waivers[0].RemovedBy != people["admin"].Name {
+		t.Errorf("ending one: %s, %+v", a.Status, f.waivers[0])
+	}
+	if a := post("/runs", url.Values{"control": {"network/policy"}, "isolated": {"yes"}}, "same-origin"); a.Header.Get("Location") != "/runs/"+f.run.ID || len(d.runs) != 1 || !d.runs[0].Isolated {
+		t.Errorf("a run: %s %s, %+v", a.Status, a.Header.Get("Location"), d.runs)
+	}
+	if a := post("/runs", url.Values{"control": {"no/such"}}, "same-origin"); a.StatusCode != http.StatusBadRequest {
+		t.Errorf("a run of nothing: %s", a.Status)
+	}
+}
+
+// TestAddresses holds links to this site, to the shown cluster, and to the page that was asked for.
+func TestAddresses(t *testing.T) {
+	f := newFixture()
+	f.many = true
+	d := start(t, f, "admin", nil)
+	_, text := d.get(t, "/findings?cluster=spoke-1&severity=high")
+	if !strings.Contains(text, `href="/namespaces?cluster=spoke-1"`) || !strings.Contains(text, "cluster=spoke-1&amp;cursor=50") || !strings.Contains(text, "severity=high") {
+		t.Error("links lose the cluster or the filter")
+	}
+	if status, _ := d.get(t, "/?cluster=no-such"); status != http.StatusNotFound {
+		t.Errorf("an unknown cluster: %d", status)
+	}
+	for _, back := range []string{"//evil.example", "https://evil.example", `/\evil.example`, "javascript:alert(1)"} {
+		answer, err := d.client().PostForm(d.url+"/theme", url.Values{"theme": {"dark"}, "back": {back}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if to := answer.Header.Get("Location"); to != "/" {
+			t.Errorf("back=%s leads to %s", back, to)
+		}
+	}
+	if _, text := d.get(t, "/alerts"); !strings.Contains(text, `data-theme="dark"`) || !strings.Contains(text, `value="dark" aria-pressed="true"`) {
+		t.Error("the chosen theme is forgotten")
+	}
+	nobody := start(t, f, "", nil)
+	answer, err := nobody.client().Get(nobody.url + "/findings?q=a+b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if to := answer.Header.Get("Location"); to != "/login?next="+url.QueryEscape("/findings?q=a+b") {
+		t.Errorf("nobody is sent to %s", to)
+	}
+}
+
+// TestExports reads every list as CSV: whole, and with nothing that a spreadsheet computes.
+func TestExports(t *testing.T) {
+	f := newFixture()
+	f.found[9].Message = "=HYPERLINK(\"https://evil.example\")"
+	d := start(t, f, "admin", newBook(t, 60))
+	for path, least := range map[string]int{"/findings?": 2000, "/findings?severity=critical&": 10, "/workloads?": 400, "/namespaces?": 120, "/experiments?": 20, "/runs?": 91, "/alerts?state=all&": 70, "/waivers?": 3, "/enforce?": 30, "/changes?": 140, "/ledger?": 61} {
+		status, text := d.get(t, path+"format=csv")
+		rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		if status != http.StatusOK || err != nil || len(rows)-1 < least {
+			t.Errorf("%s: %d, %d rows, %v", path, status, len(rows), err)
+		}
+		for _, row := range rows {
+			for _, c := range row {
+				if c != "" && strings.ContainsRune("=+-@\t\r", rune(c[0])) {
+					t.Errorf("%s: a cell %q", path, c)
+				}
+			}
+		}
+	}
+}
+
+// Bounds of what a page may weigh and take.
+const (
+	firstViewMost = 300 << 10
+	pageMost      = 400 << 10
+	renderMost    = 100 * time.Millisecond
+)
+
+// TestWeight holds the first view under 300 kB with all that it loads, and every page to a size
+// and, at its best of some tries, to a time.
+func TestWeight(t *testing.T) {
+	f := newFixture()
+	d := start(t, f, "admin", nil)
+	_, text := d.get(t, "/")
+	total := len(text)
+	root, _ := html.Parse(strings.NewReader(text))
+	for n := range root.Descendants() {
+		for _, a := range n.Attr {
+			if strings.HasPrefix(a.Val, "/static/") {
+				_, asset := d.get(t, a.Val)
+				total += len(asset)
+			}
+		}
+	}
+	t.Logf("the first view weighs %d kB, its HTML %d kB", total>>10, len(text)>>10)
+	if total > firstViewMost {
+		t.Errorf("the first view weighs %d bytes", total)
+	}
+	for _, p := range places(f) {
+		if p.person != "" || p.world != nil {
+			continue
+		}
+		best := time.Hour
+		size := 0
+		for range 5 {
+			begun := time.Now()
+			_, text := d.get(t, p.path)
+			best, size = min(best, time.Since(begun)), len(text)
+		}
+		if size > pageMost || best > renderMost {
+			t.Errorf("%s has %d bytes and took %v", p.path, size, best)
+		}
+	}
+}
+
+// TestUnavailable shows a page that says what to do while the store is away, and keeps what it
+// said to the log.
+func TestUnavailable(t *testing.T) {
+	f := newFixture()
+	d := start(t, f, "admin", nil)
+	f.fails = server.ErrUnavailable
+	status, text := d.get(t, "/findings")
+	if status != http.StatusServiceUnavailable || !strings.Contains(text, "Try again") {
+		t.Errorf("%d", status)
+	}
+	f.fails = io.ErrUnexpectedEOF
+	status, text = d.get(t, "/findings")
+	if status != http.StatusInternalServerError || strings.Contains(text, "unexpected EOF") || !strings.Contains(d.log.String(), "unexpected EOF") {
+		t.Errorf("%d", status)
+	}
+}
