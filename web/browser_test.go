@@ -174,7 +174,7 @@ func eval[T any](t testing.TB, x *tab, expression string) T {
 // until waits for a condition of the page.
 func (x *tab) until(t testing.TB, expression string) {
 	t.Helper()
-	if _, err := chromedp.Run(x.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))); err != nil {
+	if _, err := chromedp.Run(x.ctx, chromedp.Poll[bool]("!!("+expression+")", chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))); err != nil {
 		t.Fatalf("%s did not come to be: %v", expression, err)
 	}
 }

@@ -43,7 +43,7 @@ func TestLive(t *testing.T) {
 		t.Error("something is said to have changed")
 	}
 	x.do(t, chromedp.KeyEvent("/"))
-	x.until(t, `document.activeElement.id === "q" && document.activeElement.value === ""`)
+	x.until(t, `document.activeElement.id === "q"`)
 	for _, problem := range x.heard(t) {
 		t.Error(problem)
 	}

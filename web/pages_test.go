@@ -70,6 +70,8 @@ func checkMarkup(t *testing.T, name, text string) {
 // TestWhoSeesWhat holds each page to what a tenant and a stranger may see.
 func TestWhoSeesWhat(t *testing.T) {
 	f := newFixture()
+	// The pages of which the fixture itself leaves out what may not be seen.
+	filtered := map[string]bool{"findings": true, "workloads": true, "namespaces": true, "search": true, "finding": true, "object": true}
 	tenant, stranger, nobody := start(t, f, "tenant", nil), start(t, f, "stranger", nil), start(t, f, "", nil)
 	for _, p := range places(f) {
 		if p.person != "" || p.world != nil || p.refused {
@@ -77,7 +79,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		}
 		if status, text := tenant.get(t, p.path); status == http.StatusOK {
 			for _, foreign := range []string{"kube-system/", "data-platform/", "team-dill-06/", "system:controller"} {
-				if strings.Contains(text, "/findings?") && strings.Contains(text, ">"+foreign) && !strings.HasPrefix(p.name, "change") && p.name != "overview" && p.name != "enforce" && !strings.HasPrefix(p.name, "control") && p.name != "alerts" {
+				if filtered[p.name] && strings.Contains(text, ">"+foreign) {
 					t.Errorf("a tenant sees %s at %s", foreign, p.path)
 				}
 			}
