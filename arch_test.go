@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"trust":      {"", "derive"},
 	"server":     {"", "check", "collect", "derive", "devcluster", "enforce", "ledger", "prove", "report", "store"},
 	"web":        {"", "server"},
+	"deploy":     {},
 	"cmd":        {"*"},
 	"bench":      {"*"},
 	"internal":   {"*"},

@@ -41,7 +41,9 @@ type serveFlags struct {
 	database string
 	tlsCert  string
 	tlsKey   string
+	tlsOwn   []string // names for a certificate of one's own
 	every    time.Duration
+	prover   string // kubeconfig of the identity that runs experiments
 	image    string
 	isolated bool
 	noLink   bool
@@ -81,6 +83,8 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.StringVar(&f.database, "database", "", "PostgreSQL in the place of SQLite: a file that holds its URL")
 	flags.StringVar(&f.tlsCert, "tls-cert", "", "PEM file of the certificate to serve with; it is read again when it changes")
 	flags.StringVar(&f.tlsKey, "tls-key", "", "PEM file of its key")
+	flags.StringSliceVar(&f.tlsOwn, "tls-self-signed", nil, "serve with a certificate of one's own for these names, kept in the data folder")
+	flags.StringVar(&f.prover, "prove-kubeconfig", "", "run experiments as whom this kubeconfig names (default: as who watches)")
 	flags.DurationVar(&f.every, "prove-every", time.Hour, "run experiments this often; 0: never")
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods, for experiments that want a node")
 	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context)")
@@ -91,6 +95,8 @@ func (f *serveFlags) check() error {
 	switch {
 	case (f.tlsCert == "") != (f.tlsKey == ""):
 		return usageError("--tls-cert and --tls-key go together")
+	case f.tlsCert != "" && len(f.tlsOwn) > 0:
+		return usageError("--tls-self-signed makes a certificate, and --tls-cert names one\nhint: leave out one of the two")
 	case f.every != 0 && f.every < time.Minute:
 		return usageError("--prove-every wants a minute or more, or 0")
 	case f.path != "" && (f.target.kubeconfig != "" || f.target.context != ""):
@@ -133,6 +139,13 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	}
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
 		return usageError("--data: %w", err)
+	}
+	if len(f.tlsOwn) > 0 {
+		var fingerprint string
+		if f.tlsCert, f.tlsKey, fingerprint, err = selfSigned(f.data, f.tlsOwn, a.now()); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stderr, "The certificate is Bailey's own, SHA-256 %s\n", fingerprint)
 	}
 	listener, secure, err := server.Listen(f.listen, f.tlsCert, f.tlsKey)
 	if err != nil {

@@ -30,6 +30,9 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder) ([]bailey.Eviden
 		before[k.Summary.Evidence.ID] = true
 	}
 	t := s.flags.target
+	if s.flags.prover != "" {
+		t.kubeconfig, t.context = s.flags.prover, ""
+	}
 	f := &proveFlags{target: t, rate: prove.DefaultRate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated}
 	quiet := *s.app
 	quiet.stdout, quiet.stderr, quiet.quiet = io.Discard, io.Discard, true

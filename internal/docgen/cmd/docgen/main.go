@@ -1,5 +1,6 @@
 // Command docgen writes the pages of docs/controls from the catalogue,
-// docs/detections.md from the detections, and docs/coverage.md from the sources. With -check it writes nothing and
+// docs/detections.md from the detections, docs/coverage.md from the sources, and the chart's rights from what
+// the collector reads. With -check it writes nothing and
 // fails if a page is not up to date.
 package main
 
@@ -10,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/baileyhq/bailey/collect/kube"
 	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/derive/detect"
 	"github.com/baileyhq/bailey/internal/docgen"
@@ -34,6 +36,11 @@ func run(root string, check bool) error {
 	pages := docgen.Pages(controls.All())
 	maps.Copy(pages, docgen.Detections(detect.All()))
 	maps.Copy(pages, docgen.Coverage(sources.All()))
+	rules, err := docgen.ReaderRules(kube.Permissions())
+	if err != nil {
+		return err
+	}
+	maps.Copy(pages, rules)
 	if !check {
 		return docgen.Write(root, pages)
 	}

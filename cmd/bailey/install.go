@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/strvals"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/deploy"
+	"github.com/baileyhq/bailey/deploy/install"
+	"github.com/baileyhq/bailey/enforce/apply"
+)
+
+// releaseName is that of the installation: its objects are named after it.
+const releaseName = "bailey"
+
+type installFlags struct {
+	kubeconfig, context string
+	namespace           string
+	values, sets        []string
+	apply, uninstall    bool
+	deleteData, force   bool
+	wait                time.Duration
+}
+
+func (a *app) installCommand() *cobra.Command {
+	f := &installFlags{}
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "Print what installs Bailey in a cluster, or apply it",
+		Long: `Install renders Bailey's own Helm chart and prints the objects. With --apply it puts them
+into the cluster by server-side apply, and lists in the ConfigMap bailey-install what it
+made; --uninstall takes just that away. Run again with other values, it changes what is
+there, and removes what is no longer wanted.
+
+The namespace admits restricted pods only. Claims of volumes, and so history, stay at
+--uninstall unless --delete-data is given.`,
+		Example: `  bailey install --set image=registry.example.com/bailey@sha256:... > bailey.yaml
+  bailey install --set image=registry.example.com/bailey@sha256:... --apply --context prod
+  bailey install --uninstall --context prod`,
+		Args: exactArgs(0, ""),
+		RunE: func(c *cobra.Command, _ []string) error { return a.install(c.Context(), f) },
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: as kubectl)")
+	flags.StringVar(&f.context, "context", "", "context of the kubeconfig")
+	flags.StringVarP(&f.namespace, "namespace", "n", "bailey", "namespace to install in; it is made if it is not there")
+	flags.StringSliceVarP(&f.values, "values", "f", nil, "values files of the chart")
+	flags.StringArrayVar(&f.sets, "set", nil, "values of the chart, like persistence.size=20Gi")
+	flags.BoolVar(&f.apply, "apply", false, "apply the objects (wants --context or --kubeconfig)")
+	flags.BoolVar(&f.uninstall, "uninstall", false, "remove what --apply made (wants --context or --kubeconfig)")
+	flags.BoolVar(&f.deleteData, "delete-data", false, "with --uninstall: the volume and its history too")
+	flags.BoolVar(&f.force, "force", false, "with --apply: take over fields that somebody else manages")
+	flags.DurationVar(&f.wait, "wait", 2*time.Minute, "how long to wait until it is ready, or gone; 0: do not")
+	return c
+}
+
+func (a *app) install(ctx context.Context, f *installFlags) error {
+	switch {
+	case f.apply && f.uninstall:
+		return usageError("--apply and --uninstall are opposites\nhint: leave out one of the two")
+	case f.deleteData && !f.uninstall, f.force && !f.apply:
+		return usageError("--delete-data goes with --uninstall, and --force with --apply")
+	case (f.apply || f.uninstall) && f.context == "" && f.kubeconfig == "":
+		return usageError("what changes a cluster wants the cluster's name\nhint: --context NAME")
+	}
+	if f.uninstall {
+		return a.uninstall(ctx, f)
+	}
+	objects, err := f.objects()
+	if err != nil {
+		return err
+	}
+	if !f.apply {
+		for _, o := range append([]*unstructured.Unstructured{install.Namespace(f.namespace)}, objects...) {
+			text, err := yaml.Marshal(o.Object)
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintf(a.stdout, "---\n%s", text); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	config, installer, err := a.installer(ctx, f)
+	if err != nil {
+		return err
+	}
+	if err := installer.Apply(ctx, objects); err != nil {
+		return err
+	}
+	if f.wait == 0 {
+		return nil
+	}
+	return a.awaitReady(ctx, f, config)
+}
+
+// objects renders the chart with the values of the flags.
+func (f *installFlags) objects() ([]*unstructured.Unstructured, error) {
+	values := map[string]any{}
+	for _, file := range f.values {
+		data, err := readBounded(file, 1<<20)
+		if err != nil {
+			return nil, usageError("--values: %w", err)
+		}
+		var more map[string]any
+		if err := yaml.Unmarshal(data, &more); err != nil {
+			return nil, usageError("--values %s: %w", file, err)
+		}
+		values = loader.MergeMaps(values, more)
+	}
+	for _, assignment := range f.sets {
+		if err := strvals.ParseInto(assignment, values); err != nil {
+			return nil, usageError("--set: %w", err)
+		}
+	}
+	objects, err := deploy.Objects(deploy.Release{Name: releaseName, Namespace: f.namespace, Values: values})
+	if err != nil {
+		return nil, usageError("the chart: %w", err)
+	}
+	for _, o := range objects {
+		// Who made it, in Helm's words, would be Helm.
+		if labels := o.GetLabels(); labels != nil {
+			labels["app.kubernetes.io/managed-by"] = install.FieldManager
+			o.SetLabels(labels)
+		}
+	}
+	return objects, nil
+}
+
+// installer names the cluster before anything is done to it.
+func (a *app) installer(ctx context.Context, f *installFlags) (*rest.Config, *install.Installer, error) {
+	config, err := kube.RESTConfig(f.kubeconfig, f.context)
+	if err != nil {
+		return nil, nil, err
+	}
+	config.UserAgent = "bailey/" + version
+	uid, err := apply.ClusterUID(ctx, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	fmt.Fprintf(a.stderr, "Cluster %s (%s)\n", printable(config.Host), printable(uid))
+	i, err := install.New(config, f.namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	i.Force = f.force
+	i.Did = func(what string) { fmt.Fprintln(a.stderr, printable(what)) }
+	if a.quiet {
+		i.Did = func(string) {}
+	}
+	return config, i, nil
+}
+
+func (a *app) uninstall(ctx context.Context, f *installFlags) error {
+	config, i, err := a.installer(ctx, f)
+	if err != nil {
+		return err
+	}
+	left, err := i.Remove(ctx, f.deleteData)
+	if err != nil {
+		return err
+	}
+	for _, what := range left {
+		fmt.Fprintln(a.stderr, "left: "+printable(what))
+	}
+	if len(left) > 0 || f.wait == 0 {
+		return nil
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	err = wait.PollUntilContextTimeout(ctx, time.Second, f.wait, true, func(ctx context.Context) (bool, error) {
+		_, err := client.CoreV1().Namespaces().Get(ctx, f.namespace, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		return false, err
+	})
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("namespace %s is still there after %s\nhint: kubectl get namespace %s -o yaml says what holds it", f.namespace, f.wait, f.namespace)
+	}
+	return err
+}
+
+// awaitReady waits for the Deployment, and says what its pod lacks where it does not come up.
+func (a *app) awaitReady(ctx context.Context, f *installFlags, config *rest.Config) error {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	err = wait.PollUntilContextTimeout(ctx, time.Second, f.wait, true, func(ctx context.Context) (bool, error) {
+		d, err := client.AppsV1().Deployments(f.namespace).Get(ctx, releaseName, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		s := d.Status
+		return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == 1 && s.ReadyReplicas == 1 && s.Replicas == 1, nil
+	})
+	switch {
+	case err == nil:
+		fmt.Fprintln(a.stderr, "ready")
+		return nil
+	case !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
+		return err
+	}
+	fmt.Fprintf(a.stderr, "Bailey is installed and not ready after %s:\n", f.wait)
+	if err := whyNot(ctx, client, f.namespace, a.stderr); err != nil {
+		return err
+	}
+	return fmt.Errorf("the pod is not ready\nhint: kubectl -n %s describe pods; kubectl -n %s logs deployment/%s", f.namespace, f.namespace, releaseName)
+}
+
+func whyNot(ctx context.Context, client kubernetes.Interface, namespace string, w io.Writer) error {
+	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=bailey"})
+	if err != nil {
+		return err
+	}
+	if len(pods.Items) == 0 {
+		fmt.Fprintln(w, "  there is no pod: it was not admitted, or a quota is full")
+	}
+	for _, p := range pods.Items {
+		fmt.Fprintf(w, "  pod %s: %s %s\n", p.Name, p.Status.Phase, printable(p.Status.Message))
+		for _, c := range p.Status.Conditions {
+			if c.Status != "True" && c.Message != "" {
+				fmt.Fprintf(w, "    %s: %s\n", c.Type, printable(oneLine(c.Message)))
+			}
+		}
+		for _, s := range p.Status.ContainerStatuses {
+			if s.State.Waiting != nil {
+				fmt.Fprintf(w, "    %s: %s\n", s.State.Waiting.Reason, printable(oneLine(s.State.Waiting.Message)))
+			}
+		}
+	}
+	return nil
+}

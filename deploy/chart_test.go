@@ -1,0 +1,231 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v4/pkg/chart/v2/lint"
+	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/check"
+	"github.com/baileyhq/bailey/collect/manifests"
+	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/deploy"
+)
+
+const image = "registry.example.com/bailey@sha256:7d6b1c2f6a6f3c1f8a2b0d8f9a3c5e7b1d2f4a6c8e0b3d5f7a9c1e3b5d7f9a1c"
+
+// everything turns on whatever the values can.
+var everything = []string{"image=" + image, "prober.enabled=true", "kubeletConfigz=true", "gatekeeper=true", "database.secretName=db",
+	"tls.secretName=tls", "monitoring.prometheusRule=true", "monitoring.dashboard=true"}
+
+// excused are the rules that find something in the chart, with why it stays: what each says is
+// true of Bailey, and is what it is for. The plain installation and the one with everything
+// have their own.
+var excused = map[string]string{}
+
+// TestOwnRules judges the chart by Bailey's own rules.
+func TestOwnRules(t *testing.T) {
+	for name, set := range map[string][]string{"plain": {"image=" + image}, "everything": everything} {
+		t.Run(name, func(t *testing.T) {
+			s, err := manifests.Collect(t.Context(), []string{"chart"}, manifests.Options{Namespace: "bailey", Set: set})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, target := range s.Meta.Targets {
+				for _, skipped := range target.Skipped {
+					t.Errorf("not read: %+v", skipped)
+				}
+			}
+			if s.Len() < 10 {
+				t.Fatalf("only %d objects were read", s.Len())
+			}
+			r, err := check.Judge(t.Context(), s, controls.All(), check.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range r.Findings {
+				if _, ok := excused[f.Rule]; ok || f.Severity < bailey.SeverityLow {
+					continue
+				}
+				t.Errorf("%s (%s) on %s: %s", f.Rule, f.Severity, f.Object, f.Message)
+			}
+		})
+	}
+}
+
+func TestLint(t *testing.T) {
+	for name, values := range map[string]map[string]any{
+		"plain":      {"image": image},
+		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "database": map[string]any{"secretName": "db"}, "monitoring": map[string]any{"prometheusRule": true, "dashboard": true}},
+	} {
+		for _, m := range lint.RunAll("chart", values, "bailey").Messages {
+			if m.Severity >= support.WarningSev {
+				t.Errorf("%s: %v", name, m)
+			}
+		}
+	}
+}
+
+func rendered(t *testing.T, values map[string]any) []*unstructured.Unstructured {
+	t.Helper()
+	objects, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func TestRefusedValues(t *testing.T) {
+	for want, values := range map[string]map[string]any{
+		"make image":  {},
+		"imagee":      {"imagee": image},
+		"aggregateTo": {"image": image, "people": map[string]any{"aggregateTo": []any{"everybody"}}},
+	} {
+		if _, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", values, err)
+		}
+	}
+}
+
+// TestRights holds the roles to what is promised, whatever the values: no Secrets, no way into
+// pods or nodes, nothing written, and wildcards only where the kinds are users'.
+func TestRights(t *testing.T) {
+	for name, values := range map[string]map[string]any{
+		"plain":      {"image": image},
+		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "kubeletConfigz": true, "gatekeeper": true},
+	} {
+		granted := map[string]bool{}
+		for _, o := range rendered(t, values) {
+			if !strings.HasSuffix(o.GetKind(), "Role") || strings.HasSuffix(o.GetName(), "-viewer") || strings.HasSuffix(o.GetName(), "-operator") {
+				continue
+			}
+			var role rbacv1.ClusterRole
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &role); err != nil {
+				t.Fatal(err)
+			}
+			for _, rule := range role.Rules {
+				for _, resource := range rule.Resources {
+					for _, verb := range rule.Verbs {
+						granted[strings.Join(rule.APIGroups, ",")+" "+resource+" "+verb] = true
+						reads := slices.Contains([]string{"get", "list", "watch"}, verb)
+						question := verb == "create" && slices.Contains([]string{"tokenreviews", "subjectaccessreviews"}, resource)
+						prober := verb == "impersonate" && slices.Equal(rule.ResourceNames, []string{"bailey-prober"}) && o.GetKind() == "Role"
+						if !reads && !question && !prober {
+							t.Errorf("%s: role %s gives %s on %s", name, o.GetName(), verb, resource)
+						}
+						if resource == "secrets" || resource == "*" && !slices.Equal(rule.APIGroups, []string{"constraints.gatekeeper.sh"}) ||
+							strings.Contains(resource, "/") && (resource != "nodes/configz" || name == "plain") {
+							t.Errorf("%s: role %s gives %s on %s of %q", name, o.GetName(), verb, resource, rule.APIGroups)
+						}
+					}
+				}
+			}
+		}
+		for _, want := range []string{" pods watch", " namespaces get", "apps deployments list", "authentication.k8s.io tokenreviews create"} {
+			if !granted[want] {
+				t.Errorf("%s: not granted: %s", name, want)
+			}
+		}
+	}
+}
+
+// TestEverySwitch renders each value that adds to the pod, and sees it there.
+func TestEverySwitch(t *testing.T) {
+	for flag, values := range map[string]map[string]any{
+		"--tls-self-signed=bailey.bailey.svc":              {},
+		"--tls-cert=/etc/bailey/tls/tls.crt":               {"tls": map[string]any{"secretName": "x"}},
+		"--database=/etc/bailey/database/url":              {"database": map[string]any{"secretName": "x"}},
+		"--prove-every=0":                                  {},
+		"--prove-every=2h":                                 {"prober": map[string]any{"enabled": true, "every": "2h"}},
+		"--prove-kubeconfig=/etc/bailey/prober/kubeconfig": {"prober": map[string]any{"enabled": true}},
+		"--kubelet-configz":                                {"kubeletConfigz": true},
+		"--offline":                                        {"extraArgs": []any{"--offline"}},
+	} {
+		values["image"] = image
+		var pod corev1.PodSpec
+		for _, o := range rendered(t, values) {
+			if o.GetKind() == "Deployment" {
+				spec, _, err := unstructured.NestedMap(o.Object, "spec", "template", "spec")
+				if err == nil {
+					err = runtime.DefaultUnstructuredConverter.FromUnstructured(spec, &pod)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if len(pod.Containers) != 1 || !slices.Contains(pod.Containers[0].Args, flag) {
+			t.Fatalf("%s is not there with %v", flag, values)
+		}
+		for _, m := range pod.Containers[0].VolumeMounts {
+			if !slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name }) {
+				t.Errorf("%s: volume %s is mounted and not there", flag, m.Name)
+			}
+		}
+	}
+}
+
+func readChart(t *testing.T, name string) string {
+	t.Helper()
+	data, err := readFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+var metricName = regexp.MustCompile(`\bbailey_[a-z_]+`)
+
+// TestMetricsExist: what alerts and dashboard ask for, the server has.
+func TestMetricsExist(t *testing.T) {
+	have := served(t)
+	for _, file := range []string{"files/alerts.yaml", "files/dashboard.json"} {
+		text := readChart(t, file)
+		names := metricName.FindAllString(text, -1)
+		if len(names) < 8 {
+			t.Fatalf("%s asks for %d metrics: the test sees nothing", file, len(names))
+		}
+		for _, name := range names {
+			plain := name
+			for _, suffix := range []string{"_bucket", "_count", "_sum"} {
+				if base, found := strings.CutSuffix(name, suffix); found && have[base] != "" {
+					plain = base
+				}
+			}
+			if have[plain] == "" {
+				t.Errorf("%s asks for %s, which the server does not have", file, name)
+			}
+		}
+		for _, m := range regexp.MustCompile(`(bailey_[a-z_]+)\{([a-z]+)`).FindAllStringSubmatch(strings.ReplaceAll(text, "_count{", "{"), -1) {
+			if !strings.Contains(have[m[1]], m[2]) {
+				t.Errorf("%s asks for label %s of %s, which has no such label: %s", file, m[2], m[1], have[m[1]])
+			}
+		}
+	}
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(readChart(t, "files/dashboard.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int]bool{}
+	for _, p := range dashboard.Panels {
+		if seen[p.ID] || len(p.Targets) == 0 {
+			t.Error(fmt.Sprintf("panel %d is twice there, or shows nothing", p.ID))
+		}
+		seen[p.ID] = true
+	}
+}
