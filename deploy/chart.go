@@ -109,9 +109,10 @@ func load() (*chart.Chart, error) {
 
 // plain keeps of an error of the engine what the chart itself says by `required`.
 func plain(err error) error {
-	text := err.Error()
-	if i := strings.LastIndex(text, "error calling required: "); i >= 0 {
-		return errors.New(strings.TrimSpace(strings.TrimPrefix(text[i:], "error calling required: ")))
+	if _, at, found := strings.Cut(err.Error(), "execution error at ("); found {
+		if _, said, found := strings.Cut(at, "): "); found {
+			return errors.New(said)
+		}
 	}
 	return err
 }
