@@ -48,7 +48,7 @@ there, and removes what is no longer wanted.
 
 The namespace admits restricted pods only. Claims of volumes, and so history, stay at
 --uninstall unless --delete-data is given.`,
-		Example: `  bailey install --set image=registry.example.com/bailey@sha256:... > bailey.yaml
+		Example: `  bailey install --set image=registry.example.com/bailey@sha256:... > objects.yaml
   bailey install --set image=registry.example.com/bailey@sha256:... --apply --context prod
   bailey install --uninstall --context prod`,
 		Args: exactArgs(0, ""),
