@@ -232,7 +232,7 @@ func TestMetricsExist(t *testing.T) {
 	seen := map[int]bool{}
 	for _, p := range dashboard.Panels {
 		if seen[p.ID] || len(p.Targets) == 0 {
-			t.Error(fmt.Sprintf("panel %d is twice there, or shows nothing", p.ID))
+			t.Errorf("panel %d is twice there, or shows nothing", p.ID)
 		}
 		seen[p.ID] = true
 	}

@@ -20,9 +20,8 @@ var now = time.Date(2026, 11, 26, 15, 4, 5, 0, time.UTC)
 
 func newFixture() *fixture {
 	f := &fixture{now: now, controls: controls.All()}
-	for _, name := range []string{"shop", "payments", "kube-system", "ingress", "observability", "data-platform", "ml-training", strings.Repeat("very-long-namespace-name-", 2) + "thirteen-char"} {
-		f.namespaces = append(f.namespaces, name)
-	}
+	f.namespaces = append(f.namespaces, "shop", "payments", "kube-system", "ingress", "observability", "data-platform", "ml-training",
+		strings.Repeat("very-long-namespace-name-", 2)+"thirteen-char")
 	for i := range 112 {
 		f.namespaces = append(f.namespaces, fmt.Sprintf("team-%s-%02d", []string{"anchovy", "borage", "cumin", "dill"}[i%4], i/4))
 	}
