@@ -2,7 +2,6 @@ package deploy_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
