@@ -46,6 +46,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Alerts", testAlerts},
 		{"Waivers", testWaivers},
 		{"Guards", testGuards},
+		{"Counts", testCounts},
 		{"Audit", testAudit},
 		{"Changes", testChanges},
 		{"Concurrency", testConcurrency},
