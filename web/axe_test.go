@@ -26,7 +26,7 @@ const (
 // readAxe gives axe's script.
 func readAxe(t testing.TB) string {
 	t.Helper()
-	npm := need(t, "npm")
+	npm := need(t, "npm") // of Node.js
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

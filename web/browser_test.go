@@ -35,9 +35,9 @@ func need(t testing.TB, names ...string) string {
 		}
 	}
 	if os.Getenv(ciVariable) != "" {
-		t.Fatalf("no %s: make packages installs it", names[0])
+		t.Fatalf("no %s (make packages installs Chromium; npm comes with Node.js)", names[0])
 	}
-	t.Skipf("no %s: make packages installs it", names[0])
+	t.Skipf("no %s (make packages installs Chromium; npm comes with Node.js)", names[0])
 	return ""
 }
 

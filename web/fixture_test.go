@@ -67,8 +67,10 @@ func (f *fixture) Overview(_ context.Context, ask server.Ask) (server.Overview, 
 		lane := &o.Lanes[len(o.Lanes)-1]
 		lane.Standings = append(lane.Standings, s)
 		o.Rungs.Add(s.Rung, 1)
-		o.Seen, o.Needed = o.Seen+s.Seen, o.Needed+s.Needed
-		if len(s.Missing) > 0 && len(o.Missing) < 9 {
+		if ask.Sees.All {
+			o.Seen, o.Needed = o.Seen+s.Seen, o.Needed+s.Needed
+		}
+		if ask.Sees.All && len(s.Missing) > 0 && len(o.Missing) < 9 {
 			o.Missing = append(o.Missing, s.Missing[0])
 		}
 	}

@@ -12,6 +12,7 @@ type overviewBody struct {
 	Cut     int // how many of Changed are not shown
 	Missing []string
 	More    int // of what was not seen
+	Tried   bool
 }
 
 // Bounds of what the first page lists.
@@ -35,6 +36,7 @@ func (s *site) overview(v *visit) error {
 		return v.show("firstlook", "overview", "The first look is under way", o)
 	}
 	b := overviewBody{Overview: o}
+	b.Tried = slices.ContainsFunc(o.Proofs, func(d server.Day) bool { return d.Held+d.Broken+d.Inconclusive > 0 })
 	b.Cut = max(0, len(o.Changed)-changesShown)
 	b.Changed = o.Changed[:len(o.Changed)-b.Cut]
 	b.First = o.First[:min(len(o.First), fixesShown)]
