@@ -60,7 +60,7 @@ func TestMenu(t *testing.T) {
 	if eval[bool](t, x, shown) {
 		t.Error("the menu is open at first")
 	}
-	x.do(t, chromedp.Click(chromedp.CSS(".open")))
+	x.do(t, chromedp.Click(chromedp.CSS(".opener")))
 	x.until(t, shown)
 	b.shoot(t, x, "menu-390-light")
 	x.do(t, chromedp.KeyEvent("\x1b"))

@@ -24,6 +24,7 @@ const (
 
 func (s *site) overview(v *visit) error {
 	if v.nobodySeen() {
+		v.page.Stream, v.page.Refresh = "report sight", 10
 		return v.show("nocluster", "overview", "No cluster seen yet", nil)
 	}
 	o, err := s.Desk.Overview(v.r.Context(), v.ask)

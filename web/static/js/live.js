@@ -40,7 +40,7 @@ async function look() {
     const next = fresh.querySelector("[data-live]");
     if (!next) { location.reload(); return; } // it has become another page
     part.replaceWith(document.adoptNode(next));
-    if (!next.querySelector("progress")) source?.close(); // it has ended
+    if (next.dataset.id && !next.querySelector("progress")) source?.close(); // the run has ended
   } catch {
     // The server is away; the next event comes when it is back.
   } finally {
