@@ -2,7 +2,7 @@
 // ratios and growth curves: how far a scan is from merely parsing its input,
 // and whether time and memory grow no faster than the objects.
 //
-//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence|sqlite|postgres ...]
+//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence|sqlite|postgres|serve ...]
 package main
 
 import (
@@ -29,6 +29,7 @@ var parts = []struct {
 	{"evidence", benchEvidence},
 	{"sqlite", benchSQLite},
 	{"postgres", benchPostgres},
+	{"serve", benchServe},
 }
 
 func main() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ const (
 var children = map[string]func(arg string) error{
 	"parse": parseChild,
 	"judge": judgeChild,
+	"serve": serveChild,
 }
 
 // cost is what one process took.
@@ -83,3 +85,18 @@ func cpuTime() time.Duration {
 func mib(bytes int64) string { return fmt.Sprintf("%d MiB", bytes>>20) }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)) }
+
+// resident is the memory in bytes that this process holds now.
+func resident() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, found := strings.CutPrefix(line, "VmRSS:"); found {
+			kib, _ := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
+			return kib << 10
+		}
+	}
+	return 0
+}

@@ -19,6 +19,8 @@ var (
 	ErrNotFound = store.ErrNotFound
 	// ErrUnavailable tells that the store does not answer now.
 	ErrUnavailable = store.ErrUnavailable
+	// ErrCursor tells that a cursor is none of the page's.
+	ErrCursor = store.ErrCursor
 	// ErrBadInput tells that what was sent cannot be taken; its text says why.
 	ErrBadInput = errors.New("this cannot be taken")
 )
@@ -154,7 +156,7 @@ func (a *API) fail(err error) error {
 		return huma.Error403Forbidden("you may not see or do this; who may is said by RBAC rules for the API group " + Group)
 	case errors.Is(err, ErrNotFound):
 		return huma.Error404NotFound("there is none, or you may not see it")
-	case errors.Is(err, store.ErrCursor), errors.Is(err, ErrBadInput):
+	case errors.Is(err, ErrCursor), errors.Is(err, ErrBadInput):
 		return huma.Error422UnprocessableEntity(err.Error())
 	case errors.Is(err, ErrUnavailable):
 		a.Log.Error("a question could not be answered", "error", err)

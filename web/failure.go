@@ -35,7 +35,7 @@ func (v *visit) fail(err error) {
 		title, f.Status = "The data does not answer now", http.StatusServiceUnavailable
 		v.w.Header().Set("Retry-After", "5")
 		v.site.Log.Error("a page could not be shown", "path", v.r.URL.Path, "error", err)
-	case errors.Is(err, server.ErrBadInput):
+	case errors.Is(err, server.ErrBadInput), errors.Is(err, server.ErrCursor):
 		title, f.Status, f.What = "This could not be taken", http.StatusBadRequest, err.Error()
 	default:
 		title, f.Status = "This failed here", http.StatusInternalServerError
