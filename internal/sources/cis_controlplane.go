@@ -64,7 +64,7 @@ var cisControlPlane = []Item{
 	by("1.3.7", "The controller manager listens at the loopback address", "deploy/foundation/controller-manager-reachable"),
 	by("1.4.1", "The scheduler offers no profiles", "deploy/foundation/scheduler-profiling"),
 	by("1.4.2", "The scheduler listens at the loopback address", "deploy/foundation/scheduler-reachable"),
-	by("2.1", "etcd serves TLS", "access/tls/etcd-plain-text", "access/tls/etcd-tls"),
+	by("2.1", "etcd serves TLS", "access/tls/etcd-plain-text", "access/tls/etcd-asked-in-plain-text", "access/tls/etcd-tls"),
 	by("2.2", "etcd asks clients for a certificate", "access/tls/etcd-no-client-certificate", "access/tls/etcd-tls"),
 	by("2.3", "etcd's certificates are not its own", "access/tls/etcd-auto-tls"),
 	by("2.4", "etcd's peers speak TLS", "access/tls/etcd-plain-text"),
