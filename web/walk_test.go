@@ -130,7 +130,7 @@ func TestWalk(t *testing.T) {
 					}
 				}
 				if wide := eval[int64](t, x, "document.documentElement.scrollWidth"); wide > l.width {
-					t.Errorf("%s: the page is %d wide", l, wide)
+					t.Errorf("%s: the page is %d wide, by %s", l, wide, eval[string](t, x, widest))
 				}
 				b.accessible(t, x)
 				focusOrder(t, x)
@@ -186,3 +186,6 @@ func focusOrder(t *testing.T, x *tab) {
 		}
 	}
 }
+
+// widest names the elements that stick out of the page, the innermost last.
+const widest = `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).slice(-3).map(e => e.outerHTML.slice(0, 120)).join(" | ")`
