@@ -60,6 +60,9 @@ func checkWritableRootFilesystem(_ *bailey.View, f *bailey.Fact) []bailey.Findin
 		if c.Type == workload.Ephemeral || c.SecurityContext != nil && c.SecurityContext.ReadOnlyRootFilesystem != nil && *c.SecurityContext.ReadOnlyRootFilesystem {
 			continue
 		}
+		if found == nil { // most pods have it in every container: a list that grows is copied
+			found = make([]bailey.Finding, 0, len(w.Spec.InitContainers)+len(w.Spec.Containers))
+		}
 		found = append(found, c.Finding(".securityContext.readOnlyRootFilesystem", "container "+c.Name+" can write to its root file system"))
 	}
 	return found
