@@ -48,7 +48,7 @@ const (
 	readAgain = 10 * time.Second
 	// backoffMost is the longest wait between two tries to reach the cluster.
 	backoffMost = 30 * time.Second
-	// reclaimed is how soon a change of nodes makes everything be read again: their
+	// nodesSettle is how soon a change of nodes makes everything be read again: their
 	// kubelets must be asked for their settings.
 	nodesSettle = 30 * time.Second
 )

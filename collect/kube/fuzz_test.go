@@ -89,6 +89,7 @@ func FuzzEvents(f *testing.F) {
 	f.Add(frame, true)
 	f.Add([]byte(`{"type":"DELETED","object":{"metadata":{"namespace":"a","name":"b","resourceVersion":"8"}}}`), false)
 	f.Add([]byte(`{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}`), false)
+	f.Add([]byte(`{"type":"ADDED","object":{"metadata":{"name":"b"}}}`), false)
 	f.Add([]byte(`{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}`), false)
 	f.Fuzz(func(t *testing.T, frame []byte, binary bool) {
 		e, err := readEvent(frame, binary)
@@ -102,6 +103,9 @@ func FuzzEvents(f *testing.F) {
 		} {
 			p := position{resource: r, version: "1"}
 			n, err := (&list{resource: r}).event(e, binary, &p)
+			if p.version == "" {
+				t.Error("the watch lost its place")
+			}
 			if err != nil {
 				if n != nil {
 					t.Error("a broken event is told")
