@@ -63,7 +63,7 @@ func startWorld(t *testing.T) *world {
 		}}, w.news)
 	w.desk = NewDesk(DeskOptions{Store: kept, Controls: controls.All(), Own: w.loop.Cluster, Sight: w.loop.Sight, Namespaces: w.loop.Namespaces,
 		Configured: func() []bailey.Waiver { return nil }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, controls.All()) },
-		Changed: w.loop.Refresh, Now: time.Now})
+		Changed: w.loop.Refresh, Log: log, Now: time.Now})
 	w.api = &API{Version: "test", Desk: w.desk, Rights: &ClusterRights{Client: client.AuthorizationV1().SubjectAccessReviews(), Now: time.Now}, News: w.news, Log: log}
 	front := &Front{Sessions: &Sessions{Now: time.Now}, Tokens: &ClusterTokens{Client: client.AuthenticationV1().TokenReviews(), Now: time.Now}, Log: log, Now: time.Now}
 	s := httptest.NewServer(front.Wrap(w.api.Handler()))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -35,6 +36,7 @@ type DeskOptions struct {
 	Valid func(bailey.Waiver) error
 	// Changed is called when waivers changed, so that verdicts follow.
 	Changed func(context.Context)
+	Log     *slog.Logger
 	Now     func() time.Time
 }
 
@@ -296,11 +298,15 @@ func (d *Desk) changes(ctx context.Context, a Ask, q store.RungQuery) ([]RungCha
 	if err != nil {
 		return nil, "", err
 	}
-	all := make([]RungChange, 0, len(page.Items))
-	for _, c := range page.Items {
+	return rungChanges(page.Items), page.Next, nil
+}
+
+func rungChanges(kept []store.RungChange) []RungChange {
+	all := make([]RungChange, 0, len(kept))
+	for _, c := range kept {
 		all = append(all, RungChange{At: c.At, Control: c.Control, Scope: c.Scope, From: c.From, To: c.To, Why: c.Why})
 	}
-	return all, page.Next, nil
+	return all
 }
 
 // badInput says why something that was sent cannot be taken.

@@ -39,62 +39,36 @@ func (d *Desk) Workloads(ctx context.Context, a Ask, f WorkloadFilter) (Workload
 	return list, nil
 }
 
-// objectMost bounds the lists of one object's page.
-const objectMost = 200
-
-// Workload is everything about one object.
+// Workload is everything about one object: open findings on it or caused by it, and where it
+// stands.
 func (d *Desk) Workload(ctx context.Context, a Ask, ref bailey.Ref) (WorkloadPage, error) {
 	p := WorkloadPage{Object: objectOf(ref, "")}
 	uid, err := d.cluster(a)
 	if err != nil {
 		return p, err
 	}
-	q := FindingFilter{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, State: "all", Limit: objectMost}
-	found, err := d.Findings(ctx, a, q)
+	kept, err := d.o.Store.Object(ctx, access(a), uid, ref)
 	if err != nil {
 		return p, err
 	}
-	for i := range found.Findings {
-		if f := &found.Findings[i]; f.Gone == nil {
-			p.Findings = append(p.Findings, *f)
-			if f.Waiver == nil {
-				p.Counts.Add(f.Severity, 1)
-			}
-			p.Object.APIVersion = cmp.Or(p.Object.APIVersion, f.Object.APIVersion)
+	for i := range kept.Findings {
+		f := &kept.Findings[i]
+		if f.Object == ref {
+			p.Object.APIVersion = cmp.Or(p.Object.APIVersion, f.APIVersion)
+		}
+		if !f.IsOpen() {
+			continue
+		}
+		p.Findings = append(p.Findings, d.finding(f))
+		if f.Waiver == nil {
+			p.Counts.Add(f.Severity, 1)
 		}
 	}
-	verdicts, err := d.o.Store.Verdicts(ctx, store.VerdictQuery{Cluster: uid, Access: access(a), Object: &ref, Limit: objectMost})
-	if err != nil {
-		return p, err
+	for i := range kept.Verdicts {
+		p.Standings = append(p.Standings, scopeStanding(&kept.Verdicts[i]))
 	}
-	for i := range verdicts.Items {
-		p.Standings = append(p.Standings, scopeStanding(&verdicts.Items[i]))
-	}
-	evidence, err := d.o.Store.Evidence(ctx, store.EvidenceQuery{Cluster: uid, Access: access(a), Object: &ref, Limit: objectMost})
-	if err != nil {
-		return p, err
-	}
-	p.Evidence = evidenceOf(evidence.Items)
-	if p.Changes, _, err = d.changes(ctx, a, store.RungQuery{Cluster: uid, Scope: &bailey.Scope{Kind: scopeKindOf(ref), Object: ref}, Limit: objectMost}); err != nil {
-		return p, err
-	}
-	if len(found.Findings)+len(p.Standings)+len(p.Evidence)+len(p.Changes) == 0 {
-		return p, ErrNotFound
-	}
+	p.Evidence, p.Changes = evidenceOf(kept.Evidence), rungChanges(kept.Rungs)
 	return p, nil
-}
-
-// scopeKindOf is the kind of scope that an object is.
-func scopeKindOf(ref bailey.Ref) bailey.ScopeKind {
-	switch ref.Kind {
-	case bailey.KindNamespace:
-		return bailey.ScopeNamespace
-	case bailey.KindNode:
-		return bailey.ScopeNode
-	case bailey.KindImage:
-		return bailey.ScopeImage
-	}
-	return bailey.ScopeWorkload
 }
 
 // NamespaceRows gives the namespaces side by side, by name.
@@ -175,20 +149,16 @@ func (d *Desk) Search(ctx context.Context, a Ask, text string) ([]Hit, error) {
 	if err != nil {
 		return hits, nil
 	}
-	workloads, err := d.o.Store.Workloads(ctx, store.WorkloadQuery{Cluster: uid, Access: access(a), Name: words[0], Limit: searchMost})
+	found, err := d.o.Store.Search(ctx, access(a), uid, text, searchMost)
 	if err != nil {
 		return hits, err
 	}
-	for _, w := range workloads.Items {
-		object := objectOf(w.Object, "")
-		hits = append(hits, Hit{Kind: "object", ID: w.Object.String(), Text: w.Object.String(), Object: &object})
-	}
-	found, err := d.Findings(ctx, a, FindingFilter{Text: text, Limit: searchMost})
-	if err != nil {
-		return hits, err
+	for _, ref := range found.Objects {
+		object := objectOf(ref, "")
+		hits = append(hits, Hit{Kind: "object", ID: ref.String(), Text: ref.String(), Object: &object})
 	}
 	for i := range found.Findings {
-		f := &found.Findings[i]
+		f := d.finding(&found.Findings[i])
 		hits = append(hits, Hit{Kind: "finding", ID: f.ID, Text: f.Message, Object: &f.Object})
 	}
 	return hits, nil

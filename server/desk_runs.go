@@ -179,8 +179,9 @@ func (d *Desk) EndWaiver(ctx context.Context, a Ask, by, id string) error {
 	return nil
 }
 
-// done keeps what somebody did. That it cannot be kept undoes nothing: what was done says
-// itself who did it.
+// done keeps what somebody did. That it cannot be kept undoes nothing, and is in the log.
 func (d *Desk) done(ctx context.Context, uid string, at time.Time, by, action, target string) {
-	_ = d.o.Store.Audit(ctx, uid, at, store.Action{At: at, Who: by, Action: action, Target: target, Outcome: "done"})
+	if err := d.o.Store.Audit(ctx, uid, at, store.Action{At: at, Who: by, Action: action, Target: target, Outcome: "done"}); err != nil {
+		d.o.Log.Error("what somebody did could not be kept", "who", by, "action", action, "target", target, "error", err)
+	}
 }

@@ -193,7 +193,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	metrics = server.NewMetrics(version, s.loop)
 	s.desk = server.NewDesk(server.DeskOptions{Store: s.store, Controls: o.Controls, Own: s.loop.Cluster, Sight: s.loop.Sight, Namespaces: s.loop.Namespaces,
 		Configured: func() []bailey.Waiver { return waivers }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, o.Controls) },
-		Changed: s.loop.Refresh, Now: s.app.now})
+		Changed: s.loop.Refresh, Log: s.log, Now: s.app.now})
 	runner := &server.Runner{Store: s.store, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Every: s.flags.every, Prove: s.prove}
 	if s.flags.path != "" {
 		runner.Every = 0
