@@ -213,20 +213,11 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	group.Go(func() error { return h.Serve(ctx, listener) })
 	group.Go(func() error { return ended(ctx, s.loop.Run(ctx)) })
 	recorder := &server.Recorder{Store: s.store, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now}
-	group.Go(func() error { return ended(ctx, recorder.Run(ctx)) })
-	group.Go(func() error { return ended(ctx, runner.Run(ctx)) })
+	group.Go(func() error { return s.lead(ctx, recorder.Run, runner.Run) })
 	err = group.Wait()
 	if errors.Is(err, context.Canceled) {
 		s.log.Info("ended")
 		return nil
-	}
-	return err
-}
-
-// ended gives the error of a part that ended: all others end with it.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
 	}
 	return err
 }
