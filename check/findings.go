@@ -37,10 +37,11 @@ func (g *gathered) weigh(f *bailey.Finding, fact *bailey.Fact) {
 // gather collects what the rules found, completes it, and folds what has one
 // cause into one finding.
 func (p *plan) gather(s *bailey.Snapshot, results []judged, w *bailey.Weigher) *gathered {
+	// Most of what dependents say is folded away, and needs no room.
 	total := 0
 	for i := range results {
-		for k := range results[i].found {
-			total += len(results[i].found[k].findings)
+		if results[i].fact.Owner.Name == "" {
+			total += len(results[i].said)
 		}
 	}
 	g := &gathered{findings: make([]bailey.Finding, 0, total), scopes: make([]bailey.Scope, 0, total),
@@ -50,20 +51,17 @@ func (p *plan) gather(s *bailey.Snapshot, results []judged, w *bailey.Weigher) *
 	for _, dependents := range []bool{false, true} {
 		for i := range results {
 			j := &results[i]
-			if len(j.found) == 0 {
+			if len(j.said) == 0 {
 				continue
 			}
 			own := ownersOf(s, j.fact)
 			if (own.workload != j.fact.Ref || own.cause != j.fact.Ref) != dependents {
 				continue
 			}
-			for k := range j.found {
-				f := &j.found[k]
-				c := p.controls[f.control]
-				for n := range f.findings {
-					if x := &f.findings[n]; !j.variant || !g.has(p.ruleIDs[f.rule], x, j.fact.Ref) {
-						g.add(c, f.rule, p.ruleIDs[f.rule], x, j, own)
-					}
+			for k := range j.said {
+				f := &j.said[k]
+				if !j.variant || !g.has(p.ruleIDs[f.rule], f, j.fact.Ref) {
+					g.add(p.controls[f.control], p.ruleIDs[f.rule], f, j, own)
 				}
 			}
 		}
@@ -92,22 +90,19 @@ type foldKey struct {
 }
 
 // has reports whether the object's findings, which come in a row, hold the one already.
-func (g *gathered) has(id string, f *bailey.Finding, object bailey.Ref) bool {
+func (g *gathered) has(id string, f *said, object bailey.Ref) bool {
 	for i := len(g.findings) - 1; i >= 0 && g.findings[i].Object == object; i-- {
-		if other := &g.findings[i]; other.Rule == id && cmp.Or(other.Named, other.Field) == cmp.Or(f.Named, f.Field) {
+		if other := &g.findings[i]; other.Rule == id && cmp.Or(other.Named, other.Field) == cmp.Or(f.named, f.field) {
 			return true
 		}
 	}
 	return false
 }
 
-func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *bailey.Finding, j *judged, own owners) {
-	fact, named := j.fact, f.Named
-	if named == "" {
-		named = f.Field
-	}
+func (g *gathered) add(c *bailey.Control, id string, f *said, j *judged, own owners) {
+	fact, named := j.fact, cmp.Or(f.named, f.field)
 	if fact.Kind.IsPodBearing() {
-		key := foldKey{rule, own.workload, templatePath(fact.Kind, named), f.Severity}
+		key := foldKey{f.rule, own.workload, templatePath(fact.Kind, named), bailey.Severity(f.severity)}
 		if at, found := g.folded[key]; found && g.findings[at].Object != fact.Ref {
 			first := &g.findings[at]
 			// One object's findings come in a row: its Ref can only be the last.
@@ -118,16 +113,16 @@ func (g *gathered) add(c *bailey.Control, rule *bailey.Rule, id string, f *baile
 		}
 		g.folded[key] = len(g.findings)
 	}
-	done := *f
+	done := f.finding()
 	done.Control, done.Rule = c.ID, id
 	if done.Severity == bailey.SeverityNone {
-		done.Severity = rule.Severity
+		done.Severity = f.rule.Severity
 	}
 	if c.Weighed && fact.Kind.IsPodBearing() {
 		g.weigh(&done, fact)
 	}
 	done.Object, done.APIVersion, done.Cause = fact.Ref, fact.APIVersion, own.cause
-	done.Source = fact.Source.At(f.Field)
+	done.Source = fact.Source.At(f.field)
 	done.Source.Locate = nil
 	if j.variant { // to mend the one that counts leaves it
 		named += "\x00variant"

@@ -30,7 +30,7 @@ type Options struct {
 // in the same order, however many workers there are. It fails only when ctx ends.
 func Judge(ctx context.Context, s *bailey.Snapshot, controls []*bailey.Control, o Options) (*bailey.Report, error) {
 	p := newPlan(controls)
-	judged, err := p.evaluateAll(ctx, s, o.Workers, false)
+	judged, err := p.evaluateAll(ctx, s, o.Workers, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -68,36 +68,19 @@ func newPlan(controls []*bailey.Control) *plan {
 	return p
 }
 
-// judged is what the rules made of one object. There is one for each object of
-// the snapshot, so it is kept small.
+// judged is one object, and what the rules made of it. There is one for each object of the
+// snapshot, so it is kept small.
 type judged struct {
-	fact  *bailey.Fact
-	found []found
-	runs  []run
+	fact *bailey.Fact
+	*outcome
 	// variant tells that fact is one of a fact's Variants.
 	variant bool
-	reads   []bailey.Read // recorded only for sessions
-}
-
-// found is what one rule found, as the rule gave it.
-type found struct {
-	control  int
-	rule     *bailey.Rule
-	findings []bailey.Finding
-}
-
-// run is one control's evaluation of one object.
-type run struct {
-	control      int32
-	seen, needed int32
-	provider     int32             // of those that were not seen
-	missing      *[]bailey.Missing // nil if nothing was
 }
 
 // chunk is the number of objects that a worker takes at once.
 const chunk = 128
 
-func (p *plan) evaluateAll(ctx context.Context, s *bailey.Snapshot, workers int, record bool) ([]judged, error) {
+func (p *plan) evaluateAll(ctx context.Context, s *bailey.Snapshot, workers int, shared *pool) ([]judged, error) {
 	var facts []*bailey.Fact
 	variants := map[*bailey.Fact]bool{}
 	for _, k := range s.Kinds() {
@@ -109,7 +92,7 @@ func (p *plan) evaluateAll(ctx context.Context, s *bailey.Snapshot, workers int,
 				continue
 			}
 			facts = append(facts, f)
-			if record { // a session has one result for each object
+			if shared != nil { // a session has one result for each object
 				continue
 			}
 			facts = append(facts, f.Variants...)
@@ -126,7 +109,7 @@ func (p *plan) evaluateAll(ctx context.Context, s *bailey.Snapshot, workers int,
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
-			e := newEvaluator(p, s, record)
+			e := newEvaluator(p, s, shared)
 			for ctx.Err() == nil {
 				to := int(next.Add(chunk))
 				from := to - chunk
@@ -137,7 +120,7 @@ func (p *plan) evaluateAll(ctx context.Context, s *bailey.Snapshot, workers int,
 					results[i] = e.evaluate(facts[i])
 					if variants[facts[i]] {
 						// Its findings count; what was seen is told by the fact that counts.
-						results[i].variant, results[i].runs = true, nil
+						results[i].variant, results[i].outcome.runs = true, nil
 					}
 				}
 			}
@@ -151,20 +134,29 @@ func (p *plan) evaluateAll(ctx context.Context, s *bailey.Snapshot, workers int,
 type evaluator struct {
 	plan   *plan
 	view   *bailey.View
-	record bool
+	shared *pool                // of a session; nil: outcomes are not shared, and reads not recorded
 	reads  map[bailey.Read]bool // of one control on one object
-	all    map[bailey.Read]bool // of all controls on one object, for sessions
+	// What follows is of all controls on one object, for sessions.
+	scratch outcome
+	all     []bailey.Read
+	known   map[bailey.Read]bool
 }
 
-func newEvaluator(p *plan, s *bailey.Snapshot, record bool) *evaluator {
-	return &evaluator{plan: p, view: bailey.NewView(s), record: record, reads: map[bailey.Read]bool{}, all: map[bailey.Read]bool{}}
+func newEvaluator(p *plan, s *bailey.Snapshot, shared *pool) *evaluator {
+	return &evaluator{plan: p, view: bailey.NewView(s), shared: shared, reads: map[bailey.Read]bool{}, known: map[bailey.Read]bool{}}
 }
 
 func (e *evaluator) evaluate(f *bailey.Fact) judged {
 	groups := e.plan.byKind[f.Kind]
-	j := judged{fact: f, runs: make([]run, len(groups))}
-	clear(e.all)
-	for i, g := range groups {
+	o := &outcome{}
+	if e.shared != nil {
+		o = &e.scratch
+		o.said, o.runs, e.all = o.said[:0], o.runs[:0], e.all[:0]
+		clear(e.known)
+	} else {
+		o.runs = make([]run, 0, len(groups))
+	}
+	for _, g := range groups {
 		var missing []bailey.Missing
 		clear(e.reads)
 		for _, rule := range g.rules {
@@ -172,6 +164,10 @@ func (e *evaluator) evaluate(f *bailey.Fact) judged {
 			findings, failure := runRule(rule, e.view, f)
 			for _, read := range e.view.Reads() {
 				e.reads[read] = true
+				if e.shared != nil && !e.known[read] {
+					e.known[read] = true
+					e.all = append(e.all, read)
+				}
 			}
 			lacks := e.view.Missing()
 			if failure != nil {
@@ -182,25 +178,24 @@ func (e *evaluator) evaluate(f *bailey.Fact) judged {
 				for _, m := range lacks {
 					missing = addMissing(missing, m)
 				}
-			} else if len(findings) > 0 {
-				j.found = append(j.found, found{g.control, rule, findings})
+				continue
+			}
+			for i := range findings {
+				x := &findings[i]
+				o.said = append(o.said, said{rule, int32(g.control), int32(x.Severity), x.Field, x.Named, x.Message, x.Related})
 			}
 		}
 		needed := int32(1 + len(e.reads))
-		j.runs[i] = run{control: int32(g.control), seen: max(0, needed-int32(len(missing))), needed: needed, provider: int32(providers(missing))}
+		r := run{control: int32(g.control), seen: max(0, needed-int32(len(missing))), needed: needed, provider: int32(providers(missing))}
 		if len(missing) > 0 {
-			j.runs[i].missing = &missing
+			r.missing = &missing
 		}
-		if e.record {
-			for read := range e.reads {
-				e.all[read] = true
-			}
-		}
+		o.runs = append(o.runs, r)
 	}
-	for read := range e.all {
-		j.reads = append(j.reads, read)
+	if e.shared != nil {
+		o = e.shared.share(o, e.all)
 	}
-	return j
+	return judged{fact: f, outcome: o}
 }
 
 // runRule runs a rule and turns its panic into a missing fact: one rule's

@@ -40,14 +40,15 @@ func (n *Session) Lay(ctx context.Context, before, after *bailey.Fact) (Laid, er
 
 	there := map[string]bailey.Severity{}
 	var laid Laid
-	old, now := newEvaluator(n.plan, base, false), newEvaluator(n.plan, next, false)
+	old, now := newEvaluator(n.plan, base, nil), newEvaluator(n.plan, next, nil)
 	remedy := n.plan.remedy(next)
 	for ref := range affected {
 		if ctx.Err() != nil {
 			return Laid{}, context.Cause(ctx)
 		}
 		if f := base.Get(ref); n.judges(f) {
-			j, known := n.judged[ref]
+			o, known := n.judged[ref]
+			j := judged{fact: f, outcome: o}
 			if !known || base != n.snap {
 				j = old.evaluate(f)
 			}

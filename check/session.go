@@ -15,21 +15,20 @@ type Session struct {
 	plan    *plan
 	snap    *bailey.Snapshot
 	options Options
-	judged  map[bailey.Ref]judged
-	readers map[bailey.Read]map[bailey.Ref]struct{}
-	// derived are the reads in readers that are of derived facts.
-	derived map[bailey.Read]struct{}
+	judged  map[bailey.Ref]*outcome
+	shared  *pool
 }
 
 // NewSession judges the snapshot whole and keeps the result. It fails only
 // when ctx ends.
 func NewSession(ctx context.Context, s *bailey.Snapshot, controls []*bailey.Control, o Options) (*Session, error) {
 	p := newPlan(controls)
-	results, err := p.evaluateAll(ctx, s, o.Workers, true)
+	shared := newPool()
+	results, err := p.evaluateAll(ctx, s, o.Workers, shared)
 	if err != nil {
 		return nil, err
 	}
-	n := &Session{plan: p, snap: s, options: o, judged: make(map[bailey.Ref]judged, len(results)), readers: map[bailey.Read]map[bailey.Ref]struct{}{}, derived: map[bailey.Read]struct{}{}}
+	n := &Session{plan: p, snap: s, options: o, judged: make(map[bailey.Ref]*outcome, len(results)), shared: shared}
 	for _, j := range results {
 		n.keep(j)
 	}
@@ -47,7 +46,7 @@ func (n *Session) Update(facts []*bailey.Fact, gone []bailey.Ref) []bailey.Ref {
 		next = next.Without(gone...)
 	}
 	n.snap = next
-	e := newEvaluator(n.plan, next, true)
+	e := newEvaluator(n.plan, next, n.shared)
 	again := map[bailey.Ref]struct{}{}
 	for _, f := range facts {
 		again[f.Ref] = struct{}{}
@@ -74,11 +73,11 @@ func (n *Session) Update(facts []*bailey.Fact, gone []bailey.Ref) []bailey.Ref {
 // Findings gives what is wrong with one object now, with the waivers and the
 // baseline applied, folded with nothing.
 func (n *Session) Findings(ref bailey.Ref) []bailey.Finding {
-	j, known := n.judged[ref]
+	o, known := n.judged[ref]
 	if !known {
 		return nil
 	}
-	found := n.plan.gather(n.snap, []judged{j}, n.options.Weigher).findings
+	found := n.plan.gather(n.snap, []judged{{fact: n.snap.Get(ref), outcome: o}}, n.options.Weigher).findings
 	// What follows the object's own are expired waivers, which are not its.
 	return sortFindings(n.plan.accept(found, n.snap.Meta.At, n.options)[:len(found)])
 }
@@ -93,8 +92,8 @@ func (n *Session) Freeze() func() *bailey.Report {
 	results := make([]judged, 0, len(n.judged))
 	for _, k := range snap.Kinds() {
 		for _, f := range snap.List(k, "") {
-			if j, known := n.judged[f.Ref]; known {
-				results = append(results, j)
+			if o, known := n.judged[f.Ref]; known {
+				results = append(results, judged{fact: f, outcome: o})
 			}
 		}
 	}
@@ -120,42 +119,25 @@ func (n *Session) addReaders(again map[bailey.Ref]struct{}, old *bailey.Snapshot
 		{Kind: ref.Kind, Namespace: ref.Namespace},
 		{Kind: ref.Kind},
 	} {
-		for reader := range n.readers[read] {
-			again[reader] = struct{}{}
+		if r := n.shared.readings[read]; r != nil {
+			r.addTo(again)
 		}
 	}
-	for read := range n.derived {
-		if old.DerivedTouched(read.Derived, ref) {
-			for reader := range n.readers[read] {
-				again[reader] = struct{}{}
-			}
+	for d, r := range n.shared.derived {
+		if old.DerivedTouched(d, ref) {
+			r.addTo(again)
 		}
 	}
 }
 
 func (n *Session) keep(j judged) {
-	ref := j.fact.Ref
-	n.judged[ref] = j
-	for _, read := range j.reads {
-		readers := n.readers[read]
-		if readers == nil {
-			readers = map[bailey.Ref]struct{}{}
-			n.readers[read] = readers
-		}
-		readers[ref] = struct{}{}
-		if read.Derived != nil {
-			n.derived[read] = struct{}{}
-		}
-	}
+	n.judged[j.fact.Ref] = j.outcome
+	n.shared.hold(j.outcome, j.fact.Ref)
 }
 
 func (n *Session) forget(ref bailey.Ref) {
-	for _, read := range n.judged[ref].reads {
-		delete(n.readers[read], ref)
-		if len(n.readers[read]) == 0 {
-			delete(n.readers, read)
-			delete(n.derived, read)
-		}
+	if o, known := n.judged[ref]; known {
+		delete(n.judged, ref)
+		n.shared.release(o, ref)
 	}
-	delete(n.judged, ref)
 }
