@@ -1,6 +1,7 @@
 package object
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -33,6 +34,9 @@ func Fact(obj any, apiVersion, kind string, src bailey.Source) *bailey.Fact {
 			t.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 		}
 		dropStatus(obj)
+		if pod, ok := obj.(*corev1.Pod); ok {
+			nameInjected(&pod.Spec)
+		}
 	case map[string]any:
 		fromMap(f, o)
 	}

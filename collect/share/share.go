@@ -97,14 +97,18 @@ func podSpec(s, last *corev1.PodSpec) {
 	deep(&s.Affinity, last.Affinity)
 	deep(&s.Tolerations, last.Tolerations)
 	deep(&s.TopologySpreadConstraints, last.TopologySpreadConstraints)
-	if len(s.Volumes) == len(last.Volumes) {
+	if !deep(&s.Volumes, last.Volumes) && len(s.Volumes) == len(last.Volumes) {
 		for i := range s.Volumes {
 			text(&s.Volumes[i].Name, last.Volumes[i].Name)
 			deep(&s.Volumes[i].VolumeSource, last.Volumes[i].VolumeSource)
 		}
 	}
-	containers(s.InitContainers, last.InitContainers)
-	containers(s.Containers, last.Containers)
+	if !deep(&s.InitContainers, last.InitContainers) {
+		containers(s.InitContainers, last.InitContainers)
+	}
+	if !deep(&s.Containers, last.Containers) {
+		containers(s.Containers, last.Containers)
+	}
 }
 
 func containers(list, last []corev1.Container) {
@@ -156,8 +160,11 @@ func mapping[M ~map[K]V, K, V comparable](m *M, last M) {
 	}
 }
 
-func deep[T any](v *T, last T) {
-	if reflect.DeepEqual(*v, last) {
+// deep reports whether it did.
+func deep[T any](v *T, last T) bool {
+	equal := reflect.DeepEqual(*v, last)
+	if equal {
 		*v = last
 	}
+	return equal
 }
