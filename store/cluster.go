@@ -26,29 +26,46 @@ type Cluster struct {
 	Pushes bool `json:"pushes"`
 }
 
+var errNoUID = errors.New("store: a cluster needs the UID of its kube-system namespace")
+
 // PutCluster adds a cluster, or gives it another name.
 func (s *Store) PutCluster(ctx context.Context, uid, name string, at time.Time) error {
 	if uid == "" {
-		return errors.New("store: a cluster needs the UID of its kube-system namespace")
+		return errNoUID
 	}
 	uid, name = clean(uid), clean(name)
 	return s.change(ctx, func(r *reader) error {
-		// The row of the store itself is locked, so that two new clusters get two numbers.
-		var zero int64
-		if err := r.row("SELECT n FROM clusters WHERE n = 0" + s.e.Lock).Scan(&zero); err != nil {
+		if err := r.addCluster(uid, name, at); err != nil {
 			return err
 		}
-		changed, err := r.exec("UPDATE clusters SET name = ?, last_at = ? WHERE uid = ?", name, nanos(at), uid)
-		if err != nil || changed > 0 {
+		var term int64
+		if err := r.row("SELECT term FROM clusters WHERE uid = ?"+s.e.Lock, uid).Scan(&term); err != nil {
 			return err
 		}
-		var n int64
-		if err := r.row("SELECT max(n) + 1 FROM clusters").Scan(&n); err != nil {
+		if err := s.term.allows(uid, term); err != nil {
 			return err
 		}
-		return r.insert("clusters", []string{"n", "uid", "name", "first_at", "last_at", "heard_at", "judged_at", "seq", "high"},
-			[][]any{{n, uid, name, nanos(at), nanos(at), nanos(at), 0, 0, 0}}, "")
+		_, err := r.exec("UPDATE clusters SET name = ?, last_at = ? WHERE uid = ?", name, nanos(at), uid)
+		return err
 	})
+}
+
+// addCluster adds a cluster that is not there.
+func (r *reader) addCluster(uid, name string, at time.Time) error {
+	// The row of the store itself is locked, so that two new clusters get two numbers.
+	var zero, there int64
+	if err := r.row("SELECT n FROM clusters WHERE n = 0" + r.e.Lock).Scan(&zero); err != nil {
+		return err
+	}
+	if err := r.row("SELECT count(*) FROM clusters WHERE uid = ?", uid).Scan(&there); err != nil || there > 0 {
+		return err
+	}
+	var n int64
+	if err := r.row("SELECT max(n) + 1 FROM clusters").Scan(&n); err != nil {
+		return err
+	}
+	return r.insert("clusters", []string{"n", "uid", "name", "first_at", "last_at", "heard_at", "judged_at", "seq", "high"},
+		[][]any{{n, uid, name, nanos(at), nanos(at), nanos(at), 0, 0, 0}}, "")
 }
 
 const clusterColumns = "uid, name, first_at, last_at, heard_at, judged_at, seq, CASE WHEN token IS NULL THEN 0 ELSE 1 END"

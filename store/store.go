@@ -35,7 +35,8 @@ var (
 
 // Store is the history of many clusters. Its methods may be called by many goroutines.
 type Store struct {
-	e Engine
+	e    Engine
+	term term // zero: none
 }
 
 // New makes a store of an engine: it brings the tables to this version.
@@ -165,9 +166,13 @@ type writer struct {
 func (s *Store) write(ctx context.Context, cluster string, at time.Time, do func(w *writer) error) error {
 	return s.change(ctx, func(r *reader) error {
 		w := &writer{reader: *r, at: nanos(at)}
-		err := r.row("SELECT n, seq, heard_at, high FROM clusters WHERE uid = ?"+s.e.Lock, clean(cluster)).Scan(&w.cluster, &w.seq, &w.heard, &w.high)
+		var term int64
+		err := r.row("SELECT n, seq, heard_at, high, term FROM clusters WHERE uid = ?"+s.e.Lock, clean(cluster)).Scan(&w.cluster, &w.seq, &w.heard, &w.high, &term)
 		if err != nil {
 			return noCluster(err, cluster)
+		}
+		if err := s.term.allows(clean(cluster), term); err != nil {
+			return err
 		}
 		before := w.seq
 		w.high = max(w.high, w.at)

@@ -51,6 +51,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Changes", testChanges},
 		{"Concurrency", testConcurrency},
 		{"Replace", testReplace},
+		{"Terms", testTerms},
 		{"Since", testSince},
 		{"Object", testObject},
 		{"Search", testSearch},

@@ -1,0 +1,63 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
+)
+
+// testTerms: once another has taken a cluster over, whoever wrote it before writes nothing of it
+// any more, in any way, through a connection of its own either; and other clusters as before.
+func testTerms(t *testing.T, p Place) {
+	b := open(t, p)
+	second, err := p.Open()
+	b.ok(err)
+	t.Cleanup(func() { second.Close() })
+	first, err := b.s.TakeOver(b.ctx, uid, at(1))
+	b.ok(err)
+	ref := bailey.Ref{Kind: bailey.KindPod, Namespace: "shop", Name: "web"}
+	found := store.Delta{Findings: []bailey.Finding{{ID: "f1", Control: "c/one", Rule: "c/one/r", Severity: bailey.SeverityHigh, Object: ref, Message: "m"}}}
+	b.ok(first.Apply(b.ctx, uid, at(2), found))
+	b.ok(first.PutRun(b.ctx, uid, at(2), store.Run{ID: "r1", Trigger: store.TriggerSchedule, State: store.RunRunning}))
+
+	later, err := second.TakeOver(b.ctx, uid, at(3))
+	b.ok(err)
+	before, err := b.s.Cluster(b.ctx, uid)
+	b.ok(err)
+	for name, write := range map[string]func(ctx context.Context) error{
+		"Apply": func(ctx context.Context) error {
+			return first.Apply(ctx, uid, at(4), store.Delta{Gone: []bailey.Ref{ref}})
+		},
+		"Replace":    func(ctx context.Context) error { return first.Replace(ctx, uid, at(4), store.Delta{}) },
+		"Heard":      func(ctx context.Context) error { return first.Heard(ctx, uid, at(4)) },
+		"PutCluster": func(ctx context.Context) error { return first.PutCluster(ctx, uid, "other name", at(4)) },
+		"PutRun": func(ctx context.Context) error {
+			return first.PutRun(ctx, uid, at(4), store.Run{ID: "r1", Trigger: store.TriggerSchedule, State: store.RunDone})
+		},
+		"Raise": func(ctx context.Context) error {
+			return first.Raise(ctx, uid, at(4), store.Alert{Key: "a", Kind: store.AlertRung, Title: "t"})
+		},
+		"Audit": func(ctx context.Context) error {
+			return first.Audit(ctx, uid, at(4), store.Action{Who: "w", Action: "a"})
+		},
+	} {
+		if err := write(b.ctx); !errors.Is(err, store.ErrFenced) {
+			t.Errorf("%s in a term that has ended: %v", name, err)
+		}
+	}
+	after, err := b.s.Cluster(b.ctx, uid)
+	b.ok(err)
+	if after != before {
+		t.Errorf("it was %+v, and is %+v", before, after)
+	}
+	b.ok(first.Heard(b.ctx, other, at(4)))
+	b.ok(later.Apply(b.ctx, uid, at(4), store.Delta{Gone: []bailey.Ref{ref}}))
+	b.ok(b.s.Heard(b.ctx, uid, at(5))) // in no term
+	added, err := first.TakeOver(b.ctx, "new", at(5))
+	b.ok(err)
+	b.ok(added.Heard(b.ctx, "new", at(6)))
+	b.check()
+}
