@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,7 +20,7 @@ const (
 	streamWrite = 10 * time.Second
 )
 
-// events streams what happens as Server-Sent Events: each with its kind, its number as the id,
+// events streams what happens as Server-Sent Events: each with its kind, process and number as the id,
 // and its data as JSON. Whoever comes back with Last-Event-ID goes on from there; an event
 // "missed" tells that some are lost, and that what is shown must be read anew.
 func (a *API) events(w http.ResponseWriter, r *http.Request) {
@@ -35,11 +36,19 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the cluster does not answer now; try again in a moment", http.StatusServiceUnavailable)
 		return
 	}
-	after := a.News.Last()
+	after, elsewhere := a.News.Last(), false
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		if after, err = strconv.ParseUint(id, 10, 64); err != nil {
-			http.Error(w, "Last-Event-ID is no number of an event", http.StatusBadRequest)
+		cut := max(0, strings.LastIndexByte(id, '-'))
+		process, number := id[:cut], strings.TrimPrefix(id[cut:], "-")
+		last, err := strconv.ParseUint(number, 10, 64)
+		if err != nil {
+			http.Error(w, "Last-Event-ID is no ID of an event", http.StatusBadRequest)
 			return
+		}
+		// Each process numbers its own: what was told while the reader came from one to the other
+		// is not known here.
+		if elsewhere = process != a.News.Process(); !elsewhere {
+			after = last
 		}
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -59,6 +68,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 	defer quiet.Stop()
 	for {
 		items, missed, more := a.News.After(after)
+		missed, elsewhere = missed || elsewhere, false
 		if missed && !send("event: missed\ndata: {}\n\n") {
 			return
 		}
@@ -72,7 +82,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 				a.Log.Error("an event could not be written", "kind", item.Kind, "error", err)
 				continue
 			}
-			if !send(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", item.Number, item.Kind, data)) {
+			if !send(fmt.Sprintf("id: %s-%d\nevent: %s\ndata: %s\n\n", a.News.Process(), item.Number, item.Kind, data)) {
 				return
 			}
 		}

@@ -32,6 +32,17 @@ func NewMetrics(version string, l *Loop) *Metrics {
 	return m
 }
 
+// ShowLeads has it shown whether this process writes the history.
+func (m *Metrics) ShowLeads(leads func() bool) {
+	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bailey_leads", Help: "1 if this process writes the history and runs experiments; of several replicas one does."},
+		func() float64 {
+			if leads() {
+				return 1
+			}
+			return 0
+		}))
+}
+
 // standing reads what the loop knows when it is asked.
 type standing struct{ loop *Loop }
 

@@ -46,14 +46,20 @@ const newsKept = 4096
 // News hands what happens to whoever listens. A reader that is slow misses what is older
 // than newsKept pieces, and is told so; it never holds anybody up.
 type News struct {
-	mu    sync.Mutex
-	items []Item // a ring: item n is at n % newsKept
-	last  uint64
-	wake  chan struct{} // closed when something is told
+	process string
+	mu      sync.Mutex
+	items   []Item // a ring: item n is at n % newsKept
+	last    uint64
+	wake    chan struct{} // closed when something is told
 }
 
 // NewNews makes news without readers.
-func NewNews() *News { return &News{items: make([]Item, newsKept), wake: make(chan struct{})} }
+func NewNews() *News {
+	return &News{process: newSecret()[:8], items: make([]Item, newsKept), wake: make(chan struct{})}
+}
+
+// Process is a word that no other process has: numbers of two are not to be compared.
+func (n *News) Process() string { return n.process }
 
 // Tell adds items and numbers them.
 func (n *News) Tell(items ...Item) {

@@ -45,8 +45,8 @@ const (
 	heardEvery = time.Minute
 )
 
-// Run keeps reports until ctx ends. A store that is away is waited for: what it missed is in
-// the next report.
+// Run keeps reports until ctx ends, or until somebody else does. A store that is away is waited
+// for: what it missed is in the next report.
 func (r *Recorder) Run(ctx context.Context) error {
 	var done uint64
 	after := uint64(0)
@@ -60,6 +60,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
+			case errors.Is(err, store.ErrFenced):
+				return err
 			case err != nil:
 				// What was written is not known: the next time all is compared.
 				r.last = nil
@@ -82,7 +84,10 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case <-more:
 		case <-heard.C:
 			if r.last != nil && r.Loop.Sight().Lost == nil {
-				if err := r.Store.Heard(ctx, r.last.cluster, r.Now()); err != nil && ctx.Err() == nil {
+				switch err := r.Store.Heard(ctx, r.last.cluster, r.Now()); {
+				case errors.Is(err, store.ErrFenced):
+					return err
+				case err != nil && ctx.Err() == nil:
 					r.Log.Error("the store does not answer", "error", err)
 				}
 			}

@@ -3,16 +3,17 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store"
 )
 
-// Runner runs experiments: on a schedule, and when somebody asks. One run is under way at a time.
+// Runner runs experiments: on a schedule, and those that were ordered. One run is under way at a
+// time. A run begins once at most, whatever ends the process that does it: that it has begun is
+// kept before it does.
 type Runner struct {
 	Store *store.Store
 	Loop  *Loop
@@ -23,98 +24,158 @@ type Runner struct {
 	Every time.Duration
 	// Prove does one run and gives what it showed. It heeds ctx, and takes its own switch to stop.
 	Prove func(ctx context.Context, o RunOrder) ([]bailey.Evidence, error)
-
-	ctx   context.Context // of Run; nil before it
-	group sync.WaitGroup
-	mu    sync.Mutex
-	busy  string // the ID of the run under way
 }
 
-// ErrBusy tells that a run is under way.
-var ErrBusy = fmt.Errorf("%w: a run is under way; the next can begin when it has ended", ErrBadInput)
+const (
+	// scheduleStep is how often the schedule is looked at.
+	scheduleStep = 10 * time.Second
+	// orderLife is how long an order waits for somebody to do it: a run that comes as a surprise
+	// hours later is none that was asked for.
+	orderLife = 15 * time.Minute
+)
 
-// Run keeps the schedule until ctx ends, and then waits for the run under way to end.
+// Run does runs until ctx ends, and ends when the run under way has.
 func (r *Runner) Run(ctx context.Context) error {
-	r.mu.Lock()
-	r.ctx = ctx
-	r.mu.Unlock()
-	defer r.group.Wait()
-	if r.Every <= 0 {
-		<-ctx.Done()
-		return ctx.Err()
-	}
+	after := r.News.Last()
+	cleared := false
 	for {
-		if r.Loop.Sight().Ready && r.Loop.Sight().Lost == nil && r.due(ctx) {
-			if _, err := r.begin(store.TriggerSchedule, "", RunOrder{}); err != nil && !errors.Is(err, ErrBusy) {
-				r.Log.Error("a scheduled run could not begin", "error", err)
-			}
-		}
-		if !pause(ctx, min(r.Every, scheduleStep)) {
+		err := r.step(ctx, &cleared)
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, store.ErrFenced):
+			return err
+		case err != nil:
+			// Whether a run is kept as under way is not known.
+			cleared = false
+			r.Log.Error("runs of experiments could not be kept or read, and will be tried again", "error", err)
+		}
+		if after, err = r.wait(ctx, after); err != nil {
+			return err
 		}
 	}
 }
 
-// scheduleStep is how often the schedule is looked at.
-const scheduleStep = 10 * time.Second
+// wait waits until a run is told of, or the schedule is to be looked at.
+func (r *Runner) wait(ctx context.Context, after uint64) (uint64, error) {
+	step := time.NewTimer(scheduleStep)
+	defer step.Stop()
+	for {
+		items, _, more := r.News.After(after)
+		for _, item := range items {
+			after = item.Number
+		}
+		if slices.ContainsFunc(items, func(i Item) bool { return i.Kind == NewsRun }) {
+			return after, nil
+		}
+		select {
+		case <-more:
+		case <-step.C:
+			return after, nil
+		case <-ctx.Done():
+			return after, ctx.Err()
+		}
+	}
+}
+
+// step does what is to be done now: first what was left by whoever ran experiments before, then
+// what was ordered, then the schedule.
+func (r *Runner) step(ctx context.Context, cleared *bool) error {
+	uid := r.Loop.Cluster()
+	if sight := r.Loop.Sight(); uid == "" || !sight.Ready || sight.Lost != nil {
+		return nil
+	}
+	if !*cleared {
+		if err := r.clear(ctx, uid); err != nil {
+			return err
+		}
+		*cleared = true
+	}
+	ordered, err := r.runs(ctx, uid, store.RunPlanned)
+	if err != nil {
+		return err
+	}
+	for _, run := range slices.Backward(ordered) { // the oldest first
+		if r.Now().After(run.Planned.Add(orderLife)) {
+			run.State, run.Ended, run.Error = store.RunStopped, r.Now(), "nobody was there to do it in time"
+			if err := r.put(ctx, uid, run); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.do(ctx, uid, run); err != nil {
+			return err
+		}
+	}
+	due, err := r.due(ctx, uid)
+	if err != nil || !due {
+		return err
+	}
+	return r.do(ctx, uid, store.Run{ID: newSecret()[:12], Planned: r.Now(), Trigger: store.TriggerSchedule, Danger: bailey.DangerDryRun})
+}
+
+// clear says of the runs that seem to be under way that they ended with the process that did
+// them: this one has begun none yet, and nobody else does any.
+func (r *Runner) clear(ctx context.Context, uid string) error {
+	left, err := r.runs(ctx, uid, store.RunRunning)
+	for _, run := range left {
+		run.State, run.Ended, run.Error = store.RunFailed, r.Now(), "it was not seen to end: the server that ran it ended, or the store was away"
+		err = errors.Join(err, r.put(ctx, uid, run))
+	}
+	return err
+}
+
+// runs gives the runs in a state, the newest first.
+func (r *Runner) runs(ctx context.Context, uid string, state store.RunState) ([]store.Run, error) {
+	page, err := r.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: store.Everything(), State: state, Limit: 1000})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil // the recorder makes the cluster first
+	}
+	return page.Items, err
+}
 
 // due reports whether the newest scheduled run is as long ago as the schedule says. A process
 // that was restarted goes on where the one before was.
-func (r *Runner) due(ctx context.Context) bool {
-	uid := r.Loop.Cluster()
+func (r *Runner) due(ctx context.Context, uid string) (bool, error) {
+	if r.Every <= 0 {
+		return false, nil
+	}
 	after := ""
 	for {
 		page, err := r.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: store.Everything(), After: after})
 		if errors.Is(err, store.ErrNotFound) {
-			return false // the recorder makes the cluster first
+			return false, nil
 		}
 		if err != nil {
-			r.Log.Error("the runs could not be read", "error", err)
-			return false
+			return false, err
 		}
 		for _, run := range page.Items {
 			if run.Trigger == store.TriggerSchedule {
-				return !r.Now().Before(run.Started.Add(r.Every))
+				return !r.Now().Before(run.Started.Add(r.Every)), nil
 			}
 		}
 		if after = page.Next; after == "" {
-			return true
+			return true, nil
 		}
 	}
 }
 
-// Order begins a run that somebody asked for, and gives its ID.
-func (r *Runner) Order(_ context.Context, by string, o RunOrder) (string, error) {
-	return r.begin(store.TriggerAPI, by, o)
-}
-
-func (r *Runner) begin(trigger store.RunTrigger, by string, o RunOrder) (string, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	uid := r.Loop.Cluster()
-	switch {
-	case r.ctx == nil || r.ctx.Err() != nil || uid == "":
-		return "", fmt.Errorf("%w: no cluster was seen yet", ErrBadInput)
-	case r.busy != "":
-		return "", ErrBusy
+// put keeps how far a run is, and tells it.
+func (r *Runner) put(ctx context.Context, uid string, run store.Run) error {
+	if err := r.Store.PutRun(ctx, uid, r.Now(), run); err != nil {
+		return err
 	}
-	now := r.Now()
-	run := store.Run{ID: newSecret()[:12], Planned: now, Started: now, Trigger: trigger, By: by, State: store.RunRunning, Controls: o.Controls, Danger: bailey.DangerDryRun}
-	if o.Isolated {
-		run.Danger = bailey.DangerIsolated
-	}
-	if err := r.Store.PutRun(r.ctx, uid, now, run); err != nil {
-		return "", err
-	}
-	r.busy = run.ID
 	r.News.Tell(Item{Kind: NewsRun, Data: runOf(&run)})
-	r.group.Go(func() { r.work(r.ctx, uid, run, o) })
-	return run.ID, nil
+	return nil
 }
 
-// work does a run and keeps how it ended.
-func (r *Runner) work(ctx context.Context, uid string, run store.Run, o RunOrder) {
-	evidence, err := r.Prove(ctx, o)
+// do does a run and keeps how it ended.
+func (r *Runner) do(ctx context.Context, uid string, run store.Run) error {
+	run.State, run.Started = store.RunRunning, r.Now()
+	if err := r.put(ctx, uid, run); err != nil {
+		return err
+	}
+	evidence, err := r.Prove(ctx, RunOrder{Controls: run.Controls, Isolated: run.Danger == bailey.DangerIsolated})
 	for i := range evidence {
 		total := evidence[i].Total()
 		run.Tried += total.Tried
@@ -131,15 +192,21 @@ func (r *Runner) work(ctx context.Context, uid string, run store.Run, o RunOrder
 	default:
 		run.State = store.RunDone
 	}
-	// The end of a run is kept even where the server ends with it.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := r.Store.PutRun(last, uid, run.Ended, run); err != nil {
-		r.Log.Error("how a run ended could not be kept", "run", run.ID, "error", err)
-	}
-	r.mu.Lock()
-	r.busy = ""
-	r.mu.Unlock()
-	r.News.Tell(Item{Kind: NewsRun, Data: runOf(&run)})
+	err = r.end(ctx, uid, run)
 	r.Loop.Refresh(ctx)
+	return err
+}
+
+// end keeps how a run ended, even where the server ends with it. A store that is away is waited
+// for: else the run would count as one that was not seen to end.
+func (r *Runner) end(ctx context.Context, uid string, run store.Run) error {
+	for {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		err := r.put(last, uid, run)
+		cancel()
+		if !errors.Is(err, store.ErrUnavailable) || !pause(ctx, scheduleStep) {
+			return err
+		}
+		r.Log.Error("how a run ended could not be kept, and will be tried again", "run", run.ID, "error", err)
+	}
 }

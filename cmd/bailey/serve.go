@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/check"
@@ -47,6 +48,9 @@ type serveFlags struct {
 	image    string
 	isolated bool
 	noLink   bool
+
+	replicate      bool
+	leaseNamespace string
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -72,6 +76,8 @@ what RBAC rules for the API group bailey.dev allow.`,
 	f.registerServing(c)
 	flags := c.Flags()
 	flags.StringVar(&f.path, "target", "", "watch a folder of manifests, or a saved snapshot, in the place of a cluster")
+	flags.BoolVar(&f.replicate, "replicate", false, "be one of several replicas, of which one at a time writes (wants --database)")
+	flags.StringVar(&f.leaseNamespace, "lease-namespace", "", "namespace of the Lease by which replicas agree on that one (default: the pod's own)")
 	return c
 }
 
@@ -103,6 +109,12 @@ func (f *serveFlags) check() error {
 		return usageError("--target watches files, and --kubeconfig and --context choose a cluster\nhint: leave out one of the two")
 	case f.isolated && f.target.context == "" && f.target.kubeconfig == "":
 		return usageError("what goes beyond dry-runs wants the cluster's name: --context NAME")
+	case f.replicate && f.path != "":
+		return usageError("--replicate shares the work of watching a cluster, and --target watches files\nhint: leave out one of the two")
+	case f.replicate && f.database == "":
+		return usageError("replicas share one history, which SQLite in a folder cannot be\nhint: --database FILE names a PostgreSQL")
+	case f.leaseNamespace != "" && !f.replicate:
+		return usageError("--lease-namespace is for --replicate")
 	}
 	return nil
 }
@@ -120,6 +132,13 @@ type serving struct {
 	desk   *server.Desk
 	rights server.Rights
 	tokens server.Tokens
+	sight  func() server.Sight
+
+	// What follows is of a server with replicas; nil or zero otherwise.
+	lease     *resourcelock.LeaseLock
+	relay     *server.Relay
+	candidate *server.Candidate
+	elsewhere fellowEvidence
 }
 
 func (a *app) serve(ctx context.Context, f *serveFlags) error {
@@ -187,33 +206,44 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 		return err
 	}
 	s.tokens = server.NewLocalToken(token, s.tokens)
+	if s.lease != nil {
+		s.candidate = &server.Candidate{Lease: s.lease, Log: s.log, Lead: s.leadInTurn}
+	}
 	var metrics *server.Metrics
 	o.Took = func(d time.Duration) { metrics.Judging.Observe(d.Seconds()) }
 	s.loop = server.NewLoop(o, s.news)
 	metrics = server.NewMetrics(version, s.loop)
-	s.desk = server.NewDesk(server.DeskOptions{Store: s.store, Controls: o.Controls, Own: s.loop.Cluster, Sight: s.loop.Sight, Namespaces: s.loop.Namespaces,
+	s.sight = s.loop.Sight
+	ready := s.store.Ping
+	if s.flags.replicate {
+		s.relay = &server.Relay{Store: s.store, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Leads: s.leads}
+		s.sight, ready = s.relay.Sight, s.relay.Kept
+	}
+	metrics.ShowLeads(s.leads)
+	s.desk = server.NewDesk(server.DeskOptions{Store: s.store, Controls: o.Controls, Own: s.loop.Cluster, Sight: s.sight, Namespaces: s.loop.Namespaces,
 		Configured: func() []bailey.Waiver { return waivers }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, o.Controls) },
 		Changed: s.loop.Refresh, Log: s.log, Now: s.app.now})
-	runner := &server.Runner{Store: s.store, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Every: s.flags.every, Prove: s.prove}
-	if s.flags.path != "" {
-		runner.Every = 0
-	}
 	stopping := make(chan struct{})
 	api := &server.API{Version: version, Desk: s.desk, Rights: s.rights, News: s.news, Report: s.report, Log: s.log, Stopping: stopping}
 	if s.flags.path == "" {
-		api.Run = runner.Order
+		orders := &server.Orders{Store: s.store, Own: s.loop.Cluster, News: s.news, Now: s.app.now}
+		api.Run = orders.Order
 	}
 	sessions := &server.Sessions{Now: s.app.now}
 	front := &server.Front{Sessions: sessions, Tokens: s.tokens, Secure: secure, Log: s.log, Now: s.app.now}
-	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Loop: s.loop, Ready: s.store.Ping, Log: s.log,
+	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Loop: s.loop, Ready: ready, Log: s.log,
 		Stop: sync.OnceFunc(func() { close(stopping) })}
 	s.greet(listener, secure, sessions)
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.Serve(ctx, listener) })
 	group.Go(func() error { return ended(ctx, s.loop.Run(ctx)) })
-	recorder := &server.Recorder{Store: s.store, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now}
-	group.Go(func() error { return s.lead(ctx, recorder.Run, runner.Run) })
+	if s.flags.replicate {
+		group.Go(func() error { return ended(ctx, s.relay.Run(ctx)) })
+		group.Go(func() error { return ended(ctx, s.stand(ctx)) })
+	} else {
+		group.Go(func() error { return ended(ctx, s.lead(ctx)) })
+	}
 	err = group.Wait()
 	if errors.Is(err, context.Canceled) {
 		s.log.Info("ended")
@@ -283,6 +313,11 @@ func (s *serving) watch(o *server.LoopOptions) error {
 	}
 	s.rights = &server.ClusterRights{Client: client.AuthorizationV1().SubjectAccessReviews(), Now: s.app.now}
 	s.tokens = &server.ClusterTokens{Client: client.AuthenticationV1().TokenReviews(), Now: s.app.now}
+	if s.flags.replicate {
+		if s.lease, err = newLease(config, s.flags.leaseNamespace); err != nil {
+			return err
+		}
+	}
 	o.Source = func(ctx context.Context, f kube.Follower) error {
 		whole := f.Whole
 		f.Whole = func(snapshot *bailey.Snapshot) {
@@ -321,6 +356,11 @@ func (s *serving) accepted(ctx context.Context, uid string, at time.Time) (serve
 		}
 		for _, k := range kept {
 			all.Evidence = append(all.Evidence, k.Summary.Evidence)
+		}
+		if s.flags.replicate {
+			if all.Evidence, err = s.elsewhere.join(ctx, s.store, uid, all.Evidence, at); err != nil {
+				return all, err
+			}
 		}
 	}
 	return all, nil

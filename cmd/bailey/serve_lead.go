@@ -2,21 +2,89 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/baileyhq/bailey/server"
+	"github.com/baileyhq/bailey/store"
 )
 
 // part is something that goes on until ctx ends.
 type part func(ctx context.Context) error
 
-// lead runs the parts that one process at a time may run: what writes history and what acts on
-// the cluster. All end when ctx does, and with the first that ends.
-func (s *serving) lead(ctx context.Context, parts ...part) error {
+// parts are what one process at a time may run: what writes history, and what acts on the
+// cluster. They write with the store that they are given.
+func (s *serving) parts(kept *store.Store) []part {
+	recorder := &server.Recorder{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now}
+	runner := &server.Runner{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Every: s.flags.every, Prove: s.prove}
+	if s.flags.path != "" {
+		runner.Every = 0
+	}
+	return []part{recorder.Run, runner.Run}
+}
+
+// lead runs the parts. All end when ctx does, and with the first that ends: also when another
+// process has taken the history over (store.ErrFenced).
+func (s *serving) lead(ctx context.Context) error {
+	kept, err := s.takeOver(ctx)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, run := range parts {
+	for _, run := range s.parts(kept) {
 		group.Go(func() error { return ended(ctx, run(ctx)) })
 	}
-	return group.Wait()
+	err = group.Wait()
+	if errors.Is(err, store.ErrFenced) {
+		err = fmt.Errorf("%w\nhint: one server watches a cluster; several take turns with --replicate", err)
+	}
+	return err
+}
+
+const (
+	// takeOverWait is the wait between two tries to reach the store, and between two looks whether
+	// the cluster is known.
+	takeOverWait = time.Second
+	seenWait     = 50 * time.Millisecond
+)
+
+// takeOver begins a term of writing the history, once it is known of which cluster.
+func (s *serving) takeOver(ctx context.Context) (*store.Store, error) {
+	if err := s.awaitCluster(ctx); err != nil {
+		return nil, err
+	}
+	for {
+		kept, err := s.store.TakeOver(ctx, s.loop.Cluster(), s.app.now())
+		if err == nil || !errors.Is(err, store.ErrUnavailable) {
+			return kept, err
+		}
+		s.log.Error("the store does not answer, and will be tried again", "error", err)
+		if err := rested(ctx, takeOverWait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// awaitCluster waits until the cluster was seen, and which it is.
+func (s *serving) awaitCluster(ctx context.Context) error {
+	for s.loop.Cluster() == "" {
+		if err := rested(ctx, seenWait); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rested(ctx context.Context, wait time.Duration) error {
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // ended gives the error of a part that ended: all others end with it.

@@ -1,0 +1,48 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
+)
+
+// Orders takes orders of runs: it keeps them, and the Runner of whichever process leads does them.
+type Orders struct {
+	Store *store.Store
+	Own   func() string // the cluster's UID
+	News  *News
+	Now   func() time.Time
+}
+
+// ErrBusy tells that a run is under way.
+var ErrBusy = fmt.Errorf("%w: a run is under way; the next can begin when it has ended", ErrBadInput)
+
+// Order keeps a run that somebody asked for, and gives its ID.
+func (o *Orders) Order(ctx context.Context, by string, order RunOrder) (string, error) {
+	uid := o.Own()
+	if uid == "" {
+		return "", fmt.Errorf("%w: no cluster was seen yet", ErrBadInput)
+	}
+	for _, state := range []store.RunState{store.RunPlanned, store.RunRunning} {
+		page, err := o.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: store.Everything(), State: state, Limit: 1})
+		if err != nil {
+			return "", err
+		}
+		if len(page.Items) > 0 {
+			return "", ErrBusy
+		}
+	}
+	now := o.Now()
+	run := store.Run{ID: newSecret()[:12], Planned: now, Trigger: store.TriggerAPI, By: by, State: store.RunPlanned, Controls: order.Controls, Danger: bailey.DangerDryRun}
+	if order.Isolated {
+		run.Danger = bailey.DangerIsolated
+	}
+	if err := o.Store.PutRun(ctx, uid, now, run); err != nil {
+		return "", err
+	}
+	o.News.Tell(Item{Kind: NewsRun, Data: runOf(&run)})
+	return run.ID, nil
+}
