@@ -1,0 +1,185 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/store"
+	"github.com/baileyhq/bailey/store/sqlite"
+)
+
+// ran is a Runner over an empty cluster and a store of its own.
+type ran struct {
+	*Runner
+	orders *Orders
+	store  *store.Store // in no term
+	proved atomic.Int32
+	begun  chan struct{} // has something when a run begins
+	end    chan error    // what a run waits for
+}
+
+const ranUID = "files-of-a-test"
+
+func newRan(t *testing.T) *ran {
+	t.Helper()
+	kept, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kept.Close() })
+	log, news := slog.New(slog.DiscardHandler), NewNews()
+	loop := NewLoop(LoopOptions{Log: log, Identity: ranUID, Source: func(ctx context.Context, f kube.Follower) error {
+		f.Whole(bailey.NewBuilder(bailey.Meta{At: time.Now()}).Snapshot())
+		<-ctx.Done()
+		return ctx.Err()
+	}}, news)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { _ = loop.Run(ctx); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	awaitNews(t, news, 0, func(i Item) bool { return i.Kind == NewsReport })
+	term, err := kept.TakeOver(t.Context(), ranUID, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &ran{store: kept, begun: make(chan struct{}, 10), end: make(chan error, 10), orders: &Orders{Store: kept, Own: loop.Cluster, News: news, Now: time.Now}}
+	r.Runner = &Runner{Store: term, Loop: loop, News: news, Log: log, Now: time.Now, Prove: func(ctx context.Context, _ RunOrder) ([]bailey.Evidence, error) {
+		r.proved.Add(1)
+		r.begun <- struct{}{}
+		select {
+		case err := <-r.end:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}}
+	return r
+}
+
+// start runs it; the function given ends it and gives what it said.
+func (r *ran) start(t *testing.T) (end func() error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	said := make(chan error, 1)
+	go func() { said <- r.Run(ctx) }()
+	return func() error { cancel(); return <-said }
+}
+
+func (r *ran) await(t *testing.T, id string, state store.RunState) store.Run {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		run, err := r.store.Run(t.Context(), store.Everything(), ranUID, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run.State == state {
+			return run
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the run is %s, and not %s", run.State, state)
+		}
+	}
+}
+
+// TestRunner: an order is done once; while it waits or is done there is no second; what was under
+// way when its process ended has failed and is not done again; what waited for too long is not done.
+func TestRunner(t *testing.T) {
+	r := newRan(t)
+	now := time.Now()
+	for _, run := range []store.Run{
+		{ID: "left", Planned: now, Started: now, Trigger: store.TriggerAPI, State: store.RunRunning},
+		{ID: "late", Planned: now.Add(-2 * orderLife), Trigger: store.TriggerAPI, State: store.RunPlanned},
+	} {
+		if err := r.store.PutRun(t.Context(), ranUID, now, run); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.orders.Order(t.Context(), "me", RunOrder{}); !errors.Is(err, ErrBusy) {
+		t.Errorf("an order beside another: %v", err)
+	}
+	end := r.start(t)
+	if run := r.await(t, "left", store.RunFailed); run.Error == "" || run.Ended.IsZero() {
+		t.Errorf("%+v", run)
+	}
+	if run := r.await(t, "late", store.RunStopped); run.Error == "" || run.Ended.IsZero() {
+		t.Errorf("%+v", run)
+	}
+	id, err := r.orders.Order(t.Context(), "me", RunOrder{Controls: []string{"compute/pod-security"}, Isolated: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-r.begun
+	if run := r.await(t, id, store.RunRunning); run.By != "me" || run.Danger != bailey.DangerIsolated || run.Started.IsZero() {
+		t.Errorf("%+v", run)
+	}
+	if _, err := r.orders.Order(t.Context(), "me", RunOrder{}); !errors.Is(err, ErrBusy) {
+		t.Errorf("an order beside another: %v", err)
+	}
+	r.end <- errors.New("broken off")
+	if run := r.await(t, id, store.RunFailed); run.Error != "broken off" {
+		t.Errorf("%+v", run)
+	}
+	if id, err = r.orders.Order(t.Context(), "me", RunOrder{}); err != nil {
+		t.Fatal(err)
+	}
+	<-r.begun
+	if err := end(); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+	r.await(t, id, store.RunStopped)
+	if n := r.proved.Load(); n != 2 {
+		t.Errorf("%d runs were done", n)
+	}
+}
+
+// TestRunnerSchedule: the schedule runs once in its time, in whichever process, and one that
+// another has taken over from begins nothing, and ends.
+func TestRunnerSchedule(t *testing.T) {
+	r := newRan(t)
+	r.Every = time.Hour
+	r.end <- nil
+	end := r.start(t)
+	<-r.begun
+	for stop := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		page, err := r.store.Runs(t.Context(), store.RunQuery{Cluster: ranUID, Access: store.Everything(), State: store.RunDone})
+		if err == nil && len(page.Items) == 1 {
+			break
+		}
+		if time.Now().After(stop) {
+			t.Fatalf("%+v %v", page, err)
+		}
+	}
+	_ = end()
+	term, err := r.store.TakeOver(t.Context(), ranUID, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := r.Runner.Store
+	r.Runner.Store = term
+	end = r.start(t)
+	id, err := r.orders.Order(t.Context(), "me", RunOrder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-r.begun // the order, and not the schedule
+	r.end <- nil
+	r.await(t, id, store.RunDone)
+	_ = end()
+
+	r.Runner.Store = before
+	if id, err = r.orders.Order(t.Context(), "me", RunOrder{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(t.Context()); !errors.Is(err, store.ErrFenced) {
+		t.Errorf("another leads: %v", err)
+	}
+	r.await(t, id, store.RunPlanned)
+	if n := r.proved.Load(); n != 2 {
+		t.Errorf("%d runs were done", n)
+	}
+}
