@@ -96,6 +96,7 @@ func TestRefusedValues(t *testing.T) {
 	for want, values := range map[string]map[string]any{
 		"make image":  {},
 		"imagee":      {"imagee": image},
+		"keep":        {"image": image, "keep": "ninety days"},
 		"aggregateTo": {"image": image, "people": map[string]any{"aggregateTo": []any{"everybody"}}},
 	} {
 		if _, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values}); err == nil || !strings.Contains(err.Error(), want) {
@@ -155,6 +156,9 @@ func TestEverySwitch(t *testing.T) {
 		"--prove-every=0":                                  {},
 		"--prove-every=2h":                                 {"prober": map[string]any{"enabled": true, "every": "2h"}},
 		"--prove-kubeconfig=/etc/bailey/prober/kubeconfig": {"prober": map[string]any{"enabled": true}},
+		"--keep=2160h":                                     {},
+		"--keep=48h":                                       {"keep": "48h"},
+		"--keep=0":                                         {"keep": 0},
 		"--kubelet-configz":                                {"kubeletConfigz": true},
 		"--offline":                                        {"extraArgs": []any{"--offline"}},
 	} {

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
 )
 
 // Metrics are what /metrics shows. Their names begin with bailey_; they name controls and
@@ -15,6 +16,8 @@ type Metrics struct {
 	Registry *prometheus.Registry
 	Judging  prometheus.Histogram
 	Requests *prometheus.HistogramVec
+	// Pruned counts what was removed of history, by what it was.
+	Pruned *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics of a loop.
@@ -25,10 +28,12 @@ func NewMetrics(version string, l *Loop) *Metrics {
 			Help: "Time from a change that was told to its being judged.", Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}}),
 		Requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "bailey_http_request_seconds",
 			Help: "Time to answer a request, by area (page, api, events, other) and status class.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"area", "status"}),
+		Pruned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bailey_pruned_total",
+			Help: "Rows of old history that were removed, by what they held (finding, rung, evidence, run, alert, change)."}, []string{"what"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "bailey_build_info", Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": version}})
 	info.Set(1)
-	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, m.Judging, m.Requests, standing{l})
+	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, m.Judging, m.Requests, m.Pruned, standing{l})
 	return m
 }
 
@@ -41,6 +46,13 @@ func (m *Metrics) ShowLeads(leads func() bool) {
 			}
 			return 0
 		}))
+}
+
+// CountPruned counts what was removed of one cluster's history.
+func (m *Metrics) CountPruned(p store.Pruned) {
+	for what, n := range map[string]int64{"finding": p.Findings, "rung": p.Rungs, "evidence": p.Evidence, "run": p.Runs, "alert": p.Alerts, "change": p.Changes} {
+		m.Pruned.WithLabelValues(what).Add(float64(n))
+	}
 }
 
 // standing reads what the loop knows when it is asked.

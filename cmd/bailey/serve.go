@@ -48,6 +48,7 @@ type serveFlags struct {
 	image    string
 	isolated bool
 	noLink   bool
+	tend     tendFlags
 
 	replicate      bool
 	leaseNamespace string
@@ -95,6 +96,7 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods, for experiments that want a node")
 	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context)")
 	flags.BoolVar(&f.noLink, "no-link", false, "print no one-time link")
+	f.tend.register(c)
 }
 
 func (f *serveFlags) check() error {
@@ -116,7 +118,7 @@ func (f *serveFlags) check() error {
 	case f.leaseNamespace != "" && !f.replicate:
 		return usageError("--lease-namespace is for --replicate")
 	}
-	return nil
+	return f.tend.check()
 }
 
 // serving is a server that is being put together.
@@ -133,6 +135,8 @@ type serving struct {
 	rights server.Rights
 	tokens server.Tokens
 	sight  func() server.Sight
+	// metrics is there once the parts run.
+	metrics *server.Metrics
 
 	// What follows is of a server with replicas; nil or zero otherwise.
 	lease     *resourcelock.LeaseLock
@@ -213,6 +217,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	o.Took = func(d time.Duration) { metrics.Judging.Observe(d.Seconds()) }
 	s.loop = server.NewLoop(o, s.news)
 	metrics = server.NewMetrics(version, s.loop)
+	s.metrics = metrics
 	s.sight = s.loop.Sight
 	ready := s.store.Ping
 	if s.flags.replicate {

@@ -23,7 +23,7 @@ func (s *serving) parts(kept *store.Store) []part {
 	if s.flags.path != "" {
 		runner.Every = 0
 	}
-	return []part{recorder.Run, runner.Run}
+	return append([]part{recorder.Run, runner.Run}, s.tend(kept)...)
 }
 
 // lead runs the parts. All end when ctx does, and with the first that ends: also when another

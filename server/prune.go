@@ -1,0 +1,68 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/baileyhq/bailey/store"
+)
+
+// Pruner removes history that is older than is to be kept, of every cluster in the store. What
+// is open, waivers, and the log of who did what stay.
+type Pruner struct {
+	Store *store.Store
+	Log   *slog.Logger
+	Now   func() time.Time
+	// Keep is how long history is kept; zero: for ever.
+	Keep time.Duration
+	// Removed is told what was removed of each cluster; nil: nobody is.
+	Removed func(store.Pruned)
+}
+
+const (
+	// pruneFirst is how long a server runs before it prunes: its first report comes before.
+	pruneFirst = time.Minute
+	pruneEvery = time.Hour
+)
+
+// Run prunes until ctx ends. What fails is tried again at the next time.
+func (p *Pruner) Run(ctx context.Context) error {
+	if p.Keep <= 0 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for wait := pruneFirst; pause(ctx, wait); wait = pruneEvery {
+		p.prune(ctx)
+	}
+	return ctx.Err()
+}
+
+// prune removes what is too old now.
+func (p *Pruner) prune(ctx context.Context) {
+	clusters, err := p.Store.Clusters(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			p.Log.Error("old history could not be looked for, and will be later", "error", err)
+		}
+		return
+	}
+	before := p.Now().Add(-p.Keep)
+	for _, c := range clusters {
+		removed, err := p.Store.Prune(ctx, c.UID, before)
+		if ctx.Err() != nil {
+			return
+		}
+		if p.Removed != nil {
+			p.Removed(removed)
+		}
+		if err != nil {
+			p.Log.Error("old history could not be removed, and will be later", "cluster", c.UID, "error", err)
+			continue
+		}
+		if removed != (store.Pruned{}) {
+			p.Log.Info("removed old history", "cluster", c.UID, "before", before.UTC().Format(time.RFC3339), "findings", removed.Findings, "rungs", removed.Rungs,
+				"evidence", removed.Evidence, "runs", removed.Runs, "alerts", removed.Alerts, "changes", removed.Changes)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package server
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
+	"github.com/baileyhq/bailey/store/sqlite"
+)
+
+// TestPrune: by a clock that is moved, what is over goes once it is old, of every cluster; what is
+// open stays, however old; and a store that fails is told of and does no harm.
+func TestPrune(t *testing.T) {
+	ctx := t.Context()
+	kept, err := sqlite.Open(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	finding := func(name string) bailey.Finding {
+		o := bailey.Ref{Kind: bailey.KindPod, Namespace: "shop", Name: name}
+		return bailey.Finding{ID: bailey.FindingID("a/b/c", o, ""), Control: "a/b", Rule: "a/b/c", Severity: bailey.SeverityHigh, Object: o, Message: "m"}
+	}
+	clusters := []string{"one", "two"}
+	for _, uid := range clusters {
+		for _, do := range []func() error{
+			func() error { return kept.PutCluster(ctx, uid, uid, begin) },
+			func() error {
+				return kept.Apply(ctx, uid, begin, store.Delta{Findings: []bailey.Finding{finding("stays"), finding("goes")}})
+			},
+			func() error {
+				return kept.Apply(ctx, uid, begin.Add(time.Hour), store.Delta{Gone: []bailey.Ref{finding("goes").Object}})
+			},
+			func() error { return kept.Heard(ctx, uid, begin.Add(2*time.Hour)) },
+			// What came later marks that time went on.
+			func() error {
+				return kept.Apply(ctx, uid, begin.Add(3*time.Hour), store.Delta{Findings: []bailey.Finding{finding("late")}})
+			},
+		} {
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var log bytes.Buffer
+	now := begin
+	m := NewMetrics("test", NewLoop(LoopOptions{}, NewNews()))
+	p := &Pruner{Store: kept, Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now }, Keep: 24 * time.Hour, Removed: m.CountPruned}
+	names := func(uid string) string {
+		page, err := kept.Findings(ctx, store.FindingQuery{Cluster: uid, Access: store.Everything(), State: store.All, Sort: store.ByObject})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, f := range page.Items {
+			all = append(all, f.Object.Name)
+		}
+		return strings.Join(all, " ")
+	}
+	for _, step := range []struct {
+		later time.Duration
+		want  string
+	}{{0, "goes late stays"}, {24 * time.Hour, "goes late stays"}, {26 * time.Hour, "late stays"}, {9000 * time.Hour, "late stays"}} {
+		now = begin.Add(step.later)
+		p.prune(ctx)
+		for _, uid := range clusters {
+			if got := names(uid); got != step.want {
+				t.Errorf("%s later, of %s is kept: %s, want %s", step.later, uid, got, step.want)
+			}
+		}
+	}
+	if n := metricOf(t, m, "bailey_pruned_total", "what", "finding"); n != 2 {
+		t.Errorf("the metric counts %v findings that were removed, want 2", n)
+	}
+	if err := kept.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.prune(ctx)
+	if !strings.Contains(log.String(), "will be later") {
+		t.Errorf("of a store that fails the log says: %s", log.String())
+	}
+}
+
+// metricOf reads a metric as /metrics shows it.
+func metricOf(t *testing.T, m *Metrics, name, label, value string) float64 {
+	t.Helper()
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, metric := range f.GetMetric() {
+			for _, l := range metric.GetLabel() {
+				if l.GetName() == label && l.GetValue() == value {
+					return metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+				}
+			}
+		}
+	}
+	return 0
+}
