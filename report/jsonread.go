@@ -14,6 +14,9 @@ import (
 // readLimit bounds a saved report: over ten times the JSON of 100,000 findings.
 const readLimit = 1 << 30
 
+// ErrOtherSchema tells that a report has a schema that this version of Bailey does not read.
+var ErrOtherSchema = errors.New("another version of the schema")
+
 // ReadJSON reads a report that the json format wrote. Its controls have the
 // names and titles of their rules and nothing else: whoever has the catalogue
 // puts it in their place. Fields that this version does not know are ignored.
@@ -41,7 +44,7 @@ func readReport(d *json.Decoder) (*bailey.Report, error) {
 				return err
 			}
 			if version != SchemaVersion {
-				return fmt.Errorf("it has version %d of the schema; this version of Bailey reads %d", version, SchemaVersion)
+				return fmt.Errorf("%w: it has version %d of the schema; this version of Bailey reads %d", ErrOtherSchema, version, SchemaVersion)
 			}
 			return nil
 		},

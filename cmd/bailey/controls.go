@@ -59,16 +59,27 @@ type catalogueExperiment struct {
 func (a *app) controlsCommand() *cobra.Command {
 	var t targetFlags
 	var format string
+	var from remoteFlags
 	c := &cobra.Command{
 		Use:   "controls [TARGET...]",
 		Short: "List the catalogue, and where each control stands on a target",
-		Long:  "Controls lists what the Kubernetes page \"Cloud Native Security\" asks for. With a\nTARGET, or --context, it also says on which rung each control stands there.",
+		Long:  "Controls lists what the Kubernetes page \"Cloud Native Security\" asks for. With a\nTARGET, --context or --server, it also says on which rung each control stands there.",
 		RunE: func(c *cobra.Command, targets []string) error {
 			if format != "text" && format != "json" {
 				return usageError("controls has no output format %q: use text or json", format)
 			}
 			rungs := map[string]bailey.Rung{}
-			if len(targets) > 0 || t.context != "" {
+			remote, err := from.on(t.named(targets))
+			if err != nil {
+				return err
+			}
+			if remote {
+				r, err := from.report(c.Context())
+				if err != nil {
+					return err
+				}
+				rungs = clusterRungs(r)
+			} else if len(targets) > 0 || t.context != "" {
 				s, err := a.snapshot(c.Context(), &t, targets)
 				if err != nil {
 					return err
@@ -77,11 +88,7 @@ func (a *app) controlsCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				for _, v := range r.Verdicts {
-					if v.Scope.Kind == bailey.ScopeCluster {
-						rungs[v.Control] = v.Rung
-					}
-				}
+				rungs = clusterRungs(r)
 			}
 			if format == "json" {
 				e := json.NewEncoder(a.stdout)
@@ -92,6 +99,7 @@ func (a *app) controlsCommand() *cobra.Command {
 		},
 	}
 	t.register(c)
+	from.register(c)
 	c.Flags().StringVarP(&format, "output", "o", "text", "text or json")
 	return c
 }

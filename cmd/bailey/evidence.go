@@ -129,11 +129,24 @@ func keyBeside(path string) (string, error) {
 
 func (a *app) evidenceListCommand() *cobra.Command {
 	var path string
+	var from remoteFlags
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the evidence of every cluster in the state folder",
-		Args:  exactArgs(0, ""),
+		Long: `List names what is kept in the state folder, once it verifies. With --server it
+names what the server's verdicts rest on: the server verified it, and nothing of it
+is verified here.`,
+		Args: exactArgs(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
+			named := ""
+			if path != "" {
+				named = "--config"
+			}
+			if remote, err := from.on(named); err != nil {
+				return err
+			} else if remote {
+				return a.listRemoteEvidence(c.Context(), &from)
+			}
 			home, err := stateHome()
 			if err != nil {
 				return err
@@ -176,6 +189,7 @@ func (a *app) evidenceListCommand() *cobra.Command {
 			return nil
 		},
 	}
+	from.register(c)
 	c.Flags().StringVar(&path, "config", "", "the configuration (default: bailey.yaml, looked for upwards)")
 	return c
 }

@@ -47,6 +47,7 @@ type proveFlags struct {
 
 func (a *app) proveCommand() *cobra.Command {
 	f := &proveFlags{}
+	var from remoteFlags
 	c := &cobra.Command{
 		Use:   "prove [CONTROL...]",
 		Short: "Try whether controls hold, and keep signed evidence",
@@ -58,8 +59,14 @@ the cluster, only audit records stay. It says beforehand what it will do.`,
   bailey prove --explain access/tls      what it does, and the rights that it needs
   bailey prove                           questions and dry-runs, on the current cluster
   bailey prove --isolated --context dev --probe-image IMAGE
-                                         also in namespaces of its own`,
+                                         also in namespaces of its own
+  bailey prove access/tls --server URL   let the server run it`,
 		RunE: func(c *cobra.Command, names []string) error {
+			if remote, err := from.on(f.here(c)); err != nil {
+				return err
+			} else if remote {
+				return a.proveRemote(c.Context(), &from, names, f.isolated, f.format)
+			}
 			if err := f.check(); err != nil {
 				return err
 			}
@@ -78,6 +85,7 @@ the cluster, only audit records stay. It says beforehand what it will do.`,
 	}
 	f.target.register(c)
 	f.target.images.register(c)
+	from.register(c)
 	flags := c.Flags()
 	flags.BoolVar(&f.list, "list", false, "list the experiments, and do nothing")
 	flags.BoolVar(&f.explain, "explain", false, "print what would be done and the exact rights that it needs, and do nothing")

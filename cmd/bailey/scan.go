@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -48,6 +46,7 @@ func (a *app) scanCommand() *cobra.Command {
 	var diff, save string
 	var asAdmitted bool
 	var x fixFlags
+	var from remoteFlags
 	c := &cobra.Command{
 		Use:   "scan [TARGET...]",
 		Short: "Judge a cluster, or a folder of manifests",
@@ -57,10 +56,24 @@ func (a *app) scanCommand() *cobra.Command {
   helm template . | bailey scan -
   bailey scan --as-admitted
   bailey scan --diff yesterday.json
+  bailey scan --server https://bailey.example.com --token-file token
   bailey scan --fix --dry-run ./deploy`,
 		RunE: func(c *cobra.Command, targets []string) error {
 			if err := x.check(&t, targets, asAdmitted, diff, save); err != nil {
 				return err
+			}
+			named := t.named(targets)
+			switch {
+			case named != "":
+			case asAdmitted:
+				named = "--as-admitted"
+			case save != "":
+				named = "--save"
+			}
+			if remote, err := from.on(named); err != nil {
+				return err
+			} else if remote {
+				return a.scanRemote(c.Context(), &from, &t, &j, diff)
 			}
 			if x.on {
 				return a.scanFixed(c.Context(), &t, &j, &x, targets, save)
@@ -76,6 +89,7 @@ func (a *app) scanCommand() *cobra.Command {
 	t.images.register(c)
 	j.register(c)
 	x.register(c)
+	from.register(c)
 	c.Flags().StringVar(&diff, "diff", "", "show only what is new since this JSON result or snapshot")
 	c.Flags().BoolVar(&asAdmitted, "as-admitted", false, "evaluate the admission policies that are there instead: what of what is there, and of what rules find, they would refuse")
 	c.Flags().StringVar(&save, "save", "", "save the snapshot that was judged to this file")
@@ -348,11 +362,21 @@ func (a *app) reportCommand() *cobra.Command {
 func (a *app) baselineCommand() *cobra.Command {
 	var t targetFlags
 	var path string
+	var from remoteFlags
 	c := &cobra.Command{
 		Use:   "baseline [TARGET...]",
 		Short: "Accept today's findings, so that scans fail on new ones only",
 		Long:  "Baseline writes the identities of today's findings to a file. A scan with\n--baseline FILE, or baseline: FILE in bailey.yaml, still shows them and does not\nfail on them." + targetHelp,
 		RunE: func(c *cobra.Command, targets []string) error {
+			if remote, err := from.on(t.named(targets)); err != nil {
+				return err
+			} else if remote {
+				r, err := from.report(c.Context())
+				if err != nil {
+					return err
+				}
+				return a.writeBaseline(path, r, "bailey scan --server "+quoted(from.server))
+			}
 			conf, err := t.load()
 			if err != nil {
 				return err
@@ -369,20 +393,11 @@ func (a *app) baselineCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := writeFile(path, 0o644, func(w io.Writer) error { return check.WriteBaseline(w, r) }); err != nil {
-				return err
-			}
-			accepted := 0
-			for i := range r.Findings {
-				if r.Findings[i].Waiver == nil {
-					accepted++
-				}
-			}
-			fmt.Fprintf(a.stdout, "%s accepts %d findings. Use it with: %s --baseline %s\n", path, accepted, scanCommandLine(&t, &judgeFlags{}, targets), quoted(path))
-			return nil
+			return a.writeBaseline(path, r, scanCommandLine(&t, &judgeFlags{}, targets))
 		},
 	}
 	t.register(c)
+	from.register(c)
 	c.Flags().StringVarP(&path, "output", "o", "bailey-baseline.json", "the file to write")
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -265,6 +266,9 @@ func (s *serving) greet(listener net.Listener, secure bool, sessions *server.Ses
 	}
 	where := scheme + "://" + listener.Addr().String()
 	fmt.Fprintf(s.app.stderr, "Bailey answers at %s\n", where)
+	if err := writeFile(filepath.Join(s.flags.data, addressFile), 0o600, func(w io.Writer) error { _, err := fmt.Fprintln(w, where); return err }); err != nil {
+		s.log.Warn("where the server answers could not be written down: --server wants --token-file", "error", err)
+	}
 	if !secure && !s.flags.noLink {
 		fmt.Fprintf(s.app.stderr, "Open this link, once, within 15 minutes:\n  %s/login?link=%s\n", where, sessions.NewLink())
 	}
