@@ -80,6 +80,8 @@ type reader struct {
 	hashes     tlog.HashReader
 	identities []age.Identity
 	periods    map[uint64]*readPeriod // by the index of the key entry
+	keys       map[uint64]keyEntry    // the same
+	locked     map[uint64]bool        // the same: those that no identity unwraps
 	signed     uint64                 // entries below this index are signed
 	shredded   map[uint64]bool        // key entries, by index; nil before it was asked for
 }
@@ -113,7 +115,7 @@ func newReader(fsys fs.FS, o ReadOptions) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{fsys: fsys, config: config, identities: o.Identities, periods: map[uint64]*readPeriod{}, signed: signed.Size}
+	r := &reader{fsys: fsys, config: config, identities: o.Identities, periods: map[uint64]*readPeriod{}, keys: map[uint64]keyEntry{}, locked: map[uint64]bool{}, signed: signed.Size}
 	r.tree, r.hashes = tree{log, signed.Size}, tree{log, signed.Size}.hashes(signed.Root)
 	state, err := readTreeState(log)
 	if err == nil && state.Size > signed.Size {
@@ -185,22 +187,12 @@ func (r *reader) period(index uint64) (*readPeriod, error) {
 	if p, ok := r.periods[index]; ok {
 		return p, nil
 	}
-	if index >= r.tree.size {
-		return nil, fmt.Errorf("it names entry %d as its key, which is not there", index)
-	}
-	entries, err := authenticated(r.tree, r.hashes, index/tileWidth)
+	announced, err := r.keyEntry(index)
 	if err != nil {
 		return nil, err
 	}
-	e, err := parseEntry(entries[index%tileWidth])
-	if err != nil {
-		return nil, err
-	}
-	if e.kind != kindKey {
-		return nil, fmt.Errorf("it names entry %d as its key, which is none", index)
-	}
-	p := &readPeriod{name: e.newKey.Period}
-	key, err := unwrapKey(r.fsys, e.newKey, r.identities)
+	p := &readPeriod{name: announced.Period}
+	key, err := unwrapKey(r.fsys, announced, r.identities)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		shredded, err := r.wasShredded(index)
@@ -221,6 +213,29 @@ func (r *reader) period(index uint64) (*readPeriod, error) {
 	}
 	r.periods[index] = p
 	return p, nil
+}
+
+// keyEntry reads the key entry of an index.
+func (r *reader) keyEntry(index uint64) (keyEntry, error) {
+	if k, known := r.keys[index]; known {
+		return k, nil
+	}
+	if index >= r.tree.size {
+		return keyEntry{}, fmt.Errorf("it names entry %d as its key, which is not there", index)
+	}
+	entries, err := authenticated(r.tree, r.hashes, index/tileWidth)
+	if err != nil {
+		return keyEntry{}, err
+	}
+	e, err := parseEntry(entries[index%tileWidth])
+	if err != nil {
+		return keyEntry{}, err
+	}
+	if e.kind != kindKey {
+		return keyEntry{}, fmt.Errorf("it names entry %d as its key, which is none", index)
+	}
+	r.keys[index] = e.newKey
+	return e.newKey, nil
 }
 
 // wasShredded reports whether the log announces that the key of a key entry was destroyed. It
