@@ -39,8 +39,8 @@ type ListOptions struct {
 	Before uint64
 	// Identities unwrap the period keys. Without any no record is opened.
 	Identities []age.Identity
-	// Open is asked of each record before it is opened; nil opens all.
-	Open func(index uint64) bool
+	// Open is asked of each record before it is opened, by its index and size; nil opens all.
+	Open func(index uint64, bytes int) bool
 }
 
 // Listing is the signed part of a ledger.
@@ -86,7 +86,7 @@ func List(ctx context.Context, fsys fs.FS, o ListOptions) (Listing, error) {
 }
 
 // listed is what a list shows of an entry.
-func (r *reader) listed(index uint64, data []byte, open func(uint64) bool) (Listed, error) {
+func (r *reader) listed(index uint64, data []byte, open func(uint64, int) bool) (Listed, error) {
 	e, err := parseEntry(data)
 	if err != nil {
 		return Listed{}, err
@@ -109,7 +109,7 @@ func (r *reader) listed(index uint64, data []byte, open func(uint64) bool) (List
 		return one, err
 	}
 	one.Period = key.Period
-	if len(r.identities) == 0 || r.locked[e.key] || open != nil && !open(index) {
+	if len(r.identities) == 0 || r.locked[e.key] || open != nil && !open(index, one.Bytes) {
 		return one, nil
 	}
 	opened, _, err := r.record(index, data)

@@ -93,7 +93,7 @@ func TestList(t *testing.T) {
 	if e := all[10]; e.Kind != ListedRecord || !e.Shredded || !e.Sealed || e.Period != old || e.ID != "" || e.Data != nil {
 		t.Errorf("a shredded record is %+v", e)
 	}
-	for _, o := range []ListOptions{{}, {Identities: []age.Identity{stranger(t)}}, {Identities: []age.Identity{id}, Open: func(uint64) bool { return false }}} {
+	for _, o := range []ListOptions{{}, {Identities: []age.Identity{stranger(t)}}, {Identities: []age.Identity{id}, Open: func(uint64, int) bool { return false }}} {
 		if e := list(o)[1]; !e.Sealed || e.Shredded || e.ID != "" || e.Data != nil || e.Period == "" || e.Bytes < 100_000 {
 			t.Errorf("a sealed record is %.300v", e)
 		}

@@ -36,6 +36,8 @@ type API struct {
 	Report func(w http.ResponseWriter, r *http.Request)
 	// Run begins experiments; nil where none are run here.
 	Run func(ctx context.Context, by string, o RunOrder) (id string, err error)
+	// Book is the ledger; nil where none is kept.
+	Book *Book
 	// Stopping is closed when the server ends: streams end with it.
 	Stopping <-chan struct{}
 	Log      *slog.Logger
@@ -62,6 +64,7 @@ func (a *API) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET /api/v1/events", a.events)
 	mux.HandleFunc("GET /api/v1/report", a.report)
+	mux.HandleFunc("GET /api/v1/ledger/tile/", a.tile)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "there is no "+r.Method+" "+r.URL.Path+"\nhint: GET /api/v1/openapi.json lists what there is", http.StatusNotFound)
 	})
@@ -86,6 +89,7 @@ func (a *API) register(mux *http.ServeMux) huma.API {
 	config.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	api := humago.New(mux, config)
 	a.reading(api)
+	a.ledgerReading(api)
 	a.writing(api)
 	return api
 }

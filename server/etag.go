@@ -11,6 +11,9 @@ import (
 // maxTagged is the size in bytes of the largest answer that is held back to be tagged.
 const maxTagged = 4 << 20
 
+// immutable is the Cache-Control of what never changes.
+const immutable = "private, max-age=31536000, immutable"
+
 // tagged gives the answers to GET requests an ETag of their content, and those who have them
 // already the answer 304.
 func tagged(next http.Handler) http.Handler {
@@ -28,7 +31,9 @@ func tagged(next http.Handler) http.Handler {
 			sum := sha256.Sum256(h.body.Bytes())
 			tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
 			w.Header().Set("ETag", tag)
-			w.Header().Set("Cache-Control", "private, no-cache")
+			if w.Header().Get("Cache-Control") != immutable {
+				w.Header().Set("Cache-Control", "private, no-cache")
+			}
 			if matches(r.Header.Get("If-None-Match"), tag) {
 				w.WriteHeader(http.StatusNotModified)
 				return

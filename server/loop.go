@@ -104,6 +104,8 @@ type Sight struct {
 	// Changed is when something changed last that was judged.
 	Changed time.Time `json:"changed,omitzero"`
 	Objects int       `json:"objects"`
+	// Ledger says how the ledger is; nil where none is kept.
+	Ledger *LedgerState `json:"ledger,omitempty"`
 }
 
 // Sight says how current the report is.

@@ -397,8 +397,13 @@ type LedgerFilter struct {
 	Kind string
 	// Control takes records about one control, of those that this server can open.
 	Control string
-	Cursor  string
-	Limit   int
+	// Text is looked for in control, experiment, verdict, period and ID.
+	Text string
+	// Since and Until take what was made from one moment up to, not with, another. When a
+	// sealed record was made is not known, and it passes neither.
+	Since, Until time.Time
+	Cursor       string
+	Limit        int
 }
 
 // LedgerPage is a page of the ledger's entries, with what is needed to verify it.
@@ -407,7 +412,22 @@ type LedgerPage struct {
 	Key     string        `json:"key"`  // of the log, as C2SP signed notes write it
 	Size    uint64        `json:"size"` // of the newest signed checkpoint
 	Entries []LedgerEntry `json:"entries"`
-	Next    string        `json:"next,omitempty"`
+	// Next is the cursor of the next page, which may hold more even where this one holds nothing:
+	// so many entries are looked at for one page.
+	Next string `json:"next,omitempty"`
+	// Problem says what is wrong with the ledger; empty if nothing is known to be.
+	Problem string `json:"problem,omitempty"`
+}
+
+// LedgerState says how the ledger is. It names no object of any cluster.
+type LedgerState struct {
+	// Appending tells that evidence is recorded.
+	Appending bool   `json:"appending"`
+	Size      uint64 `json:"size"` // of the newest signed checkpoint
+	// Verified is when all of it was verified last; nil if it was not since the start.
+	Verified *time.Time `json:"verified,omitempty"`
+	// Problem says why nothing is recorded, or what was found to be damaged.
+	Problem string `json:"problem,omitempty"`
 }
 
 // LedgerEntry is one entry of the ledger. What a record says is known only where this server

@@ -30,7 +30,7 @@ type keptReport struct {
 	cluster  string
 	findings map[string]bailey.Finding
 	verdicts map[verdictOf]bailey.Verdict
-	evidence map[string]bool
+	evidence map[string]bool // whether its index in the ledger is kept too, or none is kept of any
 }
 
 type verdictOf struct {
@@ -122,7 +122,7 @@ func (r *Recorder) keep(ctx context.Context, report *bailey.Report) error {
 		if err := r.Store.PutCluster(ctx, uid, name, now); err != nil {
 			return err
 		}
-		d := store.Delta{Verdicts: report.Verdicts, Evidence: r.evidence(report, nil), Findings: make([]bailey.Finding, 0, len(report.Findings))}
+		d := store.Delta{Verdicts: report.Verdicts, Evidence: r.evidence(report, next, nil), Findings: make([]bailey.Finding, 0, len(report.Findings))}
 		for i := range report.Findings {
 			d.Findings = append(d.Findings, withFix(report, &report.Findings[i]))
 		}
@@ -153,9 +153,6 @@ func indexReport(r *bailey.Report, uid string) *keptReport {
 	}
 	for i := range r.Verdicts {
 		k.verdicts[verdictOf{r.Verdicts[i].Control, r.Verdicts[i].Scope}] = r.Verdicts[i]
-	}
-	for i := range r.Evidence {
-		k.evidence[r.Evidence[i].ID] = true
 	}
 	return k
 }
@@ -196,7 +193,7 @@ func (r *Recorder) difference(report *bailey.Report, next *keptReport) store.Del
 			d.Gone = append(d.Gone, ref)
 		}
 	}
-	d.Evidence = r.evidence(report, r.last.evidence)
+	d.Evidence = r.evidence(report, next, r.last.evidence)
 	return d
 }
 
@@ -206,20 +203,26 @@ func sameFinding(a, b *bailey.Finding) bool {
 		reflect.DeepEqual(a.Waiver, b.Waiver) && reflect.DeepEqual(a.Factors, b.Factors) && reflect.DeepEqual(a.Related, b.Related)
 }
 
-// evidence gives what a report rests on, but for what is known to be kept.
-func (r *Recorder) evidence(report *bailey.Report, known map[string]bool) []store.Evidence {
+// evidence gives what a report rests on, but for what is known to be kept, and notes in next
+// what is. What is not in the ledger yet is given again once it is.
+func (r *Recorder) evidence(report *bailey.Report, next *keptReport, known map[string]bool) []store.Evidence {
 	var all []store.Evidence
 	for _, e := range report.Evidence {
-		if e.ID == "" || known[e.ID] {
+		settled, kept := known[e.ID]
+		if e.ID == "" || settled {
+			next.evidence[e.ID] = settled
 			continue
 		}
-		kept := store.Evidence{Evidence: e}
-		if r.LedgerIndex != nil {
-			if index, found := r.LedgerIndex(e.ID); found {
-				kept.Ledger = &index
-			}
+		one := store.Evidence{Evidence: e}
+		if r.LedgerIndex == nil {
+			settled = true
+		} else if index, found := r.LedgerIndex(e.ID); found {
+			one.Ledger, settled = &index, true
 		}
-		all = append(all, kept)
+		next.evidence[e.ID] = settled
+		if !kept || one.Ledger != nil {
+			all = append(all, one)
+		}
 	}
 	return all
 }

@@ -23,7 +23,7 @@ var evidenceColumns = append([]string{"cluster", "id", "seq", "at", "run", "expe
 	"held", "tried", "broken", "inconclusive", "signer", "interrupted", "ledger", "doc")...)
 
 // evidence keeps what is not kept yet. Evidence does not change but that its index in the
-// ledger becomes known.
+// ledger becomes known, or is another's: the ledger that is kept now may not be the one before.
 func (w *writer) evidence(list []Evidence) error {
 	var rows [][]any
 	seen := map[string]bool{}
@@ -51,9 +51,7 @@ func (w *writer) evidence(list []Evidence) error {
 		case err == sql.ErrNoRows:
 		case err != nil:
 			return err
-		case kept.Valid && ledger.Valid && kept != ledger:
-			return fmt.Errorf("store: evidence %s has index %d in the ledger, not %d: %w", e.ID, kept.Int64, ledger.Int64, ErrConflict)
-		case ledger.Valid && !kept.Valid:
+		case ledger.Valid && kept != ledger:
 			w.change("evidence", "changed", k.namespace, 0, id)
 			if _, err := w.exec("UPDATE evidence SET ledger = ? WHERE cluster = ? AND id = ?", ledger, w.cluster, id); err != nil {
 				return err

@@ -1,0 +1,264 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"filippo.io/age"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/baileyhq/bailey/ledger"
+)
+
+// Book is the ledger of a server: evidence is recorded in it, and pages show what it holds.
+type Book struct {
+	o    BookOptions
+	root *os.Root // its folder
+	tree *os.Root // the log in it: what is published
+	// shown remembers what records say: they do not change.
+	shown *lru.Cache[uint64, LedgerEntry]
+
+	mu       sync.Mutex
+	log      *ledger.Log       // nil where nothing is recorded
+	begun    time.Time         // no record is older
+	indexes  map[string]uint64 // of evidence, by its ID
+	damage   string            // for good
+	failed   string            // until something is recorded again
+	verified *time.Time
+}
+
+// BookOptions are what a Book is made of.
+type BookOptions struct {
+	Dir string
+	// Identities open records, so that pages tell what they are about. Without any they are
+	// shown as sealed.
+	Identities []age.Identity
+	Log        *slog.Logger
+	Now        func() time.Time
+	// Offline asks no witness.
+	Offline bool
+}
+
+const (
+	// verifyLimit bounds the verification at the start: a larger ledger is verified as far as
+	// the writer does when it opens one, which is its end.
+	verifyLimit = 10 * time.Minute
+	// closeLimit is how long the end may take: what was recorded is signed.
+	closeLimit = 30 * time.Second
+	// shownKept bounds the records of which is remembered what they say.
+	shownKept = 1 << 16
+)
+
+// OpenBook opens a ledger and takes its lock. That another process holds the lock is an error;
+// a ledger that is damaged is opened to be looked at, and nothing is recorded.
+func OpenBook(ctx context.Context, o BookOptions) (*Book, error) {
+	root, err := os.OpenRoot(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	b := &Book{o: o, root: root, indexes: map[string]uint64{}}
+	if b.shown, err = lru.New[uint64, LedgerEntry](shownKept); err != nil {
+		panic(err) // the size is a constant
+	}
+	if b.tree, err = os.OpenRoot(filepath.Join(o.Dir, "log")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, root.Close())
+	}
+	b.log, err = ledger.Open(ctx, o.Dir, ledger.Options{Now: o.Now, Offline: o.Offline})
+	if err == nil {
+		b.begun, err = ledger.Begun(root.FS())
+	}
+	switch {
+	case errors.Is(err, ledger.ErrLocked), ctx.Err() != nil:
+		return nil, errors.Join(err, b.Close())
+	case err != nil:
+		b.stop(err.Error())
+	}
+	return b, nil
+}
+
+// stop ends recording for good.
+func (b *Book) stop(why string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.damage = why
+	b.o.Log.Error("the ledger is damaged; nothing more is recorded in it", "ledger", b.o.Dir, "problem", why)
+}
+
+// Close waits until what was recorded is signed, and releases the ledger.
+func (b *Book) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	var err error
+	if b.log != nil {
+		err = b.log.Close(ctx)
+	}
+	if b.tree != nil {
+		err = errors.Join(err, b.tree.Close())
+	}
+	return errors.Join(err, b.root.Close())
+}
+
+// Verify verifies the whole ledger. Damage ends recording. What was not verified within the
+// time that it has is in the log.
+func (b *Book) Verify(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, verifyLimit)
+	defer cancel()
+	report, err := ledger.Verify(limited, b.root.FS(), ledger.VerifyOptions{})
+	switch {
+	case ctx.Err() != nil:
+	case err != nil && limited.Err() != nil:
+		b.o.Log.Warn("the ledger was not verified whole in the time that this has at the start; bailey ledger verify does it", "ledger", b.o.Dir, "limit", verifyLimit)
+	case err != nil:
+		b.stop(err.Error())
+	case !report.Intact():
+		why := report.Problems[0].String()
+		if more := len(report.Problems) - 1 + report.MoreFaults; more > 0 {
+			why = fmt.Sprintf("%s; and %d more", why, more)
+		}
+		b.stop(why)
+	default:
+		now := b.o.Now()
+		b.mu.Lock()
+		b.verified = &now
+		b.mu.Unlock()
+		b.o.Log.Info("the ledger is intact", "ledger", b.o.Dir, "entries", report.Size, "root", report.Root)
+	}
+}
+
+// writing gives the log to append to; nil where nothing is recorded.
+func (b *Book) writing() *ledger.Log {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.damage != "" {
+		return nil
+	}
+	return b.log
+}
+
+// evidenceName is the ID of the record of a piece of evidence.
+func evidenceName(id string) string { return "evidence/" + id }
+
+// Record records a signed piece of evidence. That it cannot be is told by State: the
+// evidence is kept as a file, and Take records it later.
+func (b *Book) Record(ctx context.Context, id string, envelope []byte) {
+	log := b.writing()
+	if log == nil {
+		return
+	}
+	index, err := log.Append(ctx, ledger.Record{ID: evidenceName(id), Data: envelope})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		if ctx.Err() == nil {
+			b.failed = err.Error()
+			b.o.Log.Error("evidence could not be recorded in the ledger; it is tried again after the next run", "evidence", id, "error", err)
+		}
+		return
+	}
+	b.failed = ""
+	b.indexes[id] = index[0]
+}
+
+// Piece is a piece of evidence that is kept.
+type Piece struct {
+	ID string
+	At time.Time
+	// Read gives its envelope; an error of fs.ErrNotExist where the whole is no longer kept.
+	Read func() ([]byte, error)
+}
+
+// Take records what is not in the ledger yet of evidence that was made since it began, and
+// reports whether an index became known that was not.
+func (b *Book) Take(ctx context.Context, pieces []Piece) bool {
+	log := b.writing()
+	if log == nil {
+		return false
+	}
+	learned := false
+	for _, p := range pieces {
+		if p.At.Before(b.begun) {
+			continue
+		}
+		b.mu.Lock()
+		_, known := b.indexes[p.ID]
+		b.mu.Unlock()
+		if known {
+			continue
+		}
+		found, err := log.Find(evidenceName(p.ID))
+		if index, there := found[evidenceName(p.ID)]; there {
+			b.mu.Lock()
+			b.indexes[p.ID] = index
+			b.mu.Unlock()
+			learned = true
+			continue
+		}
+		var envelope []byte
+		if err == nil {
+			envelope, err = p.Read()
+		}
+		switch {
+		case ctx.Err() != nil:
+			return learned
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			b.o.Log.Error("a piece of evidence is not in the ledger, and cannot be recorded", "evidence", p.ID, "error", err)
+		default:
+			b.Record(ctx, p.ID, envelope)
+			learned = true
+		}
+	}
+	return learned
+}
+
+// Index gives the index of a piece of evidence.
+func (b *Book) Index(evidence string) (uint64, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	index, found := b.indexes[evidence]
+	return index, found
+}
+
+// State says how the ledger is.
+func (b *Book) State() LedgerState {
+	var size uint64
+	if list, err := ledger.List(context.Background(), b.root.FS(), ledger.ListOptions{}); err == nil {
+		size = list.Size
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := LedgerState{Appending: b.log != nil && b.damage == "", Size: size, Verified: b.verified, Problem: b.damage}
+	if s.Problem == "" {
+		s.Problem = b.failed
+	}
+	return s
+}
+
+var (
+	ledgerEntriesMetric = prometheus.NewDesc("bailey_ledger_entries", "Entries of the ledger that are signed.", nil, nil)
+	ledgerDamagedMetric = prometheus.NewDesc("bailey_ledger_damaged", "1 if the ledger is damaged, or does not take what should be recorded; else 0.", nil, nil)
+)
+
+// Describe is of prometheus.Collector.
+func (b *Book) Describe(to chan<- *prometheus.Desc) {
+	to <- ledgerEntriesMetric
+	to <- ledgerDamagedMetric
+}
+
+// Collect is of prometheus.Collector.
+func (b *Book) Collect(to chan<- prometheus.Metric) {
+	s, damaged := b.State(), 0.0
+	if s.Problem != "" {
+		damaged = 1
+	}
+	to <- prometheus.MustNewConstMetric(ledgerEntriesMetric, prometheus.GaugeValue, float64(s.Size))
+	to <- prometheus.MustNewConstMetric(ledgerDamagedMetric, prometheus.GaugeValue, damaged)
+}
