@@ -65,6 +65,9 @@ func startWorld(t *testing.T) *world {
 		Configured: func() []bailey.Waiver { return nil }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, controls.All()) },
 		Changed: w.loop.Refresh, Log: log, Now: time.Now})
 	w.api = &API{Version: "test", Desk: w.desk, Rights: &ClusterRights{Client: client.AuthorizationV1().SubjectAccessReviews(), Now: time.Now}, News: w.news, Log: log}
+	dir, identities := newLedger(t)
+	w.api.Book = openBook(t, dir, identities)
+	t.Cleanup(func() { closeBook(t, w.api.Book) })
 	front := &Front{Sessions: &Sessions{Now: time.Now}, Tokens: &ClusterTokens{Client: client.AuthenticationV1().TokenReviews(), Now: time.Now}, Log: log, Now: time.Now}
 	s := httptest.NewServer(front.Wrap(w.api.Handler()))
 	t.Cleanup(s.Close)
@@ -220,8 +223,10 @@ func TestWhoSeesWhat(t *testing.T) {
 			"spec": map[string]any{"hostNetwork": true, "containers": []any{map[string]any{"name": "c", "image": "x"}}}})
 	}
 	stranger, tenant, admin := w.token(t, mine, "stranger"), w.token(t, mine, "tenant"), w.token(t, mine, "admin")
+	reader := w.token(t, mine, "reader")
+	w.grant(t, mine, "reader", "", baileyRule("get", "reports"))
 	w.grant(t, mine, "tenant", mine, baileyRule("get", "reports"))
-	w.grant(t, mine, "admin", "", baileyRule("get", "reports"), baileyRule("create", "waivers"))
+	w.grant(t, mine, "admin", "", baileyRule("get", "reports"), baileyRule("create", "waivers"), baileyRule("get", "ledgers"))
 
 	ref := bailey.Ref{Kind: bailey.KindPod, Namespace: theirs, Name: "bad"}
 	id := ""
@@ -240,7 +245,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		case <-time.After(time.Second):
 		}
 	}
-	for _, path := range w.reads(t, theirs, id) {
+	for _, path := range append(w.reads(t, theirs, id), "/api/v1/ledger/tile/0/000.p/1") {
 		t.Run(strings.TrimPrefix(path, "/api/v1/"), func(t *testing.T) {
 			if code, _, _ := w.ask(t, "", http.MethodGet, path, ""); code != http.StatusUnauthorized {
 				t.Errorf("nobody gets %d", code)
@@ -252,7 +257,14 @@ func TestWhoSeesWhat(t *testing.T) {
 				t.Errorf("a stranger gets %d: %.200s", code, body)
 			}
 			code, body, _ := w.ask(t, tenant, http.MethodGet, path, "")
-			if code != http.StatusOK && code != http.StatusNotFound || strings.Contains(body, theirs) {
+			if strings.HasPrefix(path, "/api/v1/ledger/") { // it tells of the whole cluster
+				if code != http.StatusForbidden {
+					t.Errorf("a tenant gets %d: %.2000s", code, body)
+				}
+				if code, body, _ := w.ask(t, reader, http.MethodGet, path, ""); code != http.StatusForbidden {
+					t.Errorf("who may read reports only gets %d: %.300s", code, body)
+				}
+			} else if code != http.StatusOK && code != http.StatusNotFound || strings.Contains(body, theirs) {
 				t.Errorf("a tenant gets %d: %.2000s", code, body)
 			}
 			code, body, _ = w.ask(t, admin, http.MethodGet, path, "")

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -30,6 +29,7 @@ type Book struct {
 	log      *ledger.Log       // nil where nothing is recorded
 	begun    time.Time         // no record is older
 	indexes  map[string]uint64 // of evidence, by its ID
+	checked  bool              // nothing is recorded before
 	damage   string            // for good
 	failed   string            // until something is recorded again
 	verified *time.Time
@@ -68,7 +68,7 @@ func OpenBook(ctx context.Context, o BookOptions) (*Book, error) {
 	if b.shown, err = lru.New[uint64, LedgerEntry](shownKept); err != nil {
 		panic(err) // the size is a constant
 	}
-	if b.tree, err = os.OpenRoot(filepath.Join(o.Dir, "log")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if b.tree, err = root.OpenRoot("log"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(err, root.Close())
 	}
 	b.log, err = ledger.Open(ctx, o.Dir, ledger.Options{Now: o.Now, Offline: o.Offline})
@@ -106,9 +106,14 @@ func (b *Book) Close() error {
 	return errors.Join(err, b.root.Close())
 }
 
-// Verify verifies the whole ledger. Damage ends recording. What was not verified within the
-// time that it has is in the log.
+// Verify verifies the whole ledger, and lets what is proven be recorded from then on; damage
+// ends that for good. That it was not verified whole in the time that it has is in the log.
 func (b *Book) Verify(ctx context.Context) {
+	defer func() {
+		b.mu.Lock()
+		b.checked = true
+		b.mu.Unlock()
+	}()
 	limited, cancel := context.WithTimeout(ctx, verifyLimit)
 	defer cancel()
 	report, err := ledger.Verify(limited, b.root.FS(), ledger.VerifyOptions{})
@@ -137,7 +142,7 @@ func (b *Book) Verify(ctx context.Context) {
 func (b *Book) writing() *ledger.Log {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.damage != "" {
+	if b.damage != "" || !b.checked {
 		return nil
 	}
 	return b.log
@@ -235,7 +240,7 @@ func (b *Book) State() LedgerState {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := LedgerState{Appending: b.log != nil && b.damage == "", Size: size, Verified: b.verified, Problem: b.damage}
+	s := LedgerState{Appending: b.log != nil && b.checked && b.damage == "", Size: size, Verified: b.verified, Problem: b.damage}
 	if s.Problem == "" {
 		s.Problem = b.failed
 	}

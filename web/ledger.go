@@ -2,6 +2,7 @@ package web
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/server"
@@ -13,6 +14,8 @@ type ledgerBody struct {
 	Controls []*bailey.Control
 	Kept     bool // there is a ledger
 	Entry    string
+	Since    string
+	Until    string // the last day
 	Pager    pager
 }
 
@@ -24,12 +27,24 @@ func (s *site) ledger(v *visit) error {
 		return err
 	}
 	q := v.r.URL.Query()
-	b := ledgerBody{Controls: s.Controls, Kept: s.Ledger != nil, Entry: q.Get("entry"),
-		Filter: server.LedgerFilter{Kind: q.Get("kind"), Control: q.Get("control"), Cursor: v.cursor(), Limit: ledgerRows}}
+	b := ledgerBody{Controls: s.Controls, Kept: s.Ledger != nil, Entry: q.Get("entry"), Since: q.Get("since"), Until: q.Get("until"),
+		Filter: server.LedgerFilter{Kind: q.Get("kind"), Control: q.Get("control"), Text: strings.TrimSpace(q.Get("q")), Cursor: v.cursor(), Limit: ledgerRows}}
 	if b.Filter.Kind != "" {
 		if err := oneOf("kind", b.Filter.Kind, "record", "key", "shred"); err != nil {
 			return err
 		}
+	}
+	var err error
+	if b.Since != "" {
+		if b.Filter.Since, err = day("since", b.Since); err != nil {
+			return err
+		}
+	}
+	if b.Until != "" {
+		if b.Filter.Until, err = day("until", b.Until); err != nil {
+			return err
+		}
+		b.Filter.Until = b.Filter.Until.AddDate(0, 0, 1)
 	}
 	if _, err := strconv.ParseUint(b.Entry, 10, 53); err != nil {
 		b.Entry = ""

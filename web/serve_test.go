@@ -114,8 +114,8 @@ func start(t testing.TB, f *fixture, person string, b *book) *dashboard {
 	}
 	mux := http.NewServeMux()
 	if b != nil {
-		o.Ledger = b.page
-		mux.Handle("GET /api/v1/ledger/", http.StripPrefix("/api/v1/ledger/", b))
+		o.Ledger = b.Page
+		mux.Handle("/api/v1/ledger/", (&server.API{Version: "test", Rights: rules{}, Book: b.Book, Log: logger}).Handler())
 	}
 	mux.HandleFunc("GET /api/v1/events", d.events)
 	mux.Handle("/", web.New(o))
@@ -176,13 +176,11 @@ func (d *dashboard) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// book is a real ledger with records about experiments, and its files as they are served.
+// book is a real ledger with records about experiments, as the server keeps and serves it.
 type book struct {
-	dir string
-	log *ledger.Log
-	id  age.Identity
-	// change, if set, alters what is served.
-	change func(name string, data []byte) []byte
+	*server.Book
+	dir  string
+	made int
 }
 
 func newBook(t testing.TB, records int) *book {
@@ -191,78 +189,69 @@ func newBook(t testing.TB, records int) *book {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &book{dir: filepath.Join(t.TempDir(), "ledger"), id: id}
+	b := &book{dir: filepath.Join(t.TempDir(), "ledger")}
 	if _, err := ledger.Init(t.Context(), b.dir, ledger.InitOptions{Recipients: []string{id.Recipient().String()}}); err != nil {
 		t.Fatal(err)
 	}
-	if b.log, err = ledger.Open(t.Context(), b.dir, ledger.Options{}); err != nil {
+	b.Book, err = server.OpenBook(t.Context(), server.BookOptions{Dir: b.dir, Identities: []age.Identity{id}, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := b.log.Close(context.Background()); err != nil {
+		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	b.Verify(t.Context())
 	b.write(t, records)
 	return b
 }
 
-// write appends records and awaits the checkpoint that covers them.
+// write records evidence and awaits the checkpoint that covers it.
 func (b *book) write(t testing.TB, n int) {
 	t.Helper()
-	had := b.log.Size()
-	var records []ledger.Record
-	for i := range n {
-		x := controls.All()[i%46]
+	turns := make(chan struct{}, 256)
+	var all sync.WaitGroup
+	for i := b.made; i < b.made+n; i++ {
 		verdict := "held"
 		if i%29 == 7 {
 			verdict = "broken"
 		}
-		data, _ := json.Marshal(map[string]string{"control": x.ID, "experiment": "try-" + strconv.Itoa(i%3), "verdict": verdict})
-		records = append(records, ledger.Record{ID: fmt.Sprintf("%064x", (had+uint64(i)+1)*7919), Data: data})
+		statement, _ := json.Marshal(map[string]any{"predicate": map[string]any{"verdict": verdict,
+			"evidence": map[string]any{"control": controls.All()[i%46].ID, "experiment": "try-" + strconv.Itoa(i%3)}}})
+		envelope, _ := json.Marshal(map[string]any{"payload": statement})
+		turns <- struct{}{}
+		all.Go(func() {
+			b.Record(t.Context(), fmt.Sprintf("%064x", (i+1)*7919), envelope)
+			<-turns
+		})
 	}
-	if _, err := b.log.Append(t.Context(), records...); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.log.Checkpoint(t.Context(), b.log.Size()); err != nil {
-		t.Fatal(err)
+	all.Wait()
+	b.made += n
+	for end := time.Now().Add(time.Minute); b.State().Size < uint64(b.made)+1; time.Sleep(10 * time.Millisecond) {
+		if s := b.State(); s.Problem != "" || time.Now().After(end) {
+			t.Fatalf("%d records are not signed: %+v", b.made, s)
+		}
 	}
 }
 
-// ServeHTTP serves the log's files, as /api/v1/ledger/ does.
-func (b *book) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	data, err := os.ReadFile(filepath.Join(b.dir, "log", filepath.Clean("/"+r.URL.Path)))
+// change alters a file of the log until the function that it gives is called.
+func (b *book) change(t testing.TB, name string, change func(data []byte)) (back func()) {
+	t.Helper()
+	path := filepath.Join(b.dir, "log", name)
+	data, err := os.ReadFile(path)
 	if err != nil {
-		http.NotFound(w, r)
-		return
+		t.Fatal(err)
 	}
-	if b.change != nil {
-		data = b.change(r.URL.Path, data)
-	}
-	_, _ = w.Write(data)
-}
-
-func (b *book) page(ctx context.Context, f server.LedgerFilter) (server.LedgerPage, error) {
-	c := b.log.Config()
-	p := server.LedgerPage{Origin: c.Origin, Key: c.Key, Size: b.log.Size()}
-	all := []server.LedgerEntry{{Index: 0, Kind: "key", Period: "2026-11-26", Bytes: 311}}
-	for e, err := range b.log.Read(ctx, ledger.ReadOptions{Identities: []age.Identity{b.id}}) {
-		if err != nil {
-			return p, err
+	put := func(data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
 		}
-		one := server.LedgerEntry{Index: e.Index, Kind: "record", Period: e.Period, Bytes: len(e.Data) + 53, At: now.Add(-time.Duration(b.log.Size()-e.Index) * time.Minute), ID: e.ID}
-		if err := json.Unmarshal(e.Data, &one); err != nil {
-			return p, err
-		}
-		all = append(all, one)
 	}
-	slices.Reverse(all)
-	all = slices.DeleteFunc(all, func(e server.LedgerEntry) bool {
-		return f.Kind != "" && e.Kind != f.Kind || f.Control != "" && e.Control != f.Control
-	})
-	var err error
-	p.Entries, p.Next, err = piece(all, f.Cursor, f.Limit)
-	return p, err
+	bad := slices.Clone(data)
+	change(bad)
+	put(bad)
+	return func() { put(data) }
 }
 
 var _ server.Rights = rules{}

@@ -96,6 +96,8 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.DurationVar(&f.every, "prove-every", time.Hour, "run experiments this often; 0: never")
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods, for experiments that want a node")
 	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context)")
+	flags.StringVar(&f.ledger, "ledger", "", "folder of a ledger that takes every piece of evidence; made if it is not there (default: the configuration's; of up, ledger/ in the data folder)")
+	flags.StringArrayVar(&f.recipients, "ledger-recipient", nil, "age public key whose holder reads the records, for a ledger that is made (repeat; default: a key made and kept in the ledger's folder)")
 	flags.BoolVar(&f.noLink, "no-link", false, "print no one-time link")
 	f.tend.register(c)
 }
@@ -133,6 +135,7 @@ type serving struct {
 	loop   *server.Loop
 	news   *server.News
 	desk   *server.Desk
+	book   *server.Book // nil where no ledger is kept
 	rights server.Rights
 	tokens server.Tokens
 	sight  func() server.Sight
@@ -181,6 +184,10 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 		return err
 	}
 	defer s.store.Close()
+	if err := s.openBook(ctx); err != nil {
+		return err
+	}
+	defer s.closeBook()
 	return s.run(ctx, listener, secure)
 }
 
@@ -226,11 +233,14 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 		s.sight, ready = s.relay.Sight, s.relay.Kept
 	}
 	metrics.ShowLeads(s.leads)
+	if s.book != nil {
+		s.showBook()
+	}
 	s.desk = server.NewDesk(server.DeskOptions{Store: s.store, Controls: o.Controls, Own: s.loop.Cluster, Sight: s.sight, Namespaces: s.loop.Namespaces,
 		Configured: func() []bailey.Waiver { return waivers }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, o.Controls) },
 		Changed: s.loop.Refresh, Log: s.log, Now: s.app.now})
 	stopping := make(chan struct{})
-	api := &server.API{Version: version, Desk: s.desk, Rights: s.rights, News: s.news, Report: s.report, Log: s.log, Stopping: stopping}
+	api := &server.API{Version: version, Desk: s.desk, Rights: s.rights, News: s.news, Report: s.report, Log: s.log, Book: s.book, Stopping: stopping}
 	if s.flags.path == "" {
 		orders := &server.Orders{Store: s.store, Own: s.loop.Cluster, News: s.news, Now: s.app.now}
 		api.Run = orders.Order

@@ -19,11 +19,14 @@ type part func(ctx context.Context) error
 // cluster. They write with the store that they are given.
 func (s *serving) parts(kept *store.Store) []part {
 	recorder := &server.Recorder{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now}
+	if s.book != nil {
+		recorder.LedgerIndex = s.book.Index
+	}
 	runner := &server.Runner{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Every: s.flags.every, Prove: s.prove}
 	if s.flags.path != "" {
 		runner.Every = 0
 	}
-	return append([]part{recorder.Run, runner.Run}, s.tend(kept)...)
+	return append([]part{recorder.Run, runner.Run, s.keepBook}, s.tend(kept)...)
 }
 
 // lead runs the parts. All end when ctx does, and with the first that ends: also when another

@@ -11,8 +11,12 @@ import (
 
 // pages gives the dashboard.
 func (s *serving) pages(front *server.Front, api *server.API) http.Handler {
-	return web.New(web.Options{Desk: s.desk, Controls: controls.All(), Rights: s.rights, Front: front, Run: api.Run, Version: version, Log: s.log, Now: s.app.now,
+	o := web.Options{Desk: s.desk, Controls: controls.All(), Rights: s.rights, Front: front, Run: api.Run, Version: version, Log: s.log, Now: s.app.now,
 		Ask: func(ctx context.Context, cluster string) (server.Ask, error) {
 			return server.AskOf(ctx, s.desk, s.rights, cluster)
-		}})
+		}}
+	if s.book != nil {
+		o.Ledger = s.book.Page
+	}
+	return web.New(o)
 }

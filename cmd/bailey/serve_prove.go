@@ -34,6 +34,9 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder) ([]bailey.Eviden
 		t.kubeconfig, t.context = s.flags.prover, ""
 	}
 	f := &proveFlags{target: t, rate: prove.DefaultRate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated}
+	if s.book != nil {
+		f.record = s.book.Record
+	}
 	quiet := *s.app
 	quiet.stdout, quiet.stderr, quiet.quiet = io.Discard, io.Discard, true
 	err = quiet.prove(ctx, f, chosen)
@@ -47,6 +50,7 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder) ([]bailey.Eviden
 	if kept, err = s.app.kept(ctx, s.conf, uid, s.app.now()); err != nil {
 		return nil, err
 	}
+	s.record(ctx, kept)
 	var made []bailey.Evidence
 	for _, k := range kept {
 		if e := k.Summary.Evidence; !before[e.ID] {
