@@ -50,6 +50,7 @@ type serveFlags struct {
 	isolated bool
 	noLink   bool
 	tend     tendFlags
+	book     bookFlags
 
 	replicate      bool
 	leaseNamespace string
@@ -96,8 +97,7 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.DurationVar(&f.every, "prove-every", time.Hour, "run experiments this often; 0: never")
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods, for experiments that want a node")
 	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context)")
-	flags.StringVar(&f.ledger, "ledger", "", "folder of a ledger that takes every piece of evidence; made if it is not there (default: the configuration's; of up, ledger/ in the data folder)")
-	flags.StringArrayVar(&f.recipients, "ledger-recipient", nil, "age public key whose holder reads the records, for a ledger that is made (repeat; default: a key made and kept in the ledger's folder)")
+	f.book.register(c)
 	flags.BoolVar(&f.noLink, "no-link", false, "print no one-time link")
 	f.tend.register(c)
 }

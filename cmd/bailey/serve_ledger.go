@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"filippo.io/age"
+	"github.com/spf13/cobra"
 
 	"github.com/baileyhq/bailey/ledger"
 	"github.com/baileyhq/bailey/prove"
@@ -18,15 +19,27 @@ import (
 // ledgerFolder is where the ledger lies that up keeps, below the data folder.
 const ledgerFolder = "ledger"
 
+// bookFlags say which ledger is kept.
+type bookFlags struct {
+	dir        string
+	recipients []string // of one that is made
+	own        bool     // one in the data folder, where no other is named
+}
+
+func (f *bookFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.dir, "ledger", "", "folder of a ledger that takes every piece of evidence; made if it is not there (default: the configuration's; of up, ledger/ in the data folder)")
+	c.Flags().StringArrayVar(&f.recipients, "ledger-recipient", nil, "age public key whose holder reads the records, for a ledger that is made (repeat; default: a key that is made, and kept in the ledger's folder)")
+}
+
 // openBook opens the ledger that is kept, and makes it where there is none. It leaves s.book
 // nil where none is.
 func (s *serving) openBook(ctx context.Context) error {
-	dir := s.flags.ledger
+	dir := s.flags.book.dir
 	switch {
 	case dir != "":
 	case s.conf.Ledger != "":
 		dir = s.conf.relative(s.conf.Ledger)
-	case s.flags.keepLedger:
+	case s.flags.book.own:
 		dir = filepath.Join(s.flags.data, ledgerFolder)
 	default:
 		return nil
@@ -71,7 +84,7 @@ func (s *serving) makeLedger(ctx context.Context, dir string) error {
 		}
 		return usageError("--ledger: %s holds other files\nhint: name a ledger, or a folder that does not exist", dir)
 	}
-	made, err := ledger.Init(ctx, dir, ledger.InitOptions{Recipients: s.flags.recipients})
+	made, err := ledger.Init(ctx, dir, ledger.InitOptions{Recipients: s.flags.book.recipients})
 	if err != nil {
 		return fmt.Errorf("--ledger: %w", err)
 	}

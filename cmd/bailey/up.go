@@ -80,7 +80,7 @@ func clusterDir() (string, error) {
 }
 
 func (a *app) up(ctx context.Context, f *upFlags) error {
-	f.keepLedger = true
+	f.book.own = true
 	if f.target.context != "" || f.target.kubeconfig != "" {
 		if f.detach || f.load != "" || f.binary != "" {
 			return usageError("--context and --kubeconfig serve a cluster that is there; --detach, --load and --controlplane are for one of Bailey's own\nhint: leave out one of the two")

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baileyhq/bailey/devcluster/devclustertest"
+	"github.com/baileyhq/bailey/server"
+)
+
+// order begins a run and gives its ID.
+func (p *servedProcess) order(t *testing.T, token, body string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/api/v1/runs", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var made struct{ ID string }
+	if err := json.NewDecoder(answer.Body).Decode(&made); err != nil || made.ID == "" {
+		t.Fatalf("no run was begun: %d, %v", answer.StatusCode, err)
+	}
+	return made.ID
+}
+
+// TestServeLedger: what a run proves is in the ledger, which verifies by itself; pages say where;
+// a second writer is one clear error; and a ledger that is damaged stops nothing but itself.
+func TestServeLedger(t *testing.T) {
+	cluster := devclustertest.Shared(t)
+	devclustertest.Namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
+	state := t.TempDir()
+	data, dir := filepath.Join(state, "data"), filepath.Join(state, "the-ledger")
+	serve := []string{"serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-every", "0", "--ledger", dir}
+	p := startServed(t, state, serve...)
+	token := tokenIn(t, data)
+	awaitText(t, p, token, "/api/v1/status", `"appending":true`)
+	run := p.order(t, token, `{"controls":["compute/pod-security"]}`)
+	awaitText(t, p, token, "/api/v1/runs/"+run, `"state":"done"`)
+	awaitText(t, p, token, "/api/v1/ledger/entries", `"control":"compute/pod-security"`)
+	awaitText(t, p, token, "/api/v1/controls/compute/pod-security", `"ledgerIndex":`)
+	if _, body := p.get(t, "/metrics", ""); !strings.Contains(body, "bailey_ledger_damaged 0") {
+		t.Error("no metric says that the ledger is well")
+	}
+	_, errs, code := programIn(t, state, "serve", "--data", filepath.Join(state, "other"), "--kubeconfig", cluster.Kubeconfig, "--listen", "127.0.0.1:0", "--ledger", dir)
+	if code == exitOK || !strings.Contains(errs, "another process has the ledger open") || strings.Count(errs, "another process") != 1 {
+		t.Errorf("a second writer: exit %d: %s", code, errs)
+	}
+	var page server.LedgerPage
+	if _, body := p.get(t, "/api/v1/ledger/entries?kind=record", token); json.Unmarshal([]byte(body), &page) != nil || len(page.Entries) == 0 || page.Entries[0].Verdict != "held" {
+		t.Errorf("%+v", page)
+	}
+	if code, said := p.end(t); code != exitOK || strings.Contains(said, "level=ERROR") || !strings.Contains(said, page.Key) {
+		t.Errorf("exit %d: %s", code, said)
+	}
+	if out, errs, code := programIn(t, state, "ledger", "verify", dir, "--key", page.Key); code != exitOK {
+		t.Fatalf("exit %d: %s%s", code, out, errs)
+	}
+
+	// What is proven while no server runs is recorded by the next.
+	if _, errs, code := programIn(t, state, "prove", "compute/pod-security", "--kubeconfig", cluster.Kubeconfig, "--quick"); code != exitOK {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	p = startServed(t, state, serve...)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		var now server.LedgerPage
+		if _, body := p.get(t, "/api/v1/ledger/entries", token); json.Unmarshal([]byte(body), &now) == nil && now.Size > page.Size {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("what was proven without it is not recorded")
+		}
+	}
+	p.end(t)
+
+	var bundle string
+	_ = filepath.WalkDir(filepath.Join(dir, "log", "tile", "entries"), func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			bundle = path
+		}
+		return err
+	})
+	content, err := os.ReadFile(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := bytes.Clone(content)
+	bad[len(bad)-1] ^= 1
+	if err := os.WriteFile(bundle, bad, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = startServed(t, state, serve...)
+	awaitText(t, p, token, "/api/v1/status", `"appending":false`)
+	awaitText(t, p, token, "/api/v1/status", `"problem":"`)
+	awaitText(t, p, token, "/ledger", "Something is wrong with this ledger")
+	if _, body := p.get(t, "/metrics", ""); !strings.Contains(body, "bailey_ledger_damaged 1") {
+		t.Error("no metric says that the ledger is damaged")
+	}
+	run = p.order(t, token, `{"controls":["compute/pod-security"]}`)
+	awaitText(t, p, token, "/api/v1/runs/"+run, `"state":"done"`)
+	p.end(t)
+}
