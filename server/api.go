@@ -134,21 +134,39 @@ var (
 	ErrForbidden = errors.New("you may not see this")
 )
 
-// AskOf says what whoever a request is from may see of a cluster. Of a cluster that is not the
-// server's own only those see anything who may read everything here: no other rules are known.
+// AskOf says what whoever a request is from may see of a cluster. Of one that is not the server's
+// own, which a spoke pushes, that is everything or nothing: its RBAC rules are not known here.
 func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, error) {
 	who := WhoAsks(ctx)
 	if who.Anonymous() {
 		return Ask{}, ErrLogIn
 	}
-	sees, err := rights.Sees(ctx, who, d.Namespaces())
-	if err != nil {
+	ask := Ask{Cluster: cluster, Elsewhere: func(ctx context.Context, uid string) (bool, error) {
+		all, err := rights.May(ctx, who, ReadClusters, "")
+		if err != nil || all {
+			return all, err
+		}
+		return rights.May(ctx, who, ReadCluster(uid), "")
+	}}
+	if cluster != "" && cluster != d.Own() {
+		all, err := ask.Elsewhere(ctx, cluster)
+		switch {
+		case err != nil:
+			return Ask{}, errors.Join(ErrUnavailable, err)
+		case !all:
+			return Ask{}, ErrForbidden
+		}
+		ask.Sees.All = true
+		return ask, nil
+	}
+	var err error
+	if ask.Sees, err = rights.Sees(ctx, who, d.Namespaces()); err != nil {
 		return Ask{}, errors.Join(ErrUnavailable, err)
 	}
-	if !sees.All && (len(sees.Names) == 0 || cluster != "" && cluster != d.Own()) {
+	if !ask.Sees.All && len(ask.Sees.Names) == 0 {
 		return Ask{}, ErrForbidden
 	}
-	return Ask{Cluster: cluster, Sees: sees}, nil
+	return ask, nil
 }
 
 // fail gives an error its status. What is nobody's business stays in the log.

@@ -106,7 +106,7 @@ func plain(in *plainQuestion) *Asking { return &in.Asking }
 func (a *API) reading(api huma.API) {
 	d := a.Desk
 	read(a, api, "/status", "getStatus", "How current what is shown is", plain,
-		func(_ context.Context, _ Ask, _ *plainQuestion) (Sight, error) { return d.Sight(), nil })
+		func(ctx context.Context, ask Ask, _ *plainQuestion) (Sight, error) { return d.SightOf(ctx, ask) })
 	read(a, api, "/clusters", "listClusters", "The clusters that are watched or push", plain,
 		func(ctx context.Context, ask Ask, _ *plainQuestion) (paged[ClusterInfo], error) {
 			all, err := d.Clusters(ctx, ask)

@@ -356,7 +356,7 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("%d, then %d", code, again)
 	}
 	for path, want := range map[string]int{"/api/v1/findings?no=1": 422, "/api/v1/findings?severity=worst": 422, "/api/v1/findings?cursor=x": 422, "/api/v1/nothing": 404,
-		"/api/v1/controls/no/such": 404, "/api/v1/findings/none": 404, "/api/v1/overview?cluster=other": 404} {
+		"/api/v1/controls/no/such": 404, "/api/v1/findings/none": 404, "/api/v1/overview?cluster=other": 403} {
 		if code, body, _ := w.ask(t, admin, http.MethodGet, path, ""); code != want {
 			t.Errorf("%s: %d: %.300s", path, code, body)
 		}

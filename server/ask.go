@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -10,6 +11,9 @@ import (
 type Ask struct {
 	Cluster string // its UID; the server's own if empty
 	Sees    Namespaces
+	// Elsewhere reports whether whoever asks may see a cluster that is not the server's own; nil:
+	// none.
+	Elsewhere func(ctx context.Context, uid string) (bool, error)
 }
 
 // FindingFilter narrows findings. The zero filter takes every open one, the worst first.

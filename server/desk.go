@@ -82,8 +82,7 @@ func access(a Ask) store.Access {
 	return store.Only(a.Sees.Names...)
 }
 
-// Clusters lists those of which something is kept: to who may see everything all, to others
-// the own one.
+// Clusters lists those of which something is kept, and may be seen.
 func (d *Desk) Clusters(ctx context.Context, a Ask) ([]ClusterInfo, error) {
 	kept, err := d.o.Store.Clusters(ctx)
 	if err != nil {
@@ -91,11 +90,51 @@ func (d *Desk) Clusters(ctx context.Context, a Ask) ([]ClusterInfo, error) {
 	}
 	var all []ClusterInfo
 	for _, c := range kept {
-		if own := c.UID == d.o.Own(); own || a.Sees.All {
-			all = append(all, ClusterInfo{UID: c.UID, Name: c.Name, Heard: c.Heard, Own: own})
+		own := c.UID == d.o.Own()
+		if !own {
+			if a.Elsewhere == nil {
+				continue
+			}
+			seen, err := a.Elsewhere(ctx, c.UID)
+			if err != nil {
+				return nil, errors.Join(ErrUnavailable, err)
+			}
+			if !seen {
+				continue
+			}
 		}
+		all = append(all, ClusterInfo{UID: c.UID, Name: c.Name, Heard: c.Heard, Own: own})
 	}
 	return all, nil
+}
+
+// SightOf says how current what is kept of the cluster is that is asked about.
+func (d *Desk) SightOf(ctx context.Context, a Ask) (Sight, error) {
+	if a.Cluster == "" || a.Cluster == d.o.Own() {
+		return d.o.Sight(), nil
+	}
+	kept, err := d.o.Store.Cluster(ctx, a.Cluster)
+	if err != nil {
+		return Sight{}, err
+	}
+	return d.sightOf(&kept), nil
+}
+
+// sightOf says how current what is kept of a cluster is that is not the own one.
+func (d *Desk) sightOf(c *store.Cluster) Sight {
+	s := Sight{Ready: !c.Judged.IsZero(), Changed: c.Heard}
+	if d.o.Now().Sub(c.Heard) > heardLate {
+		s.Lost, s.Why = &c.Heard, "nothing was pushed since then"
+	}
+	return s
+}
+
+// watched fails for a cluster that is watched elsewhere: what is done here has no effect there.
+func (d *Desk) watched(uid string) error {
+	if uid != d.o.Own() {
+		return badInput(errors.New("this cluster is watched by another server, which pushes what it finds: waivers belong there"))
+	}
+	return nil
 }
 
 // overviewChanges, overviewFirst and overviewDays bound the lists of the overview.
@@ -120,7 +159,7 @@ func (d *Desk) Overview(ctx context.Context, a Ask) (Overview, error) {
 	if o.Cluster.Own {
 		o.Sight = d.o.Sight()
 	} else {
-		o.Sight = Sight{Ready: !kept.Judged.IsZero(), Changed: kept.Heard}
+		o.Sight = d.sightOf(&kept)
 	}
 	standings, err := d.standings(ctx, a, uid)
 	if err != nil {

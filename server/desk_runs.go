@@ -148,6 +148,9 @@ func (d *Desk) AddWaiver(ctx context.Context, a Ask, by string, w bailey.Waiver)
 	if err != nil {
 		return "", err
 	}
+	if err := d.watched(uid); err != nil {
+		return "", err
+	}
 	now := d.o.Now()
 	if err := d.o.Valid(w); err != nil {
 		return "", badInput(err)
@@ -168,6 +171,9 @@ func (d *Desk) AddWaiver(ctx context.Context, a Ask, by string, w bailey.Waiver)
 func (d *Desk) EndWaiver(ctx context.Context, a Ask, by, id string) error {
 	uid, err := d.cluster(a)
 	if err != nil {
+		return err
+	}
+	if err := d.watched(uid); err != nil {
 		return err
 	}
 	now := d.o.Now()

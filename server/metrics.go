@@ -27,7 +27,7 @@ func NewMetrics(version string, l *Loop) *Metrics {
 		Judging: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bailey_change_judged_seconds",
 			Help: "Time from a change that was told to its being judged.", Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}}),
 		Requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "bailey_http_request_seconds",
-			Help: "Time to answer a request, by area (page, api, events, other) and status class.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"area", "status"}),
+			Help: "Time to answer a request, by area (page, api, events, push, other) and status class.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"area", "status"}),
 		Pruned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bailey_pruned_total",
 			Help: "Rows of old history that were removed, by what they held (finding, rung, evidence, run, alert, change)."}, []string{"what"}),
 	}

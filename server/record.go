@@ -11,13 +11,24 @@ import (
 	"github.com/baileyhq/bailey/store"
 )
 
+// Keeper is where reports are kept: *store.Store, and *Pusher.
+type Keeper interface {
+	PutCluster(ctx context.Context, uid, name string, at time.Time) error
+	// Replace keeps the whole state of a cluster, Apply what changed, and Heard that nothing did.
+	Replace(ctx context.Context, cluster string, at time.Time, d store.Delta) error
+	Apply(ctx context.Context, cluster string, at time.Time, d store.Delta) error
+	Heard(ctx context.Context, cluster string, at time.Time) error
+}
+
 // Recorder keeps the loop's reports in the store: of each what changed since the one before.
 type Recorder struct {
-	Store *store.Store
+	Store Keeper
 	Loop  *Loop
 	News  *News
 	Log   *slog.Logger
 	Now   func() time.Time
+	// Elsewhere tells that what is kept is shown by another server: nobody is told here.
+	Elsewhere bool
 	// LedgerIndex gives the index of a piece of evidence in the ledger, if it has one; nil knows none.
 	LedgerIndex func(evidence string) (uint64, bool)
 
@@ -73,7 +84,9 @@ func (r *Recorder) Run(ctx context.Context) error {
 				continue
 			}
 			done, try = version, 0
-			r.News.Tell(Item{Kind: NewsKept, Data: Published{Version: version, Findings: len(report.Findings)}})
+			if !r.Elsewhere {
+				r.News.Tell(Item{Kind: NewsKept, Data: Published{Version: version, Findings: len(report.Findings)}})
+			}
 		}
 		items, _, more := r.News.After(after)
 		if n := len(items); n > 0 {
@@ -88,7 +101,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 				case errors.Is(err, store.ErrFenced):
 					return err
 				case err != nil && ctx.Err() == nil:
-					r.Log.Error("the store does not answer", "error", err)
+					r.last, done = nil, 0 // as after a report that could not be kept
+					r.Log.Error("that nothing changed could not be kept", "error", err)
 				}
 			}
 		case <-ctx.Done():

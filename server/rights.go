@@ -19,25 +19,32 @@ import (
 //	- {apiGroups: [bailey.dev], resources: [reports], verbs: [get]}
 const Group = "bailey.dev"
 
-// Right is one thing that somebody may do: a verb on one of Bailey's resource names.
-type Right struct{ Verb, Resource string }
+// Right is one thing that somebody may do: a verb on one of Bailey's resource names, and where
+// Name is not empty on the one of that name.
+type Right struct{ Verb, Resource, Name string }
 
 // The rights that are asked for.
 var (
 	// ReadReports shows findings, verdicts and evidence: of a namespace where the grant is a
 	// Role's, of everything where it is a ClusterRole's.
-	ReadReports = Right{"get", "reports"}
+	ReadReports = Right{Verb: "get", Resource: "reports"}
 	// ReadLedger shows the ledger's entries, which name the whole cluster.
-	ReadLedger = Right{"get", "ledgers"}
+	ReadLedger = Right{Verb: "get", Resource: "ledgers"}
 	// RunExperiments begins and stops experiments.
-	RunExperiments = Right{"create", "experiments"}
+	RunExperiments = Right{Verb: "create", Resource: "experiments"}
 	// WriteWaivers adds and ends waivers.
-	WriteWaivers = Right{"create", "waivers"}
+	WriteWaivers = Right{Verb: "create", Resource: "waivers"}
 	// PlanGuards computes what guards would refuse.
-	PlanGuards = Right{"get", "guards"}
-	// Push hands in the report of a cluster.
-	Push = Right{"create", "reports"}
+	PlanGuards = Right{Verb: "get", Resource: "guards"}
+	// ReadClusters shows everything of clusters that spokes push; see ReadCluster.
+	ReadClusters = Right{Verb: "get", Resource: "clusters"}
 )
+
+// ReadCluster shows everything of one cluster that a spoke pushes. It is granted by the cluster's
+// UID in resourceNames, or by a rule without them.
+func ReadCluster(uid string) Right {
+	return Right{Verb: ReadClusters.Verb, Resource: ReadClusters.Resource, Name: uid}
+}
 
 // Who is the person or program that asks.
 type Who struct {
@@ -143,7 +150,7 @@ func (c *ClusterRights) May(ctx context.Context, who Who, right Right, namespace
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: who.Name, UID: who.UID, Groups: who.Groups,
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: Group, Resource: right.Resource, Verb: right.Verb, Namespace: namespace},
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: Group, Resource: right.Resource, Verb: right.Verb, Name: right.Name, Namespace: namespace},
 	}}
 	if len(who.Extra) > 0 {
 		review.Spec.Extra = map[string]authorizationv1.ExtraValue{}

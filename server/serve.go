@@ -18,6 +18,7 @@ import (
 type HTTP struct {
 	Front   *Front
 	API     http.Handler
+	Push    http.Handler // takes what spokes push; nil where none do
 	Pages   http.Handler // everything that is not under /api; nil serves none
 	Metrics *Metrics
 	Loop    *Loop
@@ -50,6 +51,9 @@ func (h *HTTP) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", h.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(h.Metrics.Registry, promhttp.HandlerOpts{}))
+	if h.Push != nil {
+		mux.Handle("POST "+PushPath, h.Push)
+	}
 	mux.Handle("/", h.Front.Wrap(inner))
 	return h.timed(mux)
 }
@@ -83,6 +87,8 @@ func (h *HTTP) timed(next http.Handler) http.Handler {
 		switch {
 		case r.URL.Path == "/api/v1/events":
 			area = "events"
+		case r.URL.Path == PushPath:
+			area = "push"
 		case strings.HasPrefix(r.URL.Path, "/api/"):
 			area = "api"
 		case r.URL.Path == "/healthz", r.URL.Path == "/readyz", r.URL.Path == "/metrics":

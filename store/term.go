@@ -40,6 +40,17 @@ func (s *Store) TakeOver(ctx context.Context, cluster string, at time.Time) (*St
 	return in, nil
 }
 
+// InTerm fails with ErrFenced once the term has ended.
+func (s *Store) InTerm(ctx context.Context) error {
+	var now int64
+	if err := s.read(ctx, func(r *reader) error {
+		return noCluster(r.row("SELECT term FROM clusters WHERE uid = ?", s.term.cluster).Scan(&now), s.term.cluster)
+	}); err != nil {
+		return err
+	}
+	return s.term.allows(s.term.cluster, now)
+}
+
 // allows fails if a cluster whose row is locked is in a later term than this.
 func (t term) allows(cluster string, now int64) error {
 	if t.number != 0 && t.cluster == cluster && t.number != now {

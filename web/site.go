@@ -138,7 +138,7 @@ func (v *visit) enter() error {
 	}
 	p.Can = abilities{
 		Run:    v.may(server.RunExperiments) && v.site.Run != nil && (p.Cluster.Own || p.Cluster.UID == ""),
-		Waive:  v.may(server.WriteWaivers),
+		Waive:  v.may(server.WriteWaivers) && (p.Cluster.Own || p.Cluster.UID == ""),
 		Plan:   v.may(server.PlanGuards),
 		Ledger: v.may(server.ReadLedger),
 	}

@@ -54,6 +54,9 @@ type serveFlags struct {
 
 	replicate      bool
 	leaseNamespace string
+
+	hub                       bool
+	pushTo, pushToken, pushCA string
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -98,6 +101,10 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods, for experiments that want a node")
 	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context)")
 	f.book.register(c)
+	flags.BoolVar(&f.hub, "hub", false, "take what servers of other clusters push (see bailey hub)")
+	flags.StringVar(&f.pushTo, "push-to", "", "push what is found to the hub at this address too")
+	flags.StringVar(&f.pushToken, "push-token", "", "file of the token that the hub gave for this cluster; it is read again for each push")
+	flags.StringVar(&f.pushCA, "push-ca", "", "PEM file of whom the hub's certificate may be of (default: those of the system)")
 	flags.BoolVar(&f.noLink, "no-link", false, "print no one-time link")
 	f.tend.register(c)
 }
@@ -118,6 +125,8 @@ func (f *serveFlags) check() error {
 		return usageError("--replicate shares the work of watching a cluster, and --target watches files\nhint: leave out one of the two")
 	case f.replicate && f.database == "":
 		return usageError("replicas share one history, which SQLite in a folder cannot be\nhint: --database FILE names a PostgreSQL")
+	case (f.pushTo == "") != (f.pushToken == "") || f.pushTo == "" && f.pushCA != "":
+		return usageError("--push-to names a hub, and --push-token the file of its token\nhint: at the hub: bailey hub token UID")
 	case f.leaseNamespace != "" && !f.replicate:
 		return usageError("--lease-namespace is for --replicate")
 	}
@@ -141,6 +150,7 @@ type serving struct {
 	sight  func() server.Sight
 	// metrics is there once the parts run.
 	metrics *server.Metrics
+	pusher  *server.Pusher // nil where nothing is pushed
 
 	// What follows is of a server with replicas; nil or zero otherwise.
 	lease     *resourcelock.LeaseLock
@@ -180,7 +190,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	}
 	defer listener.Close()
 	s := &serving{app: a, flags: f, conf: conf, news: server.NewNews(), log: slog.New(slog.NewTextHandler(a.stderr, nil))}
-	if err := s.openStore(ctx); err != nil {
+	if s.store, err = openStore(ctx, f.data, f.database); err != nil {
 		return err
 	}
 	defer s.store.Close()
@@ -191,17 +201,16 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	return s.run(ctx, listener, secure)
 }
 
-func (s *serving) openStore(ctx context.Context) (err error) {
-	if s.flags.database == "" {
-		s.store, err = sqlite.Open(ctx, s.flags.data)
-		return err
+// openStore opens the history in the database whose URL is in a file, or in a folder.
+func openStore(ctx context.Context, dir, database string) (*store.Store, error) {
+	if database == "" {
+		return sqlite.Open(ctx, dir)
 	}
-	url, err := readBounded(s.flags.database, 64<<10)
+	url, err := readBounded(database, 64<<10)
 	if err != nil {
-		return usageError("--database wants a file that holds the URL: %w", err)
+		return nil, usageError("--database wants a file that holds the URL: %w", err)
 	}
-	s.store, err = postgres.Open(ctx, strings.TrimSpace(string(url)))
-	return err
+	return postgres.Open(ctx, strings.TrimSpace(string(url)))
 }
 
 func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) error {
@@ -226,6 +235,11 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	s.loop = server.NewLoop(o, s.news)
 	metrics = server.NewMetrics(version, s.loop)
 	s.metrics = metrics
+	if s.flags.pushTo != "" {
+		if s.pusher, err = s.newPusher(); err != nil {
+			return err
+		}
+	}
 	s.sight = s.loop.Sight
 	ready := s.store.Ping
 	if s.flags.replicate {
@@ -249,6 +263,9 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	front := &server.Front{Sessions: sessions, Tokens: s.tokens, Secure: secure, Log: s.log, Now: s.app.now}
 	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Loop: s.loop, Ready: ready, Log: s.log,
 		Stop: sync.OnceFunc(func() { close(stopping) })}
+	if s.flags.hub {
+		h.Push = &server.Hub{Store: s.store, Front: front, Own: s.loop.Cluster, News: s.news, Log: s.log, Now: s.app.now}
+	}
 	s.greet(listener, secure, sessions)
 
 	group, ctx := errgroup.WithContext(ctx)

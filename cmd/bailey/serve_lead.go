@@ -26,7 +26,11 @@ func (s *serving) parts(kept *store.Store) []part {
 	if s.flags.path != "" {
 		runner.Every = 0
 	}
-	return append([]part{recorder.Run, runner.Run, s.keepBook}, s.tend(kept)...)
+	parts := append([]part{recorder.Run, runner.Run, s.keepBook}, s.tend(kept)...)
+	if s.pusher != nil {
+		parts = append(parts, s.pushing(kept))
+	}
+	return parts
 }
 
 // lead runs the parts. All end when ctx does, and with the first that ends: also when another

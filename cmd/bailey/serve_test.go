@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,7 +32,13 @@ var answersAt = regexp.MustCompile(`^Bailey answers at (https?://\S+)$`)
 // startServed starts a process and waits until it is ready.
 func startServed(t *testing.T, state string, args ...string) *servedProcess {
 	t.Helper()
-	p := &servedProcess{cmd: command(t, append(args, "--listen", "127.0.0.1:0")...)}
+	return startServedAt(t, "127.0.0.1:0", state, args...)
+}
+
+// startServedAt starts one that answers at an address.
+func startServedAt(t *testing.T, listen, state string, args ...string) *servedProcess {
+	t.Helper()
+	p := &servedProcess{cmd: command(t, append(slices.Clone(args), "--listen", listen)...)}
 	p.cmd.Env = append(p.cmd.Env, "XDG_STATE_HOME="+state)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

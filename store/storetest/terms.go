@@ -32,6 +32,7 @@ func testTerms(t *testing.T, p Place) {
 			return first.Apply(ctx, uid, at(4), store.Delta{Gone: []bailey.Ref{ref}})
 		},
 		"Replace":    func(ctx context.Context) error { return first.Replace(ctx, uid, at(4), store.Delta{}) },
+		"InTerm":     func(ctx context.Context) error { return first.InTerm(ctx) },
 		"Heard":      func(ctx context.Context) error { return first.Heard(ctx, uid, at(4)) },
 		"PutCluster": func(ctx context.Context) error { return first.PutCluster(ctx, uid, "other name", at(4)) },
 		"PutRun": func(ctx context.Context) error {
@@ -54,6 +55,7 @@ func testTerms(t *testing.T, p Place) {
 		t.Errorf("it was %+v, and is %+v", before, after)
 	}
 	b.ok(first.Heard(b.ctx, other, at(4)))
+	b.ok(later.InTerm(b.ctx))
 	b.ok(later.Apply(b.ctx, uid, at(4), store.Delta{Gone: []bailey.Ref{ref}}))
 	b.ok(b.s.Heard(b.ctx, uid, at(5))) // in no term
 	added, err := first.TakeOver(b.ctx, "new", at(5))
