@@ -25,6 +25,7 @@ const image = "registry.example.com/bailey@sha256:7d6b1c2f6a6f3c1f8a2b0d8f9a3c5e
 
 // everything turns on whatever the values can.
 var everything = []string{"image=" + image, "prober.enabled=true", "kubeletConfigz=true", "gatekeeper=true", "database.secretName=db",
+	"replicas=3", "hub.enabled=true", "push.to=https://hub.example.com", "push.secretName=push", "push.caConfigMap=ca",
 	"tls.secretName=tls", "monitoring.prometheusRule=true", "monitoring.dashboard=true"}
 
 // TestOwnRules judges the chart by Bailey's own rules.
@@ -73,7 +74,7 @@ func judged(t *testing.T, s *bailey.Snapshot) []bailey.Finding {
 func TestLint(t *testing.T) {
 	for name, values := range map[string]map[string]any{
 		"plain":      {"image": image},
-		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "database": map[string]any{"secretName": "db"}, "monitoring": map[string]any{"prometheusRule": true, "dashboard": true}},
+		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "database": map[string]any{"secretName": "db"}, "replicas": 2, "hub": map[string]any{"enabled": true}, "monitoring": map[string]any{"prometheusRule": true, "dashboard": true}},
 	} {
 		for _, m := range lint.RunAll("chart", values, "bailey").Messages {
 			if m.Severity >= support.WarningSev {
@@ -94,10 +95,13 @@ func rendered(t *testing.T, values map[string]any) []*unstructured.Unstructured 
 
 func TestRefusedValues(t *testing.T) {
 	for want, values := range map[string]map[string]any{
-		"make image":  {},
-		"imagee":      {"imagee": image},
-		"keep":        {"image": image, "keep": "ninety days"},
-		"aggregateTo": {"image": image, "people": map[string]any{"aggregateTo": []any{"everybody"}}},
+		"make image":          {},
+		"imagee":              {"imagee": image},
+		"keep":                {"image": image, "keep": "ninety days"},
+		"database.secretName": {"image": image, "replicas": 2},
+		"push.secretName":     {"image": image, "push": map[string]any{"to": "https://hub"}},
+		"push":                {"image": image, "push": map[string]any{"to": "http://hub", "secretName": "x"}},
+		"aggregateTo":         {"image": image, "people": map[string]any{"aggregateTo": []any{"everybody"}}},
 	} {
 		if _, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v", values, err)
@@ -110,7 +114,7 @@ func TestRefusedValues(t *testing.T) {
 func TestRights(t *testing.T) {
 	for name, values := range map[string]map[string]any{
 		"plain":      {"image": image},
-		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "kubeletConfigz": true, "gatekeeper": true},
+		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "kubeletConfigz": true, "gatekeeper": true, "replicas": 2, "database": map[string]any{"secretName": "db"}},
 	} {
 		granted := map[string]bool{}
 		for _, o := range rendered(t, values) {
@@ -128,7 +132,11 @@ func TestRights(t *testing.T) {
 						reads := slices.Contains([]string{"get", "list", "watch"}, verb)
 						question := verb == "create" && slices.Contains([]string{"tokenreviews", "subjectaccessreviews"}, resource)
 						prober := verb == "impersonate" && slices.Equal(rule.ResourceNames, []string{"bailey-prober"}) && o.GetKind() == "Role"
-						if !reads && !question && !prober {
+						lease := resource == "leases" && o.GetKind() == "Role" && (verb == "create" || verb == "update" && slices.Equal(rule.ResourceNames, []string{"bailey"}))
+						if resource == "leases" && name == "plain" {
+							t.Errorf("one replica needs no Lease, and may %s", verb)
+						}
+						if !reads && !question && !prober && !lease {
 							t.Errorf("%s: role %s gives %s on %s", name, o.GetName(), verb, resource)
 						}
 						if resource == "secrets" || resource == "*" && !slices.Equal(rule.APIGroups, []string{"constraints.gatekeeper.sh"}) ||
@@ -160,6 +168,10 @@ func TestEverySwitch(t *testing.T) {
 		"--keep=48h":                                       {"keep": "48h"},
 		"--keep=0":                                         {"keep": 0},
 		"--kubelet-configz":                                {"kubeletConfigz": true},
+		"--replicate":                                      {"replicas": 2, "database": map[string]any{"secretName": "x"}},
+		"--hub":                                            {"hub": map[string]any{"enabled": true}},
+		"--push-to=https://hub":                            {"push": map[string]any{"to": "https://hub", "secretName": "x"}},
+		"--push-ca=/etc/bailey/push-ca/ca.crt":             {"push": map[string]any{"to": "https://hub", "secretName": "x", "caConfigMap": "y"}},
 		"--offline":                                        {"extraArgs": []any{"--offline"}},
 	} {
 		values["image"] = image
@@ -182,6 +194,22 @@ func TestEverySwitch(t *testing.T) {
 			if !slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name }) {
 				t.Errorf("%s: volume %s is mounted and not there", flag, m.Name)
 			}
+		}
+	}
+}
+
+// TestReplicas: several are kept apart, are not all evicted at once, and share no volume that
+// one node alone can mount; one needs none of it.
+func TestReplicas(t *testing.T) {
+	for replicas, several := range map[int]bool{1: false, 2: true} {
+		has := map[string]bool{}
+		for _, o := range rendered(t, map[string]any{"image": image, "replicas": replicas, "database": map[string]any{"secretName": "x"}}) {
+			has[o.GetKind()] = true
+			affinity, _, _ := unstructured.NestedMap(o.Object, "spec", "template", "spec", "affinity", "podAntiAffinity")
+			has["affinity"] = has["affinity"] || affinity != nil
+		}
+		if has["PodDisruptionBudget"] != several || has["affinity"] != several || has["PersistentVolumeClaim"] == several {
+			t.Errorf("%d replicas: %v", replicas, has)
 		}
 	}
 }
