@@ -44,6 +44,9 @@ func (s *serving) openBook(ctx context.Context) error {
 	default:
 		return nil
 	}
+	if s.flags.replicate {
+		return usageError("a ledger has one writer, and replicas take turns: a server with --replicate keeps none\nhint: leave out --ledger, or ledger in bailey.yaml")
+	}
 	quietLog()
 	if err := s.makeLedger(ctx, dir); err != nil {
 		return err
