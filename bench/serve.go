@@ -18,12 +18,15 @@ import (
 	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/derive/stakes"
 	"github.com/baileyhq/bailey/server"
+	"github.com/baileyhq/bailey/store/sqlite"
 )
 
 const (
 	// serveChanges pods change, one each serveEvery, while reports are joined.
 	serveChanges = 1000
 	serveEvery   = 5 * time.Millisecond
+	// serveGrowth is the program's own setting of the garbage collector for a server.
+	serveGrowth = 40
 	// serveIdle is how long nothing happens afterwards.
 	serveIdle = 30 * time.Second
 )
@@ -67,7 +70,17 @@ func benchServe(string) error {
 }
 
 func serveChild(path string) error {
-	debug.SetGCPercent(60) // as the program's own setting for a large heap
+	debug.SetGCPercent(serveGrowth)
+	dir, err := os.MkdirTemp("", "bailey-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	history, err := sqlite.Open(context.Background(), dir)
+	if err != nil {
+		return err
+	}
+	defer history.Close()
 	var mu sync.Mutex
 	var took []time.Duration
 	var result serving
@@ -85,10 +98,11 @@ func serveChild(path string) error {
 			f.Whole(s)
 			result.Objects = s.Len()
 			s = nil
+			kept := func(item server.Item) bool { return item.Kind == server.NewsKept }
 			for seen := uint64(0); ; {
 				items, _, more := news.After(seen)
-				if len(items) > 0 {
-					break // the first report
+				if slices.ContainsFunc(items, kept) {
+					break // the first report is in the store
 				}
 				<-more
 			}
@@ -107,6 +121,11 @@ func serveChild(path string) error {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- loop.Run(ctx) }()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	recorder := &server.Recorder{Store: history, Loop: loop, News: news, Log: log, Now: time.Now}
+	recorded := make(chan error, 1)
+	go func() { recorded <- recorder.Run(ctx) }()
+	defer func() { cancel(); <-recorded }()
 	select {
 	case <-changed:
 	case err := <-ended:

@@ -379,7 +379,7 @@ func TestAnswers(t *testing.T) {
 		}
 		path = "/api/v1/findings?limit=7&state=all&cursor=" + url.QueryEscape(page.Next)
 	}
-	r, _ := w.loop.Report()
+	r := w.loop.Join(t.Context())
 	for i := range r.Findings {
 		if f := &r.Findings[i]; f.Object.Namespace == "kube-system" && !ids[f.ID] {
 			t.Errorf("the endpoint lacks %s of %s", f.Rule, f.Object)

@@ -10,11 +10,10 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/check"
 	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/collect/share"
 )
 
 // Source tells a follower of a world until ctx ends: kube.Follow of a cluster, or files.
@@ -62,15 +61,20 @@ type Loop struct {
 	news *News
 
 	mu      sync.RWMutex
-	report  *bailey.Report // the newest; nil before the first
-	version uint64         // of report, from 1
+	report  *bailey.Report // the newest; nil before the first, and once it is released
+	version uint64         // of the newest report, from 1
+	summary Summary        // of it
+	keepers int            // who keep each report
+	waiting int            // those who have not kept this one
 	contact kube.Contact
 	changed time.Time // when the newest change was judged
 	objects int
 	cluster string // its UID
 	spaces  []string
+	snap    *bailey.Snapshot // the newest; nil before the first
 
-	tasks chan func()
+	joining sync.Mutex
+	tasks   chan func()
 	// What follows belongs to the goroutine that runs the tasks.
 	session *check.Session
 	wanted  bool // a report
@@ -87,11 +91,82 @@ func NewLoop(o LoopOptions, news *News) *Loop {
 	return &Loop{o: o, news: news, tasks: make(chan func())}
 }
 
-// Report gives the newest report and its version; nil and 0 before the first.
+// Report gives the newest report and its version; nil and 0 before the first, and nil once it
+// was released.
 func (l *Loop) Report() (*bailey.Report, uint64) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.report, l.version
+}
+
+// attend changes the number of those who keep each report and then release it.
+func (l *Loop) attend(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keepers += n
+}
+
+// Release tells that the report of this version was kept. When all who keep reports have, it is
+// let go: its memory is worth more than the time it takes to join it again.
+func (l *Loop) Release(version uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.version != version {
+		return
+	}
+	if l.waiting--; l.waiting <= 0 {
+		l.report = nil
+	}
+}
+
+// Join gives a report of what stands now, which is joined anew if none is there. Nil before
+// the first, and when ctx ends.
+func (l *Loop) Join(ctx context.Context) *bailey.Report {
+	l.joining.Lock() // one at a time: each is large
+	defer l.joining.Unlock()
+	if r, _ := l.Report(); r != nil {
+		return r
+	}
+	var join func() *bailey.Report
+	l.do(ctx, func() {
+		if l.session != nil {
+			join = l.session.Freeze()
+		}
+	})
+	if ctx.Err() != nil || join == nil {
+		return nil
+	}
+	return join()
+}
+
+// Summary is what the newest report comes to.
+type Summary struct {
+	At       time.Time
+	Findings Counts                 // neither waived nor in the baseline
+	Rungs    map[string]bailey.Rung // of each control, for the cluster
+	Coverage bailey.Coverage
+}
+
+// Summary gives what the newest report comes to; the zero one before the first.
+func (l *Loop) Summary() Summary {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.summary
+}
+
+func summarize(r *bailey.Report) Summary {
+	s := Summary{At: r.Meta.At, Rungs: map[string]bailey.Rung{}, Coverage: r.Coverage}
+	for i := range r.Findings {
+		if f := &r.Findings[i]; f.Waiver == nil && !f.Baseline {
+			s.Findings.Add(f.Severity, 1)
+		}
+	}
+	for i := range r.Verdicts {
+		if v := &r.Verdicts[i]; v.Scope.Kind == bailey.ScopeCluster {
+			s.Rungs[v.Control] = v.Rung
+		}
+	}
+	return s
 }
 
 // Sight says how current the report is.
@@ -112,7 +187,7 @@ type Sight struct {
 func (l *Loop) Sight() Sight {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	s := Sight{Ready: l.report != nil, Changed: l.changed, Objects: l.objects}
+	s := Sight{Ready: l.version > 0, Changed: l.changed, Objects: l.objects}
 	if !l.contact.Lost.IsZero() {
 		lost := l.contact.Lost
 		s.Lost = &lost
@@ -211,6 +286,7 @@ func (l *Loop) keep(ctx context.Context) {
 // whole judges a cluster that was read anew.
 func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
 	begun := time.Now()
+	l.session = nil // two would be twice the memory
 	session, err := check.NewSession(ctx, s, l.o.Controls, check.Options{Weigher: l.o.Weigher})
 	if err != nil {
 		return // ctx has ended
@@ -246,9 +322,13 @@ func (l *Loop) change(facts []*bailey.Fact, gone []bailey.Ref) {
 	snap := l.session.Snapshot()
 	changed := facts[:0:0]
 	for _, f := range facts {
-		if old := snap.Get(f.Ref); old == nil || !same(old, f) {
-			changed = append(changed, f)
+		if old := snap.Get(f.Ref); old != nil && share.Same(old, f) {
+			continue
 		}
+		if other := beside(snap, f.Ref); other != nil {
+			share.With(f, other)
+		}
+		changed = append(changed, f)
 	}
 	left := gone[:0:0]
 	for _, ref := range gone {
@@ -266,10 +346,18 @@ func (l *Loop) change(facts []*bailey.Fact, gone []bailey.Ref) {
 	l.wanted = true
 }
 
-// same reports whether two facts of one object say the same.
-func same(a, b *bailey.Fact) bool {
-	return a.UID == b.UID && a.Dormant == b.Dormant && a.Owner == b.Owner && a.OwnerUID == b.OwnerUID && a.APIVersion == b.APIVersion &&
-		equality.Semantic.DeepEqual(a.Object, b.Object)
+// beside gives a fact that is likely to be much like it: the object before, or its neighbour by
+// name, such as another pod of the Deployment. Nil if there is none.
+func beside(s *bailey.Snapshot, ref bailey.Ref) *bailey.Fact {
+	if old := s.Get(ref); old != nil {
+		return old
+	}
+	list := s.List(ref.Kind, ref.Namespace)
+	at, _ := slices.BinarySearchFunc(list, ref.Name, func(f *bailey.Fact, name string) int { return cmp.Compare(f.Name, name) })
+	if len(list) == 0 {
+		return nil
+	}
+	return list[max(at-1, 0)]
 }
 
 // judgement is the news of what was judged again.
@@ -304,6 +392,7 @@ func (l *Loop) note(spaces bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.snap = snap
 	l.changed, l.objects, l.cluster = l.o.Now(), snap.Len(), cmp.Or(snap.Meta.ClusterUID, l.o.Identity)
 	if spaces {
 		l.spaces = names
@@ -317,6 +406,17 @@ func (l *Loop) Cluster() string {
 	return l.cluster
 }
 
+// Held gives the newest fact of an object, or nil. Sources take from it what did not change.
+func (l *Loop) Held(ref bailey.Ref) *bailey.Fact {
+	l.mu.RLock()
+	snap := l.snap
+	l.mu.RUnlock()
+	if snap == nil {
+		return nil
+	}
+	return snap.Get(ref)
+}
+
 // Namespaces lists the namespaces there are, sorted.
 func (l *Loop) Namespaces() []string {
 	l.mu.RLock()
@@ -326,8 +426,9 @@ func (l *Loop) Namespaces() []string {
 
 // publish makes a report the newest.
 func (l *Loop) publish(r *bailey.Report) {
+	summary := summarize(r)
 	l.mu.Lock()
-	l.report = r
+	l.report, l.summary, l.waiting = r, summary, l.keepers
 	l.version++
 	version := l.version
 	l.mu.Unlock()

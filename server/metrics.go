@@ -86,29 +86,22 @@ func (s standing) Collect(to chan<- prometheus.Metric) {
 	}
 	gauge(lostMetric, lost)
 	gauge(objectsMetric, float64(sight.Objects))
-	r, _ := s.loop.Report()
-	if r == nil {
+	if !sight.Ready {
 		return
 	}
-	var counts Counts
-	for i := range r.Findings {
-		if f := &r.Findings[i]; f.Waiver == nil && !f.Baseline {
-			counts.Add(f.Severity, 1)
-		}
-	}
+	summary := s.loop.Summary()
+	counts := summary.Findings
 	for _, c := range []struct {
 		severity bailey.Severity
 		n        int
 	}{{bailey.SeverityCritical, counts.Critical}, {bailey.SeverityHigh, counts.High}, {bailey.SeverityMedium, counts.Medium}, {bailey.SeverityLow, counts.Low}, {bailey.SeverityInfo, counts.Info}} {
 		gauge(findingsMetric, float64(c.n), c.severity.String())
 	}
-	for i := range r.Verdicts {
-		if v := &r.Verdicts[i]; v.Scope.Kind == bailey.ScopeCluster {
-			gauge(rungMetric, float64(v.Rung), v.Control)
-		}
+	for control, rung := range summary.Rungs {
+		gauge(rungMetric, float64(rung), control)
 	}
-	if r.Coverage.Needed > 0 {
-		gauge(coverageMetric, float64(r.Coverage.Seen)/float64(r.Coverage.Needed))
+	if c := summary.Coverage; c.Needed > 0 {
+		gauge(coverageMetric, float64(c.Seen)/float64(c.Needed))
 	}
-	gauge(reportMetric, float64(r.Meta.At.Unix()))
+	gauge(reportMetric, float64(summary.At.Unix()))
 }

@@ -59,6 +59,8 @@ const (
 // Run keeps reports until ctx ends, or until somebody else does. A store that is away is waited
 // for: what it missed is in the next report.
 func (r *Recorder) Run(ctx context.Context) error {
+	r.Loop.attend(1)
+	defer r.Loop.attend(-1)
 	var done uint64
 	after := uint64(0)
 	try := 0
@@ -67,6 +69,11 @@ func (r *Recorder) Run(ctx context.Context) error {
 	for {
 		report, version := r.Loop.Report()
 		if version > done {
+			if report == nil { // all who were there when it was made have kept it
+				if report = r.Loop.Join(ctx); report == nil {
+					return ctx.Err()
+				}
+			}
 			err := r.keep(ctx, report)
 			switch {
 			case ctx.Err() != nil:
@@ -84,6 +91,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 				continue
 			}
 			done, try = version, 0
+			r.Loop.Release(version)
 			if !r.Elsewhere {
 				r.News.Tell(Item{Kind: NewsKept, Data: Published{Version: version, Findings: len(report.Findings)}})
 			}

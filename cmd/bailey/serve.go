@@ -365,7 +365,7 @@ func (s *serving) watch(o *server.LoopOptions) error {
 			whole(with)
 		}
 		return kube.Follow(ctx, kube.FollowOptions{Options: kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Namespaces: t.namespaces,
-			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Offline: s.app.offline}}, f)
+			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Offline: s.app.offline, Held: s.loop.Held}}, f)
 	}
 	return nil
 }
@@ -403,8 +403,8 @@ func (s *serving) accepted(ctx context.Context, uid string, at time.Time) (serve
 }
 
 // report writes the newest report as `bailey scan -o json` does.
-func (s *serving) report(w http.ResponseWriter, _ *http.Request) {
-	r, _ := s.loop.Report()
+func (s *serving) report(w http.ResponseWriter, request *http.Request) {
+	r := s.loop.Join(request.Context())
 	if r == nil {
 		http.Error(w, "the first report is not made yet\nhint: try again in a moment", http.StatusServiceUnavailable)
 		return

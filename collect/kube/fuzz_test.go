@@ -42,7 +42,7 @@ func FuzzAnswers(f *testing.F) {
 			if err != nil {
 				break
 			}
-			l := &list{resource: r}
+			l := &list{resource: r, options: &Options{}}
 			for _, item := range p.items {
 				l.add(item, p.protobuf)
 			}

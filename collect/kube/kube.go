@@ -58,6 +58,9 @@ type Options struct {
 	// a pointer to its k8s.io/api type, or a map. It may set the type of it, must not change or keep it otherwise,
 	// and is called by several goroutines.
 	Whole func(apiVersion, kind string, object any)
+	// Held, if set, gives the fact that is held of an object from an earlier reading, or nil. What
+	// says the same is taken from there, so that it is not held twice. Several goroutines call it.
+	Held func(bailey.Ref) *bailey.Fact
 	// Progress, if set, is called from one goroutine after each list: how many of
 	// the total are done, and what was read.
 	Progress func(done, total int, what string)
@@ -240,7 +243,7 @@ func (s *session) namedNamespaces(ctx context.Context) error {
 		if hasCode(err, http.StatusNotFound) {
 			return fmt.Errorf("there is no namespace %q in the cluster %s\nhint: `kubectl get namespaces` lists them", name, s.client.base.Host)
 		}
-		l := &list{resource: namespaces, namespace: name, err: err, whole: s.options.Whole}
+		l := &list{resource: namespaces, namespace: name, err: err, options: &s.options}
 		if err == nil {
 			l.addOne(body)
 		}
@@ -309,7 +312,7 @@ func (s *session) lists(ctx context.Context, resources []resource) error {
 	for range s.options.Concurrency {
 		group.Go(func() {
 			for j := range todo {
-				done <- s.client.read(ctx, j.resource, j.namespace, s.options.Whole)
+				done <- s.client.read(ctx, j.resource, j.namespace, &s.options)
 			}
 		})
 	}

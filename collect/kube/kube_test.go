@@ -118,6 +118,16 @@ spec:
 		t.Errorf("progress: %q", progress)
 	}
 
+	t.Run("held", func(t *testing.T) {
+		again := collect(t, Options{Kubeconfig: cluster.Kubeconfig, Held: s.Get})
+		for _, kind := range []bailey.Kind{bailey.KindDeployment, bailey.KindNetworkPolicy, bailey.KindServiceAccount} {
+			for _, f := range again.List(kind, namespace) {
+				if f != s.Get(f.Ref) {
+					t.Errorf("%s did not change, and is held twice", f.Ref)
+				}
+			}
+		}
+	})
 	t.Run("meta", func(t *testing.T) {
 		var system struct{ Metadata struct{ UID string } }
 		if err := cluster.Do(t.Context(), http.MethodGet, "/api/v1/namespaces/kube-system", nil, &system); err != nil {

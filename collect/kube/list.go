@@ -38,17 +38,17 @@ type list struct {
 	err        error            // the list is not whole
 	version    string           // the resource version that it shows
 	sharer     share.Sharer
-	whole      func(apiVersion, kind string, object any) // of Options
+	options    *Options
 }
 
 // read lists a resource page by page. While one page is decoded, the next is on
 // its way. Pages that expire (410 Gone, after some minutes) make it start
 // again, once, without pages.
-func (c *client) read(ctx context.Context, r resource, namespace string, whole func(apiVersion, kind string, object any)) *list {
-	l := &list{resource: r, namespace: namespace, whole: whole}
+func (c *client) read(ctx context.Context, r resource, namespace string, o *Options) *list {
+	l := &list{resource: r, namespace: namespace, options: o}
 	err := c.pages(ctx, l, pageSize)
 	if hasCode(err, http.StatusGone) {
-		*l = list{resource: r, namespace: namespace, whole: whole}
+		*l = list{resource: r, namespace: namespace, options: o}
 		err = c.pages(ctx, l, 0)
 	}
 	if err != nil {
@@ -145,12 +145,27 @@ func (l *list) add(item []byte, protobuf bool) {
 		l.kubelets = append(l.kubelets, kubeletOf(o))
 		l.providers = append(l.providers, providerOfNode(o))
 	}
-	if l.whole != nil {
-		l.whole(l.resource.apiVersion(), l.resource.kind, content)
+	if l.options.Whole != nil {
+		l.options.Whole(l.resource.apiVersion(), l.resource.kind, content)
 	}
 	f := object.Fact(content, l.resource.apiVersion(), l.resource.kind, bailey.Source{})
+	if held := l.held(f); held != nil {
+		l.facts = append(l.facts, held)
+		return
+	}
 	l.sharer.Next(f)
 	l.facts = append(l.facts, f)
+}
+
+// held gives the fact from an earlier reading, if it says the same.
+func (l *list) held(f *bailey.Fact) *bailey.Fact {
+	if l.options.Held == nil {
+		return nil
+	}
+	if held := l.options.Held(f.Ref); held != nil && share.Same(held, f) {
+		return held
+	}
+	return nil
 }
 
 func (l *list) decode(item []byte, protobuf bool) (any, error) {

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/baileyhq/bailey"
@@ -52,6 +53,19 @@ func (s *Sharer) Next(f *bailey.Fact) {
 		podSpec(t.spec, s.last.spec)
 	}
 	s.last = t
+}
+
+// With makes a fresh fact share with another, which stays as it is.
+func With(f, other *bailey.Fact) {
+	var s Sharer
+	s.Next(other) // as the first it shares with nothing
+	s.Next(f)
+}
+
+// Same reports whether two facts of one object say the same.
+func Same(a, b *bailey.Fact) bool {
+	return a.UID == b.UID && a.Dormant == b.Dormant && a.Owner == b.Owner && a.OwnerUID == b.OwnerUID && a.APIVersion == b.APIVersion &&
+		equality.Semantic.DeepEqual(a.Object, b.Object)
 }
 
 func templateOf(content any) template {
