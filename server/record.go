@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"reflect"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -34,19 +33,6 @@ type Recorder struct {
 
 	// last is the report that is known to be kept, by what a change is told by; nil if none is.
 	last *keptReport
-}
-
-// keptReport is what a report said.
-type keptReport struct {
-	cluster  string
-	findings map[string]bailey.Finding
-	verdicts map[verdictOf]bailey.Verdict
-	evidence map[string]bool // whether its index in the ledger is kept too, or none is kept of any
-}
-
-type verdictOf struct {
-	control string
-	scope   bailey.Scope
 }
 
 const (
@@ -167,30 +153,18 @@ func withFix(report *bailey.Report, f *bailey.Finding) bailey.Finding {
 	return whole
 }
 
-func indexReport(r *bailey.Report, uid string) *keptReport {
-	k := &keptReport{cluster: uid, findings: make(map[string]bailey.Finding, len(r.Findings)),
-		verdicts: make(map[verdictOf]bailey.Verdict, len(r.Verdicts)), evidence: map[string]bool{}}
-	for i := range r.Findings {
-		k.findings[r.Findings[i].ID] = r.Findings[i]
-	}
-	for i := range r.Verdicts {
-		k.verdicts[verdictOf{r.Verdicts[i].Control, r.Verdicts[i].Scope}] = r.Verdicts[i]
-	}
-	return k
-}
-
 // difference is what a report says that the last did not.
 func (r *Recorder) difference(report *bailey.Report, next *keptReport) store.Delta {
 	var d store.Delta
 	judged := map[bailey.Ref]bool{}
 	for id, f := range next.findings {
-		if old, known := r.last.findings[id]; !known || !sameFinding(&old, &f) {
-			judged[f.Object] = true
+		if old, known := r.last.findings[id]; !known || old.hash != f.hash {
+			judged[f.object] = true
 		}
 	}
 	for id, f := range r.last.findings {
 		if _, stays := next.findings[id]; !stays {
-			judged[f.Object] = true
+			judged[f.object] = true
 		}
 	}
 	for ref := range judged {
@@ -202,10 +176,12 @@ func (r *Recorder) difference(report *bailey.Report, next *keptReport) store.Del
 		}
 	}
 	there := map[bailey.Ref]bool{}
-	for k, v := range next.verdicts {
+	for i := range report.Verdicts {
+		v := &report.Verdicts[i]
+		k := verdictOf{v.Control, v.Scope}
 		there[k.scope.Object] = true
-		if old, known := r.last.verdicts[k]; !known || !reflect.DeepEqual(old, v) {
-			d.Verdicts = append(d.Verdicts, v)
+		if old, known := r.last.verdicts[k]; !known || old != next.verdicts[k] {
+			d.Verdicts = append(d.Verdicts, *v)
 		}
 	}
 	gone := map[bailey.Ref]bool{}
@@ -217,12 +193,6 @@ func (r *Recorder) difference(report *bailey.Report, next *keptReport) store.Del
 	}
 	d.Evidence = r.evidence(report, next, r.last.evidence)
 	return d
-}
-
-// sameFinding reports whether two findings of one ID say the same.
-func sameFinding(a, b *bailey.Finding) bool {
-	return a.Severity == b.Severity && a.Message == b.Message && a.Field == b.Field && a.Baseline == b.Baseline && a.Cause == b.Cause &&
-		reflect.DeepEqual(a.Waiver, b.Waiver) && reflect.DeepEqual(a.Factors, b.Factors) && reflect.DeepEqual(a.Related, b.Related)
 }
 
 // evidence gives what a report rests on, but for what is known to be kept, and notes in next
