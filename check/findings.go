@@ -44,6 +44,7 @@ func (p *plan) gather(s *bailey.Snapshot, results []judged, w *bailey.Weigher) *
 			total += len(results[i].said)
 		}
 	}
+	total += total / 8 // of dependents that say something else
 	g := &gathered{findings: make([]bailey.Finding, 0, total), scopes: make([]bailey.Scope, 0, total),
 		folded: make(map[foldKey]int, total), weigher: w, view: bailey.NewView(s)}
 	// Owners come before what they own, so that a pod's finding meets its
@@ -107,7 +108,7 @@ func (g *gathered) add(c *bailey.Control, id string, f *said, j *judged, own own
 			first := &g.findings[at]
 			// One object's findings come in a row: its Ref can only be the last.
 			if n := len(first.Related); n == 0 || first.Related[n-1] != fact.Ref {
-				first.Related = append(first.Related, fact.Ref)
+				g.relate(at, fact.Ref)
 			}
 			return
 		}
@@ -135,6 +136,20 @@ func (g *gathered) add(c *bailey.Control, id string, f *said, j *judged, own own
 	}
 	g.findings = append(g.findings, done)
 	g.scopes = append(g.scopes, scopeOf(c.Scope, fact, own))
+}
+
+// relate adds an object to a finding. The findings of one workload have the same objects beside
+// them, more often than not: where the one before has what this one needs, they share it.
+func (g *gathered) relate(at int, ref bailey.Ref) {
+	f := &g.findings[at]
+	n := len(f.Related)
+	if at > 0 {
+		if before := g.findings[at-1].Related; len(before) > n && before[n] == ref && (n == 0 || &before[0] == &f.Related[0] || slices.Equal(before[:n], f.Related)) {
+			f.Related = before[: n+1 : n+1]
+			return
+		}
+	}
+	f.Related = append(f.Related, ref)
 }
 
 // sortFindings puts the worst first; equal ones by rule, object and field. It

@@ -14,9 +14,11 @@ type outcome struct {
 	said []said
 	runs []run
 	// What follows only sessions have: what was read, and who shares the outcome.
-	reads   []*reading
-	hash    uint64
-	objects map[bailey.Ref]struct{}
+	reads []*reading
+	hash  uint64
+	// object is one of them, and more the others: most outcomes are of one.
+	object bailey.Ref
+	more   map[bailey.Ref]struct{}
 }
 
 // said is what one rule found, cut down to what of a Finding rules set.
@@ -50,7 +52,8 @@ type reading struct {
 // addTo adds the objects that rest on the read.
 func (r *reading) addTo(objects map[bailey.Ref]struct{}) {
 	for o := range r.by {
-		for ref := range o.objects {
+		objects[o.object] = struct{}{}
+		for ref := range o.more {
 			objects[ref] = struct{}{}
 		}
 	}
@@ -81,7 +84,7 @@ func (p *pool) share(o *outcome, reads []bailey.Read) *outcome {
 	if known != nil && known.is(o, reads) {
 		return known
 	}
-	kept := &outcome{said: slices.Clone(o.said), runs: p.shareRuns(o.runs), reads: make([]*reading, len(reads)), hash: hash, objects: map[bailey.Ref]struct{}{}}
+	kept := &outcome{said: slices.Clone(o.said), runs: p.shareRuns(o.runs), reads: make([]*reading, len(reads)), hash: hash}
 	for i, read := range reads {
 		kept.reads[i] = p.reading(read)
 	}
@@ -124,18 +127,31 @@ func (p *pool) shareRuns(runs []run) []run {
 
 // hold notes that an object has the outcome.
 func (p *pool) hold(o *outcome, ref bailey.Ref) {
-	if len(o.objects) == 0 {
+	switch {
+	case o.object == ref:
+	case o.object != (bailey.Ref{}):
+		if o.more == nil {
+			o.more = map[bailey.Ref]struct{}{}
+		}
+		o.more[ref] = struct{}{}
+	default:
+		o.object = ref
 		for _, r := range o.reads {
 			r.by[o] = struct{}{}
 		}
 	}
-	o.objects[ref] = struct{}{}
 }
 
 // release notes that an object has the outcome no more. What nobody has is forgotten.
 func (p *pool) release(o *outcome, ref bailey.Ref) {
-	delete(o.objects, ref)
-	if len(o.objects) > 0 {
+	if o.object != ref {
+		delete(o.more, ref)
+		return
+	}
+	o.object = bailey.Ref{}
+	for other := range o.more {
+		o.object = other
+		delete(o.more, other)
 		return
 	}
 	for _, r := range o.reads {

@@ -37,8 +37,8 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 	}
 	sortEvidence(r.Evidence)
 	wg.Wait()
+	r.Verdicts = slices.Concat(verdicts...)
 	for i, c := range p.controls {
-		r.Verdicts = append(r.Verdicts, verdicts[i]...)
 		if len(c.Rules) > 0 {
 			cluster := verdicts[i][0].Coverage
 			r.Coverage.Seen += cluster.Seen

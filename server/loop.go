@@ -286,6 +286,7 @@ func (l *Loop) keep(ctx context.Context) {
 // whole judges a cluster that was read anew.
 func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
 	begun := time.Now()
+	shareWithOwners(s, l.Held)
 	l.session = nil // two would be twice the memory
 	session, err := check.NewSession(ctx, s, l.o.Controls, check.Options{Weigher: l.o.Weigher})
 	if err != nil {
@@ -344,6 +345,18 @@ func (l *Loop) change(facts []*bailey.Fact, gone []bailey.Ref) {
 	l.news.Tell(l.judgement(again, left)...)
 	l.o.Took(time.Since(begun))
 	l.wanted = true
+}
+
+// shareWithOwners lets what is made from a template share with it, but for facts that are held,
+// which somebody may be reading.
+func shareWithOwners(s *bailey.Snapshot, held func(bailey.Ref) *bailey.Fact) {
+	for _, kind := range []bailey.Kind{bailey.KindReplicaSet, bailey.KindJob, bailey.KindPod} { // owners first
+		for _, f := range s.List(kind, "") {
+			if owner := s.Get(f.Owner); owner != nil && held(f.Ref) != f {
+				share.With(f, owner)
+			}
+		}
+	}
 }
 
 // beside gives a fact that is likely to be much like it: the object before, or its neighbour by

@@ -26,33 +26,45 @@ type Sharer struct {
 
 // template is a pod, or what pods are made from.
 type template struct {
-	meta *metav1.ObjectMeta
-	spec *corev1.PodSpec
+	meta     *metav1.ObjectMeta
+	spec     *corev1.PodSpec
+	selector *metav1.LabelSelector // of its pods; nil if it has none
 }
 
 // Next replaces what the fact has in common with the one before it, without
 // changing what it says. The fact must be fresh: nobody else may read it yet.
 func (s *Sharer) Next(f *bailey.Fact) {
-	if o, ok := f.Object.(metav1.ObjectMetaAccessor); ok {
-		if meta, ok := o.GetObjectMeta().(*metav1.ObjectMeta); ok {
-			if s.meta != nil {
-				text(&f.Namespace, s.meta.Namespace)
-				objectMeta(meta, s.meta)
-				f.Labels = meta.Labels
-				text(&f.Owner.Namespace, meta.Namespace)
-			}
-			s.meta = meta
-		}
-	}
-	t := templateOf(f.Object)
-	if t.spec == nil {
+	o, ok := f.Object.(metav1.ObjectMetaAccessor)
+	if !ok {
 		return
 	}
-	if s.last.spec != nil {
+	meta, ok := o.GetObjectMeta().(*metav1.ObjectMeta)
+	if !ok {
+		return
+	}
+	if s.meta != nil {
+		text(&f.Namespace, s.meta.Namespace)
+		objectMeta(meta, s.meta)
+		text(&f.Owner.Namespace, meta.Namespace)
+	}
+	t := templateOf(f.Object)
+	if t.spec != nil && s.last.spec != nil {
 		objectMeta(t.meta, s.last.meta)
 		podSpec(t.spec, s.last.spec)
 	}
-	s.last = t
+	if t.spec != nil && s.meta != nil { // as the first it stays as it is
+		mapping(&t.meta.Labels, meta.Labels)
+		if t.selector != nil {
+			mapping(&t.selector.MatchLabels, t.meta.Labels)
+		}
+	}
+	if s.meta != nil {
+		f.Labels = meta.Labels
+	}
+	s.meta = meta
+	if t.spec != nil {
+		s.last = t
+	}
 }
 
 // With makes a fresh fact share with another, which stays as it is.
@@ -71,19 +83,19 @@ func Same(a, b *bailey.Fact) bool {
 func templateOf(content any) template {
 	switch o := content.(type) {
 	case *corev1.Pod:
-		return template{&o.ObjectMeta, &o.Spec}
+		return template{&o.ObjectMeta, &o.Spec, nil}
 	case *appsv1.Deployment:
-		return template{&o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec}
+		return template{&o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec, o.Spec.Selector}
 	case *appsv1.ReplicaSet:
-		return template{&o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec}
+		return template{&o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec, o.Spec.Selector}
 	case *appsv1.StatefulSet:
-		return template{&o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec}
+		return template{&o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec, o.Spec.Selector}
 	case *appsv1.DaemonSet:
-		return template{&o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec}
+		return template{&o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec, o.Spec.Selector}
 	case *batchv1.Job:
-		return template{&o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec}
+		return template{&o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec, o.Spec.Selector}
 	case *batchv1.CronJob:
-		return template{&o.Spec.JobTemplate.Spec.Template.ObjectMeta, &o.Spec.JobTemplate.Spec.Template.Spec}
+		return template{&o.Spec.JobTemplate.Spec.Template.ObjectMeta, &o.Spec.JobTemplate.Spec.Template.Spec, nil}
 	}
 	return template{}
 }
