@@ -25,8 +25,6 @@ const (
 	// serveChanges pods change, one each serveEvery, while reports are joined.
 	serveChanges = 1000
 	serveEvery   = 5 * time.Millisecond
-	// serveGrowth is the program's own setting of the garbage collector for a server.
-	serveGrowth = 40
 	// serveIdle is how long nothing happens afterwards.
 	serveIdle = 30 * time.Second
 )
@@ -70,7 +68,7 @@ func benchServe(string) error {
 }
 
 func serveChild(path string) error {
-	debug.SetGCPercent(serveGrowth)
+	server.BoundMemory()
 	dir, err := os.MkdirTemp("", "bailey-bench-")
 	if err != nil {
 		return err
