@@ -18,7 +18,7 @@ type outcome struct {
 	hash  uint64
 	// object is one of them, and more the others: most outcomes are of one.
 	object bailey.Ref
-	more   map[bailey.Ref]struct{}
+	more   []bailey.Ref
 }
 
 // said is what one rule found, cut down to what of a Finding rules set.
@@ -53,7 +53,7 @@ type reading struct {
 func (r *reading) addTo(objects map[bailey.Ref]struct{}) {
 	for o := range r.by {
 		objects[o.object] = struct{}{}
-		for ref := range o.more {
+		for _, ref := range o.more {
 			objects[ref] = struct{}{}
 		}
 	}
@@ -125,35 +125,30 @@ func (p *pool) shareRuns(runs []run) []run {
 	return known
 }
 
-// hold notes that an object has the outcome.
+// hold notes that an object, which has none, has the outcome.
 func (p *pool) hold(o *outcome, ref bailey.Ref) {
-	switch {
-	case o.object == ref:
-	case o.object != (bailey.Ref{}):
-		if o.more == nil {
-			o.more = map[bailey.Ref]struct{}{}
-		}
-		o.more[ref] = struct{}{}
-	default:
-		o.object = ref
-		for _, r := range o.reads {
-			r.by[o] = struct{}{}
-		}
+	if o.object != (bailey.Ref{}) {
+		o.more = append(o.more, ref)
+		return
+	}
+	o.object = ref
+	for _, r := range o.reads {
+		r.by[o] = struct{}{}
 	}
 }
 
 // release notes that an object has the outcome no more. What nobody has is forgotten.
 func (p *pool) release(o *outcome, ref bailey.Ref) {
-	if o.object != ref {
-		delete(o.more, ref)
+	if n := len(o.more) - 1; n >= 0 {
+		if o.object == ref {
+			o.object = o.more[n]
+		} else {
+			o.more[slices.Index(o.more, ref)] = o.more[n]
+		}
+		o.more = o.more[:n]
 		return
 	}
 	o.object = bailey.Ref{}
-	for other := range o.more {
-		o.object = other
-		delete(o.more, other)
-		return
-	}
 	for _, r := range o.reads {
 		delete(r.by, o)
 		if len(r.by) == 0 {

@@ -12,8 +12,9 @@ import (
 type keptReport struct {
 	cluster  string
 	findings map[string]keptFinding // by ID
-	verdicts map[verdictOf]uint64
-	evidence map[string]bool // whether its index in the ledger is kept too, or none is kept of any
+	verdicts map[uint64]uint64      // by the hash of control and scope
+	objects  map[bailey.Ref]bool    // that there are verdicts on
+	evidence map[string]bool        // whether its index in the ledger is kept too, or none is kept of any
 }
 
 type keptFinding struct {
@@ -21,23 +22,22 @@ type keptFinding struct {
 	hash   uint64
 }
 
-type verdictOf struct {
-	control string
-	scope   bailey.Scope
-}
-
 // contents is the seed of all hashes of this process.
 var contents = maphash.MakeSeed()
 
 func indexReport(r *bailey.Report, uid string) *keptReport {
 	k := &keptReport{cluster: uid, findings: make(map[string]keptFinding, len(r.Findings)),
-		verdicts: make(map[verdictOf]uint64, len(r.Verdicts)), evidence: map[string]bool{}}
+		verdicts: make(map[uint64]uint64, len(r.Verdicts)), objects: map[bailey.Ref]bool{}, evidence: map[string]bool{}}
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		k.findings[f.ID] = keptFinding{f.Object, hashFinding(f)}
 	}
 	for i := range r.Verdicts {
-		k.verdicts[verdictOf{r.Verdicts[i].Control, r.Verdicts[i].Scope}] = hashVerdict(&r.Verdicts[i])
+		v := &r.Verdicts[i]
+		k.verdicts[hashPlace(v)] = hashVerdict(v)
+		if v.Scope.Object != (bailey.Ref{}) {
+			k.objects[v.Scope.Object] = true
+		}
 	}
 	return k
 }
@@ -63,6 +63,14 @@ func hashFinding(f *bailey.Finding) uint64 {
 		maphash.WriteComparable(&h, ref)
 	}
 	return h.Sum64()
+}
+
+// hashPlace hashes what a verdict is about.
+func hashPlace(v *bailey.Verdict) uint64 {
+	return maphash.Comparable(contents, struct {
+		control string
+		scope   bailey.Scope
+	}{v.Control, v.Scope})
 }
 
 // hashVerdict hashes what two verdicts of one control and scope may differ in.

@@ -9,11 +9,11 @@ import (
 const (
 	// heapGrowth is the garbage in percent that may gather beside what is in use. A server holds
 	// the facts of a cluster and makes little garbage but when it joins a report.
-	heapGrowth = 25
+	heapGrowth = 15
 	// memoryGrowth and memoryLeast bound, beside what is in use, all that the runtime keeps:
 	// without a limit it gives back what a report took after minutes only.
-	memoryGrowth = 45
-	memoryLeast  = 64 << 20
+	memoryGrowth = 35
+	memoryLeast  = 32 << 20
 )
 
 // BoundMemory sets the garbage collector for a server, from now on: memory follows what is in

@@ -175,19 +175,15 @@ func (r *Recorder) difference(report *bailey.Report, next *keptReport) store.Del
 			d.Findings = append(d.Findings, withFix(report, &report.Findings[i]))
 		}
 	}
-	there := map[bailey.Ref]bool{}
 	for i := range report.Verdicts {
 		v := &report.Verdicts[i]
-		k := verdictOf{v.Control, v.Scope}
-		there[k.scope.Object] = true
-		if old, known := r.last.verdicts[k]; !known || old != next.verdicts[k] {
+		place := hashPlace(v)
+		if old, known := r.last.verdicts[place]; !known || old != next.verdicts[place] {
 			d.Verdicts = append(d.Verdicts, *v)
 		}
 	}
-	gone := map[bailey.Ref]bool{}
-	for k := range r.last.verdicts {
-		if ref := k.scope.Object; ref != (bailey.Ref{}) && !there[ref] && !gone[ref] {
-			gone[ref] = true
+	for ref := range r.last.objects {
+		if !next.objects[ref] {
 			d.Gone = append(d.Gone, ref)
 		}
 	}
