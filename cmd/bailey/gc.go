@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
+
+	"github.com/baileyhq/bailey/server"
 )
 
 const (
@@ -55,6 +57,15 @@ func tuneServer(growth int, limit int64) {
 	staying.Store(true)
 	debug.SetGCPercent(growth)
 	debug.SetMemoryLimit(limit)
+}
+
+// tuneServing sets it for a process that holds a cluster for as long as it runs.
+func tuneServing() {
+	if tunedByUser() {
+		return
+	}
+	staying.Store(true)
+	server.BoundMemory()
 }
 
 // afterGC calls the function after each collection, until it says that it is done.

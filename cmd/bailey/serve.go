@@ -214,6 +214,7 @@ func openStore(ctx context.Context, dir, database string) (*store.Store, error) 
 }
 
 func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) error {
+	tuneServing()
 	waivers, err := s.conf.waivers()
 	if err != nil {
 		return err
