@@ -66,7 +66,15 @@ func (d *Desk) Alerts(ctx context.Context, a Ask, open bool, cursor string) ([]A
 }
 
 func alertOf(k *store.Alert) Alert {
-	shown := Alert{Key: k.Key, Kind: string(k.Kind), Severity: k.Severity, Title: k.Title, Text: k.Text, First: k.First, Last: k.Last, Count: k.Times}
+	shown := Alert{Key: k.Key, Kind: string(k.Kind), Severity: k.Severity, Title: k.Title, Text: k.Text, First: k.First, Since: k.First, Last: k.Last, Count: k.Times}
+	doc := docOf(k)
+	shown.Control, shown.Rule = doc.Control, doc.Rule
+	if !doc.Since.IsZero() {
+		shown.Since = doc.Since
+	}
+	if !k.Delivered.IsZero() {
+		shown.Delivered = &k.Delivered
+	}
 	if k.Object != (bailey.Ref{}) {
 		object := objectOf(k.Object, "")
 		shown.Object = &object

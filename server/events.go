@@ -74,7 +74,8 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 		}
 		for _, item := range items {
 			after = item.Number
-			if item.Namespace == "" && item.Kind == NewsObject && !ask.Sees.All || item.Namespace != "" && !ask.Sees.Has(item.Namespace) {
+			own := item.Kind == NewsObject || item.Kind == NewsAlert // they name what they are about
+			if item.Namespace == "" && own && !ask.Sees.All || item.Namespace != "" && !ask.Sees.Has(item.Namespace) {
 				continue
 			}
 			data, err := json.Marshal(item.Data)

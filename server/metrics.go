@@ -16,6 +16,11 @@ type Metrics struct {
 	Registry *prometheus.Registry
 	Judging  prometheus.Histogram
 	Requests *prometheus.HistogramVec
+	// Deliveries counts tries to deliver alerts, FailingSince says since when none succeeds, and
+	// Waiting how many alerts are to be delivered.
+	Deliveries   *prometheus.CounterVec
+	FailingSince *prometheus.GaugeVec
+	Waiting      prometheus.Gauge
 	// Pruned counts what was removed of history, by what it was.
 	Pruned *prometheus.CounterVec
 }
@@ -28,12 +33,17 @@ func NewMetrics(version string, l *Loop) *Metrics {
 			Help: "Time from a change that was told to its being judged.", Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}}),
 		Requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "bailey_http_request_seconds",
 			Help: "Time to answer a request, by area (page, api, events, push, other) and status class.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"area", "status"}),
+		Deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bailey_alerts_deliveries_total",
+			Help: "Tries to deliver alerts, by receiver (webhook, alertmanager, dead-man) and result (done, failed)."}, []string{"receiver", "result"}),
+		FailingSince: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bailey_alerts_failing_since_timestamp_seconds",
+			Help: "Since when no delivery to a receiver succeeds; 0 while they do."}, []string{"receiver"}),
+		Waiting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "bailey_alerts_waiting", Help: "Alerts that are to be delivered, of the next batch."}),
 		Pruned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bailey_pruned_total",
 			Help: "Rows of old history that were removed, by what they held (finding, rung, evidence, run, alert, change)."}, []string{"what"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "bailey_build_info", Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": version}})
 	info.Set(1)
-	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, m.Judging, m.Requests, m.Pruned, standing{l})
+	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, m.Judging, m.Requests, m.Pruned, m.Deliveries, m.FailingSince, m.Waiting, standing{l})
 	return m
 }
 
@@ -46,6 +56,29 @@ func (m *Metrics) ShowLeads(leads func() bool) {
 			}
 			return 0
 		}))
+}
+
+// delivered notes a try to deliver alerts.
+func (m *Metrics) delivered(receiver string, failing bool, since time.Time) {
+	if m == nil {
+		return
+	}
+	result := "done"
+	if failing {
+		result = "failed"
+	}
+	m.Deliveries.WithLabelValues(receiver, result).Inc()
+	at := 0.0
+	if !since.IsZero() {
+		at = float64(since.Unix())
+	}
+	m.FailingSince.WithLabelValues(receiver).Set(at)
+}
+
+func (m *Metrics) waiting(alerts int) {
+	if m != nil {
+		m.Waiting.Set(float64(alerts))
+	}
 }
 
 // CountPruned counts what was removed of one cluster's history.

@@ -357,15 +357,22 @@ type Run struct {
 // Alert is something that somebody should look at.
 type Alert struct {
 	Key      string          `json:"key"`
-	Kind     string          `json:"kind"` // detection, rung or staleness
+	Kind     string          `json:"kind"` // detection, finding, rung or staleness
 	Severity bailey.Severity `json:"severity"`
 	Title    string          `json:"title"`
 	Text     string          `json:"text,omitempty"`
-	Object   *Object         `json:"object,omitempty"`
-	First    time.Time       `json:"first"`
-	Last     time.Time       `json:"last"`
-	Count    int             `json:"count"`
-	Resolved *time.Time      `json:"resolved,omitempty"`
+	// Control and Rule are set where it is about one.
+	Control string  `json:"control,omitempty"`
+	Rule    string  `json:"rule,omitempty"`
+	Object  *Object `json:"object,omitempty"`
+	// First is when it first came, Since when it last came, and Last when it was last raised.
+	First    time.Time  `json:"first"`
+	Since    time.Time  `json:"since"`
+	Last     time.Time  `json:"last"`
+	Count    int        `json:"count"`
+	Resolved *time.Time `json:"resolved,omitempty"`
+	// Delivered is when a receiver outside was last told of it.
+	Delivered *time.Time `json:"delivered,omitempty"`
 }
 
 // WaiverEntry is a waiver with who added and ended it.

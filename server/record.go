@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -30,6 +31,8 @@ type Recorder struct {
 	Elsewhere bool
 	// LedgerIndex gives the index of a piece of evidence in the ledger, if it has one; nil knows none.
 	LedgerIndex func(evidence string) (uint64, bool)
+	// Raiser is told of each report before it is kept; nil: no alert is raised.
+	Raiser *Raiser
 
 	// last is the report that is known to be kept, by what a change is told by; nil if none is.
 	last *keptReport
@@ -130,6 +133,12 @@ func (r *Recorder) keep(ctx context.Context, report *bailey.Report) error {
 		if err := r.Store.PutCluster(ctx, uid, name, now); err != nil {
 			return err
 		}
+		if r.Raiser != nil {
+			r.Raiser.Forget()
+		}
+		if err := r.raise(ctx, uid, report, now); err != nil {
+			return err
+		}
 		d := store.Delta{Verdicts: report.Verdicts, Evidence: r.evidence(report, next, nil), Findings: make([]bailey.Finding, 0, len(report.Findings))}
 		for i := range report.Findings {
 			d.Findings = append(d.Findings, withFix(report, &report.Findings[i]))
@@ -140,10 +149,23 @@ func (r *Recorder) keep(ctx context.Context, report *bailey.Report) error {
 		r.last = next
 		return nil
 	}
+	if err := r.raise(ctx, uid, report, now); err != nil {
+		return err
+	}
 	if err := r.Store.Apply(ctx, uid, now, r.difference(report, next)); err != nil {
 		return err
 	}
 	r.last = next
+	return nil
+}
+
+func (r *Recorder) raise(ctx context.Context, uid string, report *bailey.Report, at time.Time) error {
+	if r.Raiser == nil {
+		return nil
+	}
+	if err := r.Raiser.Take(ctx, uid, report, at); err != nil {
+		return fmt.Errorf("alerts: %w", err)
+	}
 	return nil
 }
 

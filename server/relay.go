@@ -174,7 +174,7 @@ func (r *Relay) tell(ctx context.Context, uid string, c *changed) error {
 			if err != nil {
 				return fmt.Errorf("an alert that changed: %w", err)
 			}
-			items = append(items, Item{Kind: NewsAlert, Namespace: alert.Object.Namespace, Data: alertOf(&alert)})
+			items = append(items, Item{Kind: NewsAlert, Namespace: homeOf(alert.Object), Data: alertOf(&alert)})
 		}
 		if c.kept {
 			items = append(items, Item{Kind: NewsKept, Data: r.published()})

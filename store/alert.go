@@ -43,6 +43,7 @@ type AlertKind string
 // The kinds of alert.
 const (
 	AlertDetection AlertKind = "detection"
+	AlertFinding   AlertKind = "finding"
 	AlertRung      AlertKind = "rung"
 	AlertStaleness AlertKind = "staleness"
 )
@@ -90,6 +91,29 @@ func (s *Store) Raise(ctx context.Context, cluster string, at time.Time, a Alert
 		return w.insert("alerts", alertColumns, [][]any{{w.cluster, key, seq, string(a.Kind), int(a.Severity), namespace, refText(a.Object),
 			first, w.at, nil, deliveredAt, changed, delivered, times + 1, doc}},
 			"ON CONFLICT (cluster, id) DO UPDATE SET "+replace(alertColumns[3:]))
+	})
+}
+
+// Revise has an alert that lasts say something else: it is neither counted nor delivered
+// again. Where it belongs stays as it was raised.
+func (s *Store) Revise(ctx context.Context, cluster string, at time.Time, a Alert) error {
+	a.First, a.Last, a.Times, a.Resolved, a.Delivered, a.Changed, a.Seq = time.Time{}, time.Time{}, 0, time.Time{}, time.Time{}, 0, 0
+	return s.write(ctx, cluster, at, func(w *writer) error {
+		doc, _, err := encode(a)
+		if err != nil {
+			return err
+		}
+		var namespace, kept string
+		err = w.row("SELECT namespace, doc FROM alerts WHERE cluster = ? AND id = ? AND resolved_at IS NULL", w.cluster, clean(a.Key)).Scan(&namespace, &kept)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && kept == doc {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		w.change("alert", "revised", namespace, int(a.Severity), clean(a.Key))
+		_, err = w.exec("UPDATE alerts SET severity = ?, doc = ? WHERE cluster = ? AND id = ?", int(a.Severity), doc, w.cluster, clean(a.Key))
+		return err
 	})
 }
 

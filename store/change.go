@@ -16,7 +16,8 @@ type Change struct {
 	// Subject is finding, verdict, evidence, run, alert, waiver, guard or audit.
 	Subject string `json:"subject"`
 	// Op says what became of it: of a finding opened, reopened, changed or gone; of a
-	// verdict rung, changed or gone; of others added, changed, resolved or removed.
+	// verdict rung, changed or gone; of an alert added, raised, changed, revised, resolved or
+	// reopened; of others added, changed or removed.
 	Op        string `json:"op"`
 	Namespace string `json:"namespace,omitempty"`
 	// Severity is a finding's or an alert's.

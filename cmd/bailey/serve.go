@@ -163,6 +163,9 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if a.offline && f.tend.tells() {
+		return usageError("--offline opens no connection but to the cluster, and --alert-webhook, --alertmanager and --dead-man do\nhint: leave out one of the two")
+	}
 	conf, err := f.target.load()
 	if err != nil {
 		return err

@@ -18,7 +18,8 @@ type part func(ctx context.Context) error
 // parts are what one process at a time may run: what writes history, and what acts on the
 // cluster. They write with the store that they are given.
 func (s *serving) parts(kept *store.Store) []part {
-	recorder := &server.Recorder{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now}
+	raiser := &server.Raiser{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now}
+	recorder := &server.Recorder{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Raiser: raiser}
 	if s.book != nil {
 		recorder.LedgerIndex = s.book.Index
 	}
@@ -26,7 +27,7 @@ func (s *serving) parts(kept *store.Store) []part {
 	if s.flags.path != "" {
 		runner.Every = 0
 	}
-	parts := append([]part{recorder.Run, runner.Run, s.keepBook}, s.tend(kept)...)
+	parts := append([]part{recorder.Run, runner.Run, raiser.Run, s.keepBook}, s.tend(kept)...)
 	if s.pusher != nil {
 		parts = append(parts, s.pushing(kept))
 	}

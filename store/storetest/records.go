@@ -200,6 +200,12 @@ func testAlerts(t *testing.T, p Place) {
 	waiting()
 	raise(3) // nothing new: counted, and silent
 	waiting()
+	a.Text = "by ada, twice"
+	b.ok(b.s.Revise(b.ctx, uid, at(3), a))
+	waiting()
+	if got, err := b.s.Alert(b.ctx, store.Everything(), uid, a.Key); err != nil || got.Text != a.Text || got.Times != 2 || !got.Last.Equal(at(3)) {
+		t.Errorf("revised: %+v %v", got, err)
+	}
 	a.Severity = bailey.SeverityCritical
 	raise(4)
 	list = waiting(a.Key)
@@ -213,6 +219,11 @@ func testAlerts(t *testing.T, p Place) {
 	b.ok(b.s.Resolve(b.ctx, uid, at(8), a.Key))
 	b.ok(b.s.Resolve(b.ctx, uid, at(9), a.Key))
 	b.ok(b.s.Resolve(b.ctx, uid, at(9), "nothing"))
+	before := b.seq()
+	b.ok(b.s.Revise(b.ctx, uid, at(9), store.Alert{Key: a.Key, Kind: a.Kind, Text: "of one that is over"}))
+	if b.seq() != before {
+		t.Error("an alert that is over was revised")
+	}
 	list = waiting(a.Key)
 	b.ok(b.s.Delivered(b.ctx, uid, at(10), a.Key, list[0].Changed))
 	raise(6) // a late repetition of the last one does not open it again

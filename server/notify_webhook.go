@@ -1,0 +1,171 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
+)
+
+// WebhookVersion is the version of what a webhook is sent. Within one version fields are added,
+// and none is changed or taken away.
+const WebhookVersion = 1
+
+// WebhookBody is what a webhook is sent: the alerts that came, changed or ended.
+type WebhookBody struct {
+	SchemaVersion int `json:"schemaVersion"`
+	// ID is the same whenever the same changes are sent again; it is also the header Idempotency-Key.
+	ID      string         `json:"id"`
+	Sent    time.Time      `json:"sent"`
+	Cluster WebhookCluster `json:"cluster"`
+	// Groups hold alerts of one cause each, the worst first.
+	Groups []WebhookGroup `json:"groups"`
+}
+
+// WebhookCluster is where it happened.
+type WebhookCluster struct {
+	UID  string `json:"uid"`
+	Name string `json:"name"`
+}
+
+// WebhookGroup is what has one cause.
+type WebhookGroup struct {
+	// Cause is a control's ID, or the alerts' kind where they are about none.
+	Cause  string         `json:"cause"`
+	Alerts []WebhookAlert `json:"alerts"`
+}
+
+// WebhookAlert is one alert as it stands.
+type WebhookAlert struct {
+	// ID is the same whenever this change of the alert is sent again.
+	ID string `json:"id"`
+	// Key is the alert's, whatever becomes of it.
+	Key       string          `json:"key"`
+	State     string          `json:"state"` // firing or resolved
+	Kind      string          `json:"kind"`  // detection, finding, rung or staleness
+	Severity  bailey.Severity `json:"severity"`
+	Title     string          `json:"title"`
+	Text      string          `json:"text,omitempty"`
+	Control   string          `json:"control,omitempty"`
+	Rule      string          `json:"rule,omitempty"`
+	Namespace string          `json:"namespace,omitempty"`
+	Object    *Object         `json:"object,omitempty"`
+	Since     time.Time       `json:"since"` // when it came, or came back
+	Last      time.Time       `json:"last"`
+	Times     int             `json:"times"`
+	Resolved  *time.Time      `json:"resolved,omitempty"`
+}
+
+const (
+	// webhookMost is how many alerts one call tells.
+	webhookMost = 100
+	// oldNews is how long ago an alert may have ended of which nobody was ever told: a webhook
+	// that is new is not told the past.
+	oldNews = 24 * time.Hour
+)
+
+// bringWebhook sends what waits, batch after batch.
+func (n *Notifier) bringWebhook(ctx context.Context) error {
+	uid := n.Loop.Cluster()
+	for uid != "" {
+		waiting, err := n.Store.Waiting(ctx, uid, webhookMost)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil // nothing was kept yet
+		}
+		if err != nil {
+			return err
+		}
+		n.Metrics.waiting(len(waiting))
+		if len(waiting) == 0 {
+			return nil
+		}
+		now := n.Now()
+		tell := slices.DeleteFunc(slices.Clone(waiting), func(a store.Alert) bool {
+			return !a.Resolved.IsZero() && a.Delivered.IsZero() && now.Sub(a.Resolved) > oldNews
+		})
+		if len(tell) > 0 {
+			if err := n.sendWebhook(ctx, uid, now, tell); err != nil {
+				return err
+			}
+		}
+		if err := n.noteDelivered(ctx, uid, waiting); err != nil {
+			return fmt.Errorf("what was delivered could not be noted: %w", err)
+		}
+	}
+	return nil
+}
+
+func (n *Notifier) sendWebhook(ctx context.Context, uid string, now time.Time, alerts []store.Alert) error {
+	kept, err := n.Store.Cluster(ctx, uid)
+	if err != nil {
+		return err
+	}
+	to, err := n.Webhook()
+	if err != nil {
+		return err
+	}
+	body := webhookBody(WebhookCluster{uid, kept.Name}, now, alerts)
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return n.post(ctx, to, body.ID, data)
+}
+
+// noteDelivered notes that alerts were delivered as they were read. One that changed since waits on.
+func (n *Notifier) noteDelivered(ctx context.Context, uid string, alerts []store.Alert) error {
+	for i := range alerts {
+		if err := n.Store.Delivered(ctx, uid, n.Now(), alerts[i].Key, alerts[i].Changed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func webhookBody(cluster WebhookCluster, now time.Time, alerts []store.Alert) WebhookBody {
+	b := WebhookBody{SchemaVersion: WebhookVersion, Sent: now.UTC(), Cluster: cluster}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%q", cluster.UID)
+	at := map[string]int{}
+	sorted := slices.SortedStableFunc(slices.Values(alerts), func(a, b store.Alert) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Key, b.Key))
+	})
+	for i := range sorted {
+		a := webhookAlert(&sorted[i])
+		fmt.Fprintf(sum, " %q", a.ID)
+		cause := cmp.Or(a.Control, a.Kind)
+		if _, known := at[cause]; !known {
+			at[cause] = len(b.Groups)
+			b.Groups = append(b.Groups, WebhookGroup{Cause: cause})
+		}
+		g := &b.Groups[at[cause]]
+		g.Alerts = append(g.Alerts, a)
+	}
+	b.ID = hex.EncodeToString(sum.Sum(nil)[:16])
+	return b
+}
+
+func webhookAlert(a *store.Alert) WebhookAlert {
+	doc := docOf(a)
+	w := WebhookAlert{ID: fmt.Sprintf("%s@%d", a.Key, a.Changed), Key: a.Key, State: "firing", Kind: string(a.Kind), Severity: a.Severity, Title: a.Title, Text: a.Text,
+		Control: doc.Control, Rule: doc.Rule, Namespace: homeOf(a.Object), Since: a.First, Last: a.Last, Times: a.Times}
+	if !doc.Since.IsZero() {
+		w.Since = doc.Since
+	}
+	if a.Object != (bailey.Ref{}) {
+		o := objectOf(a.Object, "")
+		w.Object = &o
+	}
+	if !a.Resolved.IsZero() {
+		w.State, w.Resolved = "resolved", &a.Resolved
+	}
+	return w
+}
