@@ -99,6 +99,10 @@ func (n *Notifier) bringWebhook(ctx context.Context) error {
 		if err := n.noteDelivered(ctx, uid, waiting); err != nil {
 			return fmt.Errorf("what was delivered could not be noted: %w", err)
 		}
+		if len(waiting) < webhookMost {
+			n.Metrics.waiting(0)
+			return nil
+		}
 	}
 	return nil
 }
