@@ -73,7 +73,7 @@ func startWorld(t *testing.T) *world {
 	t.Cleanup(s.Close)
 	w.url = s.URL
 	ctx, cancel := context.WithCancel(t.Context())
-	recorder := &Recorder{Store: kept, Loop: w.loop, News: w.news, Log: log, Now: time.Now}
+	recorder := &Recorder{Store: kept, Loop: w.loop, News: w.news, Log: log, Now: time.Now, Raiser: &Raiser{Store: kept, Loop: w.loop, News: w.news, Log: log, Now: time.Now}}
 	done := make(chan struct{}, 2)
 	go func() { _ = w.loop.Run(ctx); done <- struct{}{} }()
 	go func() { _ = recorder.Run(ctx); done <- struct{}{} }()
@@ -276,6 +276,12 @@ func TestWhoSeesWhat(t *testing.T) {
 	for path, want := range map[string]string{"/api/v1/findings?namespace=" + mine: mine, "/api/v1/namespaces": mine} {
 		if _, body, _ := w.ask(t, tenant, http.MethodGet, path, ""); !strings.Contains(body, want) {
 			t.Errorf("%s does not show the tenant their own: %.300s", path, body)
+		}
+	}
+	// The pods are news: each namespace's tenants are told of their own.
+	for token, want := range map[string][2]bool{tenant: {true, false}, admin: {true, true}} {
+		if _, body, _ := w.ask(t, token, http.MethodGet, "/api/v1/alerts", ""); strings.Contains(body, mine) != want[0] || strings.Contains(body, theirs) != want[1] {
+			t.Errorf("alerts: %.2000s", body)
 		}
 	}
 	if code, _, _ := w.ask(t, tenant, http.MethodGet, "/api/v1/report", ""); code != http.StatusForbidden {

@@ -8,6 +8,14 @@ type alertsBody struct {
 	Pager  pager
 }
 
+// objectName names what an alert is about.
+func objectName(o *server.Object) string {
+	if o == nil {
+		return ""
+	}
+	return o.Ref().String()
+}
+
 func (s *site) alerts(v *visit) error {
 	b := alertsBody{}
 	state := v.r.URL.Query().Get("state")
@@ -18,11 +26,11 @@ func (s *site) alerts(v *visit) error {
 		b.All = state == "all"
 	}
 	if v.wantsCSV() {
-		return v.export("alerts", []string{"kind", "severity", "title", "text", "first", "last", "count", "resolved"}, func(row func(...any) bool) error {
+		return v.export("alerts", []string{"kind", "severity", "title", "text", "first", "last", "count", "resolved", "control", "rule", "object", "delivered"}, func(row func(...any) bool) error {
 			return eachPage(func(cursor string) (string, error) {
 				list, next, err := s.Desk.Alerts(v.r.Context(), v.ask, !b.All, cursor)
 				for _, a := range list {
-					if !row(a.Kind, a.Severity, a.Title, a.Text, a.First, a.Last, a.Count, a.Resolved) {
+					if !row(a.Kind, a.Severity, a.Title, a.Text, a.First, a.Last, a.Count, a.Resolved, a.Control, a.Rule, objectName(a.Object), a.Delivered) {
 						return "", err
 					}
 				}

@@ -146,11 +146,22 @@ func (f *fixture) Alerts(_ context.Context, _ server.Ask, open bool, cursor stri
 		return nil, "", nil
 	}
 	var all []server.Alert
-	titles := []string{"A pod was entered in a namespace without a grant", "compute/pod-security fell from proven to gap", "No audit event for 12 minutes", hostile}
+	titles := []string{"Container is privileged in team-0", "compute/pod-security fell from proven to gap", "The cluster is out of sight", hostile}
 	for i := range 70 {
 		o := f.workload(i * 3)
-		a := server.Alert{Key: strconv.Itoa(i), Kind: []string{"detection", "rung", "staleness"}[i%3], Severity: bailey.Severity(5 - i%4), Title: titles[i%4], Text: "exec into container app by system:serviceaccount:ci:deployer, from 10.1.7.33", Object: &o,
-			First: f.now.Add(-time.Duration(i+3) * time.Hour), Last: f.now.Add(-time.Duration(i*7+1) * time.Minute), Count: 1 + i%9}
+		a := server.Alert{Key: strconv.Itoa(i), Kind: []string{"finding", "rung", "staleness"}[i%3], Severity: bailey.Severity(5 - i%4), Title: titles[i%4], Text: "3 new findings of compute/pod-security/privileged: Deployment team-0/api, Deployment team-0/web, Pod team-0/debug.", Object: &o,
+			First: f.now.Add(-time.Duration(i+3) * time.Hour), Since: f.now.Add(-time.Duration(i+2) * time.Hour), Last: f.now.Add(-time.Duration(i*7+1) * time.Minute), Count: 1 + i%9}
+		if i%3 < 2 {
+			a.Control = "compute/pod-security"
+		}
+		if i%3 == 0 {
+			a.Rule = "compute/pod-security/privileged"
+			a.Object = &server.Object{Kind: bailey.KindNamespace, Name: o.Namespace}
+		}
+		if i%2 == 0 {
+			sent := f.now.Add(-time.Duration(i) * time.Minute)
+			a.Delivered = &sent
+		}
 		if i%5 == 4 {
 			over := f.now.Add(-time.Hour)
 			a.Resolved = &over

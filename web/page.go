@@ -131,6 +131,17 @@ func (p *page) Obj(o server.Object) link {
 	return link{shortKind(o.Kind), o.Namespace, o.Name, p.objectHref(o.Ref())}
 }
 
+// Home is the namespace that an object belongs to; empty if there is no object.
+func (p *page) Home(o *server.Object) string {
+	switch {
+	case o == nil:
+		return ""
+	case o.Kind == bailey.KindNamespace:
+		return o.Name
+	}
+	return o.Namespace
+}
+
 // Of is a scope with its page.
 func (p *page) Of(s bailey.Scope) link {
 	switch {
