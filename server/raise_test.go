@@ -38,7 +38,7 @@ func (k *keeping) begin(kept *store.Store) {
 // alerts lists key, times and state of each alert.
 func (k *keeping) alerts(t *testing.T) string {
 	t.Helper()
-	page, err := k.Store.Alerts(t.Context(), store.AlertQuery{Cluster: tellingUID, Access: store.Everything(), State: store.All})
+	page, err := k.Raiser.Store.Alerts(t.Context(), store.AlertQuery{Cluster: tellingUID, Access: store.Everything(), State: store.All})
 	if err != nil {
 		t.Fatal(err)
 	}
