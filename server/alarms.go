@@ -28,6 +28,12 @@ type alarms struct {
 	open  map[string]*lasting
 }
 
+// verdictOf names a verdict.
+type verdictOf struct {
+	control string
+	scope   bailey.Scope
+}
+
 // stood is where a control stood for a scope.
 type stood struct {
 	rung   bailey.Rung
