@@ -81,6 +81,23 @@ func (a *API) writing(api huma.API) {
 			}
 			return &body[made]{made{id}}, nil
 		})
+	huma.Register(api, huma.Operation{Method: http.MethodPost, Path: "/api/v1/runs/{id}/stop", OperationID: "stopRun", Summary: "Stop a run that waits or is under way",
+		DefaultStatus: http.StatusNoContent, Errors: errs},
+		func(ctx context.Context, in *struct {
+			ID string `path:"id" maxLength:"128"`
+		}) (*struct{}, error) {
+			_, by, err := a.order(ctx, "", RunExperiments)
+			if err != nil {
+				return nil, err
+			}
+			if a.Stop == nil {
+				return nil, huma.Error404NotFound("this server runs no experiments")
+			}
+			if err := a.Stop(ctx, by, in.ID); err != nil {
+				return nil, a.fail(err)
+			}
+			return nil, nil
+		})
 }
 
 // order says who orders something, if they may.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -40,7 +41,11 @@ func (d *Desk) Run(ctx context.Context, a Ask, id string) (Run, error) {
 }
 
 func runOf(r *store.Run) Run {
-	return Run{ID: r.ID, Controls: r.Controls, Trigger: string(r.Trigger), By: r.By, State: string(r.State), Danger: r.Danger,
+	var doc runDoc
+	if len(r.Doc) > 0 {
+		_ = json.Unmarshal(r.Doc, &doc) // what another version kept is not shown
+	}
+	return Run{ID: r.ID, Done: r.Done, Total: r.Probes, Experiments: doc.Experiments, Controls: r.Controls, Trigger: string(r.Trigger), By: r.By, State: string(r.State), Danger: r.Danger,
 		Planned: r.Planned, Started: r.Started, Ended: r.Ended, Held: r.Held, Tried: r.Tried, Broken: r.Broken, Inconclusive: r.Inconclusive, Error: r.Error}
 }
 

@@ -74,7 +74,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 		}
 		for _, item := range items {
 			after = item.Number
-			own := item.Kind == NewsObject || item.Kind == NewsAlert // they name what they are about
+			own := item.Kind == NewsObject || item.Kind == NewsAlert || item.Kind == NewsRun // they name what they are about
 			if item.Namespace == "" && own && !ask.Sees.All || item.Namespace != "" && !ask.Sees.Has(item.Namespace) {
 				continue
 			}

@@ -352,6 +352,28 @@ type Run struct {
 	Broken       int           `json:"broken"`
 	Inconclusive int           `json:"inconclusive"`
 	Error        string        `json:"error,omitempty"`
+	// Done counts the tries that are done of the Total that is planned; what they showed is counted
+	// with each experiment that ends.
+	Done  int `json:"done,omitempty"`
+	Total int `json:"total,omitempty"`
+	// Experiments are those that have ended for some scope.
+	Experiments []RunExperiment `json:"experiments,omitempty"`
+}
+
+// RunExperiment is what one experiment has shown in a run.
+type RunExperiment struct {
+	Control      string `json:"control"`
+	Experiment   string `json:"experiment"`
+	Scopes       int    `json:"scopes"` // for which it has ended
+	Held         int    `json:"held"`
+	Tried        int    `json:"tried"`
+	Broken       int    `json:"broken"`
+	Inconclusive int    `json:"inconclusive"`
+}
+
+// runDoc is what is kept of a run beside its counts.
+type runDoc struct {
+	Experiments []RunExperiment `json:"experiments,omitempty"`
 }
 
 // Alert is something that somebody should look at.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,33 @@ type Orders struct {
 
 // ErrBusy tells that a run is under way.
 var ErrBusy = fmt.Errorf("%w: a run is under way; the next can begin when it has ended", ErrBadInput)
+
+// Stop stops a run that waits or is under way: its Runner ends it, and what it made is removed.
+func (o *Orders) Stop(ctx context.Context, by, id string) error {
+	uid := o.Own()
+	if uid == "" {
+		return ErrNoCluster
+	}
+	run, err := o.Store.Run(ctx, store.Everything(), uid, id)
+	if err != nil {
+		return err
+	}
+	now := o.Now()
+	if run.State == store.RunPlanned || run.State == store.RunRunning {
+		run.State, run.Ended, run.Error = store.RunStopped, now, "stopped by "+by
+		err = o.Store.PutRun(ctx, uid, now, run)
+	} else {
+		err = store.ErrConflict
+	}
+	if errors.Is(err, store.ErrConflict) {
+		return fmt.Errorf("%w: the run has ended", ErrBadInput)
+	}
+	if err != nil {
+		return err
+	}
+	o.News.Tell(Item{Kind: NewsRun, Data: runOf(&run)})
+	return o.Store.Audit(ctx, uid, now, store.Action{At: now, Who: by, Action: "stop run", Target: id, Outcome: "done"})
+}
 
 // Order keeps a run that somebody asked for, and gives its ID.
 func (o *Orders) Order(ctx context.Context, by string, order RunOrder) (string, error) {

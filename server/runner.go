@@ -22,8 +22,9 @@ type Runner struct {
 	Now   func() time.Time
 	// Every is how often the schedule runs; zero: never.
 	Every time.Duration
-	// Prove does one run and gives what it showed. It heeds ctx, and takes its own switch to stop.
-	Prove func(ctx context.Context, o RunOrder) ([]bailey.Evidence, error)
+	// Prove does one run and gives what it showed, also where it was ended before. It heeds ctx, and
+	// takes its own switch to stop.
+	Prove func(ctx context.Context, o RunOrder, p Progress) ([]bailey.Evidence, error)
 }
 
 const (
@@ -175,7 +176,15 @@ func (r *Runner) do(ctx context.Context, uid string, run store.Run) error {
 	if err := r.put(ctx, uid, run); err != nil {
 		return err
 	}
-	evidence, err := r.Prove(ctx, RunOrder{Controls: run.Controls, Isolated: run.Danger == bailey.DangerIsolated})
+	going, stop := context.WithCancelCause(ctx)
+	live := &liveRun{runner: r, uid: uid, run: run, begun: time.Now()}
+	followed := make(chan struct{})
+	go func() { live.follow(going, stop); close(followed) }()
+	evidence, err := r.Prove(going, RunOrder{Controls: run.Controls, Isolated: run.Danger == bailey.DangerIsolated}, live)
+	stop(nil)
+	<-followed
+	run = live.now()
+	run.Tried, run.Held, run.Broken, run.Inconclusive = 0, 0, 0, 0
 	for i := range evidence {
 		total := evidence[i].Total()
 		run.Tried += total.Tried
@@ -187,6 +196,8 @@ func (r *Runner) do(ctx context.Context, uid string, run store.Run) error {
 	switch {
 	case ctx.Err() != nil:
 		run.State, run.Error = store.RunStopped, "the server ended"
+	case errors.Is(context.Cause(going), errStopped):
+		run.State = store.RunStopped
 	case err != nil:
 		run.State, run.Error = store.RunFailed, err.Error()
 	default:
@@ -203,6 +214,13 @@ func (r *Runner) end(ctx context.Context, uid string, run store.Run) error {
 	for {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		err := r.put(last, uid, run)
+		if errors.Is(err, store.ErrConflict) { // somebody stopped it as it ended
+			var stopped store.Run
+			if stopped, err = r.Store.Run(last, store.Everything(), uid, run.ID); err == nil {
+				run.State, run.Error = stopped.State, stopped.Error
+				err = r.put(last, uid, run)
+			}
+		}
 		cancel()
 		if !errors.Is(err, store.ErrUnavailable) || !pause(ctx, scheduleStep) {
 			return err

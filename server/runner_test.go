@@ -49,7 +49,7 @@ func newRan(t *testing.T) *ran {
 		t.Fatal(err)
 	}
 	r := &ran{store: kept, begun: make(chan struct{}, 10), end: make(chan error, 10), orders: &Orders{Store: kept, Own: loop.Cluster, News: news, Now: time.Now}}
-	r.Runner = &Runner{Store: term, Loop: loop, News: news, Log: log, Now: time.Now, Prove: func(ctx context.Context, _ RunOrder) ([]bailey.Evidence, error) {
+	r.Runner = &Runner{Store: term, Loop: loop, News: news, Log: log, Now: time.Now, Prove: func(ctx context.Context, _ RunOrder, p Progress) ([]bailey.Evidence, error) {
 		r.proved.Add(1)
 		r.begun <- struct{}{}
 		select {
@@ -181,5 +181,70 @@ func TestRunnerSchedule(t *testing.T) {
 	r.await(t, id, store.RunPlanned)
 	if n := r.proved.Load(); n != 2 {
 		t.Errorf("%d runs were done", n)
+	}
+}
+
+// TestRunnerTells: how far a run is is told to listeners, not too often, and kept; who stops a run
+// ends it, and what it showed until then counts.
+func TestRunnerTells(t *testing.T) {
+	r := newRan(t)
+	e := bailey.Evidence{Control: "compute/pod-security", Experiment: "privileged-pods", Paths: []bailey.Tally{{Path: "create", Tried: 4, Held: 3, Broken: 1}}}
+	r.Prove = func(ctx context.Context, _ RunOrder, p Progress) ([]bailey.Evidence, error) {
+		for i := range 2000 {
+			p.Step(i+1, 4000)
+			if i%1000 == 0 {
+				p.Showed(e)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		<-ctx.Done()
+		return []bailey.Evidence{e, e}, context.Cause(ctx)
+	}
+	end := r.start(t)
+	defer end()
+	before := r.News.Last()
+	id, err := r.orders.Order(t.Context(), "me", RunOrder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for stop := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		run, err := r.store.Run(t.Context(), store.Everything(), ranUID, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shown := runOf(&run); shown.Done == 2000 && shown.Total == 4000 && shown.Broken == 2 && len(shown.Experiments) == 1 &&
+			shown.Experiments[0] == (RunExperiment{Control: e.Control, Experiment: e.Experiment, Scopes: 2, Held: 6, Tried: 8, Broken: 2}) {
+			break
+		}
+		if time.Now().After(stop) {
+			t.Fatalf("what is kept of the run is %+v", run)
+		}
+	}
+	items, _, _ := r.News.After(before)
+	told := 0
+	for _, i := range items {
+		if run, is := i.Data.(Run); is && run.State == string(store.RunRunning) {
+			told++
+		}
+	}
+	if told < 4 || told > 60 {
+		t.Errorf("it was told %d times", told)
+	}
+	if err := r.orders.Stop(t.Context(), "somebody", id); err != nil {
+		t.Fatal(err)
+	}
+	for stop := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if run := r.await(t, id, store.RunStopped); run.Tried == 8 && run.Broken == 2 && run.Error == "stopped by somebody" {
+			break
+		}
+		if time.Now().After(stop) {
+			t.Fatal("what it showed does not count")
+		}
+	}
+	if err := r.orders.Stop(t.Context(), "me", id); !errors.Is(err, ErrBadInput) {
+		t.Errorf("what has ended is stopped: %v", err)
+	}
+	if err := r.orders.Stop(t.Context(), "me", "none"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("what is not there is stopped: %v", err)
 	}
 }

@@ -28,7 +28,8 @@ func newFixture() *fixture {
 	f.found = f.findings(3000)
 	f.waivers = f.startWaivers()
 	f.run = server.Run{ID: "01JD9W6Q4T8X2N5V7B3M", Controls: []string{"compute/pod-security", "network/policy", "access/authorization"}, Trigger: "person", By: "rosa@example.org", State: "running",
-		Danger: bailey.DangerIsolated, Planned: now.Add(-50 * time.Second), Started: now.Add(-40 * time.Second), Held: 212, Tried: 640, Inconclusive: 4}
+		Danger: bailey.DangerIsolated, Planned: now.Add(-50 * time.Second), Started: now.Add(-40 * time.Second), Held: 212, Tried: 216, Inconclusive: 4, Done: 216, Total: 640,
+		Experiments: []server.RunExperiment{{Control: "compute/pod-security", Experiment: "privileged-pods", Scopes: 13, Held: 208, Tried: 208}, {Control: "access/authorization", Experiment: "escalate", Scopes: 1, Held: 4, Tried: 8, Inconclusive: 4}}}
 	return f
 }
 

@@ -48,7 +48,6 @@ func (s *site) runs(v *visit) error {
 type runBody struct {
 	server.Run
 	Live bool
-	Done int // tries so far
 }
 
 func (s *site) run(v *visit) error {
@@ -56,7 +55,7 @@ func (s *site) run(v *visit) error {
 	if err != nil {
 		return err
 	}
-	b := runBody{Run: r, Live: r.State == "running" || r.State == "planned", Done: r.Held + r.Broken + r.Inconclusive}
+	b := runBody{Run: r, Live: r.State == "running" || r.State == "planned"}
 	if b.Live {
 		v.page.Stream, v.page.Refresh = "run", 3
 	}
@@ -86,6 +85,22 @@ func (s *site) beginRun(v *visit) error {
 	}
 	id, err := s.Run(v.r.Context(), v.by(), order)
 	if err != nil {
+		return err
+	}
+	http.Redirect(v.w, v.r, v.page.Href("/runs/"+id), http.StatusSeeOther)
+	return nil
+}
+
+// stopRun stops a run, for who may begin one.
+func (s *site) stopRun(v *visit) error {
+	if err := v.mustMay(server.RunExperiments); err != nil {
+		return err
+	}
+	if !v.page.Can.Run || s.Stop == nil {
+		return fmt.Errorf("%w: no experiments are run from here", server.ErrBadInput)
+	}
+	id := v.r.PathValue("id")
+	if err := s.Stop(v.r.Context(), v.by(), id); err != nil {
 		return err
 	}
 	http.Redirect(v.w, v.r, v.page.Href("/runs/"+id), http.StatusSeeOther)

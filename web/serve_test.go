@@ -68,7 +68,9 @@ type dashboard struct {
 	jar  http.CookieJar
 	desk *fixture
 	runs []server.RunOrder
-	book *book
+	// stopped are the runs that were stopped, and by whom.
+	stopped []string
+	book    *book
 }
 
 // logged keeps what the server wrote to its log.
@@ -110,6 +112,10 @@ func start(t testing.TB, f *fixture, person string, b *book) *dashboard {
 		Run: func(_ context.Context, _ string, order server.RunOrder) (string, error) {
 			d.runs = append(d.runs, order)
 			return f.run.ID, nil
+		},
+		Stop: func(_ context.Context, by, id string) error {
+			d.stopped = append(d.stopped, id+" by "+by)
+			return nil
 		},
 	}
 	mux := http.NewServeMux()

@@ -24,6 +24,8 @@ type Options struct {
 	Front    *server.Front
 	// Run begins experiments and gives the run's ID; nil where none are run here.
 	Run func(ctx context.Context, by string, order server.RunOrder) (id string, err error)
+	// Stop stops a run; nil where none are run here.
+	Stop func(ctx context.Context, by, id string) error
 	// Ledger gives entries of the ledger; nil where none is kept.
 	Ledger  func(ctx context.Context, filter server.LedgerFilter) (server.LedgerPage, error)
 	Version string
@@ -66,6 +68,7 @@ func New(o Options) http.Handler {
 		"GET /runs":                                s.runs,
 		"POST /runs":                               s.beginRun,
 		"GET /runs/{id}":                           s.run,
+		"POST /runs/{id}/stop":                     s.stopRun,
 		"GET /ledger":                              s.ledger,
 		"GET /alerts":                              s.alerts,
 		"GET /waivers":                             s.waivers,

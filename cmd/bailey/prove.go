@@ -17,6 +17,7 @@ import (
 	"github.com/baileyhq/bailey/ledger"
 	"github.com/baileyhq/bailey/prove"
 	"github.com/baileyhq/bailey/prove/etcd"
+	"github.com/baileyhq/bailey/server"
 )
 
 // proveFlags say what is tried, how often and from where.
@@ -44,8 +45,10 @@ type proveFlags struct {
 
 	etcd etcd.Options
 
-	// record is told of each piece of evidence in the place of a ledger, where it is set.
-	record func(ctx context.Context, id string, envelope []byte)
+	// record is told of each piece of evidence in the place of a ledger, where it is set; progress
+	// how far the run is.
+	record   func(ctx context.Context, id string, envelope []byte)
+	progress server.Progress
 }
 
 func (a *app) proveCommand() *cobra.Command {
@@ -447,10 +450,16 @@ func (r *proving) run(ctx context.Context, planned prove.Planned) error {
 			path, evidence, err := r.keep(context.WithoutCancel(ctx), statement)
 			if err == nil {
 				results = append(results, newProved(record, r.earlier, evidence, path))
+				if r.flags.progress != nil {
+					r.flags.progress.Showed(statement.Predicate.Evidence)
+				}
 			}
 			return err
 		},
 		Progress: func(p prove.Progress) {
+			if r.flags.progress != nil {
+				r.flags.progress.Step(p.Done, p.Total)
+			}
 			progress.step(p.Done, p.Total, "tries  "+p.Unit.Control.ID+" "+p.Unit.Scope.String())
 		},
 	})

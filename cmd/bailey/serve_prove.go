@@ -12,7 +12,7 @@ import (
 )
 
 // prove does one run of experiments for the server, as `bailey prove` does.
-func (s *serving) prove(ctx context.Context, o server.RunOrder) ([]bailey.Evidence, error) {
+func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progress) ([]bailey.Evidence, error) {
 	if o.Isolated && !s.flags.isolated {
 		return nil, errors.New("this server makes no namespaces of its own\nhint: bailey serve --isolated --context NAME")
 	}
@@ -33,7 +33,7 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder) ([]bailey.Eviden
 	if s.flags.prover != "" {
 		t.kubeconfig, t.context = s.flags.prover, ""
 	}
-	f := &proveFlags{target: t, rate: prove.DefaultRate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated}
+	f := &proveFlags{target: t, rate: prove.DefaultRate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated, progress: p}
 	if s.book != nil {
 		f.record = s.book.Record
 	}
@@ -45,10 +45,13 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder) ([]bailey.Eviden
 		err = nil // what was broken, or that there was nothing to try, is told by the evidence
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the run failed: %w", err)
+		err = fmt.Errorf("the run failed: %w", err)
 	}
-	if kept, err = s.app.kept(ctx, s.conf, uid, s.app.now()); err != nil {
-		return nil, err
+	// What was seen until a run was ended is kept, and counts.
+	ctx = context.WithoutCancel(ctx)
+	kept, unread := s.app.kept(ctx, s.conf, uid, s.app.now())
+	if unread != nil {
+		return nil, errors.Join(err, unread)
 	}
 	s.record(ctx, kept)
 	var made []bailey.Evidence
@@ -57,5 +60,5 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder) ([]bailey.Eviden
 			made = append(made, e)
 		}
 	}
-	return made, nil
+	return made, err
 }
