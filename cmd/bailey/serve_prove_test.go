@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baileyhq/bailey/devcluster/devclustertest"
+	"github.com/baileyhq/bailey/server"
+)
+
+// TestServeRun: a run says how far it is while it goes on, is stopped by who may, and what it
+// showed until then is kept; one that ends by itself has done all that it planned.
+func TestServeRun(t *testing.T) {
+	cluster := devclustertest.Shared(t)
+	for range 3 {
+		devclustertest.Namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
+	}
+	state := t.TempDir()
+	data := filepath.Join(state, "data")
+	p := startServed(t, state, "serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-every", "0")
+	token := tokenIn(t, data)
+	read := func(id string) (run server.Run) {
+		t.Helper()
+		if code, body := p.get(t, "/api/v1/runs/"+id, token); code != http.StatusOK || json.Unmarshal([]byte(body), &run) != nil {
+			t.Fatalf("%d %s", code, body)
+		}
+		return run
+	}
+	until := func(id, what string, there func(server.Run) bool) server.Run {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+			run := read(id)
+			if there(run) {
+				return run
+			}
+			if time.Now().After(end) || run.State == "failed" {
+				t.Fatalf("not %s: %+v", what, run)
+			}
+		}
+	}
+	id := p.order(t, token, `{"controls":["compute/pod-security"]}`)
+	done := until(id, "done", func(r server.Run) bool { return r.State == "done" })
+	if done.Total == 0 || done.Done != done.Total || len(done.Experiments) == 0 || done.Experiments[0].Scopes < 3 || done.Held == 0 {
+		t.Errorf("a run that has ended: %+v", done)
+	}
+	id = p.order(t, token, `{"controls":[]}`)
+	until(id, "under way", func(r server.Run) bool { return r.State == "running" && r.Done > 0 && r.Done < r.Total })
+	if _, page := p.get(t, "/runs/"+id, token); !strings.Contains(page, "<progress value=") || !strings.Contains(page, `action="/runs/`+id+`/stop"`) {
+		t.Errorf("the page of a run under way: %.3000s", page)
+	}
+	stop, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/api/v1/runs/"+id+"/stop", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(stop)
+	if err != nil || answer.StatusCode != http.StatusNoContent {
+		t.Fatalf("%v %v", answer, err)
+	}
+	_ = answer.Body.Close()
+	stopped := until(id, "stopped", func(r server.Run) bool { return r.State == "stopped" && r.Tried > 0 })
+	if stopped.Done >= stopped.Total || !strings.HasPrefix(stopped.Error, "stopped by ") {
+		t.Errorf("a run that was stopped: %+v", stopped)
+	}
+	next := p.order(t, token, `{"controls":["compute/pod-security"]}`)
+	until(next, "done", func(r server.Run) bool { return r.State == "done" })
+	if code, said := p.end(t); code != exitOK || strings.Contains(said, "level=ERROR") {
+		t.Errorf("exit %d: %s", code, said)
+	}
+}
