@@ -293,8 +293,10 @@ func TestWhoSeesWhat(t *testing.T) {
 		if code, body, _ := w.ask(t, token, http.MethodPost, "/api/v1/waivers", waiver); code != http.StatusUnauthorized && code != http.StatusForbidden {
 			t.Errorf("%s adds a waiver: %d %s", name, code, body)
 		}
-		if code, _, _ := w.ask(t, token, http.MethodPost, "/api/v1/runs", `{"controls":[]}`); code != http.StatusUnauthorized && code != http.StatusForbidden {
-			t.Errorf("%s runs experiments: %d", name, code)
+		for path, body := range map[string]string{"/api/v1/runs": `{"controls":[]}`, "/api/v1/runs/none/stop": ""} {
+			if code, _, _ := w.ask(t, token, http.MethodPost, path, body); code != http.StatusUnauthorized && code != http.StatusForbidden {
+				t.Errorf("%s runs or stops experiments: %d", name, code)
+			}
 		}
 	}
 	code, body, _ := w.ask(t, admin, http.MethodPost, "/api/v1/waivers", waiver)

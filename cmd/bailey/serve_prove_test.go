@@ -42,6 +42,7 @@ func TestServeRun(t *testing.T) {
 			}
 		}
 	}
+	awaitText(t, p, token, "/api/v1/overview", `"ready":true`)
 	id := p.order(t, token, `{"controls":["compute/pod-security"]}`)
 	done := until(id, "done", func(r server.Run) bool { return r.State == "done" })
 	if done.Total == 0 || done.Done != done.Total || len(done.Experiments) == 0 || done.Experiments[0].Scopes < 3 || done.Held == 0 {
