@@ -23,8 +23,8 @@ type Progress interface {
 const (
 	// tellEvery is how often listeners are told how far a run is.
 	tellEvery = 250 * time.Millisecond
-	// lookEvery is how often it is looked whether somebody has stopped the run.
-	lookEvery = time.Second
+	// stopLook is how often it is looked whether somebody has stopped the run.
+	stopLook = time.Second
 	// keepShare is which part of the time that a run has taken may pass before how far it is is
 	// kept again, up to keepMost: a long run writes no more history than some short ones.
 	keepShare = 20
@@ -96,7 +96,7 @@ func (l *liveRun) due(what *bool) bool {
 
 // follow tells and keeps how far the run is until ctx ends, and stops it once somebody has said so.
 func (l *liveRun) follow(ctx context.Context, stop context.CancelCauseFunc) {
-	tell, look := time.NewTicker(tellEvery), time.NewTicker(lookEvery)
+	tell, look := time.NewTicker(tellEvery), time.NewTicker(stopLook)
 	defer tell.Stop()
 	defer look.Stop()
 	kept := l.begun
