@@ -46,9 +46,9 @@ test: packages ## run the tests against a real control plane (10 minutes, once b
 	@echo "testing (10 minutes; 10 more the first time, to build the control plane) ..."
 	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -ldflags=-w -timeout 20m ./...
 
-# The browser, the database and what a node consists of, for the tests, on Debian. Nothing
+# The browser, the database, Alertmanager and what a node consists of, for the tests, on Debian. Nothing
 # of it is started as a service.
-TEST_PACKAGES = chromium fonts-liberation postgresql containerd runc containernetworking-plugins nftables iptables iproute2
+TEST_PACKAGES = chromium fonts-liberation postgresql prometheus-alertmanager containerd runc containernetworking-plugins nftables iptables iproute2
 
 packages:
 	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then exit 0; fi; \
@@ -58,7 +58,7 @@ packages:
 	if [ ! -e $$policy ]; then trap "rm -f $$policy" EXIT INT TERM; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; fi; \
 	export DEBIAN_FRONTEND=noninteractive; \
 	{ timeout 120 apt-get update -qq && timeout 300 apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES); } >/dev/null 2>&1 \
-	|| echo "  they could not be installed: the tests that run pods or need Chromium or PostgreSQL will skip"
+	|| echo "  they could not be installed: the tests that run pods or need Chromium, PostgreSQL or Alertmanager will skip"
 
 check: lint generated test race vuln ## everything that CI runs (20 minutes, once built)
 	@echo "make check: all passed"

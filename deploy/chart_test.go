@@ -26,7 +26,7 @@ const image = "registry.example.com/bailey@sha256:7d6b1c2f6a6f3c1f8a2b0d8f9a3c5e
 // everything turns on whatever the values can.
 var everything = []string{"image=" + image, "prober.enabled=true", "kubeletConfigz=true", "gatekeeper=true", "database.secretName=db",
 	"replicas=3", "hub.enabled=true", "push.to=https://hub.example.com", "push.secretName=push", "push.caConfigMap=ca",
-	"tls.secretName=tls", "monitoring.prometheusRule=true", "monitoring.dashboard=true"}
+	"tls.secretName=tls", "alerts.webhookSecret=w", "alerts.deadManSecret=d", "alerts.alertmanagers={http://alertmanager.monitoring:9093}", "monitoring.prometheusRule=true", "monitoring.dashboard=true"}
 
 // TestOwnRules judges the chart by Bailey's own rules.
 func TestOwnRules(t *testing.T) {
@@ -97,6 +97,7 @@ func TestRefusedValues(t *testing.T) {
 	for want, values := range map[string]map[string]any{
 		"make image":          {},
 		"imagee":              {"imagee": image},
+		"alertmanagers":       {"image": image, "alerts": map[string]any{"alertmanagers": []any{"http://me:secret@a:9093"}}},
 		"keep":                {"image": image, "keep": "ninety days"},
 		"database.secretName": {"image": image, "replicas": 2},
 		"push.secretName":     {"image": image, "push": map[string]any{"to": "https://hub"}},
@@ -158,21 +159,24 @@ func TestRights(t *testing.T) {
 // TestEverySwitch renders each value that adds to the pod, and sees it there.
 func TestEverySwitch(t *testing.T) {
 	for flag, values := range map[string]map[string]any{
-		"--tls-self-signed=bailey.bailey.svc":              {},
-		"--tls-cert=/etc/bailey/tls/tls.crt":               {"tls": map[string]any{"secretName": "x"}},
-		"--database=/etc/bailey/database/url":              {"database": map[string]any{"secretName": "x"}},
-		"--prove-every=0":                                  {},
-		"--prove-every=2h":                                 {"prober": map[string]any{"enabled": true, "every": "2h"}},
-		"--prove-kubeconfig=/etc/bailey/prober/kubeconfig": {"prober": map[string]any{"enabled": true}},
-		"--keep=2160h":                                     {},
-		"--keep=48h":                                       {"keep": "48h"},
-		"--keep=0":                                         {"keep": 0},
-		"--kubelet-configz":                                {"kubeletConfigz": true},
-		"--replicate":                                      {"replicas": 2, "database": map[string]any{"secretName": "x"}},
-		"--hub":                                            {"hub": map[string]any{"enabled": true}},
-		"--push-to=https://hub":                            {"push": map[string]any{"to": "https://hub", "secretName": "x"}},
-		"--push-ca=/etc/bailey/push-ca/ca.crt":             {"push": map[string]any{"to": "https://hub", "secretName": "x", "caConfigMap": "y"}},
-		"--offline":                                        {"extraArgs": []any{"--offline"}},
+		"--tls-self-signed=bailey.bailey.svc":               {},
+		"--tls-cert=/etc/bailey/tls/tls.crt":                {"tls": map[string]any{"secretName": "x"}},
+		"--database=/etc/bailey/database/url":               {"database": map[string]any{"secretName": "x"}},
+		"--prove-every=0":                                   {},
+		"--prove-every=2h":                                  {"prober": map[string]any{"enabled": true, "every": "2h"}},
+		"--prove-kubeconfig=/etc/bailey/prober/kubeconfig":  {"prober": map[string]any{"enabled": true}},
+		"--alert-webhook=/etc/bailey/alert-webhook/webhook": {"alerts": map[string]any{"webhookSecret": "x"}},
+		"--dead-man=/etc/bailey/dead-man/url":               {"alerts": map[string]any{"deadManSecret": "x"}},
+		"--alertmanager=http://b:9093":                      {"alerts": map[string]any{"alertmanagers": []any{"http://a:9093", "http://b:9093"}}},
+		"--keep=2160h":                                      {},
+		"--keep=48h":                                        {"keep": "48h"},
+		"--keep=0":                                          {"keep": 0},
+		"--kubelet-configz":                                 {"kubeletConfigz": true},
+		"--replicate":                                       {"replicas": 2, "database": map[string]any{"secretName": "x"}},
+		"--hub":                                             {"hub": map[string]any{"enabled": true}},
+		"--push-to=https://hub":                             {"push": map[string]any{"to": "https://hub", "secretName": "x"}},
+		"--push-ca=/etc/bailey/push-ca/ca.crt":              {"push": map[string]any{"to": "https://hub", "secretName": "x", "caConfigMap": "y"}},
+		"--offline":                                         {"extraArgs": []any{"--offline"}},
 	} {
 		values["image"] = image
 		var pod corev1.PodSpec

@@ -91,6 +91,33 @@ func (m *manager) fires(t *testing.T) string {
 	return strings.Join(all, ", ")
 }
 
+// TestRouteOfDocs: the configuration that the documentation shows is one.
+func TestRouteOfDocs(t *testing.T) {
+	if _, err := exec.LookPath("amtool"); err != nil {
+		t.Skip("no amtool is here: make packages")
+	}
+	page, err := os.ReadFile("../docs/serving.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```yaml\nroute:")
+	text, _, found := strings.Cut(text, "```")
+	if !found {
+		t.Fatal("docs/serving.md shows no route")
+	}
+	path := filepath.Join(t.TempDir(), "alertmanager.yml")
+	if err := os.WriteFile(path, []byte("route:"+text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("amtool", "check-config", path).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	out, err := exec.Command("amtool", "config", "routes", "test", "--config.file="+path, `alertname=BaileyAlive`, "cluster=x").CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "dead-man" {
+		t.Errorf("%s goes to %s (%v)", AliveAlert, out, err)
+	}
+}
+
 // TestAlertmanager: what lasts fires in a real Alertmanager, which groups and notifies; it ends
 // when it is over; all comes again after a SIGKILL of it, without another raise; and that all is
 // well is said as long as it is.
