@@ -21,6 +21,8 @@ type Front struct {
 	Sessions *Sessions
 	// Tokens says whose bearer tokens are; nil takes none.
 	Tokens Tokens
+	// OIDC logs people in by an identity provider; nil where there is none.
+	OIDC *OIDC
 	// Secure tells that the connection is TLS; only then cookies bear the prefix __Host-.
 	Secure bool
 	Log    *slog.Logger

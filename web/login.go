@@ -15,6 +15,8 @@ type loginBody struct {
 	Link     string // of a one-time link that waits to be used
 	Tokens   bool
 	Audience string
+	Provider string // of OpenID Connect; empty if there is none
+	Down     bool   // it did not answer the last time
 }
 
 // login shows the form. A one-time link asks for a click first: programs that look at links
@@ -30,6 +32,9 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 
 func (s *site) showLogin(w http.ResponseWriter, r *http.Request, status int, body loginBody) {
 	body.Tokens, body.Audience = s.Front.Tokens != nil, server.Audience
+	if o := s.Front.OIDC; o != nil {
+		body.Provider, body.Down = o.Name(), o.Failed() != nil
+	}
 	p := s.newPage(r, server.Who{})
 	p.Title, p.Body, p.Path, p.Query = "Log in", body, "/login", nil
 	if err := s.write(w, status, "login", p); err != nil {
@@ -59,6 +64,39 @@ func (s *site) logInByToken(w http.ResponseWriter, r *http.Request) {
 		s.Log.Error("a token could not be checked", "error", err)
 		s.showLogin(w, r, http.StatusServiceUnavailable, loginBody{Next: next, Problem: "The cluster does not answer, so the token could not be checked. Try again in a moment."})
 	}
+}
+
+// beginOIDC sends to the identity provider. It is a link, not a form: the policy of contents
+// lets no form lead elsewhere.
+func (s *site) beginOIDC(w http.ResponseWriter, r *http.Request) {
+	next := local(r.URL.Query().Get("next"))
+	if err := s.Front.BeginOIDC(w, r, next); err != nil {
+		s.oidcFailed(w, r, next, err)
+	}
+}
+
+// endOIDC takes who comes back from there.
+func (s *site) endOIDC(w http.ResponseWriter, r *http.Request) {
+	next, err := s.Front.EndOIDC(w, r)
+	if err != nil {
+		s.oidcFailed(w, r, next, err)
+		return
+	}
+	http.Redirect(w, r, local(next), http.StatusSeeOther)
+}
+
+func (s *site) oidcFailed(w http.ResponseWriter, r *http.Request, next string, err error) {
+	s.Log.Warn("a login by the identity provider failed", "error", err)
+	body, status := loginBody{Next: local(next)}, http.StatusUnauthorized
+	switch {
+	case errors.Is(err, server.ErrFlow):
+		body.Problem = "This login took too long, was used before, or was begun in another browser or at another address. Begin again."
+	case errors.Is(err, server.ErrRefused):
+		body.Problem = "The login was refused: by the identity provider, or because what it says of you is not accepted. The server’s log says why."
+	default:
+		status = http.StatusServiceUnavailable // the page says by itself that the provider is away
+	}
+	s.showLogin(w, r, status, body)
 }
 
 func (s *site) logOut(w http.ResponseWriter, r *http.Request) {

@@ -22,6 +22,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/internal/providertest"
 	"github.com/baileyhq/bailey/ledger"
 	"github.com/baileyhq/bailey/server"
 	"github.com/baileyhq/bailey/web"
@@ -33,6 +34,9 @@ var people = map[string]server.Who{
 	"tenant":   {Name: "kai@shop.example.org"},
 	"stranger": {Name: "nobody@example.org"},
 }
+
+// administrators may see and do everything: one by a token, one by the identity provider.
+var administrators = []string{"rosa@example.org", providertest.Subject}
 
 type tokens struct{}
 
@@ -47,12 +51,12 @@ func (tokens) Whose(_ context.Context, token string) (server.Who, error) {
 type rules struct{}
 
 func (rules) May(_ context.Context, who server.Who, _ server.Right, _ string) (bool, error) {
-	return who.Local || who.Name == people["admin"].Name, nil
+	return who.Local || slices.Contains(administrators, who.Name), nil
 }
 
 func (rules) Sees(_ context.Context, who server.Who, _ []string) (server.Namespaces, error) {
 	switch {
-	case who.Local || who.Name == people["admin"].Name:
+	case who.Local || slices.Contains(administrators, who.Name):
 		return server.Namespaces{All: true}, nil
 	case who.Name == people["tenant"].Name:
 		return server.Namespaces{Names: []string{"payments", "shop"}}, nil
@@ -91,6 +95,19 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
+// askAnybody lets people see what the rules say.
+func askAnybody(ctx context.Context, cluster string) (server.Ask, error) {
+	who := server.WhoAsks(ctx)
+	if who.Anonymous() {
+		return server.Ask{}, server.ErrLogIn
+	}
+	sees, _ := rules{}.Sees(ctx, who, nil)
+	if !sees.All && len(sees.Names) == 0 {
+		return server.Ask{}, server.ErrForbidden
+	}
+	return server.Ask{Cluster: cluster, Sees: sees}, nil
+}
+
 // start serves the dashboard, with a session of one of the people; of nobody if empty.
 func start(t testing.TB, f *fixture, person string, b *book) *dashboard {
 	t.Helper()
@@ -98,17 +115,7 @@ func start(t testing.TB, f *fixture, person string, b *book) *dashboard {
 	logger := slog.New(slog.NewTextHandler(d.log, nil))
 	front := &server.Front{Sessions: &server.Sessions{Now: time.Now}, Tokens: tokens{}, Log: logger, Now: time.Now}
 	o := web.Options{Desk: f, Controls: controls.All(), Rights: rules{}, Front: front, Version: "test", Log: logger, Now: func() time.Time { return now },
-		Ask: func(ctx context.Context, cluster string) (server.Ask, error) {
-			who := server.WhoAsks(ctx)
-			if who.Anonymous() {
-				return server.Ask{}, server.ErrLogIn
-			}
-			sees, _ := rules{}.Sees(ctx, who, nil)
-			if !sees.All && len(sees.Names) == 0 {
-				return server.Ask{}, server.ErrForbidden
-			}
-			return server.Ask{Cluster: cluster, Sees: sees}, nil
-		},
+		Ask: askAnybody,
 		Run: func(_ context.Context, _ string, order server.RunOrder) (string, error) {
 			d.runs = append(d.runs, order)
 			return f.run.ID, nil

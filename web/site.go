@@ -52,6 +52,10 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /login", s.login)
 	mux.HandleFunc("POST /login", s.logInByToken)
 	mux.HandleFunc("POST /logout", s.logOut)
+	if o.Front.OIDC != nil {
+		mux.HandleFunc("GET /login/oidc", s.beginOIDC)
+		mux.HandleFunc("GET "+server.CallbackPath, s.endOIDC)
+	}
 	mux.HandleFunc("POST /theme", s.setTheme)
 
 	for pattern, answer := range map[string]answer{

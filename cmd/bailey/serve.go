@@ -49,6 +49,7 @@ type serveFlags struct {
 	image    string
 	isolated bool
 	noLink   bool
+	oidc     oidcFlags
 	tend     tendFlags
 	book     bookFlags
 
@@ -106,6 +107,7 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.StringVar(&f.pushToken, "push-token", "", "file of the token that the hub gave for this cluster; it is read again for each push")
 	flags.StringVar(&f.pushCA, "push-ca", "", "PEM file of whom the hub's certificate may be of (default: those of the system)")
 	flags.BoolVar(&f.noLink, "no-link", false, "print no one-time link")
+	f.oidc.register(c)
 	f.tend.register(c)
 }
 
@@ -119,6 +121,8 @@ func (f *serveFlags) check() error {
 		return usageError("--prove-every wants a minute or more, or 0")
 	case f.path != "" && (f.target.kubeconfig != "" || f.target.context != ""):
 		return usageError("--target watches files, and --kubeconfig and --context choose a cluster\nhint: leave out one of the two")
+	case f.path != "" && f.oidc.claims.Issuer != "":
+		return usageError("--oidc-issuer logs in whom the cluster's rules give rights, and --target watches no cluster\nhint: leave out one of the two")
 	case f.isolated && f.target.context == "" && f.target.kubeconfig == "":
 		return usageError("what goes beyond dry-runs wants the cluster's name: --context NAME")
 	case f.replicate && f.path != "":
@@ -230,6 +234,11 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	if err := s.watch(&o); err != nil {
 		return err
 	}
+	provider, err := s.flags.oidc.provider(s.app.now)
+	if err != nil {
+		return err
+	}
+	s.logInBy(ctx, provider)
 	s.tokens = server.NewLocalToken(token, s.tokens)
 	if s.lease != nil {
 		s.candidate = &server.Candidate{Lease: s.lease, Log: s.log, Lead: s.leadInTurn}
@@ -264,7 +273,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 		api.Run, api.Stop = orders.Order, orders.Stop
 	}
 	sessions := &server.Sessions{Now: s.app.now}
-	front := &server.Front{Sessions: sessions, Tokens: s.tokens, Secure: secure, Log: s.log, Now: s.app.now}
+	front := &server.Front{Sessions: sessions, Tokens: s.tokens, OIDC: provider, Secure: secure, Log: s.log, Now: s.app.now}
 	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Loop: s.loop, Ready: ready, Log: s.log,
 		Stop: sync.OnceFunc(func() { close(stopping) })}
 	if s.flags.hub {

@@ -1,0 +1,250 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// OIDC logs people in by an OpenID Connect provider: the authorization code flow with PKCE,
+// state and nonce, which are bound to the browser that began it. Whom an ID token names is
+// told as an API server with the same settings tells it (Claims), so that the cluster's RBAC
+// rules apply to the same names.
+type OIDC struct {
+	Claims
+	ClientID string
+	// Secret gives the client's secret; nil for a public client.
+	Secret func() (string, error)
+	// External is the URL at which browsers reach the server: scheme and host, no path.
+	External *url.URL
+	// Client asks the provider. What it answers is bounded here.
+	Client *http.Client
+	Now    func() time.Time
+
+	asking   sync.Mutex // held while the provider is asked
+	mu       sync.Mutex
+	provider *oidc.Provider
+	failed   error
+	again    time.Time // when a provider that failed is asked again
+
+	flows flows
+}
+
+// The errors of a login; what else is wrong with one is in the log.
+var (
+	// ErrProvider tells that the provider does not answer, or with what is none of its own.
+	ErrProvider = errors.New("the identity provider does not answer")
+	// ErrFlow tells that a login was not begun by this browser, took too long, or was ended before.
+	ErrFlow = errors.New("this login was not begun here, took too long, or was used before")
+	// ErrRefused tells that the provider, or what it says of the person, lets nobody in.
+	ErrRefused = errors.New("the login is refused")
+)
+
+const (
+	// CallbackPath is where the provider sends browsers back to.
+	CallbackPath = "/login/oidc/callback"
+	// providerPause is how long a provider that did not answer is left alone.
+	providerPause = 5 * time.Second
+	// providerAnswer bounds an answer of the provider, in bytes.
+	providerAnswer = 1 << 20
+)
+
+// signingAlgorithms are those by which ID tokens may be signed: none that shares a secret.
+var signingAlgorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
+
+// Name is how the provider is called on pages.
+func (o *OIDC) Name() string {
+	if u, err := url.Parse(o.Issuer); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return o.Issuer
+}
+
+// Failed tells why the provider could not be asked the last time; nil if it could, or was not yet.
+func (o *OIDC) Failed() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.failed
+}
+
+// bounded cuts answers off that are larger than a provider's should be.
+type bounded struct{ next http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := b.next.RoundTrip(r)
+	if err == nil {
+		answer.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(answer.Body, providerAnswer), answer.Body}
+	}
+	return answer, err
+}
+
+// with gives a context in which the provider is asked by the client.
+func (o *OIDC) with(ctx context.Context) context.Context {
+	client := *o.Client
+	next := client.Transport
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	client.Transport = bounded{next}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return oidc.ClientContext(ctx, &client)
+}
+
+// Discover asks the provider for its endpoints and keys, unless that is known, or failed just now.
+func (o *OIDC) Discover() (*oidc.Provider, error) {
+	o.asking.Lock()
+	defer o.asking.Unlock()
+	o.mu.Lock()
+	p, err, known := o.provider, o.failed, o.provider != nil || o.Now().Before(o.again)
+	o.mu.Unlock()
+	if known {
+		return p, err
+	}
+	// The keys are fetched by the same context later on: it must not end with a request.
+	if p, err = oidc.NewProvider(o.with(context.Background()), o.Issuer); err != nil {
+		p, err = nil, fmt.Errorf("%w: %w", ErrProvider, err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.provider, o.failed, o.again = p, err, o.Now().Add(providerPause)
+	return p, err
+}
+
+func (o *OIDC) verifier(p *oidc.Provider) *oidc.IDTokenVerifier {
+	return p.VerifierContext(o.with(context.Background()), &oidc.Config{ClientID: o.ClientID, SupportedSigningAlgs: signingAlgorithms, Now: o.Now})
+}
+
+func (o *OIDC) config(p *oidc.Provider) (*oauth2.Config, error) {
+	c := &oauth2.Config{ClientID: o.ClientID, Endpoint: p.Endpoint(), RedirectURL: o.External.Scheme + "://" + o.External.Host + CallbackPath, Scopes: o.scopes()}
+	if o.Secret != nil {
+		secret, err := o.Secret()
+		if err != nil {
+			return nil, fmt.Errorf("%w: the client's secret could not be read: %w", ErrProvider, err)
+		}
+		c.ClientSecret = secret
+	}
+	return c, nil
+}
+
+// begin gives where to send the browser, and the secret that it is to bring back in a cookie.
+func (o *OIDC) begin(next string) (to, browser string, err error) {
+	p, err := o.Discover()
+	if err != nil {
+		return "", "", err
+	}
+	c, err := o.config(p)
+	if err != nil {
+		return "", "", err
+	}
+	f := flow{nonce: newSecret(), verifier: oauth2.GenerateVerifier(), next: next, until: o.Now().Add(flowLife)}
+	browser = newSecret()
+	f.browser = sha256.Sum256([]byte(browser))
+	state := newSecret()
+	o.flows.put(state, f, o.Now())
+	return c.AuthCodeURL(state, oidc.Nonce(f.nonce), oauth2.S256ChallengeOption(f.verifier)), browser, nil
+}
+
+// end takes what the provider sent the browser back with. A state is good once, whatever comes
+// of it.
+func (o *OIDC) end(ctx context.Context, query url.Values, browser string) (who Who, next string, err error) {
+	f, found := o.flows.take(query.Get("state"), o.Now())
+	sum := sha256.Sum256([]byte(browser))
+	if !found || browser == "" || subtle.ConstantTimeCompare(sum[:], f.browser[:]) != 1 {
+		return who, "", ErrFlow
+	}
+	if from := query.Get("iss"); from != "" && from != o.Issuer { // RFC 9207
+		return who, f.next, fmt.Errorf("%w: the answer is of another issuer, %q", ErrRefused, from)
+	}
+	if code := query.Get("error"); code != "" {
+		return who, f.next, fmt.Errorf("%w: the provider says %.100q: %.300q", ErrRefused, code, query.Get("error_description"))
+	}
+	p, err := o.Discover()
+	if err != nil {
+		return who, f.next, err
+	}
+	c, err := o.config(p)
+	if err != nil {
+		return who, f.next, err
+	}
+	token, err := c.Exchange(o.with(ctx), query.Get("code"), oauth2.VerifierOption(f.verifier))
+	if err != nil {
+		var refused *oauth2.RetrieveError
+		if errors.As(err, &refused) {
+			// The whole answer, which the error holds, may hold a token.
+			return who, f.next, fmt.Errorf("%w: the provider does not take the code: %s %.100q", ErrRefused, refused.Response.Status, refused.ErrorCode)
+		}
+		return who, f.next, fmt.Errorf("%w: %w", ErrProvider, err)
+	}
+	raw, _ := token.Extra("id_token").(string)
+	if raw == "" {
+		return who, f.next, fmt.Errorf("%w: the provider gives no ID token", ErrRefused)
+	}
+	id, err := o.verify(ctx, p, raw)
+	if err != nil {
+		return who, f.next, err
+	}
+	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(f.nonce)) != 1 {
+		return who, f.next, fmt.Errorf("%w: the ID token is for another login (nonce)", ErrRefused)
+	}
+	who, err = o.named(id)
+	return who, f.next, err
+}
+
+func (o *OIDC) verify(ctx context.Context, p *oidc.Provider, raw string) (*oidc.IDToken, error) {
+	id, err := o.verifier(p).Verify(o.with(ctx), raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if id.IssuedAt.After(o.Now().Add(time.Minute)) {
+		return nil, fmt.Errorf("%w: the ID token is of the future", ErrRefused)
+	}
+	return id, nil
+}
+
+func (o *OIDC) named(id *oidc.IDToken) (Who, error) {
+	claims := map[string]any{}
+	if err := id.Claims(&claims); err != nil {
+		return Who{}, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return o.Who(claims)
+}
+
+// IDTokens takes ID tokens of the provider as bearer tokens, as the API server does, once Next
+// does not know them.
+type IDTokens struct {
+	OIDC *OIDC
+	Next Tokens
+}
+
+// Whose is of Tokens.
+func (i IDTokens) Whose(ctx context.Context, token string) (Who, error) {
+	who, err := i.Next.Whose(ctx, token)
+	if !errors.Is(err, ErrUnknownToken) || len(token) > maxToken || !i.OIDC.issued(token) {
+		return who, err
+	}
+	p, err := i.OIDC.Discover()
+	if err != nil {
+		return Who{}, err
+	}
+	id, err := i.OIDC.verify(ctx, p, token)
+	if err != nil {
+		return Who{}, ErrUnknownToken
+	}
+	if who, err = i.OIDC.named(id); err != nil {
+		return Who{}, ErrUnknownToken
+	}
+	return who, nil
+}

@@ -1,0 +1,372 @@
+package server
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// hostile is a provider that lies as it is told.
+type hostile struct {
+	*httptest.Server
+	key, other *rsa.PrivateKey
+
+	mu     sync.Mutex
+	lie    func(claims map[string]any, header map[string]string)
+	forge  bool              // signs by a key that it does not publish
+	nonces map[string]string // by code
+	proofs map[string]string // the challenge of PKCE, by code
+	down   bool
+}
+
+func encoded(value any) string {
+	data, _ := json.Marshal(value)
+	return base64.RawURLEncoding.EncodeToString(data)
+}
+
+func newHostile(t *testing.T) *hostile {
+	h := &hostile{nonces: map[string]string{}, proofs: map[string]string{}}
+	for _, key := range []**rsa.PrivateKey{&h.key, &h.other} {
+		made, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*key = made
+	}
+	answer := func(w http.ResponseWriter, value any) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(value)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.down {
+			http.Error(w, "away", http.StatusBadGateway)
+			return
+		}
+		answer(w, map[string]any{"issuer": h.URL, "authorization_endpoint": h.URL + "/authorize", "token_endpoint": h.URL + "/token", "jwks_uri": h.URL + "/keys",
+			"id_token_signing_alg_values_supported": []string{"RS256", "none", "HS256"}})
+	})
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, map[string]any{"keys": []any{map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "1",
+			"n": base64.RawURLEncoding.EncodeToString(h.key.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(h.key.E)).Bytes())}}})
+	})
+	mux.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		code := newSecret()
+		h.nonces[code], h.proofs[code] = q.Get("nonce"), q.Get("code_challenge")
+		http.Redirect(w, r, q.Get("redirect_uri")+"?code="+code+"&state="+url.QueryEscape(q.Get("state")), http.StatusFound)
+	})
+	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		code := r.PostFormValue("code")
+		sum := sha256.Sum256([]byte(r.PostFormValue("code_verifier")))
+		if proof := h.proofs[code]; proof == "" || proof != base64.RawURLEncoding.EncodeToString(sum[:]) {
+			http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
+			return
+		}
+		delete(h.proofs, code)
+		answer(w, map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": h.token(h.nonces[code])})
+	})
+	h.Server = httptest.NewServer(mux)
+	t.Cleanup(h.Close)
+	return h
+}
+
+// token makes an ID token with the lie of now.
+func (h *hostile) token(nonce string) string {
+	claims := map[string]any{"iss": h.URL, "aud": "bailey", "sub": "ann", "nonce": nonce, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
+		"email": "ann@example.com", "email_verified": true, "groups": []string{"dev"}}
+	header := map[string]string{"alg": "RS256", "kid": "1"}
+	if h.lie != nil {
+		h.lie(claims, header)
+	}
+	text := encoded(header) + "." + encoded(claims)
+	key := h.key
+	if h.forge {
+		key = h.other
+	}
+	sum := sha256.Sum256([]byte(text))
+	signature, _ := rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
+	if header["alg"] == "none" {
+		signature = nil
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// entrance is a server with a front that logs people in by the provider.
+type entrance struct {
+	*httptest.Server
+	front *Front
+}
+
+func newEntrance(t *testing.T, c Claims) *entrance {
+	e := &entrance{front: &Front{Sessions: &Sessions{Now: time.Now}, Log: slog.New(slog.DiscardHandler), Now: time.Now}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /begin", func(w http.ResponseWriter, r *http.Request) {
+		if err := e.front.BeginOIDC(w, r, "/findings"); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("GET "+CallbackPath, func(w http.ResponseWriter, r *http.Request) {
+		next, err := e.front.EndOIDC(w, r)
+		if err != nil {
+			code := http.StatusUnauthorized
+			if errors.Is(err, ErrFlow) {
+				code = http.StatusConflict
+			}
+			http.Error(w, err.Error(), code)
+			return
+		}
+		http.Redirect(w, r, next, http.StatusSeeOther)
+	})
+	mux.HandleFunc("GET /findings", func(w http.ResponseWriter, r *http.Request) { _ = json.NewEncoder(w).Encode(WhoAsks(r.Context())) })
+	e.Server = httptest.NewServer(e.front.Wrap(mux))
+	t.Cleanup(e.Close)
+	external, _ := url.Parse(e.URL)
+	e.front.OIDC = &OIDC{Claims: c, ClientID: "bailey", External: external, Client: &http.Client{Timeout: 5 * time.Second}, Now: time.Now}
+	return e
+}
+
+// person is a browser: it keeps cookies, and follows redirects as far as stop lets it.
+func person() *http.Client {
+	jar, _ := cookiejar.New(nil)
+	return &http.Client{Jar: jar}
+}
+
+// logIn logs in and gives who the server takes the browser for; what it said if it is refused.
+func (e *entrance) logIn(t *testing.T, c *http.Client) (who Who, code int, said string) {
+	t.Helper()
+	answer, err := c.Get(e.URL + "/begin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var text [4 << 10]byte
+	n, _ := answer.Body.Read(text[:])
+	_ = json.Unmarshal(text[:n], &who)
+	return who, answer.StatusCode, string(text[:n])
+}
+
+// TestOIDCNames: names and groups are those that an API server with the same flags gives, and
+// what is the cluster's own, or unverified, logs nobody in.
+func TestOIDCNames(t *testing.T) {
+	h := newHostile(t)
+	claim := func(name string, value any) func(map[string]any, map[string]string) {
+		return func(c map[string]any, _ map[string]string) { c[name] = value }
+	}
+	for name, c := range map[string]struct {
+		claims Claims
+		lie    func(map[string]any, map[string]string)
+		want   string // empty: refused
+		groups []string
+	}{
+		"subject":              {Claims{}, nil, h.URL + "#ann", nil},
+		"no prefix":            {Claims{UsernamePrefix: "-"}, nil, "ann", nil},
+		"prefixes":             {Claims{UsernamePrefix: "sso:", Groups: "groups", GroupsPrefix: "sso:"}, nil, "sso:ann", []string{"sso:dev"}},
+		"one group":            {Claims{Groups: "groups"}, claim("groups", "ops"), h.URL + "#ann", []string{"ops"}},
+		"email":                {Claims{Username: "email"}, nil, "ann@example.com", nil},
+		"unverified email":     {Claims{Username: "email"}, claim("email_verified", false), "", nil},
+		"email of no standing": {Claims{Username: "email"}, claim("email_verified", nil), "", nil},
+		"verified by a text":   {Claims{Username: "email"}, claim("email_verified", "true"), "", nil},
+		"system name":          {Claims{UsernamePrefix: "-"}, claim("sub", "system:admin"), "", nil},
+		"system group":         {Claims{Groups: "groups"}, claim("groups", []string{"dev", "system:masters"}), "", nil},
+		"built system group":   {Claims{Groups: "groups", GroupsPrefix: "system:"}, claim("groups", []string{"masters"}), "", nil},
+		"the administrator":    {Claims{UsernamePrefix: "-"}, claim("sub", localAdministrator.Name), "", nil},
+		"no name":              {Claims{}, claim("sub", ""), "", nil},
+		"control characters":   {Claims{}, claim("sub", "a\nb"), "", nil},
+		"groups of numbers":    {Claims{Groups: "groups"}, claim("groups", []int{1}), "", nil},
+		"too long":             {Claims{}, claim("sub", strings.Repeat("x", 600)), "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.mu.Lock()
+			h.lie = c.lie
+			h.mu.Unlock()
+			c.claims.Issuer = h.URL
+			e := newEntrance(t, c.claims)
+			who, code, said := e.logIn(t, person())
+			if c.want == "" {
+				if code != http.StatusUnauthorized || who.Name != "" {
+					t.Errorf("%d %+v: %s", code, who, said)
+				}
+				return
+			}
+			if who.Name != c.want || !slices.Equal(who.Groups, append(c.groups, "system:authenticated")) || who.Local {
+				t.Errorf("%d %+v, want %q in %q: %s", code, who, c.want, c.groups, said)
+			}
+		})
+	}
+}
+
+// TestOIDCLies: an ID token that is forged, old, or for another lets nobody in, neither by a
+// login nor as a bearer token.
+func TestOIDCLies(t *testing.T) {
+	h := newHostile(t)
+	for name, lie := range map[string]func(claims map[string]any, header map[string]string){
+		"nonce":       func(c map[string]any, _ map[string]string) { c["nonce"] = "another" },
+		"no nonce":    func(c map[string]any, _ map[string]string) { delete(c, "nonce") },
+		"audience":    func(c map[string]any, _ map[string]string) { c["aud"] = "another" },
+		"issuer":      func(c map[string]any, _ map[string]string) { c["iss"] = "https://another.example" },
+		"expired":     func(c map[string]any, _ map[string]string) { c["exp"] = time.Now().Add(-time.Hour).Unix() },
+		"of tomorrow": func(c map[string]any, _ map[string]string) { c["iat"] = time.Now().Add(24 * time.Hour).Unix() },
+		"none":        func(_ map[string]any, h map[string]string) { h["alg"] = "none" },
+		"HMAC":        func(_ map[string]any, h map[string]string) { h["alg"] = "HS256" },
+		"forged":      func(map[string]any, map[string]string) { h.forge = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.mu.Lock()
+			h.lie, h.forge = lie, false
+			token := h.token("n")
+			h.forge = false
+			h.mu.Unlock()
+			e := newEntrance(t, Claims{Issuer: h.URL})
+			if who, code, said := e.logIn(t, person()); code != http.StatusUnauthorized || who.Name != "" {
+				t.Errorf("%d %+v: %s", code, who, said)
+			}
+			if strings.Contains(name, "nonce") {
+				return // of a login only
+			}
+			tokens := IDTokens{OIDC: e.front.OIDC, Next: NewLocalToken("another", nil)}
+			if who, err := tokens.Whose(t.Context(), token); !errors.Is(err, ErrUnknownToken) {
+				t.Errorf("as a bearer token: %+v, %v", who, err)
+			}
+		})
+	}
+	h.lie, h.forge = nil, false
+	tokens := IDTokens{OIDC: newEntrance(t, Claims{Issuer: h.URL}).front.OIDC, Next: NewLocalToken("another", nil)}
+	if who, err := tokens.Whose(t.Context(), h.token("n")); err != nil || who.Name != h.URL+"#ann" {
+		t.Errorf("a true ID token as a bearer token: %+v, %v", who, err)
+	}
+}
+
+// TestOIDCFlow: a login is its browser's, good once, and gives a new session.
+func TestOIDCFlow(t *testing.T) {
+	h := newHostile(t)
+	e := newEntrance(t, Claims{Issuer: h.URL})
+	ann := person()
+	var last *url.URL // the newest callback
+	ann.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+		if r.URL.Path == CallbackPath {
+			last = r.URL
+		}
+		return nil
+	}
+	planted := e.front.Sessions.Begin(Who{Name: "mallory"})
+	home, _ := url.Parse(e.URL)
+	ann.Jar.SetCookies(home, []*http.Cookie{{Name: "bailey", Value: planted, Path: "/"}})
+	if who, code, said := e.logIn(t, ann); who.Name != h.URL+"#ann" {
+		t.Fatalf("%d %+v: %s", code, who, said)
+	}
+	if _, found := e.front.Sessions.Whose(planted); found {
+		t.Error("the session of before lives on")
+	}
+	for _, c := range ann.Jar.Cookies(home) {
+		if c.Name == "bailey" && c.Value == planted || strings.HasSuffix(c.Name, "-login") {
+			t.Errorf("the browser still has %s", c.Name)
+		}
+	}
+	try := func(c *http.Client, to string) int {
+		t.Helper()
+		answer, err := c.Get(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode
+	}
+	if code := try(ann, last.String()); code != http.StatusConflict {
+		t.Errorf("the same answer again: %d", code)
+	}
+	// An answer that another browser began: nobody is logged in by whoever sent the link.
+	stopped := person()
+	stopped.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+		if r.URL.Path == CallbackPath {
+			last = r.URL
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}
+	try(stopped, e.URL+"/begin")
+	if code := try(person(), last.String()); code != http.StatusConflict {
+		t.Errorf("another browser's answer: %d", code)
+	}
+	if code := try(stopped, last.String()); code != http.StatusConflict {
+		t.Errorf("the state was used by another browser, and is good still: %d", code)
+	}
+	// A code that was used, with a state that is good.
+	used := last.Query().Get("code")
+	try(stopped, e.URL+"/begin")
+	q := last.Query()
+	q.Set("code", used)
+	last.RawQuery = q.Encode()
+	if code := try(stopped, last.String()); code != http.StatusUnauthorized {
+		t.Errorf("another login's code: %d", code)
+	}
+	try(stopped, e.URL+"/begin")
+	if code := try(stopped, last.String()+"&iss=https://another.example"); code != http.StatusUnauthorized {
+		t.Errorf("another issuer's answer: %d", code)
+	}
+}
+
+// TestOIDCAway: a provider that is down logs nobody in, is said to be down, and is asked again.
+func TestOIDCAway(t *testing.T) {
+	h := newHostile(t)
+	h.down = true
+	e := newEntrance(t, Claims{Issuer: h.URL})
+	now := time.Now()
+	e.front.OIDC.Now = func() time.Time { return now }
+	if _, code, said := e.logIn(t, person()); code != http.StatusServiceUnavailable || !errors.Is(e.front.OIDC.Failed(), ErrProvider) {
+		t.Errorf("%d: %s", code, said)
+	}
+	h.mu.Lock()
+	h.down = false
+	h.mu.Unlock()
+	now = now.Add(2 * providerPause)
+	if who, code, said := e.logIn(t, person()); who.Name != h.URL+"#ann" || e.front.OIDC.Failed() != nil {
+		t.Errorf("%d %+v: %s", code, who, said)
+	}
+}
+
+func FuzzClaims(f *testing.F) {
+	for _, text := range []string{`{"sub":"a","groups":["b"],"email":"c","email_verified":true}`, `{"sub":1,"groups":{}}`, `{"sub":"system:masters"}`} {
+		f.Add([]byte(text), "sub", "-")
+	}
+	f.Fuzz(func(t *testing.T, data []byte, username, prefix string) {
+		var claims map[string]any
+		if json.Unmarshal(data, &claims) != nil {
+			return
+		}
+		c := Claims{Issuer: "https://i.example", Username: username, UsernamePrefix: prefix, Groups: "groups"}
+		who, err := c.Who(claims)
+		if err != nil {
+			return
+		}
+		for _, name := range append([]string{who.Name}, who.Groups[:len(who.Groups)-1]...) {
+			if name == "" || strings.HasPrefix(name, reserved) || name == localAdministrator.Name {
+				t.Fatalf("%q was let through", name)
+			}
+		}
+		if who.Local {
+			t.Fatal("local")
+		}
+	})
+}

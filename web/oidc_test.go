@@ -1,0 +1,87 @@
+package web_test
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/internal/providertest"
+	"github.com/baileyhq/bailey/server"
+	"github.com/baileyhq/bailey/web"
+)
+
+// arrive waits for a condition of a page that the browser is on its way to.
+func (x *tab) arrive(t testing.TB, expression string) {
+	t.Helper()
+	var err error
+	for range 200 {
+		var there bool
+		if there, err = chromedp.Run(x.ctx, chromedp.Evaluate[bool](expression)); err == nil && there {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("%s did not come to be: %v", expression, err)
+}
+
+// TestLogInByProvider logs in by a real provider in a browser, and is back at the page that was
+// asked for. While the provider is away, the page says so and still takes tokens.
+func TestLogInByProvider(t *testing.T) {
+	b := newBrowser(t)
+	d := &dashboard{log: &logged{}}
+	logger := slog.New(slog.NewTextHandler(d.log, nil))
+	front := &server.Front{Sessions: &server.Sessions{Now: time.Now}, Tokens: tokens{}, Log: logger, Now: time.Now}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.url = "http://" + l.Addr().String()
+	external, _ := url.Parse(d.url)
+	d.jar, _ = cookiejar.New(nil)
+	p := providertest.Start(t, d.url+server.CallbackPath)
+	front.OIDC = &server.OIDC{Claims: server.Claims{Issuer: p.Issuer, UsernamePrefix: "-"}, ClientID: providertest.Client, External: external,
+		Secret: func() (string, error) { return providertest.Secret, nil }, Client: &http.Client{Timeout: 10 * time.Second}, Now: time.Now}
+	f := newFixture()
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: front.Wrap(web.New(web.Options{Desk: f, Controls: controls.All(), Rights: rules{}, Front: front, Version: "test",
+		Log: logger, Now: func() time.Time { return now }, Ask: askAnybody}))}}
+	s.Start()
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+
+	x := b.open(t, d, look{1280, 800, false})
+	x.visit(t, d, "/login?next=/waivers")
+	x.until(t, `document.getElementById("oidc")?.textContent.includes("Log in by localhost")`)
+	b.accessible(t, x)
+	x.do(t, chromedp.Click("#oidc"))
+	x.arrive(t, `document.getElementById("username") !== null`)
+	x.do(t, chromedp.SendKeys("#username", providertest.Person))
+	x.do(t, chromedp.SendKeys("#password", providertest.Password))
+	x.do(t, chromedp.Click("button"))
+	x.arrive(t, `location.pathname === "/waivers" && document.body.textContent.includes("`+providertest.Subject+`")`)
+	for _, problem := range x.heard(t) {
+		if !strings.Contains(problem, "/favicon.ico") && !strings.Contains(problem, "events") { // of the provider; no stream is served here
+			t.Error(problem)
+		}
+	}
+
+	front.OIDC = &server.OIDC{Claims: server.Claims{Issuer: "http://127.0.0.1:1/"}, ClientID: "x", External: external, Client: &http.Client{Timeout: time.Second}, Now: time.Now}
+	answer, err := http.Get(d.url + "/login/oidc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if code, body := d.get(t, "/login"); answer.StatusCode != http.StatusServiceUnavailable || code != http.StatusOK || !strings.Contains(body, "does not answer") || !strings.Contains(body, `name="token"`) {
+		t.Errorf("%d, %d: %s", answer.StatusCode, code, body)
+	}
+	if strings.Contains(d.log.String(), "code=") {
+		t.Errorf("the log holds a code: %s", d.log)
+	}
+}
