@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
 	"github.com/baileyhq/bailey/server"
@@ -183,6 +184,16 @@ func (r *replicas) same(t *testing.T) {
 	}
 }
 
+// proven counts the verdicts that are proven.
+func (r *replicas) proven(t *testing.T) int {
+	t.Helper()
+	page, err := r.store.Verdicts(t.Context(), store.VerdictQuery{Cluster: r.uid, Access: store.Everything(), Rungs: []bailey.Rung{bailey.RungProven}, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(page.Items)
+}
+
 // runs gives the runs of a trigger, the newest first.
 func (r *replicas) runs(t *testing.T, trigger store.RunTrigger) (all []store.Run) {
 	t.Helper()
@@ -249,7 +260,12 @@ func TestReplicas(t *testing.T) {
 	}
 	awaitText(t, first.servedProcess, first.token, "/api/v1/runs/"+id, `"state":"done"`)
 	r.waiver(t, first)
+	before := 0
+	awaitWithin(t, time.Minute, "something is proven", func() bool { before = r.proven(t); return before > 0 })
 	t.Run("Paused", func(t *testing.T) { first, second = r.paused(t, second, first) })
+	if after := r.proven(t); after != before {
+		t.Errorf("%d verdicts rest on proofs, and %d did before another replica led", after, before)
+	}
 	t.Run("Cut off", func(t *testing.T) { r.cutOff(t, first, second) })
 	leader, other := first, second
 	if second.leads(t) {
