@@ -19,6 +19,7 @@ var fqName = regexp.MustCompile(`fqName: "([^"]+)"`)
 func served(t *testing.T) map[string]string {
 	t.Helper()
 	m := server.NewMetrics("test", server.NewLoop(server.LoopOptions{}, server.NewNews()))
+	m.ShowLeads(func() bool { return true })
 	all := make(chan *prometheus.Desc)
 	go func() {
 		m.Registry.Describe(all)
