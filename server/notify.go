@@ -69,7 +69,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	}
 	var couriers []courier
 	if n.Webhook != nil {
-		couriers = append(couriers, courier{"webhook", lookEvery, true, n.bringWebhook})
+		couriers = append(couriers, courier{"webhook", lookEvery, true, (&webhook{notifier: n, told: map[string]int64{}}).bring})
 	}
 	for i, address := range n.Alertmanagers {
 		m := &alertmanager{notifier: n, address: address, lasts: alive * aliveLasts}

@@ -158,6 +158,9 @@ func nameless(err error) error {
 	if errors.As(err, &of) {
 		err = of.Err
 	}
+	if strings.Contains(err.Error(), "Location header") { // it would be shown
+		return errors.New("it redirects to what is no URL")
+	}
 	return errors.New(clip(err.Error(), 300))
 }
 

@@ -244,6 +244,14 @@ func TestWebhookTrouble(t *testing.T) {
 			http.Redirect(w, r, elsewhere.URL+"/hook?token=sEcReT", http.StatusTemporaryRedirect)
 			return true
 		}, "redirects elsewhere (307)", 0},
+		"redirects to nothing": {func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n > 1 {
+				return false
+			}
+			w.Header().Set("Location", "http://%zz/hook?sEcReT")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+			return true
+		}, "redirects to what is no URL", 0},
 		"would have a GET": {func(n int, w http.ResponseWriter, r *http.Request) bool {
 			if n > 1 {
 				return false
@@ -283,6 +291,40 @@ func TestWebhookTrouble(t *testing.T) {
 				t.Error("the metric says that it still fails")
 			}
 		})
+	}
+}
+
+// TestWebhookUnnoted: what was sent and could not be noted is not sent again, however often that is tried.
+func TestWebhookUnnoted(t *testing.T) {
+	w, h := newTelling(t), &hook{}
+	hooked(w, h, t)
+	w.raise(t, "k", "a/b", bailey.SeverityHigh)
+	first, err := w.Store.TakeOver(t.Context(), tellingUID, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Store.TakeOver(t.Context(), tellingUID, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	free := w.Store
+	w.Store = first // it reads, and may not write
+	c := &webhook{notifier: w.Notifier, told: map[string]int64{}}
+	for range 3 {
+		if err := c.bring(t.Context()); err == nil {
+			t.Error("what could not be noted is no error")
+		}
+	}
+	w.Store = free
+	if err := c.bring(t.Context()); err != nil {
+		t.Error(err)
+	}
+	w.change(t, alertChange{alertEnd, testAlert("k", "a/b", bailey.SeverityHigh)})
+	if err := c.bring(t.Context()); err != nil {
+		t.Error(err)
+	}
+	calls := h.calls()
+	if len(calls) != 2 || calls[0].ID == calls[1].ID || calls[1].Groups[0].Alerts[0].State != "resolved" {
+		t.Errorf("%d calls: %+v", len(calls), calls)
 	}
 }
 

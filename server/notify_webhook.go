@@ -72,8 +72,17 @@ const (
 	oldNews = 24 * time.Hour
 )
 
-// bringWebhook sends what waits, batch after batch.
-func (n *Notifier) bringWebhook(ctx context.Context) error {
+// webhook tells the webhook what waits.
+type webhook struct {
+	notifier *Notifier
+	// told are the changes that it took and that are not noted yet: a store that can be read and
+	// not written must not have them sent again and again.
+	told map[string]int64
+}
+
+// bring sends what waits, batch after batch.
+func (h *webhook) bring(ctx context.Context) error {
+	n := h.notifier
 	uid := n.Loop.Cluster()
 	for uid != "" {
 		waiting, err := n.Store.Waiting(ctx, uid, webhookMost)
@@ -89,16 +98,20 @@ func (n *Notifier) bringWebhook(ctx context.Context) error {
 		}
 		now := n.Now()
 		tell := slices.DeleteFunc(slices.Clone(waiting), func(a store.Alert) bool {
-			return !a.Resolved.IsZero() && a.Delivered.IsZero() && now.Sub(a.Resolved) > oldNews
+			return h.told[a.Key] == a.Changed || !a.Resolved.IsZero() && a.Delivered.IsZero() && now.Sub(a.Resolved) > oldNews
 		})
 		if len(tell) > 0 {
 			if err := n.sendWebhook(ctx, uid, now, tell); err != nil {
 				return err
 			}
+			for i := range tell {
+				h.told[tell[i].Key] = tell[i].Changed
+			}
 		}
 		if err := n.noteDelivered(ctx, uid, waiting); err != nil {
 			return fmt.Errorf("what was delivered could not be noted: %w", err)
 		}
+		clear(h.told)
 		if len(waiting) < webhookMost {
 			n.Metrics.waiting(0)
 			return nil
