@@ -43,7 +43,7 @@ func (j *Judge) mutate(s *bailey.Snapshot, source policy.MutatingSource) {
 	for _, p := range source.Policies {
 		named := resourcesOf(p.Spec.MatchConstraints)
 		j.altering[p.Name] = named
-		j.impact[p.Name] = &Effect{Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
+		j.impact[p.Name] = &Effect{JudgedIn: map[string]int{}, Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
 	}
 }
 
@@ -77,6 +77,7 @@ func (j *Judge) alter(ctx context.Context, o runtime.Object, m metav1.Object, gv
 	defer j.mu.Unlock()
 	for _, name := range looking {
 		j.impact[name].Judged++
+		j.impact[name].JudgedIn[m.GetNamespace()]++
 	}
 	for _, u := range undecided {
 		j.impact[u.Policy].Undecided[u.Why]++

@@ -38,6 +38,8 @@ type Impact map[string]*Effect
 type Effect struct {
 	// Judged counts the objects that the policy looks at.
 	Judged int `json:"judged"`
+	// JudgedIn counts them by namespace.
+	JudgedIn map[string]int `json:"-"`
 	// Refused is sorted by object.
 	Refused []Refusal `json:"refused"`
 	// Warned are those that a policy which does not deny would have told of.
@@ -135,7 +137,7 @@ func newJudge(s *bailey.Snapshot, source policy.Source) (j *Judge, problems []er
 		j.spare = j.spare && p.Annotations[guardAnnotation] != ""
 		named := resourcesOf(p.Spec.MatchConstraints)
 		j.resources[p.Name] = named
-		j.impact[p.Name] = &Effect{Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
+		j.impact[p.Name] = &Effect{JudgedIn: map[string]int{}, Refused: []Refusal{}, Undecided: map[string]int{}, Unseen: unseen(s, named)}
 	}
 	return j, problems
 }
@@ -245,6 +247,7 @@ func (j *Judge) Look(ctx context.Context, apiVersion, kind string, object any) e
 	defer j.mu.Unlock()
 	for _, name := range looking {
 		j.impact[name].Judged++
+		j.impact[name].JudgedIn[m.GetNamespace()]++
 	}
 	for _, u := range undecided {
 		j.impact[u.Policy].Undecided[u.Why]++

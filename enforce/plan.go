@@ -26,6 +26,8 @@ type Plan struct {
 	Static []StaticPolicy
 	// InPlace counts the guards that are in place, each for each scope.
 	InPlace int
+	// Standings say of each guard, for each scope that it is planned for, whether it is in place.
+	Standings []Standing
 	// Unknown names the facts for want of which a guard could plan nothing.
 	Unknown []bailey.Missing
 }
@@ -55,6 +57,18 @@ type Guarded struct {
 	Control *bailey.Control
 	Guard   *bailey.Guard
 	Scopes  []bailey.Ref
+}
+
+// Standing is whether a guard is in place for one scope.
+type Standing struct {
+	Control *bailey.Control
+	Guard   *bailey.Guard
+	Scope   bailey.Ref // zero for the cluster
+	InPlace bool
+	// Why names what is there or what is lacking.
+	Why string
+	// Missing are the facts for want of which that is not known.
+	Missing []bailey.Missing
 }
 
 // Make plans the guards of the controls for every scope of the snapshot, those that want
@@ -126,7 +140,10 @@ func CompareRevert(a, b bailey.Ref) int {
 func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey.Control, g *bailey.Guard, scope bailey.Ref) error {
 	v := bailey.NewView(s)
 	v.Allow(nil, g.Needs, nil)
-	if g.Present(v, scope).InPlace && len(v.Missing()) == 0 {
+	present := g.Present(v, scope)
+	standing := Standing{c, g, scope, present.InPlace && len(v.Missing()) == 0, present.Why, slices.Clone(v.Missing())}
+	p.Standings = append(p.Standings, standing)
+	if standing.InPlace {
 		p.InPlace++
 		return nil
 	}

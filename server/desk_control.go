@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store"
@@ -134,7 +135,11 @@ func (d *Desk) guardInfos(ctx context.Context, a Ask, uid, control string) ([]Gu
 						return nil, fmt.Errorf("what is kept of guard %s: %w", g.Name, err)
 					}
 				}
-				info.Changes = doc.Changes
+				for _, c := range doc.Changes {
+					if len(info.Changes) < changesMost && !slices.Contains(info.Changes, c) {
+						info.Changes = append(info.Changes, c)
+					}
+				}
 				info.Stages = append(info.Stages, GuardStage{Scope: k.Scope, Stage: k.Stage, Why: k.Why, Drifted: k.Drifted, Since: k.Since, Impact: doc.Impact})
 			}
 			infos = append(infos, info)

@@ -221,6 +221,24 @@ func (l *Loop) Refresh(ctx context.Context) {
 	})
 }
 
+// Snapshot gives the newest state of the world; nil before the first. It does not change.
+func (l *Loop) Snapshot(ctx context.Context) *bailey.Snapshot {
+	got := make(chan *bailey.Snapshot, 1)
+	l.do(ctx, func() {
+		if l.session == nil {
+			got <- nil
+			return
+		}
+		got <- l.session.Snapshot()
+	})
+	select {
+	case s := <-got:
+		return s
+	default: // ctx has ended
+		return nil
+	}
+}
+
 // advance judges again what time, waivers and evidence change.
 func (l *Loop) advance(ctx context.Context) {
 	l.session.Advance(l.o.Now().UTC().Truncate(time.Second))

@@ -14,6 +14,7 @@ const (
 	NewsSight  = "sight"  // Sight
 	NewsRun    = "run"    // Run, as it stands now
 	NewsAlert  = "alert"  // Alert
+	NewsGuards = "guards" // nothing but that something is other than before
 )
 
 // Item is one piece of news.

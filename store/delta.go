@@ -57,7 +57,7 @@ const (
 
 // Replace keeps the whole state of a cluster: what is not in it has gone. It writes in
 // several transactions, so that others get their turn; one that was interrupted is put
-// right by the next. Judged and Gone say nothing here.
+// right by the next. Judged and Gone say nothing here, and guards that are not in it stay (PutGuards).
 func (s *Store) Replace(ctx context.Context, cluster string, at time.Time, d Delta) error {
 	order := make([]int, len(d.Findings))
 	objects := make(map[objectKey]bool, len(d.Findings))
@@ -102,9 +102,6 @@ func (s *Store) Replace(ctx context.Context, cluster string, at time.Time, d Del
 		if err := w.guards(d.Guards); err != nil {
 			return err
 		}
-		if err := w.removeGuards(d.Guards); err != nil {
-			return err
-		}
 		if _, err := w.exec("UPDATE clusters SET judged_at = ? WHERE n = ? AND judged_at <> ?", w.at, w.cluster, w.at); err != nil {
 			return err
 		}
@@ -113,6 +110,16 @@ func (s *Store) Replace(ctx context.Context, cluster string, at time.Time, d Del
 		return err
 	}
 	return s.analyze(ctx)
+}
+
+// PutGuards keeps how far all guards of a cluster are; those that are not among them are removed.
+func (s *Store) PutGuards(ctx context.Context, cluster string, at time.Time, all []Guard) error {
+	return s.write(ctx, cluster, at, func(w *writer) error {
+		if err := w.guards(all); err != nil {
+			return err
+		}
+		return w.removeGuards(all)
+	})
 }
 
 // analyze brings the planner's statistics up to date.

@@ -81,6 +81,7 @@ func (s *site) enforce(v *visit) error {
 	if err != nil {
 		return err
 	}
+	v.page.Stream = "guards"
 	b := enforceBody{Only: v.r.URL.Query().Get("stage")}
 	if b.Only != "" {
 		if err := oneOf("stage", b.Only, append([]string{"drifted"}, stageOrder...)...); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,7 +28,7 @@ func (s *serving) parts(kept *store.Store) []part {
 	if s.flags.path != "" {
 		runner.Every = 0
 	}
-	parts := append([]part{recorder.Run, runner.Run, raiser.Run, s.keepBook}, s.tend(kept)...)
+	parts := slices.Concat([]part{recorder.Run, runner.Run, raiser.Run, s.keepBook}, s.guards(kept), s.tend(kept))
 	if s.pusher != nil {
 		parts = append(parts, s.pushing(kept))
 	}

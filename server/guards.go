@@ -1,0 +1,345 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/enforce"
+	"github.com/baileyhq/bailey/enforce/apply"
+	"github.com/baileyhq/bailey/store"
+)
+
+// Planner keeps how far guards are in place, whether they have drifted, and what they would
+// refuse. It changes nothing in the cluster.
+type Planner struct {
+	Store    *store.Store
+	Loop     *Loop
+	News     *News
+	Controls []*bailey.Control
+	// Applied gives what was applied to a cluster from here.
+	Applied func(cluster string) ([]apply.Record, error)
+	// Show shows each object of some kinds whole, as it is in the cluster, and keeps none.
+	Show func(ctx context.Context, kinds []bailey.Kind, show func(apiVersion, kind string, object any) error) error
+	Log  *slog.Logger
+	Now  func() time.Time
+
+	mu      sync.Mutex
+	impacts map[string]*policyImpact // by the policy's name
+
+	kept map[guardKey]store.Guard // nil if not known
+}
+
+type guardKey struct {
+	control, guard string
+	scope          bailey.Scope
+}
+
+const (
+	// planSoon is the least time between two plans, and planLate the longest: what was applied
+	// from here is in files, which nothing tells of.
+	planSoon = time.Second
+	planLate = 10 * time.Second
+	// impactSoon is the least time between two looks at every object that policies are about.
+	impactSoon = time.Minute
+	// examplesMost bounds the objects that an impact names.
+	examplesMost = 10
+	// changesMost bounds the changes that are named for one guard and scope.
+	changesMost = 20
+)
+
+// Run plans until ctx ends. Like the report, a plan rests nine times as long as it took.
+func (p *Planner) Run(ctx context.Context) error {
+	var judging sync.WaitGroup
+	defer judging.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	judging.Go(func() { p.judgeAgain(ctx) })
+	for {
+		begun := time.Now()
+		if err := p.plan(ctx); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			p.kept = nil // what is kept is not known
+			p.Log.Error("how far guards are in place could not be told or kept, and will be tried again", "error", err)
+		}
+		cost := time.Since(begun)
+		if !pause(ctx, max(planSoon, restShare*cost)) {
+			return ctx.Err()
+		}
+		if err := p.wait(ctx, planLate); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits for the next report, or so long.
+func (p *Planner) wait(ctx context.Context, most time.Duration) error {
+	_, _, more := p.News.After(p.News.Last())
+	select {
+	case <-more:
+	case <-time.After(most):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// plan tells how far each guard is, and keeps what is another than before.
+func (p *Planner) plan(ctx context.Context) error {
+	s := p.Loop.Snapshot(ctx)
+	uid := p.Loop.Cluster()
+	if s == nil || uid == "" || p.Loop.Sight().Lost != nil {
+		return ctx.Err()
+	}
+	plan, err := enforce.Make(s, p.Controls)
+	if err != nil {
+		return err
+	}
+	records, err := p.Applied(uid)
+	if err != nil {
+		return err
+	}
+	drifted := map[bailey.Ref]string{}
+	for i := range records {
+		what, err := enforce.Departures(s, records[i].Object, records[i].Applied)
+		if err != nil {
+			return err
+		}
+		if what != "" {
+			drifted[records[i].Object] = what
+		}
+	}
+	p.mu.Lock()
+	all := standings(s, plan, drifted, p.impacts)
+	p.mu.Unlock()
+	return p.keep(ctx, uid, all)
+}
+
+// keep keeps what differs from what is kept.
+func (p *Planner) keep(ctx context.Context, uid string, all []store.Guard) error {
+	now := make(map[guardKey]store.Guard, len(all))
+	var changed []store.Guard
+	gone := p.kept == nil
+	for _, g := range all {
+		k := guardKey{g.Control, g.Name, g.Scope}
+		now[k] = g
+		if old, known := p.kept[k]; !known || !reflect.DeepEqual(old, g) {
+			changed = append(changed, g)
+		}
+	}
+	for k := range p.kept {
+		if _, stays := now[k]; !stays {
+			gone = true
+		}
+	}
+	var err error
+	switch {
+	case gone:
+		err = p.Store.PutGuards(ctx, uid, p.Now(), all)
+	case len(changed) > 0:
+		err = p.Store.Apply(ctx, uid, p.Now(), store.Delta{Guards: changed})
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.kept = now
+	p.News.Tell(Item{Kind: NewsGuards, Data: struct{}{}})
+	return nil
+}
+
+// standings gives how far each guard is, for each scope.
+func standings(s *bailey.Snapshot, plan *enforce.Plan, drifted map[bailey.Ref]string, impacts map[string]*policyImpact) []store.Guard {
+	type key struct {
+		guard *bailey.Guard
+		scope bailey.Ref
+	}
+	changes := map[key][]*enforce.Change{}
+	for i := range plan.Changes {
+		c := &plan.Changes[i]
+		for _, g := range c.For {
+			for _, scope := range g.Scopes {
+				changes[key{g.Guard, scope}] = append(changes[key{g.Guard, scope}], c)
+			}
+		}
+	}
+	settings := map[*bailey.Guard][]*enforce.Setting{}
+	for i := range plan.Settings {
+		settings[plan.Settings[i].Guard] = append(settings[plan.Settings[i].Guard], &plan.Settings[i])
+	}
+	all := make([]store.Guard, 0, len(plan.Standings))
+	for _, st := range plan.Standings {
+		g := store.Guard{Control: st.Control.ID, Name: st.Guard.Name, Scope: bailey.Scope{Kind: st.Guard.Scope, Object: st.Scope}, Stage: string(enforce.StagePlaced), Why: st.Why}
+		var doc GuardDoc
+		if !st.InPlace {
+			asked := changes[key{st.Guard, st.Scope}]
+			g.Stage = string(reached(s, asked))
+			for _, c := range asked {
+				doc.name(describe(c))
+				if what := drifted[c.Object]; what != "" {
+					g.Drifted, g.Why = true, what
+				}
+				doc.Impact = doc.Impact.with(c, g.Scope, impacts)
+			}
+			for _, setting := range settings[st.Guard] {
+				doc.name(fmt.Sprintf("%s %s", setting.Component, setting.Name()))
+			}
+			for _, m := range st.Missing[:min(1, len(st.Missing))] {
+				g.Why = "not known: " + missingText(m)
+			}
+		}
+		if doc.Impact != nil || len(doc.Changes) > 0 {
+			g.Doc, _ = json.Marshal(doc) // texts and numbers can be marshalled
+		}
+		all = append(all, g)
+	}
+	return all
+}
+
+func (d *GuardDoc) name(change string) {
+	if len(d.Changes) < changesMost && !slices.Contains(d.Changes, change) {
+		d.Changes = append(d.Changes, change)
+	}
+}
+
+func describe(c *enforce.Change) string {
+	if c.Creates {
+		return "create " + c.Object.String()
+	}
+	if c.Managed != "" {
+		return "change " + c.Object.String() + " at its source: " + c.Managed + " owns it"
+	}
+	return "change " + c.Object.String()
+}
+
+// reached is how far the least of what a guard still asks for has come.
+func reached(s *bailey.Snapshot, asked []*enforce.Change) enforce.Stage {
+	order := []enforce.Stage{enforce.StageAbsent, enforce.StageAudit, enforce.StageWarn, enforce.StageDeny}
+	least := len(order) - 1
+	for _, c := range asked {
+		least = min(least, slices.Index(order, c.Reached(s)))
+	}
+	if len(asked) == 0 {
+		return enforce.StageAbsent
+	}
+	return order[least]
+}
+
+// policyImpact is what a policy would do to what is there, by namespace: of a namespace's guard
+// nobody learns what is in another.
+type policyImpact struct {
+	at                       time.Time
+	judged, refused, altered map[string]int
+	examples                 map[string][]Object // the first of each
+	unknown                  string
+}
+
+// with adds what the policy of a change would do within the scope.
+func (i *GuardImpact) with(c *enforce.Change, scope bailey.Scope, impacts map[string]*policyImpact) *GuardImpact {
+	if c.Object.Kind != bailey.KindValidatingAdmissionPolicyBinding && c.Object.Kind != bailey.KindMutatingAdmissionPolicyBinding {
+		return i
+	}
+	of := impacts[c.Object.Name]
+	if of == nil {
+		return i
+	}
+	if i == nil {
+		i = &GuardImpact{At: of.at, Unknown: of.unknown}
+	}
+	within := []string{scope.Object.Name}
+	if scope.Kind != bailey.ScopeNamespace {
+		within = slices.Sorted(maps.Keys(of.judged))
+	}
+	judged := 0
+	for _, ns := range within {
+		judged += of.judged[ns]
+		i.Refused += of.refused[ns]
+		i.Altered += of.altered[ns]
+		i.Examples = append(i.Examples, of.examples[ns][:min(examplesMost-len(i.Examples), len(of.examples[ns]))]...)
+	}
+	i.Judged = max(i.Judged, judged)
+	return i
+}
+
+// judgeAgain tells again and again what the planned policies would refuse of what is there.
+func (p *Planner) judgeAgain(ctx context.Context) {
+	var done uint64
+	for {
+		_, version := p.Loop.Report()
+		begun := time.Now()
+		if version > done {
+			if err := p.judge(ctx); err == nil {
+				done = version
+			} else if ctx.Err() == nil {
+				p.Log.Error("what guards would refuse could not be told, and will be tried again", "error", err)
+			}
+			if !pause(ctx, max(impactSoon, restShare*time.Since(begun))) {
+				return
+			}
+		} else if p.wait(ctx, planLate) != nil {
+			return
+		}
+	}
+}
+
+func (p *Planner) judge(ctx context.Context) error {
+	s := p.Loop.Snapshot(ctx)
+	if s == nil {
+		return ctx.Err()
+	}
+	plan, err := enforce.Make(s, p.Controls)
+	if err != nil {
+		return err
+	}
+	judge, err := enforce.NewJudge(s, plan)
+	if err != nil {
+		return err
+	}
+	impacts := map[string]*policyImpact{}
+	if judge != nil {
+		if err := p.Show(ctx, judge.Kinds(s), func(apiVersion, kind string, object any) error { return judge.Look(ctx, apiVersion, kind, object) }); err != nil {
+			return err
+		}
+		for name, e := range judge.Impact() {
+			impacts[name] = p.impactOf(name, e)
+		}
+	}
+	p.mu.Lock()
+	p.impacts = impacts
+	p.mu.Unlock()
+	return nil
+}
+
+// impactOf is what is kept of an effect. One that says what it did before keeps its time.
+func (p *Planner) impactOf(name string, e *enforce.Effect) *policyImpact {
+	i := &policyImpact{at: p.Now().UTC(), judged: e.JudgedIn, refused: map[string]int{}, altered: map[string]int{}, examples: map[string][]Object{}, unknown: e.Unknown()}
+	for _, r := range e.Refused {
+		ns := r.Object.Namespace
+		if i.refused[ns]++; i.refused[ns] <= examplesMost {
+			i.examples[ns] = append(i.examples[ns], objectOf(r.Object, ""))
+		}
+	}
+	for _, a := range e.Altered {
+		i.altered[a.Object.Namespace]++
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.impacts[name]; old != nil {
+		same := *i
+		same.at = old.at
+		if reflect.DeepEqual(&same, old) {
+			return old
+		}
+	}
+	return i
+}
