@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -34,7 +35,13 @@ type Planner struct {
 	mu      sync.Mutex
 	impacts map[string]*policyImpact // by the policy's name
 
-	kept map[guardKey]store.Guard // nil if not known
+	kept map[guardKey]plannedGuard // nil if not known
+}
+
+// plannedGuard is how far a guard is for one scope; the document is not encoded yet.
+type plannedGuard struct {
+	store.Guard
+	doc GuardDoc
 }
 
 type guardKey struct {
@@ -67,6 +74,9 @@ func (p *Planner) Run(ctx context.Context) error {
 		if err := p.plan(ctx); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
+			}
+			if errors.Is(err, store.ErrFenced) {
+				return err
 			}
 			p.kept = nil // what is kept is not known
 			p.Log.Error("how far guards are in place could not be told or kept, and will be tried again", "error", err)
@@ -125,16 +135,18 @@ func (p *Planner) plan(ctx context.Context) error {
 }
 
 // keep keeps what differs from what is kept.
-func (p *Planner) keep(ctx context.Context, uid string, all []store.Guard) error {
-	now := make(map[guardKey]store.Guard, len(all))
+func (p *Planner) keep(ctx context.Context, uid string, all []plannedGuard) error {
+	now := make(map[guardKey]plannedGuard, len(all))
 	var changed []store.Guard
 	gone := p.kept == nil
 	for _, g := range all {
 		k := guardKey{g.Control, g.Name, g.Scope}
-		now[k] = g
-		if old, known := p.kept[k]; !known || !reflect.DeepEqual(old, g) {
-			changed = append(changed, g)
+		if old, known := p.kept[k]; known && old.says(&g) {
+			now[k] = old
+			continue
 		}
+		now[k] = g
+		changed = append(changed, g.encoded())
 	}
 	for k := range p.kept {
 		if _, stays := now[k]; !stays {
@@ -144,7 +156,11 @@ func (p *Planner) keep(ctx context.Context, uid string, all []store.Guard) error
 	var err error
 	switch {
 	case gone:
-		err = p.Store.PutGuards(ctx, uid, p.Now(), all)
+		whole := make([]store.Guard, 0, len(now))
+		for _, g := range now {
+			whole = append(whole, g.encoded())
+		}
+		err = p.Store.PutGuards(ctx, uid, p.Now(), whole)
 	case len(changed) > 0:
 		err = p.Store.Apply(ctx, uid, p.Now(), store.Delta{Guards: changed})
 	default:
@@ -158,8 +174,32 @@ func (p *Planner) keep(ctx context.Context, uid string, all []store.Guard) error
 	return nil
 }
 
+// says reports whether a guard says what another does, but for when its impact was computed: that
+// alone is no news, and would be a change of every guard each minute.
+func (g *plannedGuard) says(o *plannedGuard) bool {
+	return g.Stage == o.Stage && g.Drifted == o.Drifted && g.Why == o.Why && slices.Equal(g.doc.Changes, o.doc.Changes) &&
+		reflect.DeepEqual(g.doc.Impact.undated(), o.doc.Impact.undated())
+}
+
+func (i *GuardImpact) undated() *GuardImpact {
+	if i == nil {
+		return nil
+	}
+	undated := *i
+	undated.At = time.Time{}
+	return &undated
+}
+
+func (g *plannedGuard) encoded() store.Guard {
+	kept := g.Guard
+	if g.doc.Impact != nil || len(g.doc.Changes) > 0 {
+		kept.Doc, _ = json.Marshal(g.doc) // texts and numbers can be marshalled
+	}
+	return kept
+}
+
 // standings gives how far each guard is, for each scope.
-func standings(s *bailey.Snapshot, plan *enforce.Plan, drifted map[bailey.Ref]string, impacts map[string]*policyImpact) []store.Guard {
+func standings(s *bailey.Snapshot, plan *enforce.Plan, drifted map[bailey.Ref]string, impacts map[string]*policyImpact) []plannedGuard {
 	type key struct {
 		guard *bailey.Guard
 		scope bailey.Ref
@@ -177,10 +217,10 @@ func standings(s *bailey.Snapshot, plan *enforce.Plan, drifted map[bailey.Ref]st
 	for i := range plan.Settings {
 		settings[plan.Settings[i].Guard] = append(settings[plan.Settings[i].Guard], &plan.Settings[i])
 	}
-	all := make([]store.Guard, 0, len(plan.Standings))
+	all := make([]plannedGuard, 0, len(plan.Standings))
 	for _, st := range plan.Standings {
-		g := store.Guard{Control: st.Control.ID, Name: st.Guard.Name, Scope: bailey.Scope{Kind: st.Guard.Scope, Object: st.Scope}, Stage: string(enforce.StagePlaced), Why: st.Why}
-		var doc GuardDoc
+		g := plannedGuard{Guard: store.Guard{Control: st.Control.ID, Name: st.Guard.Name, Scope: bailey.Scope{Kind: st.Guard.Scope, Object: st.Scope}, Stage: string(enforce.StagePlaced), Why: st.Why}}
+		doc := &g.doc
 		if !st.InPlace {
 			asked := changes[key{st.Guard, st.Scope}]
 			g.Stage = string(reached(s, asked))
@@ -197,9 +237,6 @@ func standings(s *bailey.Snapshot, plan *enforce.Plan, drifted map[bailey.Ref]st
 			for _, m := range st.Missing[:min(1, len(st.Missing))] {
 				g.Why = "not known: " + missingText(m)
 			}
-		}
-		if doc.Impact != nil || len(doc.Changes) > 0 {
-			g.Doc, _ = json.Marshal(doc) // texts and numbers can be marshalled
 		}
 		all = append(all, g)
 	}
@@ -311,7 +348,7 @@ func (p *Planner) judge(ctx context.Context) error {
 			return err
 		}
 		for name, e := range judge.Impact() {
-			impacts[name] = p.impactOf(name, e)
+			impacts[name] = impactOf(p.Now().UTC(), e)
 		}
 	}
 	p.mu.Lock()
@@ -320,9 +357,9 @@ func (p *Planner) judge(ctx context.Context) error {
 	return nil
 }
 
-// impactOf is what is kept of an effect. One that says what it did before keeps its time.
-func (p *Planner) impactOf(name string, e *enforce.Effect) *policyImpact {
-	i := &policyImpact{at: p.Now().UTC(), judged: e.JudgedIn, refused: map[string]int{}, altered: map[string]int{}, examples: map[string][]Object{}, unknown: e.Unknown()}
+// impactOf is what is kept of an effect.
+func impactOf(at time.Time, e *enforce.Effect) *policyImpact {
+	i := &policyImpact{at: at, judged: e.JudgedIn, refused: map[string]int{}, altered: map[string]int{}, examples: map[string][]Object{}, unknown: e.Unknown()}
 	for _, r := range e.Refused {
 		ns := r.Object.Namespace
 		if i.refused[ns]++; i.refused[ns] <= examplesMost {
@@ -331,15 +368,6 @@ func (p *Planner) impactOf(name string, e *enforce.Effect) *policyImpact {
 	}
 	for _, a := range e.Altered {
 		i.altered[a.Object.Namespace]++
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if old := p.impacts[name]; old != nil {
-		same := *i
-		same.at = old.at
-		if reflect.DeepEqual(&same, old) {
-			return old
-		}
 	}
 	return i
 }

@@ -57,7 +57,7 @@ const (
 
 // Replace keeps the whole state of a cluster: what is not in it has gone. It writes in
 // several transactions, so that others get their turn; one that was interrupted is put
-// right by the next. Judged and Gone say nothing here, and guards that are not in it stay (PutGuards).
+// right by the next. Judged and Gone say nothing here, and where Guards is nil they stay as they are.
 func (s *Store) Replace(ctx context.Context, cluster string, at time.Time, d Delta) error {
 	order := make([]int, len(d.Findings))
 	objects := make(map[objectKey]bool, len(d.Findings))
@@ -101,6 +101,11 @@ func (s *Store) Replace(ctx context.Context, cluster string, at time.Time, d Del
 		}
 		if err := w.guards(d.Guards); err != nil {
 			return err
+		}
+		if d.Guards != nil {
+			if err := w.removeGuards(d.Guards); err != nil {
+				return err
+			}
 		}
 		if _, err := w.exec("UPDATE clusters SET judged_at = ? WHERE n = ? AND judged_at <> ?", w.at, w.cluster, w.at); err != nil {
 			return err

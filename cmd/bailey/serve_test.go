@@ -231,7 +231,7 @@ func awaitText(t *testing.T, p *servedProcess, token, path, want string) {
 }
 
 // TestUpServes: up serves a cluster of its own that holds what it was given, a second up finds
-// it again, and Ctrl-C leaves no process behind.
+// it again, one that was killed hinders no other, and Ctrl-C leaves no process behind. Its ledger goes on.
 func TestUpServes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a control plane, which -short leaves out")
@@ -247,16 +247,26 @@ func TestUpServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := filepath.Join(state, "data")
-	for _, args := range [][]string{{"--load", folder}, nil} {
+	for i, args := range [][]string{{"--load", folder}, nil, nil} {
 		p := startServed(t, state, append([]string{"up", "--data", data, "--controlplane", binary, "--prove-every", "0"}, args...)...)
 		awaitText(t, p, tokenIn(t, data), "/api/v1/findings?name=web&namespace=shop", "compute/pod-security/host-namespaces")
 		var status server.Sight
 		if _, body := p.get(t, "/api/v1/status", tokenIn(t, data)); json.Unmarshal([]byte(body), &status) != nil || !status.Ready || status.Lost != nil {
 			t.Errorf("status %+v", status)
 		}
+		awaitText(t, p, tokenIn(t, data), "/api/v1/status", `"appending":true`)
+		if i == 1 { // as a power cut does
+			_ = p.cmd.Process.Kill()
+			<-p.said
+			_ = p.cmd.Wait()
+			continue
+		}
 		code, said := p.end(t)
 		if code != exitOK || strings.Contains(said, "level=ERROR") {
 			t.Errorf("exit %d: %s", code, said)
+		}
+		if made := strings.Contains(said, "Made a ledger in "); made != (i == 0) {
+			t.Errorf("start %d: it made a ledger: %v", i, made)
 		}
 		if _, err := devcluster.Open(filepath.Join(state, "bailey", "devcluster")); err == nil {
 			t.Error("the cluster runs on")
