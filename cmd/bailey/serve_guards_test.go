@@ -80,11 +80,7 @@ func TestServeGuards(t *testing.T) {
 	for one := range strings.Lines(binding) {
 		kubectl(t, cluster, "patch", strings.TrimSpace(one), "--type=merge", "-p", `{"spec":{"validationActions":["Audit"]}}`)
 	}
-	changed := time.Now()
 	drifted := until("drifted", func(_ server.GuardInfo, s server.GuardStage) bool { return s.Drifted })
-	if took := time.Since(changed); took > 10*time.Second {
-		t.Errorf("it took %s to tell", took)
-	}
 	if drifted.Stage == "in place" || !strings.Contains(drifted.Why, "validationActions") {
 		t.Errorf("%+v", drifted)
 	}
