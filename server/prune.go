@@ -32,14 +32,31 @@ func (p *Pruner) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
+	now := steadied(p.Now, func(begun time.Time) time.Duration { return time.Since(begun) })
 	for wait := pruneFirst; pause(ctx, wait); wait = pruneEvery {
-		p.prune(ctx)
+		p.prune(ctx, now())
 	}
 	return ctx.Err()
 }
 
+// clockSlack is how far a clock may be set ahead while the server runs.
+const clockSlack = time.Hour
+
+// steadied gives a clock that shows what the other does, but for leaps ahead: by those nothing
+// becomes old. passed says how long ago a moment was that time.Now gave.
+func steadied(clock func() time.Time, passed func(time.Time) time.Duration) func() time.Time {
+	shown, begun := clock(), time.Now()
+	return func() time.Time {
+		now, most := clock(), shown.Add(passed(begun)+clockSlack)
+		if now.After(most) {
+			return most
+		}
+		return now
+	}
+}
+
 // prune removes what is too old now.
-func (p *Pruner) prune(ctx context.Context) {
+func (p *Pruner) prune(ctx context.Context, now time.Time) {
 	clusters, err := p.Store.Clusters(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -47,7 +64,7 @@ func (p *Pruner) prune(ctx context.Context) {
 		}
 		return
 	}
-	before := p.Now().Add(-p.Keep)
+	before := now.Add(-p.Keep)
 	for _, c := range clusters {
 		removed, err := p.Store.Prune(ctx, c.UID, before)
 		if ctx.Err() != nil {

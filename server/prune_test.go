@@ -67,7 +67,7 @@ func TestPrune(t *testing.T) {
 		want  string
 	}{{0, "goes late stays"}, {24 * time.Hour, "goes late stays"}, {26 * time.Hour, "late stays"}, {9000 * time.Hour, "late stays"}} {
 		now = begin.Add(step.later)
-		p.prune(ctx)
+		p.prune(ctx, now)
 		for _, uid := range clusters {
 			if got := names(uid); got != step.want {
 				t.Errorf("%s later, of %s is kept: %s, want %s", step.later, uid, got, step.want)
@@ -80,9 +80,26 @@ func TestPrune(t *testing.T) {
 	if err := kept.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p.prune(ctx)
+	p.prune(ctx, now)
 	if !strings.Contains(log.String(), "will be later") {
 		t.Errorf("of a store that fails the log says: %s", log.String())
+	}
+}
+
+// TestSteadied: a clock that is set years ahead makes nothing old; one that goes on, or back, does
+// what it shows.
+func TestSteadied(t *testing.T) {
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	shown, passed := begin, time.Duration(0)
+	now := steadied(func() time.Time { return shown }, func(time.Time) time.Duration { return passed })
+	for _, step := range []struct{ shows, passed, want time.Duration }{
+		{0, 0, 0}, {time.Hour, time.Hour, time.Hour}, {30 * 365 * 24 * time.Hour, 2 * time.Hour, 3 * time.Hour}, {90 * time.Minute, 3 * time.Hour, 90 * time.Minute},
+		{-24 * time.Hour, 4 * time.Hour, -24 * time.Hour},
+	} {
+		shown, passed = begin.Add(step.shows), step.passed
+		if got := now().Sub(begin); got != step.want {
+			t.Errorf("a clock that shows %s after %s counts as %s, want %s", step.shows, step.passed, got, step.want)
+		}
 	}
 }
 

@@ -23,10 +23,11 @@ import (
 
 // replicas are processes of `bailey serve --replicate` over one cluster and one database.
 type replicas struct {
-	cluster *devcluster.Cluster
-	store   *store.Store // the test's own view
-	file    string       // holds the database's URL
-	uid     string
+	cluster  *devcluster.Cluster
+	database *postgrestest.Server
+	store    *store.Store // the test's own view
+	file     string       // holds its URL
+	uid      string
 }
 
 func startReplicas(t *testing.T) *replicas {
@@ -46,7 +47,7 @@ func startReplicas(t *testing.T) *replicas {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &replicas{cluster: devclustertest.Own(t), file: filepath.Join(t.TempDir(), "url")}
+	r := &replicas{cluster: devclustertest.Own(t), database: db, file: filepath.Join(t.TempDir(), "url")}
 	if err := os.WriteFile(r.file, []byte(url+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
