@@ -54,7 +54,7 @@ func TestServeThroughTrouble(t *testing.T) {
 	w.token = tokenIn(t, data)
 
 	t.Run("a flood of changes", func(t *testing.T) {
-		n := soaking(500, 5_000) // made, and half of them taken away again
+		n := soaking(500, 6_700) // made, and half of them taken away again
 		begun := time.Now()
 		w.each(n, func(i int) { w.pod(t, fmt.Sprint("flood", i)) })
 		w.each(n, func(i int) {
