@@ -399,7 +399,7 @@ func (s *session) clusterUID(ctx context.Context) {
 		return
 	}
 	body, err := s.client.get(ctx, namespaces.path("")+"/"+systemNamespace, acceptProtobuf)
-	l := &list{resource: namespaces, err: err}
+	l := &list{resource: namespaces, err: err, options: &s.options}
 	if err == nil {
 		l.addOne(body)
 	}
