@@ -17,7 +17,7 @@ const module = "github.com/baileyhq/bailey"
 // A path with a slash is that package alone; "*" means all of them. Tests may import more.
 var mayImport = map[string][]string{
 	"":           {},
-	"ledger":     {},
+	"ledger":     {"internal/keypair"},
 	"devcluster": {},
 	"derive":     {""},
 	"collect":    {"", "internal/yamlstream"},
@@ -26,10 +26,10 @@ var mayImport = map[string][]string{
 	"fix":        {"", "internal/yamlstream"},
 	"controls":   {"", "derive"},
 	"check":      {""},
-	"enforce":    {"", "check", "derive"},
+	"enforce":    {"", "check", "derive", "internal/keypair"},
 	"prove":      {"", "ledger"},
 	"trust":      {"", "derive"},
-	"server":     {"", "check", "collect", "derive", "devcluster", "enforce", "ledger", "prove", "report", "store"},
+	"server":     {"", "check", "collect", "derive", "devcluster", "enforce", "internal/keypair", "ledger", "prove", "report", "store"},
 	"web":        {"", "server"},
 	"deploy":     {},
 	"cmd":        {"*"},

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/baileyhq/bailey/internal/keypair"
 )
 
 // Front stands before every page and endpoint: who asks, how often, and which headers the
@@ -237,8 +239,9 @@ func (l *limits) fail(a netip.Prefix, now time.Time) bool {
 }
 
 // Listen opens the address. Without a certificate only loopback is served: what is readable
-// on the way must not leave the machine.
-func Listen(address, certFile, keyFile string) (net.Listener, bool, error) {
+// on the way must not leave the machine. The certificate is read again while the server
+// runs; the log has when that fails.
+func Listen(address, certFile, keyFile string, log *slog.Logger) (net.Listener, bool, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, false, fmt.Errorf("--listen wants host:port: %w", err)
@@ -250,48 +253,13 @@ func Listen(address, certFile, keyFile string) (net.Listener, bool, error) {
 		l, err := net.Listen("tcp", address)
 		return l, false, err
 	}
-	pair, err := newKeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, false, err
+	pair := keypair.New(certFile, keyFile, log)
+	if err := pair.Renew(); err != nil {
+		return nil, false, fmt.Errorf("the certificate could not be read: %w\nhint: --tls-cert and --tls-key want PEM files", err)
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, false, err
 	}
-	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: pair.get, NextProtos: []string{"h2", "http/1.1"}}), true, nil
-}
-
-// keyPair reads a certificate again when its file changes: it is renewed while the server runs.
-type keyPair struct {
-	certFile, keyFile string
-
-	mu   sync.Mutex
-	read time.Time
-	pair *tls.Certificate
-}
-
-// pairEvery is how often the files are read again.
-const pairEvery = time.Minute
-
-func newKeyPair(certFile, keyFile string) (*keyPair, error) {
-	p := &keyPair{certFile: certFile, keyFile: keyFile}
-	_, err := p.get(nil)
-	return p, err
-}
-
-func (p *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.pair != nil && time.Since(p.read) < pairEvery {
-		return p.pair, nil
-	}
-	pair, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
-	switch {
-	case err == nil:
-		p.pair = &pair
-	case p.pair == nil:
-		return nil, fmt.Errorf("the certificate could not be read: %w\nhint: --tls-cert and --tls-key want PEM files", err)
-	}
-	p.read = time.Now()
-	return p.pair, nil
+	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: pair.Get, NextProtos: []string{"h2", "http/1.1"}}), true, nil
 }

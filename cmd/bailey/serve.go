@@ -191,12 +191,13 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 		}
 		fmt.Fprintf(a.stderr, "The certificate is Bailey's own, SHA-256 %s\n", fingerprint)
 	}
-	listener, secure, err := server.Listen(f.listen, f.tlsCert, f.tlsKey)
+	log := slog.New(slog.NewTextHandler(a.stderr, nil))
+	listener, secure, err := server.Listen(f.listen, f.tlsCert, f.tlsKey, log)
 	if err != nil {
 		return usageError("%w", err)
 	}
 	defer listener.Close()
-	s := &serving{app: a, flags: f, conf: conf, news: server.NewNews(), log: slog.New(slog.NewTextHandler(a.stderr, nil))}
+	s := &serving{app: a, flags: f, conf: conf, news: server.NewNews(), log: log}
 	if s.store, err = openStore(ctx, f.data, f.database); err != nil {
 		return err
 	}

@@ -5,14 +5,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/baileyhq/bailey/derive/imagegate"
+	"github.com/baileyhq/bailey/internal/keypair"
 )
 
 // Running are the settings of a gate that runs beside a cluster.
@@ -52,6 +53,9 @@ func Run(ctx context.Context, r Running, started func(*Gate)) error {
 	setDefault(&r.DrainLimit, 15*time.Second)
 	if r.Now == nil {
 		r.Now = time.Now
+	}
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
 	}
 	s := r.certificates()
 	g, err := New(r.Options)
@@ -146,13 +150,11 @@ func (r *Running) certificates() served {
 	if r.Grants != nil {
 		r.Grants.Key = func() []byte { return r.GrantKey }
 	}
-	var current atomic.Pointer[tls.Certificate]
-	return served{current: current.Load, renew: func(context.Context) error {
-		pair, err := tls.LoadX509KeyPair(r.CertFile, r.KeyFile)
-		if err != nil {
+	pair := keypair.New(r.CertFile, r.KeyFile, r.Log)
+	return served{current: pair.Current, renew: func(context.Context) error {
+		if err := pair.Renew(); err != nil {
 			return errors.Join(err, errors.New("hint: --tls-cert and --tls-key name PEM files"))
 		}
-		current.Store(&pair)
 		return nil
 	}}
 }

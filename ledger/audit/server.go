@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/baileyhq/bailey/internal/keypair"
 )
 
 // Bounds on requests. What is in flight is held in memory two to three times over:
@@ -53,7 +55,7 @@ type ServerOptions struct {
 	Sink *Sink
 	Log  *slog.Logger
 
-	Certificate string // file with the server's certificate chain
+	Certificate string // file with the server's certificate chain, read again while it is served
 	Key         string // and its key
 	ClientCA    string // file with the CAs of client certificates
 	TokenFile   string // file with the bearer token that clients send
@@ -116,7 +118,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 	if o.ClientCA == "" && o.TokenFile == "" {
 		return nil, errors.New("anybody could send audit events: neither client certificates nor a token are asked for\nhint: --client-ca FILE (the CA of the API server's client certificate) or --token-file FILE")
 	}
-	config, err := serverTLS(o)
+	config, err := serverTLS(o, s.log)
 	if err != nil {
 		return nil, err
 	}
@@ -124,12 +126,12 @@ func NewServer(o ServerOptions) (*Server, error) {
 	return s, nil
 }
 
-func serverTLS(o ServerOptions) (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(o.Certificate, o.Key)
-	if err != nil {
+func serverTLS(o ServerOptions, log *slog.Logger) (*tls.Config, error) {
+	pair := keypair.New(o.Certificate, o.Key, log)
+	if err := pair.Renew(); err != nil {
 		return nil, fmt.Errorf("the sink's certificate: %w\nhint: --tls-cert and --tls-key name PEM files", err)
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.Get, NextProtos: []string{"h2", "http/1.1"}}
 	if o.ClientCA != "" {
 		pem, err := os.ReadFile(o.ClientCA)
 		if err != nil {
