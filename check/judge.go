@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -182,7 +183,7 @@ func (e *evaluator) evaluate(f *bailey.Fact) judged {
 			}
 			for i := range findings {
 				x := &findings[i]
-				o.said = append(o.said, said{rule, int32(g.control), int32(x.Severity), x.Field, x.Named, x.Message, x.Related})
+				o.said = append(o.said, said{rule, int32(g.control), int32(x.Severity), x.Field, x.Named, x.Message, slices.Clip(x.Related)})
 			}
 		}
 		needed := int32(1 + len(e.reads))

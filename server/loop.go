@@ -104,6 +104,7 @@ func (l *Loop) attend(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.keepers += n
+	l.waiting = min(l.waiting, l.keepers) // who ended keeps nothing any more
 }
 
 // Release tells that the report of this version was kept. When all who keep reports have, it is
@@ -142,7 +143,8 @@ func (l *Loop) Join(ctx context.Context) *bailey.Report {
 // Summary is what the newest report comes to.
 type Summary struct {
 	At       time.Time
-	Findings Counts                 // neither waived nor in the baseline
+	Total    int                    // findings
+	Findings Counts                 // those neither waived nor in the baseline
 	Rungs    map[string]bailey.Rung // of each control, for the cluster
 	Coverage bailey.Coverage
 }
@@ -155,7 +157,7 @@ func (l *Loop) Summary() Summary {
 }
 
 func summarize(r *bailey.Report) Summary {
-	s := Summary{At: r.Meta.At, Rungs: map[string]bailey.Rung{}, Coverage: r.Coverage}
+	s := Summary{At: r.Meta.At, Total: len(r.Findings), Rungs: map[string]bailey.Rung{}, Coverage: r.Coverage}
 	for i := range r.Findings {
 		if f := &r.Findings[i]; f.Waiver == nil && !f.Baseline {
 			s.Findings.Add(f.Severity, 1)

@@ -58,7 +58,9 @@ type courier struct {
 	every time.Duration
 	// alerts tells that it goes as soon as an alert changed.
 	alerts bool
-	bring  func(ctx context.Context) error
+	// repeats tells that what it says runs out: no pause is longer than until the next time.
+	repeats bool
+	bring   func(ctx context.Context) error
 }
 
 // Run delivers until ctx ends, or until somebody else writes the history.
@@ -69,14 +71,14 @@ func (n *Notifier) Run(ctx context.Context) error {
 	}
 	var couriers []courier
 	if n.Webhook != nil {
-		couriers = append(couriers, courier{"webhook", lookEvery, true, (&webhook{notifier: n, told: map[string]int64{}}).bring})
+		couriers = append(couriers, courier{"webhook", lookEvery, true, false, (&webhook{notifier: n, told: map[string]int64{}}).bring})
 	}
 	for i, address := range n.Alertmanagers {
 		m := &alertmanager{notifier: n, address: address, lasts: alive * aliveLasts}
-		couriers = append(couriers, courier{"alertmanager" + ordinal(i), alive, true, m.bring})
+		couriers = append(couriers, courier{"alertmanager" + ordinal(i), alive, true, true, m.bring})
 	}
 	if n.DeadMan != nil {
-		couriers = append(couriers, courier{"dead-man", alive, false, (&deadMan{notifier: n}).bring})
+		couriers = append(couriers, courier{"dead-man", alive, false, true, (&deadMan{notifier: n}).bring})
 	}
 	if len(couriers) == 0 {
 		<-ctx.Done()
@@ -126,6 +128,9 @@ func (n *Notifier) carry(ctx context.Context, c courier) error {
 			if errors.As(err, &refused) {
 				rest = max(rest, refused.after)
 			}
+			if c.repeats {
+				rest = min(rest, c.every)
+			}
 		}
 		n.Metrics.delivered(c.name, err != nil, failing)
 		if err != nil {
@@ -174,14 +179,13 @@ const (
 // is found is not kept. Nil: all is well.
 func (n *Notifier) unwell(ctx context.Context) error {
 	sight := n.Loop.Sight()
-	report, _ := n.Loop.Report()
 	now := n.Now()
 	switch {
-	case report == nil:
+	case !sight.Ready:
 		return errors.New("no report was made yet")
 	case sight.Lost != nil:
 		return errors.New("the cluster is out of sight")
-	case now.Sub(report.Meta.At) > reportLate:
+	case now.Sub(n.Loop.Summary().At) > reportLate:
 		return errors.New("the newest report is old")
 	}
 	kept, err := n.Store.Cluster(ctx, n.Loop.Cluster())

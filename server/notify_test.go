@@ -400,6 +400,7 @@ func TestDeadMan(t *testing.T) {
 		silent bool
 	}{
 		{"at first", func() {}, false},
+		{"the report is kept and let go", func() { _, version := w.Loop.Report(); w.Loop.Release(version) }, false},
 		{"out of sight", func() { lost(time.Now()) }, true},
 		{"back in sight", func() { lost(time.Time{}) }, false},
 		{"nothing is kept", func() { clock(time.Now().Add(keptLate + time.Minute)) }, true},

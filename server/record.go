@@ -50,7 +50,7 @@ const (
 func (r *Recorder) Run(ctx context.Context) error {
 	r.Loop.attend(1)
 	defer r.Loop.attend(-1)
-	var done uint64
+	var done, released uint64
 	after := uint64(0)
 	try := 0
 	heard := time.NewTicker(heardEvery)
@@ -60,7 +60,10 @@ func (r *Recorder) Run(ctx context.Context) error {
 		if version > done {
 			if report == nil { // all who were there when it was made have kept it
 				if report = r.Loop.Join(ctx); report == nil {
-					return ctx.Err()
+					if !pause(ctx, time.Second) {
+						return ctx.Err()
+					}
+					continue // the cluster is being read anew
 				}
 			}
 			err := r.keep(ctx, report)
@@ -80,7 +83,10 @@ func (r *Recorder) Run(ctx context.Context) error {
 				continue
 			}
 			done, try = version, 0
-			r.Loop.Release(version)
+			if version > released {
+				r.Loop.Release(version)
+				released = version
+			}
 			if !r.Elsewhere {
 				r.News.Tell(Item{Kind: NewsKept, Data: Published{Version: version, Findings: len(report.Findings)}})
 			}

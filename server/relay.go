@@ -115,8 +115,11 @@ func (r *Relay) look(ctx context.Context) error {
 		}
 		next = page.Next
 	}
+	if err := r.tell(ctx, uid, &new); err != nil {
+		return err
+	}
 	r.after = c.Seq
-	return r.tell(ctx, uid, &new)
+	return nil
 }
 
 // skip goes on behind changes that are too many or too old to be looked at.
@@ -161,6 +164,9 @@ func (r *Relay) tell(ctx context.Context, uid string, c *changed) error {
 	var items []Item
 	for _, id := range slices.Sorted(maps.Keys(c.runs)) {
 		run, err := r.Store.Run(ctx, store.Everything(), uid, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // it was too old to be kept on
+		}
 		if err != nil {
 			return fmt.Errorf("a run that changed: %w", err)
 		}
@@ -171,6 +177,9 @@ func (r *Relay) tell(ctx context.Context, uid string, c *changed) error {
 	if !leads {
 		for _, key := range slices.Sorted(maps.Keys(c.alerts)) {
 			alert, err := r.Store.Alert(ctx, store.Everything(), uid, key)
+			if errors.Is(err, store.ErrNotFound) {
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("an alert that changed: %w", err)
 			}
@@ -188,10 +197,6 @@ func (r *Relay) tell(ctx context.Context, uid string, c *changed) error {
 }
 
 func (r *Relay) published() Published {
-	report, version := r.Loop.Report()
-	p := Published{Version: version}
-	if report != nil {
-		p.Findings = len(report.Findings)
-	}
-	return p
+	_, version := r.Loop.Report()
+	return Published{Version: version, Findings: r.Loop.Summary().Total}
 }
