@@ -74,7 +74,7 @@ func judged(t *testing.T, s *bailey.Snapshot) []bailey.Finding {
 func TestLint(t *testing.T) {
 	for name, values := range map[string]map[string]any{
 		"plain":      {"image": image},
-		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "database": map[string]any{"secretName": "db"}, "replicas": 2, "hub": map[string]any{"enabled": true}, "monitoring": map[string]any{"prometheusRule": true, "dashboard": true}},
+		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "database": map[string]any{"secretName": "db"}, "replicas": 2, "tls": map[string]any{"secretName": "t"}, "hub": map[string]any{"enabled": true}, "monitoring": map[string]any{"prometheusRule": true, "dashboard": true}},
 	} {
 		for _, m := range lint.RunAll("chart", values, "bailey").Messages {
 			if m.Severity >= support.WarningSev {
@@ -100,6 +100,7 @@ func TestRefusedValues(t *testing.T) {
 		"alertmanagers":       {"image": image, "alerts": map[string]any{"alertmanagers": []any{"http://me:secret@a:9093"}}},
 		"keep":                {"image": image, "keep": "ninety days"},
 		"database.secretName": {"image": image, "replicas": 2},
+		"tls.secretName":      {"image": image, "replicas": 2, "database": map[string]any{"secretName": "db"}},
 		"push.secretName":     {"image": image, "push": map[string]any{"to": "https://hub"}},
 		"push":                {"image": image, "push": map[string]any{"to": "http://hub", "secretName": "x"}},
 		"aggregateTo":         {"image": image, "people": map[string]any{"aggregateTo": []any{"everybody"}}},
@@ -115,7 +116,7 @@ func TestRefusedValues(t *testing.T) {
 func TestRights(t *testing.T) {
 	for name, values := range map[string]map[string]any{
 		"plain":      {"image": image},
-		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "kubeletConfigz": true, "gatekeeper": true, "replicas": 2, "database": map[string]any{"secretName": "db"}},
+		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "kubeletConfigz": true, "gatekeeper": true, "replicas": 2, "database": map[string]any{"secretName": "db"}, "tls": map[string]any{"secretName": "t"}},
 	} {
 		granted := map[string]bool{}
 		for _, o := range rendered(t, values) {
@@ -172,10 +173,11 @@ func TestEverySwitch(t *testing.T) {
 		"--keep=48h":                                          {"keep": "48h"},
 		"--keep=0":                                            {"keep": 0},
 		"--kubelet-configz":                                   {"kubeletConfigz": true},
-		"--replicate":                                         {"replicas": 2, "database": map[string]any{"secretName": "x"}},
+		"--replicate":                                         {"replicas": 2, "database": map[string]any{"secretName": "x"}, "tls": map[string]any{"secretName": "t"}},
 		"--hub":                                               {"hub": map[string]any{"enabled": true}},
 		"--push-to=https://hub":                               {"push": map[string]any{"to": "https://hub", "secretName": "x"}},
 		"--push-ca=/etc/bailey/push-ca/ca.crt":                {"push": map[string]any{"to": "https://hub", "secretName": "x", "caConfigMap": "y"}},
+		"--oidc-client-id=a: b #c":                            {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "a: b #c", "externalURL": "https://b.example"}},
 		"--offline":                                           {"extraArgs": []any{"--offline"}},
 		"--oidc-client-secret=/etc/bailey/oidc/client-secret": {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "secretName": "s"}},
 		"--oidc-ca=/etc/bailey/oidc-ca/ca.crt":                {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "caSecretName": "s"}},
@@ -210,7 +212,7 @@ func TestEverySwitch(t *testing.T) {
 func TestReplicas(t *testing.T) {
 	for replicas, several := range map[int]bool{1: false, 2: true} {
 		has := map[string]bool{}
-		for _, o := range rendered(t, map[string]any{"image": image, "replicas": replicas, "database": map[string]any{"secretName": "x"}}) {
+		for _, o := range rendered(t, map[string]any{"image": image, "replicas": replicas, "database": map[string]any{"secretName": "x"}, "tls": map[string]any{"secretName": "t"}}) {
 			has[o.GetKind()] = true
 			affinity, _, _ := unstructured.NestedMap(o.Object, "spec", "template", "spec", "affinity", "podAntiAffinity")
 			has["affinity"] = has["affinity"] || affinity != nil

@@ -21,6 +21,10 @@ const (
 	pushCompressed = 64 << 20
 	// pushesAtOnce bounds the pushes that are read at once: each is held whole.
 	pushesAtOnce = 2
+	// pushTurn is how long a push waits for its turn, and pushRead how long its body may take: who
+	// sends slowly must not keep the others waiting.
+	pushTurn = 20 * time.Second
+	pushRead = 2 * time.Minute
 )
 
 // Hub takes what spokes push. The token of a spoke writes its one cluster, and nothing else.
@@ -36,7 +40,7 @@ type Hub struct {
 	once  sync.Once
 	turns chan struct{}
 	mu    sync.Mutex
-	one   map[string]*sync.Mutex // pushes of a cluster, one after the other
+	busy  map[string]bool // clusters of which a push is under way
 }
 
 // pushFailure is an answer to a push that was not taken.
@@ -49,7 +53,7 @@ func (p *pushFailure) Error() string { return p.text }
 
 // ServeHTTP takes a push.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.once.Do(func() { h.turns, h.one = make(chan struct{}, pushesAtOnce), map[string]*sync.Mutex{} })
+	h.once.Do(func() { h.turns, h.busy = make(chan struct{}, pushesAtOnce), map[string]bool{} })
 	h.Front.headers(w.Header())
 	if !h.Front.limits.allow(address(r), h.Now()) {
 		tooMany(w)
@@ -94,28 +98,43 @@ func (h *Hub) cluster(r *http.Request) (string, error) {
 	return uid, err
 }
 
-// alone waits until no other push of the cluster is under way.
-func (h *Hub) alone(uid string) (release func()) {
+// turn waits until a push of the cluster may be read, and gives the function that ends its turn.
+// A cluster has one at a time, so that no spoke takes all. What is refused was not taken.
+func (h *Hub) turn(ctx context.Context, uid string) (end func(), err error) {
 	h.mu.Lock()
-	one := h.one[uid]
-	if one == nil {
-		one = &sync.Mutex{}
-		h.one[uid] = one
-	}
+	busy := h.busy[uid]
+	h.busy[uid] = true
 	h.mu.Unlock()
-	one.Lock()
-	return one.Unlock
+	if busy {
+		return nil, &pushFailure{http.StatusTooManyRequests, "another push of this cluster is under way; try again in a moment"}
+	}
+	leave := func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.busy, uid)
+	}
+	wait := time.NewTimer(pushTurn)
+	defer wait.Stop()
+	select {
+	case h.turns <- struct{}{}:
+		return func() { <-h.turns; leave() }, nil
+	case <-wait.C:
+		leave()
+		return nil, &pushFailure{http.StatusTooManyRequests, "other spokes push right now; try again in a moment"}
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
+	}
 }
 
 func (h *Hub) push(w http.ResponseWriter, r *http.Request, uid string) error {
-	select {
-	case h.turns <- struct{}{}:
-		defer func() { <-h.turns }()
-	default:
-		return &pushFailure{http.StatusServiceUnavailable, "other spokes push right now; try again in a moment"}
+	end, err := h.turn(r.Context(), uid)
+	if err != nil {
+		return err
 	}
+	defer end()
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(pushLimit))
+	_ = control.SetReadDeadline(time.Now().Add(pushRead))
 	_ = control.SetWriteDeadline(time.Now().Add(pushLimit))
 	var body io.Reader = http.MaxBytesReader(w, r.Body, pushCompressed)
 	switch r.Header.Get("Content-Encoding") {
@@ -145,7 +164,6 @@ func (h *Hub) push(w http.ResponseWriter, r *http.Request, uid string) error {
 	if err != nil {
 		return badPush(err)
 	}
-	defer h.alone(uid)()
 	return h.keep(r.Context(), uid, head, delta)
 }
 

@@ -74,7 +74,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		couriers = append(couriers, courier{"webhook", lookEvery, true, false, (&webhook{notifier: n, told: map[string]int64{}}).bring})
 	}
 	for i, address := range n.Alertmanagers {
-		m := &alertmanager{notifier: n, address: address, lasts: alive * aliveLasts}
+		m := &alertmanager{notifier: n, address: address, lasts: alive * aliveLasts, told: map[string]postedAlert{}}
 		couriers = append(couriers, courier{"alertmanager" + ordinal(i), alive, true, true, m.bring})
 	}
 	if n.DeadMan != nil {

@@ -106,8 +106,14 @@ func (m *alertmanager) bring(ctx context.Context) error {
 		if err := n.post(ctx, Endpoint{URL: strings.TrimSuffix(m.address, "/") + "/api/v2/alerts"}, "", data); err != nil {
 			return err
 		}
+		for _, p := range some { // what is told is to be ended, whether or not the rest gets through
+			if _, lasts := lasting[p.fingerprint()]; lasts {
+				m.told[p.fingerprint()] = p
+			} else {
+				delete(m.told, p.fingerprint())
+			}
+		}
 	}
-	m.told = lasting
 	_, m.saidAlive = lasting[m.alive(&kept, now).fingerprint()]
 	if n.Webhook == nil { // or it is the webhook that alerts wait for
 		n.Metrics.waiting(0)

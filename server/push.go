@@ -251,6 +251,9 @@ func (p *pushReader) take(d *store.Delta, one *pushed) error {
 const (
 	longestID = 256
 	mostTries = 1_000_000_000
+	// How many a thing may have of others: an entry takes more memory than it has text.
+	mostRelated = 20_000
+	mostParts   = 1_000
 )
 
 func validID(id string) error {
@@ -283,6 +286,19 @@ func validScope(s bailey.Scope) error {
 }
 
 func validFinding(f *bailey.Finding) error {
+	if len(f.Related) > mostRelated || len(f.Factors) > mostParts || len(f.Fix) > mostParts {
+		return errors.New("a finding with too many parts")
+	}
+	for _, ref := range f.Related {
+		if err := validRef(ref); err != nil {
+			return err
+		}
+	}
+	for i := range f.Fix {
+		if len(f.Fix[i].Patch) > mostParts {
+			return errors.New("a finding with too many parts")
+		}
+	}
 	return errors.Join(validID(f.ID), validID(f.Control), validID(f.Rule), validRef(f.Object))
 }
 
@@ -290,10 +306,16 @@ func validVerdict(v *bailey.Verdict) error {
 	if v.Findings < 0 || v.Coverage.Seen < 0 || v.Coverage.Needed < 0 || max(v.Findings, v.Coverage.Seen, v.Coverage.Needed) > mostTries {
 		return errors.New("a verdict with impossible numbers")
 	}
+	if len(v.Coverage.Missing) > mostParts || v.Proof != nil && len(v.Proof.Broken) > mostRelated {
+		return errors.New("a verdict with too many parts")
+	}
 	return errors.Join(validID(v.Control), validScope(v.Scope))
 }
 
 func validEvidence(e *store.Evidence) error {
+	if max(len(e.Paths), len(e.Unclaimed), len(e.Untold)) > mostRelated {
+		return errors.New("evidence with too many paths")
+	}
 	for _, t := range e.Paths {
 		if min(t.Tried, t.Held, t.Broken, t.Inconclusive) < 0 || max(t.Tried, t.Held, t.Broken, t.Inconclusive) > mostTries {
 			return errors.New("evidence with impossible numbers")

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,4 +133,68 @@ func FuzzPush(f *testing.F) {
 			t.Errorf("%+v is read again as %+v: %v", h, again, err)
 		}
 	})
+}
+
+// TestTurns: a cluster has one push at a time, and what is refused is said to be untaken.
+func TestTurns(t *testing.T) {
+	h := &Hub{turns: make(chan struct{}, pushesAtOnce), busy: map[string]bool{}}
+	end, err := h.turn(t.Context(), "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failure *pushFailure
+	if _, err := h.turn(t.Context(), "one"); !errors.As(err, &failure) || failure.status != http.StatusTooManyRequests {
+		t.Errorf("a second push of one cluster: %v", err)
+	}
+	other, err := h.turn(t.Context(), "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A third waits until one ends.
+	waited := make(chan error, 1)
+	go func() {
+		third, err := h.turn(t.Context(), "three")
+		if err == nil {
+			third()
+		}
+		waited <- err
+	}()
+	end()
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+	other()
+	if len(h.busy) > 0 || len(h.turns) > 0 {
+		t.Errorf("%d clusters and %d turns are taken, and nobody pushes", len(h.busy), len(h.turns))
+	}
+}
+
+// TestTooManyParts: a thing with more of others than it can have is refused.
+func TestTooManyParts(t *testing.T) {
+	ref := bailey.Ref{Kind: bailey.KindPod, Namespace: "a", Name: "b"}
+	whole := func() bailey.Finding {
+		return bailey.Finding{ID: "i", Control: "c", Rule: "r", Object: ref}
+	}
+	good := whole()
+	good.Related = []bailey.Ref{ref}
+	if err := validFinding(&good); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(f *bailey.Finding){
+		"empty objects": func(f *bailey.Finding) { f.Related = make([]bailey.Ref, 3) },
+		"many objects":  func(f *bailey.Finding) { f.Related = slices.Repeat([]bailey.Ref{ref}, mostRelated+1) },
+		"many factors":  func(f *bailey.Finding) { f.Factors = make([]bailey.Factor, mostParts+1) },
+		"many changes":  func(f *bailey.Finding) { f.Fix = make([]bailey.Change, mostParts+1) },
+		"a long patch":  func(f *bailey.Finding) { f.Fix = []bailey.Change{{Patch: make([]bailey.PatchOp, mostParts+1)}} },
+	} {
+		f := whole()
+		change(&f)
+		if validFinding(&f) == nil {
+			t.Errorf("%s are taken", name)
+		}
+	}
+	if validEvidence(&store.Evidence{Evidence: bailey.Evidence{ID: "i", Control: "c", Experiment: "e", Unclaimed: make([]string, mostRelated+1)}}) == nil ||
+		validVerdict(&bailey.Verdict{Control: "c", Coverage: bailey.Coverage{Missing: make([]bailey.Missing, mostParts+1)}}) == nil {
+		t.Error("too many paths, or missing facts, are taken")
+	}
 }

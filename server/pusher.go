@@ -23,6 +23,9 @@ const PushPath = "/api/v1/push"
 // pushLimit is how long one push may take: a whole state of a large cluster is compared by the hub.
 const pushLimit = 10 * time.Minute
 
+// errNotTaken tells that a hub has taken nothing of a push: it is busy. The same may be sent again.
+var errNotTaken = errors.New("the hub is busy")
+
 // Pusher keeps what a Recorder gives it at a hub. It belongs to one goroutine.
 type Pusher struct {
 	// Before fails where this process may push no more: another watches the cluster by now.
@@ -69,14 +72,22 @@ func (p *Pusher) Replace(ctx context.Context, cluster string, _ time.Time, d sto
 
 // Apply is of Keeper.
 func (p *Pusher) Apply(ctx context.Context, cluster string, _ time.Time, d store.Delta) error {
-	p.number++
-	return p.push(ctx, pushHeader{Kind: pushDelta, Cluster: cluster}, &d)
+	return p.next(ctx, pushHeader{Kind: pushDelta, Cluster: cluster}, &d)
 }
 
 // Heard is of Keeper.
 func (p *Pusher) Heard(ctx context.Context, cluster string, _ time.Time) error {
+	return p.next(ctx, pushHeader{Kind: pushHeard, Cluster: cluster}, &store.Delta{})
+}
+
+// next goes on in the session.
+func (p *Pusher) next(ctx context.Context, h pushHeader, d *store.Delta) error {
 	p.number++
-	return p.push(ctx, pushHeader{Kind: pushHeard, Cluster: cluster}, &store.Delta{})
+	err := p.push(ctx, h, d)
+	if errors.Is(err, errNotTaken) {
+		p.number--
+	}
+	return err
 }
 
 func (p *Pusher) push(ctx context.Context, h pushHeader, d *store.Delta) error {
@@ -114,5 +125,8 @@ func (p *Pusher) push(ctx context.Context, h pushHeader, d *store.Delta) error {
 		return nil
 	}
 	said, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
+	if answer.StatusCode == http.StatusTooManyRequests {
+		return fmt.Errorf("%w: %s", errNotTaken, strings.TrimSpace(string(said)))
+	}
 	return fmt.Errorf("the hub answers %s: %s", answer.Status, strings.TrimSpace(string(said)))
 }

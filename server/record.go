@@ -73,8 +73,9 @@ func (r *Recorder) Run(ctx context.Context) error {
 			case errors.Is(err, store.ErrFenced):
 				return err
 			case err != nil:
-				// What was written is not known: the next time all is compared.
-				r.last = nil
+				if !errors.Is(err, errNotTaken) {
+					r.last = nil // what was written is not known: the next time all is compared
+				}
 				r.Log.Error("the report could not be kept, and will be tried again", "error", err)
 				if !pause(ctx, min(time.Second<<min(try, 6), recordRetry)) {
 					return ctx.Err()
@@ -103,6 +104,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 				switch err := r.Store.Heard(ctx, r.last.cluster, r.Now()); {
 				case errors.Is(err, store.ErrFenced):
 					return err
+				case errors.Is(err, errNotTaken): // the next minute is soon enough
 				case err != nil && ctx.Err() == nil:
 					r.last, done = nil, 0 // as after a report that could not be kept
 					r.Log.Error("that nothing changed could not be kept", "error", err)

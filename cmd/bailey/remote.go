@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -170,7 +171,7 @@ func (f *remoteFlags) token(base *url.URL) (string, error) {
 			return "", err
 		}
 		at, err := readBounded(filepath.Join(home, "server", addressFile), 4<<10)
-		if err != nil || !sameServer(strings.TrimSpace(string(at)), base) {
+		if err != nil || !pinTo(strings.TrimSpace(string(at)), base) {
 			return "", usageError("no token for %s: the default data folder is not that server's\nhint: --token-file DIR/token, where DIR is what bailey serve was given as --data", base.Host)
 		}
 		path = filepath.Join(home, "server", tokenFile)
@@ -186,14 +187,43 @@ func (f *remoteFlags) token(base *url.URL) (string, error) {
 	return token, nil
 }
 
-// sameServer reports whether both name the same port of this machine.
-func sameServer(address string, base *url.URL) bool {
+// pinTo reports whether the base names the server at an address of this machine, and makes it name
+// exactly that: another user's process may listen at the same port of another loopback address, and
+// localhost is several.
+func pinTo(address string, base *url.URL) bool {
 	at, err := url.Parse(address)
-	if err != nil || at.Scheme != base.Scheme || at.Port() != base.Port() || !loopback(base.Hostname()) {
+	if err != nil || at.Scheme != base.Scheme || at.Port() != base.Port() {
 		return false
 	}
-	ip, _ := netip.ParseAddr(at.Hostname())
-	return loopback(at.Hostname()) || ip.IsUnspecified() // it listens at every address
+	ip, err := netip.ParseAddr(at.Hostname())
+	if err != nil {
+		return false
+	}
+	if ip.IsUnspecified() { // it listens at every address
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if !ip.IsLoopback() {
+		return false
+	}
+	if named, err := netip.ParseAddr(base.Hostname()); base.Hostname() != "localhost" && (err != nil || named != ip) {
+		return false
+	}
+	base.Host = netip.AddrPortFrom(ip, portOf(at)).String()
+	return true
+}
+
+func portOf(u *url.URL) uint16 {
+	if u.Port() == "" {
+		if u.Scheme == "https" {
+			return 443
+		}
+		return 80
+	}
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		return 0
+	}
+	return uint16(n)
 }
 
 // ask does one request. The caller closes the body of an answer that is no error.
