@@ -209,7 +209,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	keeper.Go(func() { l.keep(ctx) })
 	return l.o.Source(ctx, kube.Follower{
 		Whole:   func(s *bailey.Snapshot) { l.do(ctx, func() { l.whole(ctx, s) }) },
-		Changed: func(facts []*bailey.Fact, gone []bailey.Ref) { l.do(ctx, func() { l.change(facts, gone) }) },
+		Changed: func(facts []*bailey.Fact, gone []bailey.Ref) { l.do(ctx, func() { l.change(ctx, facts, gone) }) },
 		Contact: l.sighted,
 	})
 }
@@ -279,7 +279,11 @@ func (l *Loop) keep(ctx context.Context) {
 			join := l.session.Freeze()
 			working.Go(func() {
 				begun := time.Now()
-				l.publish(join())
+				_, span := spanOf(ctx, "join a report")
+				report := join()
+				span.SetAttributes(count("findings", len(report.Findings)), count("verdicts", len(report.Verdicts)))
+				span.End()
+				l.publish(report)
 				made <- time.Since(begun)
 			})
 		}
@@ -306,6 +310,9 @@ func (l *Loop) keep(ctx context.Context) {
 // whole judges a cluster that was read anew.
 func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
 	begun := time.Now()
+	ctx, span := spanOf(ctx, "judge the cluster")
+	defer span.End()
+	span.SetAttributes(count("objects", s.Len()))
 	shareWithOwners(s, l.Held)
 	l.session = nil // two would be twice the memory
 	session, err := check.NewSession(ctx, s, l.o.Controls, check.Options{Weigher: l.o.Weigher})
@@ -335,7 +342,7 @@ func (l *Loop) accept(ctx context.Context) {
 
 // change judges what a change touches. What only looks changed, such as the status of an
 // object of which no rule reads the status, costs a comparison.
-func (l *Loop) change(facts []*bailey.Fact, gone []bailey.Ref) {
+func (l *Loop) change(ctx context.Context, facts []*bailey.Fact, gone []bailey.Ref) {
 	if l.session == nil {
 		return
 	}
@@ -360,7 +367,10 @@ func (l *Loop) change(facts []*bailey.Fact, gone []bailey.Ref) {
 	if len(changed)+len(left) == 0 {
 		return
 	}
+	_, span := spanOf(ctx, "judge a change")
+	defer span.End()
 	again := l.session.Update(changed, left)
+	span.SetAttributes(count("changed", len(changed)+len(left)), count("judged", len(again)))
 	l.note(slices.ContainsFunc(changed, isNamespace) || len(left) > 0)
 	l.news.Tell(l.judgement(again, left)...)
 	l.o.Took(time.Since(begun))

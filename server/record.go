@@ -126,7 +126,10 @@ func pause(ctx context.Context, wait time.Duration) bool {
 }
 
 // keep writes one report.
-func (r *Recorder) keep(ctx context.Context, report *bailey.Report) error {
+func (r *Recorder) keep(ctx context.Context, report *bailey.Report) (err error) {
+	ctx, span := spanOf(ctx, "keep a report")
+	defer func() { endSpan(span, err) }()
+	span.SetAttributes(count("findings", len(report.Findings)))
 	uid := r.Loop.Cluster()
 	if uid == "" {
 		return errors.New("the cluster's UID is not known, and history belongs to a cluster\nhint: the identity needs get on the namespace kube-system")

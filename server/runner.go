@@ -180,7 +180,8 @@ func (r *Runner) do(ctx context.Context, uid string, run store.Run) error {
 	live := &liveRun{runner: r, uid: uid, run: run, begun: time.Now()}
 	followed := make(chan struct{})
 	go func() { live.follow(going, stop); close(followed) }()
-	evidence, err := r.Prove(going, RunOrder{Controls: run.Controls, Isolated: run.Danger == bailey.DangerIsolated}, live)
+	proving, span := spanOf(going, "run experiments")
+	evidence, err := r.Prove(proving, RunOrder{Controls: run.Controls, Isolated: run.Danger == bailey.DangerIsolated}, live)
 	stop(nil)
 	<-followed
 	run = live.now()
@@ -192,6 +193,8 @@ func (r *Runner) do(ctx context.Context, uid string, run store.Run) error {
 		run.Broken += total.Broken
 		run.Inconclusive += total.Inconclusive
 	}
+	span.SetAttributes(count("tried", run.Tried), count("held", run.Held), count("broken", run.Broken))
+	endSpan(span, err)
 	run.Ended = r.Now()
 	switch {
 	case ctx.Err() != nil:

@@ -54,8 +54,8 @@ func (h *HTTP) Handler() http.Handler {
 	if h.Push != nil {
 		mux.Handle("POST "+PushPath, h.Push)
 	}
-	mux.Handle("/", h.Front.Wrap(inner))
-	return h.timed(mux)
+	mux.Handle("/", h.Front.Wrap(routed(inner)))
+	return traced(h.timed(routed(mux)))
 }
 
 // ready answers 200 once there is a report and what is asked for can be answered. A cluster

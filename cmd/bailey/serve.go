@@ -167,6 +167,9 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if a.offline && tracing() {
+		return usageError("--offline opens no connection but to the cluster, and the environment says where to send traces\nhint: unset " + otlpEndpoint + ", or leave out --offline")
+	}
 	if a.offline && f.tend.tells() {
 		return usageError("--offline opens no connection but to the cluster, and --alert-webhook, --alertmanager and --dead-man do\nhint: leave out one of the two")
 	}
@@ -227,6 +230,11 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	if err != nil {
 		return err
 	}
+	endTraces, err := startTraces(ctx, s.log)
+	if err != nil {
+		return err
+	}
+	defer endTraces()
 	token, err := localToken(s.flags.data)
 	if err != nil {
 		return err
