@@ -20,8 +20,9 @@ import (
 // watched, it is on the first page, and hundreds of alerts at once are read by nobody.
 type alarms struct {
 	first bool // no report was seen yet
-	// worthy are the findings that somebody should know of, by ID.
-	worthy map[string]bool
+	// worthy are the findings that somebody should know of, by ID, with where they are: those of
+	// the last report, and those whose objects could not be seen since.
+	worthy map[string]ruleIn
 	rungs  map[verdictOf]stood
 	// falls are those that are to last a while before they are told.
 	falls map[verdictOf]fall
@@ -141,7 +142,7 @@ func (s *alarms) take(r *bailey.Report, at time.Time) []alertChange {
 	t := &taking{alarms: s, now: now, at: at}
 	t.findings()
 	t.ladder()
-	s.worthy, s.rungs = now.worthy(), now.rungs()
+	s.worthy, s.rungs = s.known(now), s.lastSeen(now)
 	slices.SortStableFunc(t.changes, func(a, b alertChange) int {
 		return cmp.Or(cmp.Compare(b.alert.Severity, a.alert.Severity), cmp.Compare(a.alert.Key, b.alert.Key))
 	})
@@ -186,10 +187,31 @@ func homeOf(o bailey.Ref) string {
 	return o.Namespace
 }
 
-func (n *seen) worthy() map[string]bool {
-	all := make(map[string]bool, len(n.findings))
-	for id := range n.findings {
-		all[id] = true
+func (n *seen) worthy() map[string]ruleIn {
+	all := make(map[string]ruleIn, len(n.findings))
+	for id, f := range n.findings {
+		all[id] = ruleIn{f.Rule, homeOf(f.Object)}
+	}
+	return all
+}
+
+// known adds to what a report says what was known before and cannot be seen now: it is not new when
+// it is seen again.
+func (s *alarms) known(now *seen) map[string]ruleIn {
+	all := now.worthy()
+	blind := map[ruleIn]bool{}
+	for id, in := range s.worthy {
+		if _, there := all[id]; there {
+			continue
+		}
+		is, asked := blind[in]
+		if !asked {
+			is = len(now.unseen(in)) > 0
+			blind[in] = is
+		}
+		if is {
+			all[id] = in
+		}
 	}
 	return all
 }
@@ -198,6 +220,18 @@ func (n *seen) rungs() map[verdictOf]stood {
 	all := make(map[verdictOf]stood, len(n.verdicts))
 	for k, v := range n.verdicts {
 		all[k] = stoodOf(v)
+	}
+	return all
+}
+
+// lastSeen gives where controls stand, and of those that cannot be seen and were gaps, that they
+// were: what is seen to be as it was has not fallen.
+func (s *alarms) lastSeen(now *seen) map[verdictOf]stood {
+	all := now.rungs()
+	for k, stands := range all {
+		if was, known := s.rungs[k]; known && was.rung == bailey.RungGap && stands.rung == bailey.RungUnknown {
+			all[k] = was
+		}
 	}
 	return all
 }
@@ -304,7 +338,7 @@ func (t *taking) findings() {
 	for in, group := range t.now.groups {
 		var added []string
 		for _, f := range group {
-			if !t.worthy[f.ID] {
+			if _, known := t.worthy[f.ID]; !known {
 				added = append(added, f.ID)
 			}
 		}

@@ -45,7 +45,7 @@ func waived(v bailey.Verdict, until time.Time) bailey.Verdict {
 }
 
 func newAlarms() *alarms {
-	return &alarms{first: true, worthy: map[string]bool{}, rungs: map[verdictOf]stood{}, falls: map[verdictOf]fall{}, open: map[string]*lasting{}}
+	return &alarms{first: true, worthy: map[string]ruleIn{}, rungs: map[verdictOf]stood{}, falls: map[verdictOf]fall{}, open: map[string]*lasting{}}
 }
 
 // TestAlarms tells stories: what each report changes, minutes after the first.
@@ -114,6 +114,13 @@ func TestAlarms(t *testing.T) {
 			{30, nil, verdicts(unseenPods), ""},
 			{31, nil, verdicts(inCluster("a/b", bailey.RungSound)), ""},
 			{36, nil, verdicts(inCluster("a/b", bailey.RungSound)), "end " + key + " high"},
+		},
+		"what is seen again is not new": {
+			{0, findings(podFinding("a", high)), verdicts(inCluster("a/b", bailey.RungGap)), ""},
+			{1, nil, verdicts(unseenPods), ""},
+			{2, nil, verdicts(unseenPods), ""},
+			{3, findings(podFinding("a", high)), verdicts(inCluster("a/b", bailey.RungGap)), ""},
+			{4, findings(podFinding("a", high), podFinding("b", high)), verdicts(inCluster("a/b", bailey.RungGap)), "raise " + key + " high"},
 		},
 		"a fall to a gap is told at once, and one that findings tell is not told twice": {
 			{0, nil, verdicts(inCluster("a/b", bailey.RungProven), inCluster("d/e", bailey.RungSound)), ""},

@@ -54,21 +54,16 @@ func (o *Orders) Order(ctx context.Context, by string, order RunOrder) (string, 
 	if uid == "" {
 		return "", fmt.Errorf("%w: no cluster was seen yet", ErrBadInput)
 	}
-	for _, state := range []store.RunState{store.RunPlanned, store.RunRunning} {
-		page, err := o.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: store.Everything(), State: state, Limit: 1})
-		if err != nil {
-			return "", err
-		}
-		if len(page.Items) > 0 {
-			return "", ErrBusy
-		}
-	}
 	now := o.Now()
 	run := store.Run{ID: newSecret()[:12], Planned: now, Trigger: store.TriggerAPI, By: by, State: store.RunPlanned, Controls: order.Controls, Danger: bailey.DangerDryRun}
 	if order.Isolated {
 		run.Danger = bailey.DangerIsolated
 	}
-	if err := o.Store.PutRun(ctx, uid, now, run); err != nil {
+	err := o.Store.PlanRun(ctx, uid, now, run)
+	if errors.Is(err, store.ErrConflict) {
+		return "", ErrBusy
+	}
+	if err != nil {
 		return "", err
 	}
 	o.News.Tell(Item{Kind: NewsRun, Data: runOf(&run)})

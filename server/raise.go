@@ -71,7 +71,7 @@ func (r *Raiser) do(ctx context.Context, cluster string, at time.Time, c alertCh
 // loadAlarms reads what alarms are told by: what the last report that was kept said, and which
 // alerts last.
 func loadAlarms(ctx context.Context, s *store.Store, cluster string, at time.Time) (*alarms, error) {
-	a := &alarms{worthy: map[string]bool{}, rungs: map[verdictOf]stood{}, falls: map[verdictOf]fall{}, open: map[string]*lasting{}}
+	a := &alarms{worthy: map[string]ruleIn{}, rungs: map[verdictOf]stood{}, falls: map[verdictOf]fall{}, open: map[string]*lasting{}}
 	kept, err := s.Cluster(ctx, cluster)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func loadAlarms(ctx context.Context, s *store.Store, cluster string, at time.Tim
 			page, err := s.Findings(ctx, store.FindingQuery{Cluster: cluster, Access: all, Severity: worth, Waived: &waived, Limit: loadPage, After: after})
 			for i := range page.Items {
 				if f := &page.Items[i]; !f.Baseline {
-					a.worthy[f.ID] = true
+					a.worthy[f.ID] = ruleIn{f.Rule, homeOf(f.Object)}
 				}
 			}
 			return page.Next, err

@@ -69,36 +69,55 @@ func (s *Store) PutRun(ctx context.Context, cluster string, at time.Time, run Ru
 	if run.ID == "" || !run.State.known() {
 		return fmt.Errorf("store: a run needs an ID and a known state: %q, %q", run.ID, run.State)
 	}
+	return s.write(ctx, cluster, at, func(w *writer) error { return w.run(run) })
+}
+
+// PlanRun keeps a new run, unless another waits or goes on (ErrConflict).
+func (s *Store) PlanRun(ctx context.Context, cluster string, at time.Time, run Run) error {
+	if run.ID == "" || run.State != RunPlanned {
+		return fmt.Errorf("store: a run to come needs an ID and is %s: %q, %q", RunPlanned, run.ID, run.State)
+	}
 	return s.write(ctx, cluster, at, func(w *writer) error {
-		run.Seq = 0
-		doc, _, err := encode(run)
-		if err != nil {
+		var others int
+		if err := w.row("SELECT count(*) FROM runs WHERE cluster = ? AND state IN (?, ?)", w.cluster, string(RunPlanned), string(RunRunning)).Scan(&others); err != nil {
 			return err
 		}
-		id := clean(run.ID)
-		var state RunState
-		var seq int64
-		var kept string
-		err = w.row("SELECT seq, state, doc FROM runs WHERE cluster = ? AND id = ?", w.cluster, id).Scan(&seq, &state, &kept)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			seq = w.change("run", "added", "", 0, id)
-		case err != nil:
-			return err
-		case kept == doc:
-			return nil
-		case state.ended() && state != run.State:
-			return fmt.Errorf("store: run %s is %s and cannot become %s: %w", run.ID, state, run.State, ErrConflict)
-		default:
-			w.change("run", "changed", "", 0, id)
+		if others > 0 {
+			return fmt.Errorf("store: another run waits or goes on: %w", ErrConflict)
 		}
-		var ended sql.NullInt64
-		if run.State.ended() {
-			ended = sql.NullInt64{Int64: w.seq, Valid: true}
-		}
-		return w.insert("runs", []string{"cluster", "id", "seq", "state", "ended", "doc"}, [][]any{{w.cluster, id, seq, string(run.State), ended, doc}},
-			"ON CONFLICT (cluster, id) DO UPDATE SET state = excluded.state, ended = excluded.ended, doc = excluded.doc")
+		return w.run(run)
 	})
+}
+
+func (w *writer) run(run Run) error {
+	run.Seq = 0
+	doc, _, err := encode(run)
+	if err != nil {
+		return err
+	}
+	id := clean(run.ID)
+	var state RunState
+	var seq int64
+	var kept string
+	err = w.row("SELECT seq, state, doc FROM runs WHERE cluster = ? AND id = ?", w.cluster, id).Scan(&seq, &state, &kept)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		seq = w.change("run", "added", "", 0, id)
+	case err != nil:
+		return err
+	case kept == doc:
+		return nil
+	case state.ended() && state != run.State:
+		return fmt.Errorf("store: run %s is %s and cannot become %s: %w", run.ID, state, run.State, ErrConflict)
+	default:
+		w.change("run", "changed", "", 0, id)
+	}
+	var ended sql.NullInt64
+	if run.State.ended() {
+		ended = sql.NullInt64{Int64: w.seq, Valid: true}
+	}
+	return w.insert("runs", []string{"cluster", "id", "seq", "state", "ended", "doc"}, [][]any{{w.cluster, id, seq, string(run.State), ended, doc}},
+		"ON CONFLICT (cluster, id) DO UPDATE SET state = excluded.state, ended = excluded.ended, doc = excluded.doc")
 }
 
 // RunQuery asks for runs, the newest first. Runs belong to the cluster as a whole: who

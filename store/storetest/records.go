@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/baileyhq/bailey"
@@ -170,6 +172,30 @@ func testRuns(t *testing.T, p Place) {
 	}
 	if err := b.s.PutRun(b.ctx, uid, at(7), store.Run{ID: "r3", State: "odd"}); err == nil {
 		t.Error("an unknown state was taken")
+	}
+	// One at a time is planned, and none while another goes on, however many ask at once.
+	plan := func(id string) error {
+		return b.s.PlanRun(b.ctx, uid, at(8), store.Run{ID: id, State: store.RunPlanned, Trigger: store.TriggerAPI})
+	}
+	if err := plan("r4"); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("a run is planned while another goes on: %v", err)
+	}
+	b.ok(b.s.PutRun(b.ctx, uid, at(8), store.Run{ID: "r2", State: store.RunDone, Trigger: store.TriggerPerson, By: "ada"}))
+	var group sync.WaitGroup
+	var taken atomic.Int32
+	for i := range 8 {
+		group.Go(func() {
+			switch err := plan(fmt.Sprint("p", i)); {
+			case err == nil:
+				taken.Add(1)
+			case !errors.Is(err, store.ErrConflict):
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if n := taken.Load(); n != 1 {
+		t.Errorf("%d of eight orders at once were taken", n)
 	}
 }
 
