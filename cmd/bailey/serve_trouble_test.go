@@ -38,6 +38,7 @@ func soaking[T any](short, full T) T {
 // away or hangs, a full disk and a database that is gone and comes back. It says what it does
 // not see, loses no history, and afterwards says what a scan says.
 func TestServeThroughTrouble(t *testing.T) {
+	t.Parallel() // it mostly waits
 	w := troubled{cluster: devclustertest.Own(t), namespace: "trouble", state: t.TempDir()}
 	w.make(t, "/api/v1/namespaces", map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": w.namespace}})
 	disk := t.TempDir()
@@ -167,6 +168,7 @@ func TestServeThroughTrouble(t *testing.T) {
 
 // TestServeThroughDatabaseRestart: PostgreSQL ends under the server and comes back.
 func TestServeThroughDatabaseRestart(t *testing.T) {
+	t.Parallel() // it mostly waits
 	r := startReplicas(t)
 	w := troubled{cluster: r.cluster, namespace: "default", state: t.TempDir()}
 	data := filepath.Join(w.state, "data")
@@ -192,6 +194,7 @@ func TestServeThroughDatabaseRestart(t *testing.T) {
 // TestServeByAJumpingClock: a clock that jumps years ahead and back loses no history, ends nothing,
 // and leaves the server saying what a scan says.
 func TestServeByAJumpingClock(t *testing.T) {
+	t.Parallel() // it mostly waits
 	cluster := devclustertest.Own(t)
 	state := t.TempDir()
 	data := filepath.Join(state, "data")
