@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,8 +28,9 @@ type Planner struct {
 	Controls []*bailey.Control
 	// Applied gives what was applied to a cluster from here.
 	Applied func(cluster string) ([]apply.Record, error)
-	// Show shows each object of some kinds whole, as it is in the cluster, and keeps none.
-	Show func(ctx context.Context, kinds []bailey.Kind, show func(apiVersion, kind string, object any) error) error
+	// Show shows each object of some kinds whole, as it is in the cluster, and keeps none. It
+	// gives the kinds that it may not read.
+	Show func(ctx context.Context, kinds []bailey.Kind, show func(apiVersion, kind string, object any) error) (unseen []string, err error)
 	Log  *slog.Logger
 	Now  func() time.Time
 
@@ -36,6 +38,7 @@ type Planner struct {
 	impacts map[string]*policyImpact // by the policy's name
 
 	kept map[guardKey]plannedGuard // nil if not known
+	of   plannedOf                 // what was kept last is made of
 }
 
 // plannedGuard is how far a guard is for one scope; the document is not encoded yet.
@@ -105,16 +108,23 @@ func (p *Planner) wait(ctx context.Context, most time.Duration) error {
 
 // plan tells how far each guard is, and keeps what is another than before.
 func (p *Planner) plan(ctx context.Context) error {
-	s := p.Loop.Snapshot(ctx)
-	uid := p.Loop.Cluster()
-	if s == nil || uid == "" || p.Loop.Sight().Lost != nil {
-		return ctx.Err()
+	sight, s, uid := p.Loop.Sight(), p.Loop.Snapshot(), p.Loop.Cluster()
+	if s == nil || uid == "" || sight.Lost != nil {
+		return nil
 	}
-	plan, err := enforce.Make(s, p.Controls)
+	records, err := p.Applied(uid)
 	if err != nil {
 		return err
 	}
-	records, err := p.Applied(uid)
+	p.mu.Lock()
+	impacts := p.impacts
+	p.mu.Unlock()
+	// Nothing else makes another plan, and a plan of a large cluster is dear.
+	of := plannedOf{sight.Changed, records, impacts}
+	if p.kept != nil && p.of.same(&of) {
+		return nil
+	}
+	plan, err := enforce.Make(s, p.Controls)
 	if err != nil {
 		return err
 	}
@@ -128,10 +138,23 @@ func (p *Planner) plan(ctx context.Context) error {
 			drifted[records[i].Object] = what
 		}
 	}
-	p.mu.Lock()
-	all := standings(s, plan, drifted, p.impacts)
-	p.mu.Unlock()
-	return p.keep(ctx, uid, all)
+	if err := p.keep(ctx, uid, standings(s, plan, drifted, impacts)); err != nil {
+		return err
+	}
+	p.of = of
+	return nil
+}
+
+// plannedOf is what a plan is made of: the world, by when it changed last, what was applied, and
+// what policies would refuse.
+type plannedOf struct {
+	changed time.Time
+	records []apply.Record
+	impacts map[string]*policyImpact
+}
+
+func (o *plannedOf) same(other *plannedOf) bool {
+	return o.changed.Equal(other.changed) && reflect.DeepEqual(o.records, other.records) && maps.Equal(o.impacts, other.impacts)
 }
 
 // keep keeps what differs from what is kept.
@@ -308,15 +331,16 @@ func (i *GuardImpact) with(c *enforce.Change, scope bailey.Scope, impacts map[st
 	return i
 }
 
-// judgeAgain tells again and again what the planned policies would refuse of what is there.
+// judgeAgain tells what the planned policies would refuse of what is there, whenever that changed:
+// it reads all of it from the API server.
 func (p *Planner) judgeAgain(ctx context.Context) {
-	var done uint64
+	var done time.Time
 	for {
-		_, version := p.Loop.Report()
+		changed := p.Loop.Sight().Changed
 		begun := time.Now()
-		if version > done {
+		if !changed.Equal(done) {
 			if err := p.judge(ctx); err == nil {
-				done = version
+				done = changed
 			} else if ctx.Err() == nil {
 				p.Log.Error("what guards would refuse could not be told, and will be tried again", "error", err)
 			}
@@ -330,9 +354,9 @@ func (p *Planner) judgeAgain(ctx context.Context) {
 }
 
 func (p *Planner) judge(ctx context.Context) error {
-	s := p.Loop.Snapshot(ctx)
+	s := p.Loop.Snapshot()
 	if s == nil {
-		return ctx.Err()
+		return nil
 	}
 	plan, err := enforce.Make(s, p.Controls)
 	if err != nil {
@@ -344,11 +368,16 @@ func (p *Planner) judge(ctx context.Context) error {
 	}
 	impacts := map[string]*policyImpact{}
 	if judge != nil {
-		if err := p.Show(ctx, judge.Kinds(s), func(apiVersion, kind string, object any) error { return judge.Look(ctx, apiVersion, kind, object) }); err != nil {
+		unseen, err := p.Show(ctx, judge.Kinds(s), func(apiVersion, kind string, object any) error { return judge.Look(ctx, apiVersion, kind, object) })
+		if err != nil {
 			return err
 		}
 		for name, e := range judge.Impact() {
-			impacts[name] = impactOf(p.Now().UTC(), e)
+			i := impactOf(p.Now().UTC(), e)
+			if len(unseen) > 0 && i.unknown == "" {
+				i.unknown = "not all could be read: " + strings.Join(unseen, ", ")
+			}
+			impacts[name] = i
 		}
 	}
 	p.mu.Lock()

@@ -67,10 +67,7 @@ type Loop struct {
 	keepers int            // who keep each report
 	waiting int            // those who have not kept this one
 	contact kube.Contact
-	changed time.Time // when the newest change was judged
-	objects int
-	cluster string // its UID
-	spaces  []string
+	changed time.Time        // when the newest change was judged
 	snap    *bailey.Snapshot // the newest; nil before the first
 
 	joining sync.Mutex
@@ -189,7 +186,10 @@ type Sight struct {
 func (l *Loop) Sight() Sight {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	s := Sight{Ready: l.version > 0, Changed: l.changed, Objects: l.objects}
+	s := Sight{Ready: l.version > 0, Changed: l.changed}
+	if l.snap != nil {
+		s.Objects = l.snap.Len()
+	}
 	if !l.contact.Lost.IsZero() {
 		lost := l.contact.Lost
 		s.Lost = &lost
@@ -224,21 +224,10 @@ func (l *Loop) Refresh(ctx context.Context) {
 }
 
 // Snapshot gives the newest state of the world; nil before the first. It does not change.
-func (l *Loop) Snapshot(ctx context.Context) *bailey.Snapshot {
-	got := make(chan *bailey.Snapshot, 1)
-	l.do(ctx, func() {
-		if l.session == nil {
-			got <- nil
-			return
-		}
-		got <- l.session.Snapshot()
-	})
-	select {
-	case s := <-got:
-		return s
-	default: // ctx has ended
-		return nil
-	}
+func (l *Loop) Snapshot() *bailey.Snapshot {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.snap
 }
 
 // advance judges again what time, waivers and evidence change.
@@ -320,7 +309,7 @@ func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
 		return // ctx has ended
 	}
 	l.session = session
-	l.note(true)
+	l.note()
 	l.accept(ctx)
 	l.o.Log.Info("judged the cluster", "objects", s.Len(), "took", time.Since(begun).Round(time.Millisecond))
 	l.wanted = true
@@ -371,7 +360,7 @@ func (l *Loop) change(ctx context.Context, facts []*bailey.Fact, gone []bailey.R
 	defer span.End()
 	again := l.session.Update(changed, left)
 	span.SetAttributes(count("changed", len(changed)+len(left)), count("judged", len(again)))
-	l.note(slices.ContainsFunc(changed, isNamespace) || len(left) > 0)
+	l.note()
 	l.news.Tell(l.judgement(again, left)...)
 	l.o.Took(time.Since(begun))
 	l.wanted = true
@@ -422,49 +411,43 @@ func (l *Loop) judgement(again, gone []bailey.Ref) []Item {
 	return items
 }
 
-func isNamespace(f *bailey.Fact) bool { return f.Kind == bailey.KindNamespace }
-
-// note keeps what is asked of the newest state; spaces tells that namespaces may be others.
-func (l *Loop) note(spaces bool) {
-	snap := l.session.Snapshot()
-	var names []string
-	if spaces {
-		for _, f := range snap.List(bailey.KindNamespace, "") {
-			names = append(names, f.Name)
-		}
-	}
+// note makes the session's state the newest, in which something changed.
+func (l *Loop) note() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.snap = snap
-	l.changed, l.objects, l.cluster = l.o.Now(), snap.Len(), cmp.Or(snap.Meta.ClusterUID, l.o.Identity)
-	if spaces {
-		l.spaces = names
-	}
+	l.snap, l.changed = l.session.Snapshot(), l.o.Now()
 }
 
 // Cluster is the UID of the cluster, or the identity in its place; empty while it is not known.
 func (l *Loop) Cluster() string {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.cluster
+	s := l.Snapshot()
+	if s == nil {
+		return ""
+	}
+	return cmp.Or(s.Meta.ClusterUID, l.o.Identity)
 }
 
 // Held gives the newest fact of an object, or nil. Sources take from it what did not change.
 func (l *Loop) Held(ref bailey.Ref) *bailey.Fact {
-	l.mu.RLock()
-	snap := l.snap
-	l.mu.RUnlock()
-	if snap == nil {
+	s := l.Snapshot()
+	if s == nil {
 		return nil
 	}
-	return snap.Get(ref)
+	return s.Get(ref)
 }
 
 // Namespaces lists the namespaces there are, sorted.
 func (l *Loop) Namespaces() []string {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.spaces
+	s := l.Snapshot()
+	if s == nil {
+		return nil
+	}
+	facts := s.List(bailey.KindNamespace, "")
+	names := make([]string, len(facts))
+	for i, f := range facts {
+		names[i] = f.Name
+	}
+	return names
 }
 
 // publish makes a report the newest.

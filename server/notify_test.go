@@ -60,7 +60,7 @@ func newTelling(t *testing.T) *telling {
 	w := &telling{log: &syncBuffer{}}
 	w.Notifier = &Notifier{Store: kept, News: NewNews(), Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: time.Now, UserAgent: "bailey/test", Alive: 300 * time.Millisecond}
 	w.Loop = NewLoop(LoopOptions{}, w.News)
-	w.Loop.cluster = tellingUID
+	w.Loop.snap = bailey.NewBuilder(bailey.Meta{ClusterUID: tellingUID}).Snapshot()
 	w.Metrics = NewMetrics("test", w.Loop)
 	w.Loop.publish(&bailey.Report{Meta: bailey.Meta{At: time.Now()}})
 	return w

@@ -30,7 +30,7 @@ func (k *keeping) begin(kept *store.Store) {
 	if loop == nil {
 		news = NewNews()
 		loop = NewLoop(LoopOptions{Now: now}, news)
-		loop.cluster = tellingUID
+		loop.snap = bailey.NewBuilder(bailey.Meta{ClusterUID: tellingUID}).Snapshot()
 	}
 	k.Recorder = &Recorder{Store: kept, Loop: loop, News: news, Log: log, Now: now, Raiser: &Raiser{Store: kept, Loop: loop, News: news, Log: log, Now: now}}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -44,25 +43,25 @@ func (s *serving) guards(kept *store.Store) []part {
 // showPage is how many objects are read at once.
 const showPage = 250
 
-// show shows each object of some kinds, page by page. A kind that is not served, or not
-// permitted any more, has none.
-func (s *serving) show(ctx context.Context, kinds []bailey.Kind, show func(apiVersion, kind string, object any) error) error {
+// show shows each object of some kinds, page by page, and names those that may not be listed. A
+// kind that is not served has none.
+func (s *serving) show(ctx context.Context, kinds []bailey.Kind, show func(apiVersion, kind string, object any) error) (unseen []string, err error) {
 	config, err := kube.RESTConfig(s.flags.target.kubeconfig, s.flags.target.context)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	config.UserAgent = "bailey/" + version
 	served, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	lists, err := discovery.ServerPreferredResources(served)
 	if err != nil && len(lists) == 0 {
-		return err
+		return nil, err
 	}
 	for _, list := range lists {
 		version, err := schema.ParseGroupVersion(list.GroupVersion)
@@ -73,17 +72,20 @@ func (s *serving) show(ctx context.Context, kinds []bailey.Kind, show func(apiVe
 			if !slices.Contains(kinds, bailey.KindOf(list.GroupVersion, r.Kind)) || !slices.Contains(r.Verbs, "list") {
 				continue
 			}
-			if err := showAll(ctx, client.Resource(version.WithResource(r.Name)), version.WithKind(r.Kind), show); err != nil {
-				return fmt.Errorf("%s: %w", r.Name, err)
+			err = showAll(ctx, client.Resource(version.WithResource(r.Name)), version.WithKind(r.Kind), show)
+			switch {
+			case apierrors.IsForbidden(err):
+				unseen = append(unseen, r.Name)
+			case err != nil && !apierrors.IsNotFound(err):
+				return nil, fmt.Errorf("%s: %w", r.Name, err)
 			}
 		}
 	}
-	return nil
+	return unseen, nil
 }
 
 func showAll(ctx context.Context, resource dynamic.ResourceInterface, kind schema.GroupVersionKind, show func(apiVersion, kind string, object any) error) error {
-	var failed error
-	err := (&pager.ListPager{PageSize: showPage, PageFn: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	return (&pager.ListPager{PageSize: showPage, PageFn: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return resource.List(ctx, o)
 	}}).EachListItem(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
 		u, is := o.(*unstructured.Unstructured)
@@ -97,11 +99,6 @@ func showAll(ctx context.Context, resource dynamic.ResourceInterface, kind schem
 			}
 			object = typed
 		}
-		failed = errors.Join(failed, show(kind.GroupVersion().String(), kind.Kind, object))
-		return ctx.Err()
+		return show(kind.GroupVersion().String(), kind.Kind, object)
 	})
-	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
-		err = nil
-	}
-	return errors.Join(err, failed)
 }
