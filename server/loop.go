@@ -322,6 +322,9 @@ func (l *Loop) accept(ctx context.Context) {
 	}
 	meta := l.session.Snapshot().Meta
 	a, err := l.o.Accepted(ctx, meta.ClusterUID, meta.At)
+	if ctx.Err() != nil {
+		return // the server ends
+	}
 	if err != nil {
 		l.o.Log.Error("waivers and evidence could not be read; those before count on", "error", err)
 		return
