@@ -17,6 +17,7 @@ import (
 	"github.com/baileyhq/bailey/collect/saved"
 	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/derive/stakes"
+	"github.com/baileyhq/bailey/internal/heap"
 	"github.com/baileyhq/bailey/server"
 	"github.com/baileyhq/bailey/store/sqlite"
 )
@@ -68,7 +69,7 @@ func benchServe(string) error {
 }
 
 func serveChild(path string) error {
-	server.BoundMemory()
+	heap.Follow()
 	dir, err := os.MkdirTemp("", "bailey-bench-")
 	if err != nil {
 		return err

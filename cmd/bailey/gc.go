@@ -3,12 +3,10 @@ package main
 import (
 	"math"
 	"os"
-	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 	"sync/atomic"
 
-	"github.com/baileyhq/bailey/server"
+	"github.com/baileyhq/bailey/internal/heap"
 )
 
 const (
@@ -37,11 +35,11 @@ func tuneGC() {
 	}
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(freeHeap)
-	afterGC(func() bool {
+	heap.AfterGC(func() bool {
 		if staying.Load() {
 			return false
 		}
-		debug.SetGCPercent(growthFrom(liveHeap()))
+		debug.SetGCPercent(growthFrom(heap.Live()))
 		debug.SetMemoryLimit(math.MaxInt64)
 		return true
 	})
@@ -65,17 +63,7 @@ func tuneServing() {
 		return
 	}
 	staying.Store(true)
-	server.BoundMemory()
-}
-
-// afterGC calls the function after each collection, until it says that it is done.
-func afterGC(call func() (again bool)) {
-	sentinel := new([16]byte) // large enough not to share its memory with others
-	runtime.AddCleanup(sentinel, func(struct{}) {
-		if call() {
-			afterGC(call)
-		}
-	}, struct{}{})
+	heap.Follow()
 }
 
 // growthFrom is the growth in percent until the next collection: what is left
@@ -85,14 +73,4 @@ func growthFrom(live uint64) int {
 		return heapGrowth
 	}
 	return min(max(heapGrowth, int((freeHeap-live)*100/live)), mostGrowth)
-}
-
-// liveHeap is what the last collection left, in bytes.
-func liveHeap() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	if sample[0].Value.Kind() != metrics.KindUint64 {
-		return 0
-	}
-	return sample[0].Value.Uint64()
 }

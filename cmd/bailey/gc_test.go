@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"testing"
 	"time"
+
+	"github.com/baileyhq/bailey/internal/heap"
 )
 
 func TestGrowth(t *testing.T) {
@@ -15,9 +17,9 @@ func TestGrowth(t *testing.T) {
 			t.Errorf("%d MiB live: %d %%, want %d", live>>20, got, want)
 		}
 	}
-	if liveHeap() == 0 {
+	if heap.Live() == 0 {
 		runtime.GC()
-		if liveHeap() == 0 {
+		if heap.Live() == 0 {
 			t.Error("the live heap cannot be read")
 		}
 	}
@@ -30,7 +32,7 @@ func TestAfterGC(t *testing.T) { threeCollections(t) }
 func threeCollections(t *testing.T) {
 	t.Helper()
 	calls := make(chan struct{}, 100)
-	afterGC(func() bool {
+	heap.AfterGC(func() bool {
 		select {
 		case calls <- struct{}{}:
 		default: // the test has ended

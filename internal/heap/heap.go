@@ -1,0 +1,51 @@
+// Package heap sets the garbage collector by what is in use. Callers leave it alone where the user
+// has set GOGC or GOMEMLIMIT.
+package heap
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+const (
+	// growth is the garbage in percent that may gather beside what is in use, of a server: it holds
+	// the facts of a cluster and makes little garbage but when it joins a report.
+	growth = 15
+	// limitGrowth in percent and limitLeast in bytes bound, beside what is in use, all that the
+	// runtime keeps: without a limit it gives back what a report took after minutes only.
+	limitGrowth = 35
+	limitLeast  = 32 << 20
+)
+
+// Follow sets the collector for a process that holds a cluster for as long as it runs: memory
+// follows what is in use.
+func Follow() {
+	debug.SetGCPercent(growth)
+	AfterGC(func() bool {
+		if n := int64(Live()); n > 0 {
+			debug.SetMemoryLimit(n + n*limitGrowth/100 + limitLeast)
+		}
+		return true
+	})
+}
+
+// AfterGC calls the function after each collection, until it says that it is done.
+func AfterGC(call func() (again bool)) {
+	sentinel := new([16]byte) // large enough not to share its memory with others
+	runtime.AddCleanup(sentinel, func(struct{}) {
+		if call() {
+			AfterGC(call)
+		}
+	}, struct{}{})
+}
+
+// Live is what the last collection left, in bytes; 0 before the first.
+func Live() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return sample[0].Value.Uint64()
+}
