@@ -16,7 +16,10 @@ type Guard struct {
 	Tried []*Experiment
 	// Scope is the kind of thing that one instance of the guard covers.
 	Scope ScopeKind
-	Needs []Kind
+	// Needs lists the kinds that Objects, Settings and Present read, and Derives the derived
+	// facts: what is the same for every scope is computed once.
+	Needs   []Kind
+	Derives []*Derivation
 	// Objects gives the changes that put the guard in place for a scope. It is nil
 	// where the guard is no object of the API but Settings.
 	Objects func(v *View, scope Ref) []Change

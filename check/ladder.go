@@ -261,7 +261,7 @@ func (l *ladder) isPresent(g *bailey.Guard, scope bailey.Ref) (in bool) {
 			in = false
 		}
 	}()
-	l.view.Allow(nil, g.Needs, nil)
+	l.view.Allow(nil, g.Needs, g.Derives)
 	return g.Present(l.view, scope).InPlace && len(l.view.Missing()) == 0
 }
 

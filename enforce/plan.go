@@ -77,12 +77,16 @@ type Standing struct {
 func Make(s *bailey.Snapshot, controls []*bailey.Control, asked ...string) (*Plan, error) {
 	p := &Plan{}
 	changes := map[bailey.Ref]*Change{}
+	places := map[bailey.ScopeKind][]bailey.Ref{} // to look for them reads all objects
+	for _, kind := range []bailey.ScopeKind{bailey.ScopeCluster, bailey.ScopeNamespace} {
+		places[kind] = scopes(s, kind)
+	}
 	for _, c := range controls {
 		for _, g := range c.Guards {
 			if g.OptIn != "" && !slices.Contains(asked, g.OptIn) {
 				continue
 			}
-			for _, scope := range scopes(s, g.Scope) {
+			for _, scope := range places[g.Scope] {
 				if scope.Kind == bailey.KindNamespace && slices.Contains(bailey.SystemNamespaces, scope.Name) {
 					continue
 				}
@@ -139,7 +143,7 @@ func CompareRevert(a, b bailey.Ref) int {
 
 func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey.Control, g *bailey.Guard, scope bailey.Ref) error {
 	v := bailey.NewView(s)
-	v.Allow(nil, g.Needs, nil)
+	v.Allow(nil, g.Needs, g.Derives)
 	present := g.Present(v, scope)
 	standing := Standing{c, g, scope, present.InPlace && len(v.Missing()) == 0, present.Why, slices.Clone(v.Missing())}
 	p.Standings = append(p.Standings, standing)
@@ -147,7 +151,7 @@ func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey
 		p.InPlace++
 		return nil
 	}
-	v.Allow(nil, g.Needs, nil)
+	v.Allow(nil, g.Needs, g.Derives)
 	if g.Settings != nil {
 		for _, asked := range g.Settings(v) {
 			p.Settings = append(p.Settings, Setting{Setting: asked, Control: c, Guard: g})

@@ -78,9 +78,9 @@ func staticPolicies(s *bailey.Snapshot, controls []*bailey.Control, settings []S
 			var wanted []bailey.Change
 			denies := true
 			for _, scope := range staticScopes(s, g.Scope) {
-				v.Allow(nil, g.Needs, nil)
+				v.Allow(nil, g.Needs, g.Derives)
 				denies = g.Present(v, scope).InPlace && len(v.Missing()) == 0 && denies
-				bare.Allow(nil, g.Needs, nil)
+				bare.Allow(nil, g.Needs, g.Derives)
 				for _, change := range g.Objects(bare, scope) {
 					if !slices.ContainsFunc(wanted, func(c bailey.Change) bool { return c.Object == change.Object }) {
 						wanted = append(wanted, change)

@@ -17,7 +17,7 @@ func (a *app) unpinnedProbes(s *bailey.Snapshot, image string) {
 	}
 	view := bailey.NewView(s)
 	for _, g := range deploy.ImageIdentity.Guards {
-		view.Allow(nil, g.Needs, nil)
+		view.Allow(nil, g.Needs, g.Derives)
 		in := g.Present(view, bailey.Ref{Kind: bailey.KindNamespace, Name: bailey.ProbePrefix + "x"})
 		if !in.InPlace {
 			continue

@@ -25,7 +25,7 @@ func TestUnpinnedProbes(t *testing.T) {
 	pinned := builder()
 	view := bailey.NewView(none)
 	for _, g := range deploy.ImageIdentity.Guards {
-		view.Allow(nil, g.Needs, nil)
+		view.Allow(nil, g.Needs, g.Derives)
 		for _, change := range g.Objects(view, bailey.Ref{}) {
 			pinned.Add(controltest.Apply(t, none, change))
 		}

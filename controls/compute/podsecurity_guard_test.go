@@ -46,7 +46,7 @@ func labelledNamespace(v bailey.Version, labels map[string]string, missing baile
 
 func guardView(s *bailey.Snapshot, g *bailey.Guard) *bailey.View {
 	v := bailey.NewView(s)
-	v.Allow(nil, g.Needs, nil)
+	v.Allow(nil, g.Needs, g.Derives)
 	return v
 }
 

@@ -59,7 +59,7 @@ spec: {limits: [{type: Container, defaultRequest: {cpu: 1m}}]}
 		before := quotaSnapshot(facts...)
 		g := boundedNamespace
 		v := bailey.NewView(before)
-		v.Allow(nil, g.Needs, nil)
+		v.Allow(nil, g.Needs, g.Derives)
 		if g.Present(v, scope).InPlace {
 			t.Errorf("the guard is in place beside %q", beside)
 		}
@@ -80,7 +80,7 @@ spec: {limits: [{type: Container, defaultRequest: {cpu: 1m}}]}
 			t.Errorf("the guard replaces an object beside it")
 		}
 		v = bailey.NewView(after)
-		v.Allow(nil, g.Needs, nil)
+		v.Allow(nil, g.Needs, g.Derives)
 		if p := g.Present(v, scope); !p.InPlace {
 			t.Errorf("the guard is not in place after its own objects: %s", p.Why)
 		}

@@ -76,7 +76,7 @@ func TestPoliciesAreReal(t *testing.T) {
 	s := snapshot()
 	for _, g := range Policy.Guards {
 		v := bailey.NewView(s)
-		v.Allow(nil, g.Needs, nil)
+		v.Allow(nil, g.Needs, g.Derives)
 		for _, change := range g.Objects(v, bailey.Ref{Kind: bailey.KindNamespace, Name: namespace}) {
 			offer(t, namespace, controltest.Apply(t, s, change))
 		}

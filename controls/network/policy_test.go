@@ -46,7 +46,7 @@ spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port
 		for _, g := range Policy.Guards {
 			before := snapshot(facts...)
 			v := bailey.NewView(before)
-			v.Allow(nil, g.Needs, nil)
+			v.Allow(nil, g.Needs, g.Derives)
 			if g.Present(v, scope).InPlace {
 				t.Errorf("%s is in place beside %q", g.Name, beside)
 			}
@@ -62,7 +62,7 @@ spec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port
 				t.Errorf("%s replaces a policy beside it: %d objects, want %d", g.Name, got, want)
 			}
 			v = bailey.NewView(snapshot(after...))
-			v.Allow(nil, g.Needs, nil)
+			v.Allow(nil, g.Needs, g.Derives)
 			if p := g.Present(v, scope); !p.InPlace {
 				t.Errorf("%s is not in place after its own objects: %s", g.Name, p.Why)
 			}

@@ -254,7 +254,7 @@ func admissionPolicies(t *testing.T, g *bailey.Guard) (policies []*admissionv1.V
 	}
 	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindNamespace, Name: "default"}, APIVersion: "v1", Labels: chosen, Object: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", Labels: chosen}}})
 	view := bailey.NewView(b.Snapshot())
-	view.Allow(nil, g.Needs, nil)
+	view.Allow(nil, g.Needs, g.Derives)
 	scope := bailey.Ref{}
 	if g.Scope == bailey.ScopeNamespace {
 		scope = bailey.Ref{Kind: bailey.KindNamespace, Name: "default"}

@@ -30,7 +30,7 @@ func Install(t *testing.T, cluster *devcluster.Cluster, s *bailey.Snapshot, g *b
 	var made []string // paths
 	done := map[bailey.Ref]bool{}
 	for _, scope := range scopes {
-		view.Allow(nil, g.Needs, nil)
+		view.Allow(nil, g.Needs, g.Derives)
 		for _, change := range g.Objects(view, scope) {
 			if done[change.Object] {
 				continue

@@ -22,6 +22,26 @@ type Param struct {
 	// ConfigMap, and what a person must decide about it.
 	Needs  []bailey.Kind
 	Object func(v *bailey.View) (data map[string]string, note string)
+
+	// content is what Object gives, which is the same for every namespace; nil without one.
+	content *bailey.Derivation
+}
+
+// paramContent is what Object gives.
+type paramContent struct {
+	data map[string]string
+	note string
+}
+
+// derive makes content.
+func (p *Param) derive() {
+	if p.Object == nil {
+		return
+	}
+	p.content = &bailey.Derivation{Name: "parameter " + p.Name, Needs: p.Needs, Compute: func(v *bailey.View) any {
+		data, note := p.Object(v)
+		return paramContent{data, note}
+	}}
 }
 
 // ParamNamespace is where the parameters of Bailey's policies are: beside the
@@ -64,10 +84,10 @@ func (p *Param) lacking(v *bailey.View) bool {
 }
 
 func (p *Param) change(v *bailey.View, meta metav1.ObjectMeta) bailey.Change {
-	data, note := p.Object(v)
+	content, _ := v.Derived(p.content).(paramContent)
 	meta.Namespace, meta.Name = p.Namespace, p.Name
-	change := Creation(p.Kind, &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: p.APIVersion, Kind: p.Kind.Short()}, ObjectMeta: meta, Data: data})
-	change.Note = note
+	change := Creation(p.Kind, &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: p.APIVersion, Kind: p.Kind.Short()}, ObjectMeta: meta, Data: content.data})
+	change.Note = content.note
 	return change
 }
 

@@ -68,17 +68,21 @@ func Guard(p Policy) *bailey.Guard {
 		}
 	}
 	needs := []bailey.Kind{bailey.KindNamespace, bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding}
+	var derives []*bailey.Derivation
 	owns := make([]*admissionv1.ValidatingAdmissionPolicy, len(parts))
 	for i := range parts {
 		parts[i].Control = p.Control
 		owns[i] = parts[i].policy(p.Name)
 		if param := parts[i].Param; param != nil {
 			needs = append(needs, param.needs()...)
+			if param.derive(); param.content != nil {
+				derives = append(derives, param.content)
+			}
 		}
 	}
 	return &bailey.Guard{
 		Name: p.Name, Title: p.Title, Doc: p.Doc, Covers: p.Covers, Tried: p.Tried, Scope: scope,
-		Needs: needs,
+		Needs: needs, Derives: derives,
 		Objects: func(v *bailey.View, scope bailey.Ref) []bailey.Change {
 			if p.spares(scope) {
 				return nil

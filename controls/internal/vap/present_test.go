@@ -71,7 +71,7 @@ func TestPresent(t *testing.T) {
 		}
 		g := Guard(p)
 		view := bailey.NewView(b.Snapshot())
-		view.Allow(nil, g.Needs, nil)
+		view.Allow(nil, g.Needs, g.Derives)
 		got := g.Present(view, bailey.Ref{Kind: bailey.KindNamespace, Name: scope})
 		if got.InPlace != (test.lack == "") || !strings.Contains(got.Why, test.lack) {
 			t.Errorf("%s: in place %t: %s", name, got.InPlace, got.Why)
@@ -131,7 +131,7 @@ func TestPresentWithParams(t *testing.T) {
 		}
 		g := Guard(p)
 		view := bailey.NewView(b.Snapshot())
-		view.Allow(nil, g.Needs, nil)
+		view.Allow(nil, g.Needs, g.Derives)
 		scope := bailey.Ref{Kind: bailey.KindNamespace, Name: "shop"}
 		got := g.Present(view, scope)
 		if got.InPlace != (test.lack == "") || !strings.Contains(got.Why, test.lack) {
