@@ -83,6 +83,7 @@ func (h *HTTP) timed(next http.Handler) http.Handler {
 		begun := time.Now()
 		s := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(s, r)
+		answered(r, s.status)
 		area := "page"
 		switch {
 		case r.URL.Path == "/api/v1/events":

@@ -38,13 +38,17 @@ func traced(next http.Handler) http.Handler {
 		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 		ctx, span := tracer.Start(ctx, method(r), trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("http.request.method", method(r))))
 		defer span.End()
-		s := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		next.ServeHTTP(s, r.WithContext(ctx))
-		span.SetAttributes(attribute.Int("http.response.status_code", s.status))
-		if s.status >= http.StatusInternalServerError {
-			span.SetStatus(codes.Error, "")
-		}
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// answered tells the span of a request how it was answered.
+func answered(r *http.Request, status int) {
+	span := trace.SpanFromContext(r.Context())
+	span.SetAttributes(attribute.Int("http.response.status_code", status))
+	if status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, "")
+	}
 }
 
 // method is one of those that are known, since a caller may send any.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,7 +16,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -208,22 +208,8 @@ func pinTo(address string, base *url.URL) bool {
 	if named, err := netip.ParseAddr(base.Hostname()); base.Hostname() != "localhost" && (err != nil || named != ip) {
 		return false
 	}
-	base.Host = netip.AddrPortFrom(ip, portOf(at)).String()
+	base.Host = net.JoinHostPort(ip.String(), cmp.Or(at.Port(), map[string]string{"http": "80", "https": "443"}[at.Scheme]))
 	return true
-}
-
-func portOf(u *url.URL) uint16 {
-	if u.Port() == "" {
-		if u.Scheme == "https" {
-			return 443
-		}
-		return 80
-	}
-	n, err := strconv.ParseUint(u.Port(), 10, 16)
-	if err != nil {
-		return 0
-	}
-	return uint16(n)
 }
 
 // ask does one request. The caller closes the body of an answer that is no error.

@@ -42,10 +42,9 @@ func startTraces(ctx context.Context, log *slog.Logger) (end func(), err error) 
 	if err != nil {
 		return nil, usageError("traces: %w\nhint: %s wants a URL, like http://collector:4318", err, otlpEndpoint)
 	}
-	var once sync.Once
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) { // its text may hold the address, and that a key
-		once.Do(func() { log.Warn("traces could not be sent to the collector; this is said once") })
-	}))
+	// The error itself may hold the address, and that a key.
+	tell := sync.OnceFunc(func() { log.Warn("traces could not be sent to the collector; this is said once") })
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) { tell() }))
 	about, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "bailey"), attribute.String("service.version", version)), resource.WithFromEnv())
 	if err != nil {
 		return nil, usageError("traces: %w\nhint: OTEL_RESOURCE_ATTRIBUTES wants name=value, ...", err)
@@ -55,6 +54,8 @@ func startTraces(ctx context.Context, log *slog.Logger) (end func(), err error) 
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), traceFlush)
 		defer cancel()
-		_ = provider.Shutdown(ctx) // what could not be sent was told
+		if provider.Shutdown(ctx) != nil {
+			tell()
+		}
 	}, nil
 }

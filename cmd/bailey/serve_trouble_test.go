@@ -128,7 +128,7 @@ func TestServeThroughTrouble(t *testing.T) {
 		}
 		known := len(w.exported(t, w.token))
 		// What fits into what the database has reserved is kept; more is not.
-		for i := 0; w.kept(t, "full"+strconv.Itoa(i-1)) || i == 0; i++ {
+		for i := 0; i == 0 || w.kept(t, "full"+strconv.Itoa(i-1)); i++ {
 			w.pod(t, "full"+strconv.Itoa(i))
 			time.Sleep(2 * time.Second)
 			if i > 100 {
