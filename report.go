@@ -1,6 +1,9 @@
 package bailey
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Report is the result of judging one snapshot.
 type Report struct {
@@ -33,6 +36,42 @@ func (r *Report) FixOf(f *Finding) []Change {
 		return f.Fix
 	}
 	return r.Remedy(f)
+}
+
+// Rungs gives the rung on which each control stands for the whole cluster, by the control's ID.
+func (r *Report) Rungs() map[string]Rung {
+	rungs := map[string]Rung{}
+	for i := range r.Verdicts {
+		if v := &r.Verdicts[i]; v.Scope.Kind == ScopeCluster {
+			rungs[v.Control] = v.Rung
+		}
+	}
+	return rungs
+}
+
+// TotalCoverage adds up, over the controls that have rules, what verdicts of the whole cluster needed
+// and saw.
+func TotalCoverage(controls []*Control, verdicts []Verdict) Coverage {
+	ruled := map[string]bool{}
+	for _, c := range controls {
+		ruled[c.ID] = len(c.Rules) > 0
+	}
+	var sum Coverage
+	for i := range verdicts {
+		v := &verdicts[i]
+		if v.Scope.Kind != ScopeCluster || !ruled[v.Control] {
+			continue
+		}
+		sum.Seen += v.Coverage.Seen
+		sum.Needed += v.Coverage.Needed
+		sum.Provider += v.Coverage.Provider
+		for _, m := range v.Coverage.Missing {
+			if !slices.Contains(sum.Missing, m) {
+				sum.Missing = append(sum.Missing, m)
+			}
+		}
+	}
+	return sum
 }
 
 // Diff is what changed from an older report to this one, by finding ID.

@@ -38,17 +38,7 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 	sortEvidence(r.Evidence)
 	wg.Wait()
 	r.Verdicts = slices.Concat(verdicts...)
-	for i, c := range p.controls {
-		if len(c.Rules) > 0 {
-			cluster := verdicts[i][0].Coverage
-			r.Coverage.Seen += cluster.Seen
-			r.Coverage.Needed += cluster.Needed
-			r.Coverage.Provider += cluster.Provider
-			for _, m := range cluster.Missing {
-				r.Coverage.Missing = addMissing(r.Coverage.Missing, m)
-			}
-		}
-	}
+	r.Coverage = bailey.TotalCoverage(p.controls, r.Verdicts)
 	return r
 }
 

@@ -17,19 +17,5 @@ func Only(r *bailey.Report, chosen []*bailey.Control) {
 	r.Findings = slices.DeleteFunc(r.Findings, func(f bailey.Finding) bool { return has[f.Control] == nil })
 	r.Verdicts = slices.DeleteFunc(r.Verdicts, func(v bailey.Verdict) bool { return has[v.Control] == nil })
 	r.Evidence = slices.DeleteFunc(r.Evidence, func(e bailey.Evidence) bool { return has[e.Control] == nil })
-	r.Coverage = bailey.Coverage{}
-	for i := range r.Verdicts {
-		v := &r.Verdicts[i]
-		if v.Scope.Kind != bailey.ScopeCluster || len(has[v.Control].Rules) == 0 {
-			continue
-		}
-		r.Coverage.Seen += v.Coverage.Seen
-		r.Coverage.Needed += v.Coverage.Needed
-		r.Coverage.Provider += v.Coverage.Provider
-		for _, m := range v.Coverage.Missing {
-			if !slices.Contains(r.Coverage.Missing, m) {
-				r.Coverage.Missing = append(r.Coverage.Missing, m)
-			}
-		}
-	}
+	r.Coverage = bailey.TotalCoverage(chosen, r.Verdicts)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -234,15 +235,12 @@ func (b *Book) Index(evidence string) (uint64, bool) {
 
 // State says how the ledger is.
 func (b *Book) State() LedgerState {
-	var size uint64
-	if list, err := ledger.List(context.Background(), b.root.FS(), ledger.ListOptions{}); err == nil {
-		size = list.Size
-	}
+	list, err := ledger.List(context.Background(), b.root.FS(), ledger.ListOptions{})
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := LedgerState{Appending: b.log != nil && b.checked && b.damage == "", Size: size, Verified: b.verified, Problem: b.damage}
-	if s.Problem == "" {
-		s.Problem = b.failed
+	s := LedgerState{Appending: b.log != nil && b.checked && b.damage == "", Size: list.Size, Verified: b.verified, Problem: cmp.Or(b.damage, b.failed)}
+	if err != nil && s.Problem == "" {
+		s.Problem = "it cannot be read: " + err.Error()
 	}
 	return s
 }

@@ -154,15 +154,10 @@ func (l *Loop) Summary() Summary {
 }
 
 func summarize(r *bailey.Report) Summary {
-	s := Summary{At: r.Meta.At, Total: len(r.Findings), Rungs: map[string]bailey.Rung{}, Coverage: r.Coverage}
+	s := Summary{At: r.Meta.At, Total: len(r.Findings), Rungs: r.Rungs(), Coverage: r.Coverage}
 	for i := range r.Findings {
 		if f := &r.Findings[i]; f.Waiver == nil && !f.Baseline {
 			s.Findings.Add(f.Severity, 1)
-		}
-	}
-	for i := range r.Verdicts {
-		if v := &r.Verdicts[i]; v.Scope.Kind == bailey.ScopeCluster {
-			s.Rungs[v.Control] = v.Rung
 		}
 	}
 	return s

@@ -78,7 +78,7 @@ func (a *app) controlsCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				rungs = clusterRungs(r)
+				rungs = r.Rungs()
 			} else if len(targets) > 0 || t.context != "" {
 				s, err := a.snapshot(c.Context(), &t, targets)
 				if err != nil {
@@ -88,7 +88,7 @@ func (a *app) controlsCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				rungs = clusterRungs(r)
+				rungs = r.Rungs()
 			}
 			if format == "json" {
 				e := json.NewEncoder(a.stdout)

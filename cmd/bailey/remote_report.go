@@ -88,17 +88,6 @@ func (a *app) scanRemote(ctx context.Context, f *remoteFlags, t *targetFlags, j 
 	return verdictOf(r, ask.failOn, ask.unknownFails)
 }
 
-// clusterRungs is where each control stands for the whole cluster.
-func clusterRungs(r *bailey.Report) map[string]bailey.Rung {
-	rungs := map[string]bailey.Rung{}
-	for i := range r.Verdicts {
-		if v := &r.Verdicts[i]; v.Scope.Kind == bailey.ScopeCluster {
-			rungs[v.Control] = v.Rung
-		}
-	}
-	return rungs
-}
-
 // writeBaseline writes the findings of a report as a baseline.
 func (a *app) writeBaseline(path string, r *bailey.Report, command string) error {
 	if err := writeFile(path, 0o644, func(w io.Writer) error { return check.WriteBaseline(w, r) }); err != nil {
