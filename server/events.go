@@ -11,10 +11,9 @@ import (
 )
 
 const (
-	// beat is how often a quiet stream shows that it is alive.
+	// beat is how often a stream shows that it is alive, and its reader's rights are asked for anew.
 	beat = 15 * time.Second
-	// streamLife is how long one stream lasts: after it, the browser connects again, and its
-	// rights are asked for anew.
+	// streamLife is how long one stream lasts: after it, the browser connects again.
 	streamLife = 10 * time.Minute
 	// streamWrite is how long a reader may take to take what it is sent.
 	streamWrite = 10 * time.Second
@@ -90,6 +89,16 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-more:
 		case <-quiet.C:
+			ctx, err := askedAnew(r.Context())
+			if err == nil {
+				ask, err = AskOf(ctx, a.Desk, a.Rights, "")
+			}
+			switch {
+			case errors.Is(err, ErrLogIn), errors.Is(err, ErrForbidden), errors.Is(err, ErrUnknownToken):
+				return
+			case err != nil: // until that can be told, what names nothing is told, and that the rest is missed
+				ask, elsewhere = Ask{}, true
+			}
 			if !send(": still here\n\n") {
 				return
 			}

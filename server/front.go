@@ -33,13 +33,33 @@ type Front struct {
 	limits limits
 }
 
-type whoKey struct{}
+type askerKey struct{}
+
+// asker is who a request is from.
+type asker struct {
+	who   Who
+	again func(ctx context.Context) (Who, error) // tells it anew
+}
 
 // WhoAsks gives who a request is from.
 func WhoAsks(ctx context.Context) Who {
-	who, _ := ctx.Value(whoKey{}).(Who)
-	return who
+	a, _ := ctx.Value(askerKey{}).(asker)
+	return a.who
 }
+
+// askedAnew gives the context of a request that lasts, with who it is from by now.
+func askedAnew(ctx context.Context) (context.Context, error) {
+	a, known := ctx.Value(askerKey{}).(asker)
+	if !known {
+		return ctx, nil
+	}
+	var err error
+	a.who, err = a.again(ctx)
+	return context.WithValue(ctx, askerKey{}, a), err
+}
+
+// LogOutPath is where pages log out. It is answered even if who asks cannot be told.
+const LogOutPath = "/logout"
 
 const (
 	// maxRequest bounds the body of a request in bytes; a spoke's push has its own bound.
@@ -57,8 +77,9 @@ const (
 func (f *Front) Wrap(next http.Handler) http.Handler {
 	// A page of another site must not act with this one's cookie.
 	guarded := http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, err := f.who(r)
+		who, ended, err := f.who(r.Context(), r)
 		switch {
+		case err != nil && r.URL.Path == LogOutPath && !errors.Is(err, ErrUnknownToken):
 		case errors.Is(err, ErrUnknownToken):
 			if !f.limits.fail(address(r), f.Now()) {
 				tooMany(w)
@@ -69,10 +90,24 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 			return
 		case err != nil:
 			f.Log.Error("who asks could not be told", "error", err)
-			http.Error(w, "who asks could not be told: the cluster does not answer\nhint: try again in a moment", http.StatusServiceUnavailable)
+			http.Error(w, "who asks could not be told: the cluster, or the identity provider, does not answer\nhint: try again in a moment", http.StatusServiceUnavailable)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, who)))
+		ctx, cancel := context.WithCancel(context.WithValue(r.Context(), askerKey{}, asker{who, func(ctx context.Context) (Who, error) {
+			who, _, err := f.who(ctx, r)
+			return who, err
+		}}))
+		defer cancel()
+		if ended != nil { // what is under way ends with the session
+			go func() {
+				select {
+				case <-ended:
+					cancel()
+				case <-ctx.Done():
+				}
+			}()
+		}
+		next.ServeHTTP(w, r.WithContext(ctx))
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.headers(w.Header())
@@ -106,19 +141,34 @@ func (f *Front) headers(h http.Header) {
 	}
 }
 
-func (f *Front) who(r *http.Request) (Who, error) {
+// who tells who a request is from; of a session also what is closed when it ends.
+func (f *Front) who(ctx context.Context, r *http.Request) (who Who, ended <-chan struct{}, err error) {
 	if token, found := bearer(r); found {
 		if f.Tokens == nil {
-			return Who{}, ErrUnknownToken
+			return Who{}, nil, ErrUnknownToken
 		}
-		return f.Tokens.Whose(r.Context(), token)
+		who, err = f.Tokens.Whose(ctx, token)
+		return who, nil, err
 	}
 	if c, err := r.Cookie(f.cookieName()); err == nil {
-		if who, found := f.Sessions.Whose(c.Value); found {
-			return who, nil
-		}
+		return f.Sessions.Whose(ctx, c.Value, f.renew)
 	}
-	return Who{}, nil
+	return Who{}, nil, nil
+}
+
+// renew asks whether what a session rests on still is what it was.
+func (f *Front) renew(ctx context.Context, who Who, b basis) (login, error) {
+	if b.Refresh != "" {
+		return f.OIDC.refresh(ctx, who, b)
+	}
+	is, err := f.Tokens.Whose(ctx, b.Token)
+	switch {
+	case err != nil:
+		return login{}, err
+	case is.Name != who.Name || is.UID != who.UID:
+		return login{}, ErrUnknownToken
+	}
+	return login{who: is, basis: b, checked: f.Now().Add(sessionChecked)}, nil
 }
 
 func (f *Front) cookieName() string {
@@ -128,10 +178,15 @@ func (f *Front) cookieName() string {
 	return "bailey"
 }
 
-// LogIn begins a session and gives the answer its cookie.
-func (f *Front) LogIn(w http.ResponseWriter, who Who) {
-	http.SetCookie(w, &http.Cookie{Name: f.cookieName(), Value: f.Sessions.Begin(who), Path: "/", HttpOnly: true, Secure: f.Secure,
-		SameSite: http.SameSiteLaxMode, MaxAge: int(sessionLife / time.Second)})
+// logIn begins a session and gives the answer its cookie. Whoever was logged in by this browser
+// before is no more.
+func (f *Front) logIn(w http.ResponseWriter, r *http.Request, l login) {
+	if c, err := r.Cookie(f.cookieName()); err == nil {
+		f.Sessions.End(c.Value)
+	}
+	secret, life := f.Sessions.Begin(l)
+	http.SetCookie(w, &http.Cookie{Name: f.cookieName(), Value: secret, Path: "/", HttpOnly: true, Secure: f.Secure,
+		SameSite: http.SameSiteLaxMode, MaxAge: max(1, int(life/time.Second))})
 }
 
 // LogOut ends the session of the request.
@@ -149,7 +204,7 @@ func (f *Front) LogInByLink(w http.ResponseWriter, r *http.Request, secret strin
 		f.limits.fail(address(r), f.Now())
 		return false
 	}
-	f.LogIn(w, localAdministrator)
+	f.logIn(w, r, login{who: localAdministrator})
 	return true
 }
 
@@ -165,7 +220,11 @@ func (f *Front) LogInByToken(w http.ResponseWriter, r *http.Request, token strin
 		}
 		return err
 	}
-	f.LogIn(w, who)
+	l := login{who: who}
+	if !who.Local { // the local token is good for as long as this process
+		l.basis, l.checked = basis{Token: token}, f.Now().Add(sessionChecked)
+	}
+	f.logIn(w, r, l)
 	return nil
 }
 

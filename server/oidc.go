@@ -55,6 +55,9 @@ const (
 	CallbackPath = "/login/oidc/callback"
 	// providerPause is how long a provider that did not answer is left alone.
 	providerPause = 5 * time.Second
+	// providerChecked is how long a provider's word counts where it can be asked to say it anew, and
+	// providerLife how long a session lasts where it cannot: at most, for ID tokens expire too.
+	providerChecked, providerLife = 15 * time.Minute, time.Hour
 	// providerAnswer bounds an answer of the provider, in bytes.
 	providerAnswer = 1 << 20
 )
@@ -159,48 +162,111 @@ func (o *OIDC) begin(next string) (to, browser string, err error) {
 
 // end takes what the provider sent the browser back with. A state is good once, whatever comes
 // of it.
-func (o *OIDC) end(ctx context.Context, query url.Values, browser string) (who Who, next string, err error) {
+func (o *OIDC) end(ctx context.Context, query url.Values, browser string) (l login, next string, err error) {
 	f, found := o.flows.take(query.Get("state"), o.Now())
 	sum := sha256.Sum256([]byte(browser))
 	if !found || browser == "" || subtle.ConstantTimeCompare(sum[:], f.browser[:]) != 1 {
-		return who, "", ErrFlow
+		return l, "", ErrFlow
 	}
 	if from := query.Get("iss"); from != "" && from != o.Issuer { // RFC 9207
-		return who, f.next, fmt.Errorf("%w: the answer is of another issuer, %q", ErrRefused, from)
+		return l, f.next, fmt.Errorf("%w: the answer is of another issuer, %q", ErrRefused, from)
 	}
 	if code := query.Get("error"); code != "" {
-		return who, f.next, fmt.Errorf("%w: the provider says %.100q: %.300q", ErrRefused, code, query.Get("error_description"))
+		return l, f.next, fmt.Errorf("%w: the provider says %.100q: %.300q", ErrRefused, code, query.Get("error_description"))
 	}
 	p, err := o.Discover()
 	if err != nil {
-		return who, f.next, err
+		return l, f.next, err
 	}
 	c, err := o.config(p)
 	if err != nil {
-		return who, f.next, err
+		return l, f.next, err
 	}
 	token, err := c.Exchange(o.with(ctx), query.Get("code"), oauth2.VerifierOption(f.verifier))
 	if err != nil {
-		var refused *oauth2.RetrieveError
-		if errors.As(err, &refused) {
-			// The whole answer, which the error holds, may hold a token.
-			return who, f.next, fmt.Errorf("%w: the provider does not take the code: %s %.100q", ErrRefused, refused.Response.Status, refused.ErrorCode)
-		}
-		return who, f.next, fmt.Errorf("%w: %w", ErrProvider, err)
+		return l, f.next, notGiven(err)
 	}
-	raw, _ := token.Extra("id_token").(string)
-	if raw == "" {
-		return who, f.next, fmt.Errorf("%w: the provider gives no ID token", ErrRefused)
-	}
-	id, err := o.verify(ctx, p, raw)
+	id, err := o.idToken(ctx, p, token)
 	if err != nil {
-		return who, f.next, err
+		return l, f.next, err
 	}
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(f.nonce)) != 1 {
-		return who, f.next, fmt.Errorf("%w: the ID token is for another login (nonce)", ErrRefused)
+		return l, f.next, fmt.Errorf("%w: the ID token is for another login (nonce)", ErrRefused)
 	}
-	who, err = o.named(id)
-	return who, f.next, err
+	l, err = o.login(id, token)
+	return l, f.next, err
+}
+
+// notGiven is the error of a provider that gives no token. The whole answer, which the error
+// holds, may hold one.
+func notGiven(err error) error {
+	var said *oauth2.RetrieveError
+	if !errors.As(err, &said) {
+		return fmt.Errorf("%w: %w", ErrProvider, err)
+	}
+	why := ErrRefused
+	if code := said.Response.StatusCode; code >= 500 || code == http.StatusTooManyRequests {
+		why = ErrProvider
+	}
+	return fmt.Errorf("%w: the provider does not give a token: %s %.100q", why, said.Response.Status, said.ErrorCode)
+}
+
+// idToken verifies the ID token that came with a token.
+func (o *OIDC) idToken(ctx context.Context, p *oidc.Provider, token *oauth2.Token) (*oidc.IDToken, error) {
+	raw, _ := token.Extra("id_token").(string)
+	if raw == "" {
+		return nil, fmt.Errorf("%w: the provider gives no ID token", ErrRefused)
+	}
+	return o.verify(ctx, p, raw)
+}
+
+// login is what the provider's word counts for: until the ID token expires, or the provider is to
+// say it anew. Without a refresh token it cannot, and the session ends.
+func (o *OIDC) login(id *oidc.IDToken, token *oauth2.Token) (login, error) {
+	who, err := o.named(id)
+	if err != nil {
+		return login{}, err
+	}
+	l := login{who: who}
+	if token.RefreshToken == "" {
+		l.until = earlier(id.Expiry, o.Now().Add(providerLife))
+		return l, nil
+	}
+	l.basis = basis{Refresh: token.RefreshToken, Subject: id.Subject}
+	l.checked = earlier(id.Expiry, o.Now().Add(providerChecked))
+	return l, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// refresh has the provider say anew who a session is of, and in which groups.
+func (o *OIDC) refresh(ctx context.Context, who Who, b basis) (login, error) {
+	p, err := o.Discover()
+	if err != nil {
+		return login{}, err
+	}
+	c, err := o.config(p)
+	if err != nil {
+		return login{}, err
+	}
+	token, err := c.TokenSource(o.with(ctx), &oauth2.Token{RefreshToken: b.Refresh}).Token()
+	if err != nil {
+		return login{}, notGiven(err)
+	}
+	id, err := o.idToken(ctx, p, token)
+	if err != nil {
+		return login{}, err
+	}
+	l, err := o.login(id, token)
+	if err == nil && (id.Subject != b.Subject || l.who.Name != who.Name) {
+		err = fmt.Errorf("%w: the provider names another person by now", ErrRefused)
+	}
+	return l, err
 }
 
 func (o *OIDC) verify(ctx context.Context, p *oidc.Provider, raw string) (*oidc.IDToken, error) {

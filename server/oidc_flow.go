@@ -82,15 +82,11 @@ func (f *Front) EndOIDC(w http.ResponseWriter, r *http.Request) (next string, er
 	}
 	http.SetCookie(w, f.loginCookie("", -1))
 	// No failure is counted: a state cannot be guessed, and behind a proxy all have one address.
-	who, next, err := f.OIDC.end(r.Context(), r.URL.Query(), browser)
+	l, next, err := f.OIDC.end(r.Context(), r.URL.Query(), browser)
 	if err != nil {
 		return next, err
 	}
-	// Whoever was logged in by this browser before is no more.
-	if c, err := r.Cookie(f.cookieName()); err == nil {
-		f.Sessions.End(c.Value)
-	}
-	f.LogIn(w, who)
+	f.logIn(w, r, l)
 	return next, nil
 }
 

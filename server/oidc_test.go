@@ -32,6 +32,10 @@ type hostile struct {
 	nonces map[string]string // by code
 	proofs map[string]string // the challenge of PKCE, by code
 	down   bool
+	// refresh gives refresh tokens, each of which is good once; refreshed counts them.
+	refresh   bool
+	refreshed int
+	good      string // the refresh token that is good
 }
 
 func encoded(value any) string {
@@ -78,6 +82,23 @@ func newHostile(t *testing.T) *hostile {
 	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
+		if h.down {
+			http.Error(w, "away", http.StatusBadGateway)
+			return
+		}
+		given := map[string]any{"access_token": "x", "token_type": "Bearer"}
+		if r.PostFormValue("grant_type") == "refresh_token" {
+			if h.good == "" || r.PostFormValue("refresh_token") != h.good {
+				h.good = "" // as RFC 9700 wants it: one that is used twice ends all
+				http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
+				return
+			}
+			h.refreshed++
+			h.good = newSecret()
+			given["refresh_token"], given["id_token"] = h.good, h.token("")
+			answer(w, given)
+			return
+		}
 		code := r.PostFormValue("code")
 		sum := sha256.Sum256([]byte(r.PostFormValue("code_verifier")))
 		if proof := h.proofs[code]; proof == "" || proof != base64.RawURLEncoding.EncodeToString(sum[:]) {
@@ -85,7 +106,12 @@ func newHostile(t *testing.T) *hostile {
 			return
 		}
 		delete(h.proofs, code)
-		answer(w, map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": h.token(h.nonces[code])})
+		given["id_token"] = h.token(h.nonces[code])
+		if h.refresh {
+			h.good = newSecret()
+			given["refresh_token"] = h.good
+		}
+		answer(w, given)
 	})
 	h.Server = httptest.NewServer(mux)
 	t.Cleanup(h.Close)
@@ -270,13 +296,13 @@ func TestOIDCFlow(t *testing.T) {
 		}
 		return nil
 	}
-	planted := e.front.Sessions.Begin(Who{Name: "mallory"})
+	planted, _ := e.front.Sessions.Begin(login{who: Who{Name: "mallory"}})
 	home, _ := url.Parse(e.URL)
 	ann.Jar.SetCookies(home, []*http.Cookie{{Name: "bailey", Value: planted, Path: "/"}})
 	if who, code, said := e.logIn(t, ann); who.Name != h.URL+"#ann" {
 		t.Fatalf("%d %+v: %s", code, who, said)
 	}
-	if _, found := e.front.Sessions.Whose(planted); found {
+	if _, ended, _ := e.front.Sessions.Whose(t.Context(), planted, e.front.renew); ended != nil {
 		t.Error("the session of before lives on")
 	}
 	for _, c := range ann.Jar.Cookies(home) {

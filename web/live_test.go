@@ -50,6 +50,21 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// TestLogOutElsewhere: when somebody logs out in one tab, another leaves what it shows.
+func TestLogOutElsewhere(t *testing.T) {
+	b := newBrowser(t)
+	d := start(t, newFixture(), "admin", nil)
+	x := b.open(t, d, look{1280, 800, false})
+	x.visit(t, d, "/alerts")
+	x.until(t, `performance.getEntriesByType("resource").some(e => e.name.endsWith("/live.js"))`)
+	answer, err := d.client().Post(d.url+server.LogOutPath, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	x.arrive(t, `location.pathname === "/login"`)
+}
+
 // TestMenu opens the navigation on a phone without a script's help, and closes it by a key.
 func TestMenu(t *testing.T) {
 	b := newBrowser(t)

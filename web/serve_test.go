@@ -168,6 +168,10 @@ func (d *dashboard) get(t testing.TB, path string) (int, string) {
 
 // events streams news as the server does.
 func (d *dashboard) events(w http.ResponseWriter, r *http.Request) {
+	if server.WhoAsks(r.Context()).Anonymous() {
+		http.Error(w, "log in first", http.StatusUnauthorized)
+		return
+	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	stream := http.NewResponseController(w)
 	after := d.news.Last()

@@ -51,7 +51,7 @@ func New(o Options) http.Handler {
 	mux.Handle("GET "+s.assets.prefix, s.assets)
 	mux.HandleFunc("GET /login", s.login)
 	mux.HandleFunc("POST /login", s.logInByToken)
-	mux.HandleFunc("POST /logout", s.logOut)
+	mux.HandleFunc("POST "+server.LogOutPath, s.logOut)
 	if o.Front.OIDC != nil {
 		mux.HandleFunc("GET /login/oidc", s.beginOIDC)
 		mux.HandleFunc("GET "+server.CallbackPath, s.endOIDC)

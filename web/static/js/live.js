@@ -30,6 +30,7 @@ async function look() {
   looking = true;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (answer.redirected && new URL(answer.url).pathname === "/login") { location.reload(); return; } // logged out, in this tab or another
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const part = live();
@@ -74,5 +75,7 @@ for (const kind of [...kinds, "missed"]) source.addEventListener(kind, (event) =
   changed();
 });
 source.addEventListener("error", () => {
-  if (source.readyState === EventSource.CLOSED && live()) setInterval(changed, poll);
+  if (source.readyState !== EventSource.CLOSED) return; // it connects again by itself
+  look();
+  if (live()) setInterval(changed, poll);
 });
