@@ -179,37 +179,24 @@ func badPush(err error) error {
 	return &pushFailure{http.StatusBadRequest, "the push cannot be read: " + err.Error()}
 }
 
-// keep writes a push. Which push came last is kept after it: where this process ends between the
-// two, the spoke's next does not follow, and it begins anew with the whole.
+// keep writes a push.
 func (h *Hub) keep(ctx context.Context, uid string, head pushHeader, d store.Delta) error {
-	now := h.Now()
-	if head.Kind != pushWhole {
-		last, err := h.Store.Pushed(ctx, uid)
-		if err != nil {
-			return err
-		}
-		if last != pushMark(head.Session, head.Number-1) {
-			return &pushFailure{http.StatusConflict, "this push does not follow the last that was kept\nhint: begin anew with the whole state"}
-		}
-	} else if err := errors.Join(h.Store.SetPushed(ctx, uid, ""), h.Store.PutCluster(ctx, uid, head.Name, now)); err != nil {
-		return err
-	}
+	now, mark, last := h.Now(), pushMark(head.Session, head.Number), pushMark(head.Session, head.Number-1)
 	var err error
 	switch head.Kind {
 	case pushWhole:
-		err = h.Store.Replace(ctx, uid, now, d)
+		err = h.Store.PushWhole(ctx, uid, head.Name, now, mark, d)
 	case pushDelta:
-		err = h.Store.Apply(ctx, uid, now, d)
+		err = h.Store.PushNext(ctx, uid, now, last, mark, &d)
 	case pushHeard:
-		err = h.Store.Heard(ctx, uid, now)
+		err = h.Store.PushNext(ctx, uid, now, last, mark, nil)
 	}
-	if errors.Is(err, store.ErrConflict) {
+	switch {
+	case errors.Is(err, store.ErrOvertaken):
+		return &pushFailure{http.StatusConflict, store.ErrOvertaken.Error() + "\nhint: begin anew with the whole state"}
+	case errors.Is(err, store.ErrConflict):
 		return &pushFailure{http.StatusConflict, strings.TrimPrefix(err.Error(), "store: ")}
-	}
-	if err == nil {
-		err = h.Store.SetPushed(ctx, uid, pushMark(head.Session, head.Number))
-	}
-	if err == nil && head.Kind != pushHeard {
+	case err == nil && head.Kind != pushHeard:
 		h.News.Tell(Item{Kind: NewsKept, Data: Published{}})
 	}
 	return err

@@ -148,23 +148,6 @@ func (s *Store) ClusterOfToken(ctx context.Context, hash string) (string, error)
 	return uid, err
 }
 
-// Pushed gives the mark of the last push that was kept whole; empty if there is none.
-func (s *Store) Pushed(ctx context.Context, cluster string) (string, error) {
-	var mark string
-	err := s.read(ctx, func(r *reader) error {
-		return noCluster(r.row("SELECT pushed FROM clusters WHERE n > 0 AND uid = ?", clean(cluster)).Scan(&mark), cluster)
-	})
-	return mark, err
-}
-
-// SetPushed keeps the mark of a push.
-func (s *Store) SetPushed(ctx context.Context, cluster, mark string) error {
-	return s.write(ctx, cluster, time.Time{}, func(w *writer) error {
-		_, err := w.exec("UPDATE clusters SET pushed = ? WHERE n = ?", clean(mark), w.cluster)
-		return err
-	})
-}
-
 // noCluster is the error of a query for a cluster that is not there.
 func noCluster(err error, uid string) error {
 	if errors.Is(err, sql.ErrNoRows) {

@@ -37,6 +37,9 @@ var (
 type Store struct {
 	e    Engine
 	term term // zero: none
+	// claim is what a push wrote in the place of its mark: what it writes counts as long as that
+	// stands there. Empty: it is none.
+	claim string
 }
 
 // New makes a store of an engine: it brings the tables to this version.
@@ -157,8 +160,9 @@ type writer struct {
 	cluster int64
 	seq     int64 // the last one given
 	at      int64
-	high    int64 // the latest time that any change bore
-	heard   int64 // when the cluster was heard of before
+	high    int64  // the latest time that any change bore
+	heard   int64  // when the cluster was heard of before
+	pushed  string // the mark of the last push
 	changes [][]any
 }
 
@@ -167,12 +171,15 @@ func (s *Store) write(ctx context.Context, cluster string, at time.Time, do func
 	return s.change(ctx, func(r *reader) error {
 		w := &writer{reader: *r, at: nanos(at)}
 		var term int64
-		err := r.row("SELECT n, seq, heard_at, high, term FROM clusters WHERE uid = ?"+s.e.Lock, clean(cluster)).Scan(&w.cluster, &w.seq, &w.heard, &w.high, &term)
+		err := r.row("SELECT n, seq, heard_at, high, term, pushed FROM clusters WHERE uid = ?"+s.e.Lock, clean(cluster)).Scan(&w.cluster, &w.seq, &w.heard, &w.high, &term, &w.pushed)
 		if err != nil {
 			return noCluster(err, cluster)
 		}
 		if err := s.term.allows(clean(cluster), term); err != nil {
 			return err
+		}
+		if s.claim != "" && w.pushed != s.claim {
+			return ErrOvertaken
 		}
 		before := w.seq
 		w.high = max(w.high, w.at)

@@ -52,6 +52,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Concurrency", testConcurrency},
 		{"Replace", testReplace},
 		{"Terms", testTerms},
+		{"Pushes", testPushes},
 		{"Since", testSince},
 		{"Object", testObject},
 		{"Search", testSearch},

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+)
+
+// ErrOvertaken: a push does not follow the last that was kept, or another began after it.
+var ErrOvertaken = errors.New("this push does not follow the last that was kept")
+
+// PushWhole keeps the whole state of a cluster that its spoke pushes, as Replace does, and the push's
+// mark. Of two that are written at once, by processes of their own too, the one that began later is
+// kept: the other ends with ErrOvertaken, and nothing that follows it is kept.
+func (s *Store) PushWhole(ctx context.Context, cluster, name string, at time.Time, mark string, d Delta) error {
+	if err := s.PutCluster(ctx, cluster, name, at); err != nil {
+		return err
+	}
+	alone := *s
+	alone.claim = "~" + rand.Text() // no mark: see PushNext
+	if err := s.write(ctx, cluster, time.Time{}, func(w *writer) error { return w.setPushed(alone.claim) }); err != nil {
+		return err
+	}
+	if err := alone.Replace(ctx, cluster, at, d); err != nil {
+		return err
+	}
+	return alone.write(ctx, cluster, time.Time{}, func(w *writer) error { return w.setPushed(mark) })
+}
+
+// PushNext keeps what a spoke pushes after the push with the mark after, as Apply does, and its own
+// mark; ErrOvertaken if that was not the last. Without a delta the cluster was heard of.
+func (s *Store) PushNext(ctx context.Context, cluster string, at time.Time, after, mark string, d *Delta) error {
+	if after == "" || after[0] == '~' {
+		return ErrOvertaken
+	}
+	return s.write(ctx, cluster, at, func(w *writer) error {
+		if w.pushed != clean(after) {
+			return ErrOvertaken
+		}
+		var err error
+		if d == nil {
+			err = w.hear()
+		} else {
+			err = w.apply(d)
+		}
+		return errors.Join(err, w.setPushed(mark))
+	})
+}
+
+func (w *writer) setPushed(mark string) error {
+	_, err := w.exec("UPDATE clusters SET pushed = ? WHERE n = ?", clean(mark), w.cluster)
+	return err
+}
