@@ -106,8 +106,7 @@ type body[T any] struct{ Body T }
 
 // read registers an endpoint that reads.
 func read[In, Out any](a *API, api huma.API, path, id, summary string, asks func(*In) *Asking, answer func(ctx context.Context, ask Ask, in *In) (Out, error)) {
-	huma.Register(api, huma.Operation{Method: http.MethodGet, Path: "/api/v1" + path, OperationID: id, Summary: summary,
-		Errors: []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusServiceUnavailable}},
+	huma.Register(api, reads(path, id, summary),
 		func(ctx context.Context, in *In) (*body[Out], error) {
 			ask, err := a.ask(ctx, asks(in).Cluster)
 			if err != nil {
@@ -119,6 +118,28 @@ func read[In, Out any](a *API, api huma.API, path, id, summary string, asks func
 			}
 			return &body[Out]{out}, nil
 		})
+}
+
+func reads(path, id, summary string) huma.Operation {
+	return huma.Operation{Method: http.MethodGet, Path: "/api/v1" + path, OperationID: id, Summary: summary,
+		Errors: []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusServiceUnavailable}}
+}
+
+// clusters lists those that whoever asks may see something of; an error if there is none.
+func (a *API) clusters(ctx context.Context, in *plainQuestion) (*body[paged[ClusterInfo]], error) {
+	ask, refused := AskOf(ctx, a.Desk, a.Rights, in.Cluster)
+	if refused != nil && !errors.Is(refused, ErrForbidden) {
+		return nil, a.fail(refused)
+	}
+	all, err := a.Desk.Clusters(ctx, ask)
+	if err == nil && len(all) == 0 {
+		err = refused
+	}
+	if err != nil {
+		return nil, a.fail(err)
+	}
+	page, err := pageOf(all, "", nil)
+	return &body[paged[ClusterInfo]]{page}, err
 }
 
 // ask says what whoever asks may see; an error if that is nothing.
@@ -138,12 +159,17 @@ var (
 
 // AskOf says what whoever a request is from may see of a cluster. Of one that is not the server's
 // own, which a spoke pushes, that is everything or nothing: its RBAC rules are not known here.
+// With ErrForbidden comes which other clusters may be seen (Shown).
 func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, error) {
 	who := WhoAsks(ctx)
 	if who.Anonymous() {
 		return Ask{}, ErrLogIn
 	}
-	ask := Ask{Cluster: cluster, Elsewhere: func(ctx context.Context, uid string) (bool, error) {
+	ask := Ask{Cluster: cluster, Shown: func(ctx context.Context, uid string) (bool, error) {
+		if uid == d.Own() {
+			sees, err := rights.Sees(ctx, who, d.Namespaces())
+			return sees.All || len(sees.Names) > 0, err
+		}
 		all, err := rights.May(ctx, who, ReadClusters, "")
 		if err != nil || all {
 			return all, err
@@ -151,12 +177,12 @@ func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, er
 		return rights.May(ctx, who, ReadCluster(uid), "")
 	}}
 	if cluster != "" && cluster != d.Own() {
-		all, err := ask.Elsewhere(ctx, cluster)
+		all, err := ask.Shown(ctx, cluster)
 		switch {
 		case err != nil:
 			return Ask{}, errors.Join(ErrUnavailable, err)
 		case !all:
-			return Ask{}, ErrForbidden
+			return Ask{Shown: ask.Shown}, ErrForbidden
 		}
 		ask.Sees.All = true
 		return ask, nil
@@ -166,7 +192,7 @@ func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, er
 		return Ask{}, errors.Join(ErrUnavailable, err)
 	}
 	if !ask.Sees.All && len(ask.Sees.Names) == 0 {
-		return Ask{}, ErrForbidden
+		return Ask{Shown: ask.Shown}, ErrForbidden
 	}
 	return ask, nil
 }

@@ -107,11 +107,7 @@ func (a *API) reading(api huma.API) {
 	d := a.Desk
 	read(a, api, "/status", "getStatus", "How current what is shown is", plain,
 		func(ctx context.Context, ask Ask, _ *plainQuestion) (Sight, error) { return d.SightOf(ctx, ask) })
-	read(a, api, "/clusters", "listClusters", "The clusters that are watched or push", plain,
-		func(ctx context.Context, ask Ask, _ *plainQuestion) (paged[ClusterInfo], error) {
-			all, err := d.Clusters(ctx, ask)
-			return pageOf(all, "", err)
-		})
+	huma.Register(api, reads("/clusters", "listClusters", "The clusters that are watched or push"), a.clusters)
 	read(a, api, "/overview", "getOverview", "Where each control stands, what changed, and what to fix first", plain,
 		func(ctx context.Context, ask Ask, _ *plainQuestion) (Overview, error) { return d.Overview(ctx, ask) })
 	read(a, api, "/controls/{area}/{name}", "getControl", "Everything about one control", func(in *controlQuestion) *Asking { return &in.Asking },

@@ -11,9 +11,8 @@ import (
 type Ask struct {
 	Cluster string // its UID; the server's own if empty
 	Sees    Namespaces
-	// Elsewhere reports whether whoever asks may see a cluster that is not the server's own; nil:
-	// none.
-	Elsewhere func(ctx context.Context, uid string) (bool, error)
+	// Shown reports whether whoever asks may see something of a cluster; nil: of the server's own alone.
+	Shown func(ctx context.Context, uid string) (bool, error)
 }
 
 // FindingFilter narrows findings. The zero filter takes every open one, the worst first.

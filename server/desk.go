@@ -91,17 +91,14 @@ func (d *Desk) Clusters(ctx context.Context, a Ask) ([]ClusterInfo, error) {
 	var all []ClusterInfo
 	for _, c := range kept {
 		own := c.UID == d.o.Own()
-		if !own {
-			if a.Elsewhere == nil {
-				continue
-			}
-			seen, err := a.Elsewhere(ctx, c.UID)
-			if err != nil {
+		shown := own
+		if a.Shown != nil {
+			if shown, err = a.Shown(ctx, c.UID); err != nil {
 				return nil, errors.Join(ErrUnavailable, err)
 			}
-			if !seen {
-				continue
-			}
+		}
+		if !shown {
+			continue
 		}
 		all = append(all, ClusterInfo{UID: c.UID, Name: c.Name, Heard: c.Heard, Own: own})
 	}

@@ -24,9 +24,10 @@ func TestWhoSeesSpokes(t *testing.T) {
 	}
 	named := baileyRule("get", "clusters")
 	named["resourceNames"] = []any{mine}
-	admin, tenant, fleet := w.token(t, ns, "admin"), w.token(t, ns, "tenant"), w.token(t, ns, "fleet")
+	admin, tenant, fleet, guest, stranger := w.token(t, ns, "admin"), w.token(t, ns, "tenant"), w.token(t, ns, "fleet"), w.token(t, ns, "guest"), w.token(t, ns, "stranger")
 	w.grant(t, ns, "admin", "", baileyRule("get", "reports"), baileyRule("create", "waivers"))
 	w.grant(t, ns, "tenant", "", baileyRule("get", "reports"), named)
+	w.grant(t, ns, "guest", "", baileyRule("get", "ledgers"), named)
 	w.grant(t, ns, "fleet", "", baileyRule("get", "clusters"), baileyRule("create", "waivers"))
 	for _, c := range []struct {
 		name, token  string
@@ -36,6 +37,8 @@ func TestWhoSeesSpokes(t *testing.T) {
 		{"who sees all of the hub's own", admin, 403, 403},
 		{"who is named one", tenant, 200, 403},
 		{"who is named all", fleet, 200, 200},
+		{"who is named one, and sees nothing of the hub's own", guest, 200, 403},
+		{"who may see nothing", stranger, 403, 403},
 	} {
 		for uid, want := range map[string]int{mine: c.mine, theirs: c.theirs} {
 			// The authorizer may learn of a rule later than of the one that was awaited.
@@ -47,9 +50,13 @@ func TestWhoSeesSpokes(t *testing.T) {
 			if code != want {
 				t.Errorf("%s gets %d of %s: %.200s", c.name, code, uid, body)
 			}
-			if code, body, _ := w.ask(t, c.token, http.MethodGet, "/api/v1/clusters", ""); code == http.StatusOK && strings.Contains(body, uid) != (want == 200) {
+			if _, body, _ := w.ask(t, c.token, http.MethodGet, "/api/v1/clusters", ""); strings.Contains(body, uid) != (want == 200) {
 				t.Errorf("%s is shown the clusters %s", c.name, body)
 			}
+		}
+		own := c.token == admin || c.token == tenant
+		if code, body, _ := w.ask(t, c.token, http.MethodGet, "/api/v1/clusters", ""); strings.Contains(body, w.loop.Cluster()) != own || (code == http.StatusOK) != (own || c.mine == 200) {
+			t.Errorf("%s is shown %d %s", c.name, code, body)
 		}
 	}
 	if code, body, _ := w.ask(t, fleet, http.MethodGet, "/api/v1/findings", ""); code != http.StatusForbidden {

@@ -33,7 +33,7 @@ type fixture struct {
 
 const ownUID = "3f1c9a52-6d0e-4c1b-9f0e-7d2a4b8c6e10"
 
-func (f *fixture) Clusters(context.Context, server.Ask) ([]server.ClusterInfo, error) {
+func (f *fixture) Clusters(ctx context.Context, ask server.Ask) ([]server.ClusterInfo, error) {
 	if f.fails != nil {
 		return nil, f.fails
 	}
@@ -45,7 +45,10 @@ func (f *fixture) Clusters(context.Context, server.Ask) ([]server.ClusterInfo, e
 		all = append(all, server.ClusterInfo{UID: "spoke-1", Name: "edge-" + strings.Repeat("factory-floor-", 4) + "1", Heard: f.now.Add(-time.Hour)},
 			server.ClusterInfo{UID: "spoke-2", Name: hostile, Heard: f.now.Add(-50 * time.Hour)})
 	}
-	return all, nil
+	return slices.DeleteFunc(all, func(c server.ClusterInfo) bool {
+		shown, _ := ask.Shown(ctx, c.UID)
+		return !shown
+	}), nil
 }
 
 func (f *fixture) Overview(_ context.Context, ask server.Ask) (server.Overview, error) {

@@ -116,6 +116,30 @@ func TestWhoSeesWhat(t *testing.T) {
 	}
 }
 
+// TestWhoSeesOne: who may see one cluster, and not the server's own, is led to it from every page that
+// names none, and reads of no other.
+func TestWhoSeesOne(t *testing.T) {
+	f := newFixture()
+	f.many = true
+	d := start(t, f, "guest", nil)
+	for _, path := range []string{"/", "/findings", "/workloads", "/namespaces", "/waivers", "/?cluster=spoke-1", "/search?q=web"} {
+		status, text := d.get(t, path)
+		if status != http.StatusOK || !strings.Contains(text, "factory-floor") || !strings.Contains(text, "/findings?cluster=spoke-1") {
+			t.Errorf("%d at %s, which does not lead to the cluster", status, path)
+		}
+		for _, foreign := range []string{"prod-eu-west-1", ownUID, "spoke-2"} {
+			if strings.Contains(text, foreign) {
+				t.Errorf("%s names %s", path, foreign)
+			}
+		}
+	}
+	for _, path := range []string{"/?cluster=" + ownUID, "/?cluster=spoke-2", "/?cluster=none", "/findings?cluster=spoke-2"} {
+		if status, text := d.get(t, path); status != http.StatusForbidden || strings.Contains(text, "prod-eu-west-1") {
+			t.Errorf("%d at %s", status, path)
+		}
+	}
+}
+
 // TestActs adds and ends a waiver and begins a run, and refuses forms of other sites.
 func TestActs(t *testing.T) {
 	f := newFixture()

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,6 +34,7 @@ var people = map[string]server.Who{
 	"admin":    {Name: "rosa@example.org"},
 	"tenant":   {Name: "kai@shop.example.org"},
 	"stranger": {Name: "nobody@example.org"},
+	"guest":    {Name: "guest@example.org"},
 }
 
 // administrators may see and do everything: one by a token, one by the identity provider.
@@ -102,10 +104,16 @@ func askAnybody(ctx context.Context, cluster string) (server.Ask, error) {
 		return server.Ask{}, server.ErrLogIn
 	}
 	sees, _ := rules{}.Sees(ctx, who, nil)
-	if !sees.All && len(sees.Names) == 0 {
-		return server.Ask{}, server.ErrForbidden
+	ask := server.Ask{Cluster: cluster, Sees: sees, Shown: func(_ context.Context, uid string) (bool, error) {
+		return sees.All || uid == ownUID && len(sees.Names) > 0 || uid == "spoke-1" && who.Name == people["guest"].Name, nil
+	}}
+	if shown, _ := ask.Shown(ctx, cmp.Or(cluster, ownUID)); !shown {
+		return server.Ask{Shown: ask.Shown}, server.ErrForbidden
 	}
-	return server.Ask{Cluster: cluster, Sees: sees}, nil
+	if cluster != "" && cluster != ownUID {
+		ask.Sees.All = true
+	}
+	return ask, nil
 }
 
 // start serves the dashboard, with a session of one of the people; of nobody if empty.

@@ -5,6 +5,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -119,14 +120,18 @@ func (s *site) answering(a answer) http.Handler {
 func (v *visit) enter() error {
 	ctx := v.r.Context()
 	cluster := v.r.URL.Query().Get("cluster")
-	ask, err := v.site.Ask(ctx, cluster)
-	if err != nil {
-		return err
+	ask, refused := v.site.Ask(ctx, cluster)
+	if refused != nil && !errors.Is(refused, server.ErrForbidden) {
+		return refused
 	}
 	v.ask = ask
 	p := v.page
+	var err error
 	if p.Clusters, err = v.site.Desk.Clusters(ctx, ask); err != nil {
 		return err
+	}
+	if refused != nil && (cluster != "" || len(p.Clusters) == 0) {
+		return refused
 	}
 	for _, c := range p.Clusters {
 		if c.UID == cluster || cluster == "" && c.Own {
@@ -137,7 +142,7 @@ func (v *visit) enter() error {
 		if cluster != "" {
 			return server.ErrNotFound
 		}
-		// A hub watches none itself: the first that pushes is shown.
+		// The server's own is not seen, by this person or at all: the first that may be is shown.
 		p.Cluster = p.Clusters[0]
 		if v.ask, err = v.site.Ask(ctx, p.Cluster.UID); err != nil {
 			return err
