@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -37,7 +36,7 @@ type OIDC struct {
 	failed   error
 	again    time.Time // when a provider that failed is asked again
 
-	flows flows
+	logins logins
 }
 
 // The errors of a login; what else is wrong with one is in the log.
@@ -142,59 +141,59 @@ func (o *OIDC) config(p *oidc.Provider) (*oauth2.Config, error) {
 	return c, nil
 }
 
-// begin gives where to send the browser, and the secret that it is to bring back in a cookie.
-func (o *OIDC) begin(next string) (to, browser string, err error) {
+// begin gives where to send the browser, and what it is to bring back in the cookie of this login.
+func (o *OIDC) begin(next string) (to string, cookie loginCookie, err error) {
 	p, err := o.Discover()
 	if err != nil {
-		return "", "", err
+		return "", cookie, err
 	}
 	c, err := o.config(p)
 	if err != nil {
-		return "", "", err
+		return "", cookie, err
 	}
-	f := flow{nonce: newSecret(), verifier: oauth2.GenerateVerifier(), next: next, until: o.Now().Add(flowLife)}
-	browser = newSecret()
-	f.browser = sha256.Sum256([]byte(browser))
+	if len(next) > nextMost {
+		next = "/"
+	}
 	state := newSecret()
-	o.flows.put(state, f, o.Now())
-	return c.AuthCodeURL(state, oidc.Nonce(f.nonce), oauth2.S256ChallengeOption(f.verifier)), browser, nil
+	b := begun{Nonce: newSecret(), Verifier: oauth2.GenerateVerifier(), Next: next, Until: o.Now().Add(loginLife)}
+	cookie = loginCookie{loginName(state), o.logins.seal(state, b)}
+	return c.AuthCodeURL(state, oidc.Nonce(b.Nonce), oauth2.S256ChallengeOption(b.Verifier)), cookie, nil
 }
 
-// end takes what the provider sent the browser back with. A state is good once, whatever comes
-// of it.
-func (o *OIDC) end(ctx context.Context, query url.Values, browser string) (l login, next string, err error) {
-	f, found := o.flows.take(query.Get("state"), o.Now())
-	sum := sha256.Sum256([]byte(browser))
-	if !found || browser == "" || subtle.ConstantTimeCompare(sum[:], f.browser[:]) != 1 {
+// end takes what the provider sent the browser back with, and the cookie of this login. It is good
+// once, whatever comes of it.
+func (o *OIDC) end(ctx context.Context, query url.Values, cookie string) (l login, next string, err error) {
+	b, found := o.logins.take(query.Get("state"), cookie, o.Now())
+	if !found {
 		return l, "", ErrFlow
 	}
 	if from := query.Get("iss"); from != "" && from != o.Issuer { // RFC 9207
-		return l, f.next, fmt.Errorf("%w: the answer is of another issuer, %q", ErrRefused, from)
+		return l, b.Next, fmt.Errorf("%w: the answer is of another issuer, %q", ErrRefused, from)
 	}
 	if code := query.Get("error"); code != "" {
-		return l, f.next, fmt.Errorf("%w: the provider says %.100q: %.300q", ErrRefused, code, query.Get("error_description"))
+		return l, b.Next, fmt.Errorf("%w: the provider says %.100q: %.300q", ErrRefused, code, query.Get("error_description"))
 	}
 	p, err := o.Discover()
 	if err != nil {
-		return l, f.next, err
+		return l, b.Next, err
 	}
 	c, err := o.config(p)
 	if err != nil {
-		return l, f.next, err
+		return l, b.Next, err
 	}
-	token, err := c.Exchange(o.with(ctx), query.Get("code"), oauth2.VerifierOption(f.verifier))
+	token, err := c.Exchange(o.with(ctx), query.Get("code"), oauth2.VerifierOption(b.Verifier))
 	if err != nil {
-		return l, f.next, notGiven(err)
+		return l, b.Next, notGiven(err)
 	}
 	id, err := o.idToken(ctx, p, token)
 	if err != nil {
-		return l, f.next, err
+		return l, b.Next, err
 	}
-	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(f.nonce)) != 1 {
-		return l, f.next, fmt.Errorf("%w: the ID token is for another login (nonce)", ErrRefused)
+	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(b.Nonce)) != 1 {
+		return l, b.Next, fmt.Errorf("%w: the ID token is for another login (nonce)", ErrRefused)
 	}
 	l, err = o.login(id, token)
-	return l, f.next, err
+	return l, b.Next, err
 }
 
 // notGiven is the error of a provider that gives no token. The whole answer, which the error

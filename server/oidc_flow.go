@@ -2,87 +2,136 @@ package server
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
 
-// flow is a login that was begun and has not come back.
-type flow struct {
-	browser         [sha256.Size]byte // of the cookie
-	nonce, verifier string
-	next            string
-	until           time.Time
+// begun is a login that was begun and has not come back. It is in a cookie of the browser's, sealed:
+// each login has its own, so that several tabs can log in at once.
+type begun struct {
+	Nonce    string    `json:"nonce"`
+	Verifier string    `json:"verifier"`
+	Next     string    `json:"next"`
+	Until    time.Time `json:"until"`
 }
 
 const (
-	flowLife = 10 * time.Minute
-	// flowsMost bounds the logins under way: more than one address can begin in their time.
-	flowsMost = perAddress*int(flowLife/time.Second) + addressBurst + 1
+	loginLife = 10 * time.Minute
+	// loginsMost bounds the cookies of logins that one browser keeps, and nextMost the address of the
+	// page to show afterwards: a browser drops a cookie above 4 KiB.
+	loginsMost, nextMost = 8, 1 << 10
+	// usedMost bounds the logins that are remembered as used: more than one address can begin in
+	// their time.
+	usedMost  = perAddress*int(loginLife/time.Second) + addressBurst + 1
+	loginSeal = "bailey login"
 )
 
-// flows are the logins under way, by the hash of their state.
-type flows struct {
+// logins seals what belongs to logins by a key of this process, and remembers which came back.
+type logins struct {
 	mu   sync.Mutex
-	open map[[sha256.Size]byte]flow
+	key  string
+	used map[[sha256.Size]byte]time.Time // by the hash of the state, until when it would be good
 }
 
-func (f *flows) put(state string, one flow, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.open == nil {
-		f.open = map[[sha256.Size]byte]flow{}
+func (l *logins) sealer() sealer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.key == "" {
+		l.key = newSecret()
 	}
-	if len(f.open) >= flowsMost {
-		for k, o := range f.open {
-			if now.After(o.until) {
-				delete(f.open, k)
+	return sealing(l.key, loginSeal)
+}
+
+// seal gives a cookie's value that is good for the state only.
+func (l *logins) seal(state string, b begun) string {
+	data, err := json.Marshal(b)
+	if err != nil {
+		panic(err) // texts and a time
+	}
+	return base64.RawURLEncoding.EncodeToString(l.sealer().seal(data, state))
+}
+
+// take opens the cookie of a login that came back with a state, once.
+func (l *logins) take(state, cookie string, now time.Time) (b begun, found bool) {
+	sealed, err := base64.RawURLEncoding.DecodeString(cookie)
+	if err != nil {
+		return b, false
+	}
+	data, err := l.sealer().open(sealed, state)
+	if err != nil || json.Unmarshal(data, &b) != nil || !now.Before(b.Until) {
+		return b, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := sha256.Sum256([]byte(state))
+	if _, was := l.used[k]; was {
+		return b, false
+	}
+	if l.used == nil {
+		l.used = map[[sha256.Size]byte]time.Time{}
+	}
+	if len(l.used) >= usedMost {
+		for k, until := range l.used {
+			if !now.Before(until) {
+				delete(l.used, k)
 			}
 		}
-		for k := range f.open { // any: they are all young
-			if len(f.open) < flowsMost {
+		for k := range l.used { // any: the provider takes a code once too
+			if len(l.used) < usedMost {
 				break
 			}
-			delete(f.open, k)
+			delete(l.used, k)
 		}
 	}
-	f.open[sha256.Sum256([]byte(state))] = one
+	l.used[k] = b.Until
+	return b, true
 }
 
-// take gives a login and forgets it.
-func (f *flows) take(state string, now time.Time) (flow, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	k := sha256.Sum256([]byte(state))
-	one, found := f.open[k]
-	delete(f.open, k)
-	return one, found && now.Before(one.until)
+// loginCookie is the cookie of one login.
+type loginCookie struct{ name, value string }
+
+// loginName is what the cookie of a state is called, after the prefix.
+func loginName(state string) string {
+	sum := sha256.Sum256([]byte(state))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
-func (f *Front) flowCookie() string { return f.cookieName() + "-login" }
+func (f *Front) loginPrefix() string { return f.cookieName() + "-login-" }
 
 // BeginOIDC sends the browser to the provider. next is the page to show afterwards, of this
 // server.
 func (f *Front) BeginOIDC(w http.ResponseWriter, r *http.Request, next string) error {
-	to, browser, err := f.OIDC.begin(next)
+	to, cookie, err := f.OIDC.begin(next)
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, f.loginCookie(browser, int(flowLife/time.Second)))
+	var others []string // the oldest first, as browsers send them
+	for _, c := range r.Cookies() {
+		if strings.HasPrefix(c.Name, f.loginPrefix()) {
+			others = append(others, c.Name)
+		}
+	}
+	for _, name := range others[:max(0, len(others)-loginsMost+1)] {
+		f.setLogin(w, name, "", -1)
+	}
+	f.setLogin(w, f.loginPrefix()+cookie.name, cookie.value, int(loginLife/time.Second))
 	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 
-// EndOIDC logs in whoever the provider sent back, and gives the page to show. A login that
-// is refused counts against its address.
+// EndOIDC logs in whoever the provider sent back, and gives the page to show.
 func (f *Front) EndOIDC(w http.ResponseWriter, r *http.Request) (next string, err error) {
-	browser := ""
-	if c, err := r.Cookie(f.flowCookie()); err == nil {
-		browser = c.Value
+	name, value := f.loginPrefix()+loginName(r.URL.Query().Get("state")), ""
+	if c, err := r.Cookie(name); err == nil {
+		value = c.Value
+		f.setLogin(w, name, "", -1)
 	}
-	http.SetCookie(w, f.loginCookie("", -1))
 	// No failure is counted: a state cannot be guessed, and behind a proxy all have one address.
-	l, next, err := f.OIDC.end(r.Context(), r.URL.Query(), browser)
+	l, next, err := f.OIDC.end(r.Context(), r.URL.Query(), value)
 	if err != nil {
 		return next, err
 	}
@@ -90,7 +139,7 @@ func (f *Front) EndOIDC(w http.ResponseWriter, r *http.Request) (next string, er
 	return next, nil
 }
 
-// loginCookie binds a login to its browser. It is lax: the provider's page leads back here.
-func (f *Front) loginCookie(value string, age int) *http.Cookie {
-	return &http.Cookie{Name: f.flowCookie(), Value: value, Path: "/", HttpOnly: true, Secure: f.Secure, SameSite: http.SameSiteLaxMode, MaxAge: age}
+// setLogin sets the cookie of a login. It is lax: the provider's page leads back here.
+func (f *Front) setLogin(w http.ResponseWriter, name, value string, age int) {
+	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: f.Secure, SameSite: http.SameSiteLaxMode, MaxAge: age})
 }

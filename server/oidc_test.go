@@ -306,7 +306,7 @@ func TestOIDCFlow(t *testing.T) {
 		t.Error("the session of before lives on")
 	}
 	for _, c := range ann.Jar.Cookies(home) {
-		if c.Name == "bailey" && c.Value == planted || strings.HasSuffix(c.Name, "-login") {
+		if c.Name == "bailey" && c.Value == planted || strings.Contains(c.Name, "-login") {
 			t.Errorf("the browser still has %s", c.Name)
 		}
 	}
@@ -335,8 +335,10 @@ func TestOIDCFlow(t *testing.T) {
 	if code := try(person(), last.String()); code != http.StatusConflict {
 		t.Errorf("another browser's answer: %d", code)
 	}
-	if code := try(stopped, last.String()); code != http.StatusConflict {
-		t.Errorf("the state was used by another browser, and is good still: %d", code)
+	other := *last
+	try(stopped, e.URL+"/begin")
+	if code := try(stopped, other.String()); code != http.StatusOK {
+		t.Errorf("an answer that another browser tried, after another login was begun: %d", code)
 	}
 	// A code that was used, with a state that is good.
 	used := last.Query().Get("code")
@@ -351,6 +353,109 @@ func TestOIDCFlow(t *testing.T) {
 	if code := try(stopped, last.String()+"&iss=https://another.example"); code != http.StatusUnauthorized {
 		t.Errorf("another issuer's answer: %d", code)
 	}
+}
+
+// TestOIDCTabs: logins that were begun in several tabs end in any order, each at its own page; a cookie
+// that was changed, is another login's, or too old, ends none; and a browser keeps few.
+func TestOIDCTabs(t *testing.T) {
+	h := newHostile(t)
+	e, c := newEntrance(t, Claims{Issuer: h.URL}), &clock{}
+	e.front.OIDC.Now = c.now
+	begin := func(browser *http.Client) (callback string) {
+		t.Helper()
+		browser.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+			if r.URL.Path == CallbackPath {
+				callback = r.URL.String()
+				return http.ErrUseLastResponse
+			}
+			return nil
+		}
+		answer, err := browser.Get(e.URL + "/begin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return callback
+	}
+	end := func(browser *http.Client, callback string) int {
+		t.Helper()
+		answer, err := browser.Get(callback)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.StatusCode
+	}
+	home, _ := url.Parse(e.URL)
+	kept := func(browser *http.Client) (all []*http.Cookie) {
+		for _, c := range browser.Jar.Cookies(home) {
+			if strings.Contains(c.Name, "-login-") {
+				all = append(all, c)
+			}
+		}
+		return all
+	}
+	tabs := person()
+	first, second, third := begin(tabs), begin(tabs), begin(tabs)
+	for _, callback := range []string{second, third, first} {
+		if code := end(tabs, callback); code != http.StatusOK {
+			t.Errorf("a tab's login: %d", code)
+		}
+	}
+	if n := len(kept(tabs)); n > 0 {
+		t.Errorf("%d cookies are left", n)
+	}
+	for range 3 * loginsMost {
+		begin(tabs)
+	}
+	if n := len(kept(tabs)); n > loginsMost {
+		t.Errorf("%d cookies are kept", n)
+	}
+	for name, change := range map[string]func(browser *http.Client, mine *http.Cookie){
+		"too old": func(*http.Client, *http.Cookie) { c.pass(loginLife) },
+		"changed": func(_ *http.Client, mine *http.Cookie) {
+			mine.Value = strings.Map(func(r rune) rune {
+				if r == 'A' {
+					return 'B'
+				}
+				return 'A'
+			}, mine.Value)
+		},
+		"another login's": func(browser *http.Client, mine *http.Cookie) {
+			begin(browser)
+			for _, other := range kept(browser) {
+				if other.Name != mine.Name {
+					mine.Value = other.Value
+				}
+			}
+		},
+		"gone": func(_ *http.Client, mine *http.Cookie) { mine.Value = "" },
+	} {
+		browser := person()
+		callback := begin(browser)
+		mine := kept(browser)[0]
+		change(browser, mine)
+		mine.Path = "/"
+		browser.Jar.SetCookies(home, []*http.Cookie{mine})
+		if code := end(browser, callback); code != http.StatusConflict {
+			t.Errorf("a cookie that is %s: %d", name, code)
+		}
+	}
+}
+
+// FuzzLogin: no cookie opens a login of another state than the one that it was sealed for.
+func FuzzLogin(f *testing.F) {
+	l, now := &logins{}, time.Now()
+	state := newSecret()
+	good := l.seal(state, begun{Nonce: "n", Until: now.Add(time.Minute)})
+	f.Add(state, good[1:])
+	f.Add("", good)
+	f.Add(state, "")
+	f.Fuzz(func(t *testing.T, with, cookie string) {
+		if b, found := l.take(with, cookie, now); found && with != state {
+			t.Errorf("%q opened %+v of %q", cookie, b, with)
+		}
+	})
 }
 
 // TestOIDCAway: a provider that is down logs nobody in, is said to be down, and is asked again.

@@ -30,10 +30,11 @@ func sealing(secret, purpose string) sealer {
 	return sealer{aead}
 }
 
-func (s sealer) seal(data []byte) []byte { return s.aead.Seal(nil, nil, data, nil) }
+// seal seals data that belongs to something: it opens as of that only.
+func (s sealer) seal(data []byte, of string) []byte { return s.aead.Seal(nil, nil, data, []byte(of)) }
 
-func (s sealer) open(sealed []byte) ([]byte, error) {
-	data, err := s.aead.Open(nil, nil, sealed, nil)
+func (s sealer) open(sealed []byte, of string) ([]byte, error) {
+	data, err := s.aead.Open(nil, nil, sealed, []byte(of))
 	if err != nil {
 		return nil, errSeal
 	}

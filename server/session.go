@@ -145,7 +145,7 @@ func (o *session) check(ctx context.Context, secret string, now func() time.Time
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sessionPatience)
 	defer cancel()
-	data, err := sealing(secret, sessionSeal).open(o.sealed)
+	data, err := sealing(secret, sessionSeal).open(o.sealed, "")
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (o *session) keep(secret string, b basis) {
 	if err != nil {
 		panic(err) // texts
 	}
-	o.sealed = sealing(secret, sessionSeal).seal(data)
+	o.sealed = sealing(secret, sessionSeal).seal(data, "")
 }
 
 // End ends a session.

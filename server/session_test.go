@@ -246,14 +246,14 @@ func TestSessionSealed(t *testing.T) {
 			t.Error("it is not sealed")
 		}
 		for _, key := range []string{newSecret(), ""} {
-			if data, err := sealing(key, sessionSeal).open(o.sealed); err == nil {
+			if data, err := sealing(key, sessionSeal).open(o.sealed, ""); err == nil {
 				t.Errorf("another secret opens it: %s", data)
 			}
 		}
-		if data, err := sealing(secret, "another purpose").open(o.sealed); err == nil {
+		if data, err := sealing(secret, "another purpose").open(o.sealed, ""); err == nil {
 			t.Errorf("it is good for another purpose: %s", data)
 		}
-		if data, err := sealing(secret, sessionSeal).open(o.sealed); err != nil || !strings.Contains(string(data), "sEcReT") {
+		if data, err := sealing(secret, sessionSeal).open(o.sealed, ""); err != nil || !strings.Contains(string(data), "sEcReT") {
 			t.Errorf("%s, %v", data, err)
 		}
 	}
