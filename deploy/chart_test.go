@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"helm.sh/helm/v4/pkg/chart/v2/lint"
 	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,7 +28,7 @@ const image = "registry.example.com/bailey@sha256:7d6b1c2f6a6f3c1f8a2b0d8f9a3c5e
 // everything turns on whatever the values can.
 var everything = []string{"image=" + image, "prober.enabled=true", "kubeletConfigz=true", "gatekeeper=true", "database.secretName=db",
 	"replicas=3", "hub.enabled=true", "push.to=https://hub.example.com", "push.secretName=push", "push.caConfigMap=ca",
-	"tls.secretName=tls", "alerts.webhookSecret=w", "alerts.deadManSecret=d", "alerts.alertmanagers={http://alertmanager.monitoring:9093}", "monitoring.prometheusRule=true", "monitoring.dashboard=true"}
+	"tls.secretName=tls", "alerts.webhookSecret=w", "alerts.deadManSecret=d", "alerts.alertmanagers={https://alertmanager.monitoring:9093}", "alerts.webhookHTTPSecret=wh", "alerts.alertmanagerHTTPSecret=ah", "monitoring.prometheusRule=true", "monitoring.dashboard=true"}
 
 // TestOwnRules judges the chart by Bailey's own rules.
 func TestOwnRules(t *testing.T) {
@@ -103,6 +105,9 @@ func TestRefusedValues(t *testing.T) {
 		"tls.secretName":      {"image": image, "replicas": 2, "database": map[string]any{"secretName": "db"}},
 		"push.secretName":     {"image": image, "push": map[string]any{"to": "https://hub"}},
 		"push":                {"image": image, "push": map[string]any{"to": "http://hub", "secretName": "x"}},
+		"plain http":          {"image": image, "alerts": map[string]any{"alertmanagers": []any{"http://a:9093"}}},
+		"webhookHTTPSecret":   {"image": image, "alerts": map[string]any{"webhookHTTPSecret": "x"}},
+		"providerPorts":       {"image": image, "oidc": map[string]any{"issuer": "https://i.example:8443", "clientID": "x", "externalURL": "https://b.example"}},
 		"aggregateTo":         {"image": image, "people": map[string]any{"aggregateTo": []any{"everybody"}}},
 	} {
 		if _, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values}); err == nil || !strings.Contains(err.Error(), want) {
@@ -160,28 +165,32 @@ func TestRights(t *testing.T) {
 // TestEverySwitch renders each value that adds to the pod, and sees it there.
 func TestEverySwitch(t *testing.T) {
 	for flag, values := range map[string]map[string]any{
-		"--tls-self-signed=bailey.bailey.svc":                 {},
-		"--tls-cert=/etc/bailey/tls/tls.crt":                  {"tls": map[string]any{"secretName": "x"}},
-		"--database=/etc/bailey/database/url":                 {"database": map[string]any{"secretName": "x"}},
-		"--prove-every=0":                                     {},
-		"--prove-every=2h":                                    {"prober": map[string]any{"enabled": true, "every": "2h"}},
-		"--prove-kubeconfig=/etc/bailey/prober/kubeconfig":    {"prober": map[string]any{"enabled": true}},
-		"--alert-webhook=/etc/bailey/alert-webhook/webhook":   {"alerts": map[string]any{"webhookSecret": "x"}},
-		"--dead-man=/etc/bailey/dead-man/url":                 {"alerts": map[string]any{"deadManSecret": "x"}},
-		"--alertmanager=http://b:9093":                        {"alerts": map[string]any{"alertmanagers": []any{"http://a:9093", "http://b:9093"}}},
-		"--keep=2160h":                                        {},
-		"--keep=48h":                                          {"keep": "48h"},
-		"--keep=0":                                            {"keep": 0},
-		"--kubelet-configz":                                   {"kubeletConfigz": true},
-		"--replicate":                                         {"replicas": 2, "database": map[string]any{"secretName": "x"}, "tls": map[string]any{"secretName": "t"}},
-		"--hub":                                               {"hub": map[string]any{"enabled": true}},
-		"--push-to=https://hub":                               {"push": map[string]any{"to": "https://hub", "secretName": "x"}},
-		"--push-ca=/etc/bailey/push-ca/ca.crt":                {"push": map[string]any{"to": "https://hub", "secretName": "x", "caConfigMap": "y"}},
-		"--oidc-client-id=a: b #c":                            {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "a: b #c", "externalURL": "https://b.example"}},
-		"--offline":                                           {"extraArgs": []any{"--offline"}},
-		"--oidc-client-secret=/etc/bailey/oidc/client-secret": {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "secretName": "s"}},
-		"--oidc-ca=/etc/bailey/oidc-ca/ca.crt":                {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "caSecretName": "s"}},
-		"--oidc-username-prefix=-":                            {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "usernamePrefix": "-"}},
+		"--tls-self-signed=bailey.bailey.svc":                           {},
+		"--tls-cert=/etc/bailey/tls/tls.crt":                            {"tls": map[string]any{"secretName": "x"}},
+		"--database=/etc/bailey/database/url":                           {"database": map[string]any{"secretName": "x"}},
+		"--prove-every=0":                                               {},
+		"--prove-every=2h":                                              {"prober": map[string]any{"enabled": true, "every": "2h"}},
+		"--prove-kubeconfig=/etc/bailey/prober/kubeconfig":              {"prober": map[string]any{"enabled": true}},
+		"--alert-webhook=/etc/bailey/alert-webhook/webhook":             {"alerts": map[string]any{"webhookSecret": "x"}},
+		"--dead-man=/etc/bailey/dead-man/url":                           {"alerts": map[string]any{"deadManSecret": "x"}},
+		"--alertmanager=https://b:9093":                                 {"alerts": map[string]any{"alertmanagers": []any{"https://a:9093", "https://b:9093"}}},
+		"--alertmanager=http://b:9093":                                  {"alerts": map[string]any{"alertmanagers": []any{"http://b:9093"}, "plainHTTP": true}},
+		"--alert-plain-http":                                            {"alerts": map[string]any{"plainHTTP": true}},
+		"--alert-webhook-http=/etc/bailey/alert-webhook-http/http.yaml": {"alerts": map[string]any{"webhookSecret": "x", "webhookHTTPSecret": "y"}},
+		"--alertmanager-http=/etc/bailey/alertmanager-http/http.yaml":   {"alerts": map[string]any{"alertmanagers": []any{"https://a"}, "alertmanagerHTTPSecret": "y"}},
+		"--keep=2160h":                                                  {},
+		"--keep=48h":                                                    {"keep": "48h"},
+		"--keep=0":                                                      {"keep": 0},
+		"--kubelet-configz":                                             {"kubeletConfigz": true},
+		"--replicate":                                                   {"replicas": 2, "database": map[string]any{"secretName": "x"}, "tls": map[string]any{"secretName": "t"}},
+		"--hub":                                                         {"hub": map[string]any{"enabled": true}},
+		"--push-to=https://hub":                                         {"push": map[string]any{"to": "https://hub", "secretName": "x"}},
+		"--push-ca=/etc/bailey/push-ca/ca.crt":                          {"push": map[string]any{"to": "https://hub", "secretName": "x", "caConfigMap": "y"}},
+		"--oidc-client-id=a: b #c":                                      {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "a: b #c", "externalURL": "https://b.example"}},
+		"--offline":                                                     {"extraArgs": []any{"--offline"}},
+		"--oidc-client-secret=/etc/bailey/oidc/client-secret":           {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "secretName": "s"}},
+		"--oidc-ca=/etc/bailey/oidc-ca/ca.crt":                          {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "caSecretName": "s"}},
+		"--oidc-username-prefix=-":                                      {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "usernamePrefix": "-"}},
 	} {
 		values["image"] = image
 		var pod corev1.PodSpec
@@ -203,6 +212,61 @@ func TestEverySwitch(t *testing.T) {
 			if !slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name }) {
 				t.Errorf("%s: volume %s is mounted and not there", flag, m.Name)
 			}
+		}
+	}
+}
+
+// TestEgress: the server may reach what the values name, at the ports of their URLs, and where values
+// say where that is, nothing else.
+func TestEgress(t *testing.T) {
+	peer := []any{map[string]any{"ipBlock": map[string]any{"cidr": "192.0.2.7/32"}}}
+	for name, c := range map[string]struct {
+		values map[string]any
+		key    string // of networkPolicy
+		ports  []string
+	}{
+		"webhook":       {map[string]any{"alerts": map[string]any{"webhookSecret": "x", "ports": []any{443, 8443}}}, "alerts", []string{"443", "8443"}},
+		"dead man":      {map[string]any{"alerts": map[string]any{"deadManSecret": "x"}}, "alerts", []string{"443"}},
+		"Alertmanagers": {map[string]any{"alerts": map[string]any{"alertmanagers": []any{"https://a:9093", "https://b:9093/x", "https://[2001:db8::1]:9", "https://c", "http://d"}, "plainHTTP": true}}, "alertmanagers", []string{"9093", "9", "443", "80"}},
+		"hub":           {map[string]any{"push": map[string]any{"to": "https://hub.example.com:8443", "secretName": "x"}}, "hub", []string{"8443"}},
+		"hub by name":   {map[string]any{"push": map[string]any{"to": "https://hub.example.com/", "secretName": "x"}}, "hub", []string{"443"}},
+		"provider":      {map[string]any{"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example"}}, "provider", []string{"443"}},
+		"database":      {map[string]any{"database": map[string]any{"secretName": "x", "port": 6432}}, "database", []string{"6432"}},
+		"API server":    {map[string]any{}, "apiServer", []string{"443", "6443"}},
+	} {
+		rules := func(values map[string]any) map[string]bool {
+			values["image"] = image
+			all := map[string]bool{}
+			for _, o := range rendered(t, values) {
+				if o.GetKind() != "NetworkPolicy" || o.GetName() != "bailey" {
+					continue
+				}
+				var p networkingv1.NetworkPolicy
+				if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &p); err != nil {
+					t.Fatal(err)
+				}
+				for _, rule := range p.Spec.Egress {
+					var ports []string
+					for _, port := range rule.Ports {
+						ports = append(ports, port.Port.String())
+					}
+					to := "anywhere"
+					if len(rule.To) == 1 && rule.To[0].IPBlock != nil {
+						to = rule.To[0].IPBlock.CIDR
+					}
+					all[strings.Join(ports, ",")+" "+to] = true
+				}
+			}
+			return all
+		}
+		ports := strings.Join(c.ports, ",")
+		if got := rules(maps.Clone(c.values)); !got[ports+" anywhere"] {
+			t.Errorf("%s: %v", name, got)
+		}
+		narrow := maps.Clone(c.values)
+		narrow["networkPolicy"] = map[string]any{c.key: peer}
+		if got := rules(narrow); !got[ports+" 192.0.2.7/32"] || got[ports+" anywhere"] {
+			t.Errorf("%s, narrowed: %v", name, got)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -27,6 +28,9 @@ type Notifier struct {
 
 	// Webhook gives the webhook at each delivery; nil: there is none.
 	Webhook func() (Endpoint, error)
+	// WebhookClient sends to it, and AlertmanagerClient to Alertmanagers; nil: with no credentials, and
+	// trusting whom the system trusts.
+	WebhookClient, AlertmanagerClient *http.Client
 	// Alertmanagers are the URLs of Alertmanagers that are told the same.
 	Alertmanagers []string
 	// DeadMan gives what is called every Alive while all is well; nil: there is none.

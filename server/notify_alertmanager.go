@@ -103,7 +103,7 @@ func (m *alertmanager) bring(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := n.post(ctx, Endpoint{URL: strings.TrimSuffix(m.address, "/") + "/api/v2/alerts"}, "", data); err != nil {
+		if err := n.post(ctx, n.AlertmanagerClient, Endpoint{URL: strings.TrimSuffix(m.address, "/") + "/api/v2/alerts"}, "", data); err != nil {
 			return err
 		}
 		for _, p := range some { // what is told is to be ended, whether or not the rest gets through

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -97,18 +98,23 @@ func (r *refusal) Error() string {
 	return fmt.Sprintf("it answered %d", r.status)
 }
 
-// sender sends. Redirects are followed within one origin and with the method kept only: what is
-// sent, and its signature, stay where they belong.
-var sender = &http.Client{Timeout: sendLimit, CheckRedirect: func(next *http.Request, via []*http.Request) error {
-	first := via[0]
-	if len(via) > redirectsMost || next.Method != first.Method || next.URL.Scheme != first.URL.Scheme || next.URL.Host != first.URL.Host {
-		return http.ErrUseLastResponse
-	}
-	return nil
-}}
+// sending gives what sends. Redirects are followed within one origin and with the method kept only:
+// what is sent, its signature and credentials stay where they belong.
+func sending(transport http.RoundTripper) *http.Client {
+	return &http.Client{Transport: transport, Timeout: sendLimit, CheckRedirect: func(next *http.Request, via []*http.Request) error {
+		first := via[0]
+		if len(via) > redirectsMost || next.Method != first.Method || next.URL.Scheme != first.URL.Scheme || next.URL.Host != first.URL.Host {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+}
+
+// sender sends where nothing is said of how.
+var sender = sending(nil)
 
 // post sends a body, signed if there is a key.
-func (n *Notifier) post(ctx context.Context, to Endpoint, id string, body []byte) error {
+func (n *Notifier) post(ctx context.Context, by *http.Client, to Endpoint, id string, body []byte) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.URL, bytes.NewReader(body))
 	if err != nil {
 		return nameless(err)
@@ -120,7 +126,7 @@ func (n *Notifier) post(ctx context.Context, to Endpoint, id string, body []byte
 	if len(to.Key) > 0 {
 		r.Header.Set("Bailey-Signature", "sha256="+Sign(to.Key, body))
 	}
-	return n.send(r)
+	return n.send(by, r)
 }
 
 func (n *Notifier) get(ctx context.Context, address string) error {
@@ -128,7 +134,7 @@ func (n *Notifier) get(ctx context.Context, address string) error {
 	if err != nil {
 		return nameless(err)
 	}
-	return n.send(r)
+	return n.send(sender, r)
 }
 
 // Sign gives the HMAC-SHA256 of a body in hexadecimal digits.
@@ -138,9 +144,9 @@ func Sign(key, body []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (n *Notifier) send(r *http.Request) error {
+func (n *Notifier) send(by *http.Client, r *http.Request) error {
 	r.Header.Set("User-Agent", n.UserAgent)
-	answer, err := sender.Do(r)
+	answer, err := cmp.Or(by, sender).Do(r)
 	if err != nil {
 		return nameless(err)
 	}

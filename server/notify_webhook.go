@@ -134,7 +134,7 @@ func (n *Notifier) sendWebhook(ctx context.Context, uid string, now time.Time, a
 	if err != nil {
 		return err
 	}
-	return n.post(ctx, to, body.ID, data)
+	return n.post(ctx, n.WebhookClient, to, body.ID, data)
 }
 
 // noteDelivered notes that alerts were delivered as they were read. One that changed since waits on.
