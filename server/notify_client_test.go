@@ -80,7 +80,9 @@ func TestSender(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	n := &Notifier{Now: time.Now}
-	send := func(client *http.Client) error { return n.post(t.Context(), client, Endpoint{URL: s.URL}, "", []byte("{}")) }
+	send := func(client *http.Client) error {
+		return n.post(t.Context(), client, Endpoint{URL: s.URL}, "", []byte("{}"))
+	}
 	tlsConfig := func(ca string) string {
 		return fmt.Sprintf("tls_config: {ca_file: %s.crt, cert_file: %s, key_file: %s}\n", ca, filepath.Base(clientCert), filepath.Base(clientKey))
 	}
