@@ -41,6 +41,9 @@ type FollowOptions struct {
 	// Again is how often everything is read anew, for what no watch tells: what is served,
 	// what is permitted, the settings of kubelets, the time. One hour if zero.
 	Again time.Duration
+	// Refused is how soon it is asked whether what was forbidden is permitted by now; after that twice
+	// as long, and so on up to thirty times. One minute if zero.
+	Refused time.Duration
 }
 
 const (
@@ -51,6 +54,8 @@ const (
 	// nodesSettle is how soon a change of nodes makes everything be read again: their
 	// kubelets must be asked for their settings.
 	nodesSettle = 30 * time.Second
+	// refusedMost is how many times Refused passes at most between two questions.
+	refusedMost = 30
 )
 
 // Follow reads the cluster as Collect does, then follows what changes in it, until ctx ends.
@@ -59,7 +64,7 @@ const (
 // that of ctx.
 func Follow(ctx context.Context, o FollowOptions, f Follower) error {
 	o.Options = o.Options.orDefault()
-	o.Gather, o.Again = cmp.Or(o.Gather, 10*time.Millisecond), cmp.Or(o.Again, time.Hour)
+	o.Gather, o.Again, o.Refused = cmp.Or(o.Gather, 10*time.Millisecond), cmp.Or(o.Again, time.Hour), cmp.Or(o.Refused, time.Minute)
 	var lost time.Time
 	for try, first := 0, true; ; {
 		s, snapshot, err := readWhole(ctx, o.Options)
@@ -143,6 +148,9 @@ func (s *session) follow(ctx context.Context, o FollowOptions, f Follower) (lost
 			continue // what answers without a version cannot be watched
 		}
 		group.Go(func() { s.client.follow(ctx, i, p, notices) })
+	}
+	if len(s.refused) > 0 {
+		group.Go(func() { s.client.granted(ctx, s.refused, o.Refused, notices) })
 	}
 	again := time.NewTimer(o.Again/2 + rand.N(o.Again/2+1))
 	defer again.Stop()
@@ -232,6 +240,23 @@ func (p *pending) take() (facts []*bailey.Fact, gone []bailey.Ref) {
 	clear(p.last)
 	p.order = p.order[:0]
 	return facts, gone
+}
+
+// granted asks now and then for one object of each list that was forbidden, and has everything read
+// anew once it gets an answer.
+func (c *client) granted(ctx context.Context, refused []position, wait time.Duration, notices chan<- notice) {
+	for most := refusedMost * wait; sleep(ctx, wait); wait = min(2*wait, most) {
+		for _, p := range refused {
+			if _, err := c.get(ctx, p.resource.path(p.namespace)+"?limit=1", acceptProtobuf); err != nil {
+				continue
+			}
+			select {
+			case notices <- notice{again: true}:
+			case <-ctx.Done():
+			}
+			return
+		}
+	}
 }
 
 // follow watches one list from where it was read, connecting again as often as needed.

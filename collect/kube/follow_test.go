@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -29,6 +30,11 @@ type followed struct {
 
 func startFollowing(t *testing.T, c *devcluster.Cluster) *followed {
 	t.Helper()
+	return startFollowingAs(t, FollowOptions{Options: Options{Kubeconfig: c.Kubeconfig}})
+}
+
+func startFollowingAs(t *testing.T, o FollowOptions) *followed {
+	t.Helper()
 	f := &followed{news: make(chan struct{}, 1)}
 	tell := func(change func()) {
 		f.mu.Lock()
@@ -42,7 +48,7 @@ func startFollowing(t *testing.T, c *devcluster.Cluster) *followed {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- Follow(ctx, FollowOptions{Options: Options{Kubeconfig: c.Kubeconfig}}, Follower{
+		done <- Follow(ctx, o, Follower{
 			Whole: func(s *bailey.Snapshot) { tell(func() { f.snap = s; f.wholes++ }) },
 			Changed: func(facts []*bailey.Fact, gone []bailey.Ref) {
 				tell(func() { f.snap = f.snap.Overlay(facts...).Without(gone...) })
@@ -127,6 +133,62 @@ func TestFollow(t *testing.T) {
 		t.Error("nobody was told that the cluster was lost")
 	}
 	f.sameAs(t, c)
+}
+
+// TestFollowGranted: what was forbidden is read soon after it is granted, and until then nothing is read
+// anew for it.
+func TestFollowGranted(t *testing.T) {
+	c := devclustertest.Shared(t)
+	ns := devclustertest.Namespace(t, nil)
+	config := account(t, c, ns)
+	grant := func(name, resources string) {
+		apply(t, c, strings.NewReplacer("NS", ns, "NAME", name, "RESOURCES", resources).Replace(`apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: NS-NAME}
+rules: [{apiGroups: [""], resources: [RESOURCES], verbs: [list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: NS-NAME}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NS-NAME}
+subjects: [{kind: ServiceAccount, namespace: NS, name: scanner}]`))
+	}
+	grant("watch", "pods")
+	awaitAllowed(t, c, "system:serviceaccount:"+ns+":scanner", "watch", "pods")
+	const soon = 200 * time.Millisecond
+	f := startFollowingAs(t, FollowOptions{Options: Options{RESTConfig: config}, Refused: soon})
+	f.mu.Lock()
+	if f.snap.Unseen(bailey.KindConfigMap, "", "") == nil {
+		t.Error("ConfigMaps are seen without permission")
+	}
+	f.mu.Unlock()
+	time.Sleep(5 * soon)
+	f.mu.Lock()
+	if f.wholes != 1 {
+		t.Errorf("all was read %d times with nothing granted", f.wholes)
+	}
+	f.mu.Unlock()
+	grant("more", "configmaps")
+	f.await(t, "what was granted", func() bool { return f.snap.Unseen(bailey.KindConfigMap, "", "") == nil })
+}
+
+// awaitAllowed waits until the authorizer knows of a grant.
+func awaitAllowed(t *testing.T, c *devcluster.Cluster, user, verb, resource string) {
+	t.Helper()
+	review := map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": map[string]any{
+		"user": user, "resourceAttributes": map[string]any{"verb": verb, "resource": resource}}}
+	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		var answer struct{ Status struct{ Allowed bool } }
+		if err := c.Do(t.Context(), http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", review, &answer); err != nil {
+			t.Fatal(err)
+		}
+		if answer.Status.Allowed {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the grant does not come into force")
+		}
+	}
 }
 
 // sameAs compares what was followed with the cluster read anew.

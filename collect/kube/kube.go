@@ -124,6 +124,7 @@ type session struct {
 	provider   *provider // of a managed cluster; nil if none is known
 	read       int       // lists that were read
 	positions  []position
+	refused    []position // lists that were forbidden
 	podsSeen   bool
 	nodesSeen  bool
 }
@@ -359,6 +360,9 @@ func (s *session) take(l *list) {
 		where += " in the namespace " + l.namespace
 	}
 	if l.err != nil {
+		if hasCode(l.err, http.StatusForbidden) {
+			s.refused = append(s.refused, position{resource: l.resource, namespace: l.namespace})
+		}
 		s.miss(missing(l.resource, l.namespace, "", l.err), where)
 		return
 	}
