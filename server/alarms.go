@@ -73,6 +73,8 @@ type alertDoc struct {
 	More    bool     `json:"more,omitempty"`
 	// Unseen are the kinds that the rule needs and that were not seen when it came.
 	Unseen []bailey.Kind `json:"unseen,omitempty"`
+	// Seen is what was seen in the audit log, where it is of a detection; Members are then objects.
+	Seen *seenOf `json:"seen,omitempty"`
 }
 
 func (d *alertDoc) text() json.RawMessage {

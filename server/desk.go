@@ -108,13 +108,22 @@ func (d *Desk) Clusters(ctx context.Context, a Ask) ([]ClusterInfo, error) {
 // SightOf says how current what is kept of the cluster is that is asked about.
 func (d *Desk) SightOf(ctx context.Context, a Ask) (Sight, error) {
 	if a.Cluster == "" || a.Cluster == d.o.Own() {
-		return d.o.Sight(), nil
+		return d.sight(a), nil
 	}
 	kept, err := d.o.Store.Cluster(ctx, a.Cluster)
 	if err != nil {
 		return Sight{}, err
 	}
 	return d.sightOf(&kept), nil
+}
+
+// sight says how current what is kept of the own cluster is, as far as that is theirs to know who ask.
+func (d *Desk) sight(a Ask) Sight {
+	s := d.o.Sight()
+	if !a.Sees.All {
+		s.Detections = nil // the audit log is of the whole cluster, and errors name its file
+	}
+	return s
 }
 
 // sightOf says how current what is kept of a cluster is that is not the own one.
@@ -154,7 +163,7 @@ func (d *Desk) Overview(ctx context.Context, a Ask) (Overview, error) {
 	}
 	o.Cluster = ClusterInfo{UID: kept.UID, Name: kept.Name, Heard: kept.Heard, Own: uid == d.o.Own()}
 	if o.Cluster.Own {
-		o.Sight = d.o.Sight()
+		o.Sight = d.sight(a)
 	} else {
 		o.Sight = d.sightOf(&kept)
 	}

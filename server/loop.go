@@ -175,6 +175,8 @@ type Sight struct {
 	Objects int       `json:"objects"`
 	// Ledger says how the ledger is; nil where none is kept.
 	Ledger *LedgerState `json:"ledger,omitempty"`
+	// Detections says how the audit log is followed; nil where none is.
+	Detections *DetectionState `json:"detections,omitempty"`
 }
 
 // Sight says how current the report is.

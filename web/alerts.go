@@ -6,6 +6,10 @@ type alertsBody struct {
 	Alerts []server.Alert
 	All    bool
 	Pager  pager
+	// Whole tells that alerts of the whole cluster are seen, and Detections how the audit log is
+	// followed; nil where none is.
+	Whole      bool
+	Detections *server.DetectionState
 }
 
 // objectName names what an alert is about.
@@ -42,6 +46,11 @@ func (s *site) alerts(v *visit) error {
 	if err != nil {
 		return err
 	}
+	sight, err := s.Desk.SightOf(v.r.Context(), v.ask)
+	if err != nil {
+		return err
+	}
+	b.Whole, b.Detections = v.ask.Sees.All && v.page.Cluster.Own, sight.Detections
 	b.Alerts, b.Pager = list, v.paged(len(list), next, 0)
 	v.page.Stream = "alert"
 	return v.show("alerts", "alerts", "Alerts", b)

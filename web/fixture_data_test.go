@@ -150,7 +150,7 @@ func (f *fixture) Alerts(_ context.Context, _ server.Ask, open bool, cursor stri
 	titles := []string{"Container is privileged in team-0", "compute/pod-security fell from proven to gap", "The cluster is out of sight", hostile}
 	for i := range 70 {
 		o := f.workload(i * 3)
-		a := server.Alert{Key: strconv.Itoa(i), Kind: []string{"finding", "rung", "staleness"}[i%3], Severity: bailey.Severity(5 - i%4), Title: titles[i%4], Text: "3 new findings of compute/pod-security/privileged: Deployment team-0/api, Deployment team-0/web, Pod team-0/debug.", Object: &o,
+		a := server.Alert{Key: strconv.Itoa(i), Kind: []string{"finding", "rung", "staleness", "detection"}[i%4], Severity: bailey.Severity(5 - i%4), Title: titles[i%4], Text: "3 new findings of compute/pod-security/privileged: Deployment team-0/api, Deployment team-0/web, Pod team-0/debug.", Object: &o,
 			First: f.now.Add(-time.Duration(i+3) * time.Hour), Since: f.now.Add(-time.Duration(i+2) * time.Hour), Last: f.now.Add(-time.Duration(i*7+1) * time.Minute), Count: 1 + i%9}
 		if i%3 < 2 {
 			a.Control = "compute/pod-security"

@@ -51,6 +51,14 @@ func (f *fixture) Clusters(ctx context.Context, ask server.Ask) ([]server.Cluste
 	}), nil
 }
 
+func (f *fixture) SightOf(context.Context, server.Ask) (server.Sight, error) {
+	s := server.Sight{Ready: true, Changed: f.now, Detections: &server.DetectionState{Since: f.now.Add(-30 * time.Hour), Blind: []string{"admin-role", "static-pod"}}}
+	if f.lost {
+		s.Detections.Problem = "the audit log is not read since 2026-11-26T10:00:00Z: open /var/log/kubernetes/audit.log: permission denied"
+	}
+	return s, nil
+}
+
 func (f *fixture) Overview(_ context.Context, ask server.Ask) (server.Overview, error) {
 	clusters, _ := f.Clusters(context.Background(), ask)
 	o := server.Overview{Cluster: clusters[0], Sight: server.Sight{Ready: !f.firstLook, Changed: f.now.Add(-7 * time.Second), Objects: 12_843}}

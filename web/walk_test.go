@@ -62,6 +62,7 @@ func places(f *fixture) []place {
 		{name: "run-failed", path: "/runs/run-2", rare: true},
 		{name: "ledger", path: "/ledger"},
 		{name: "alerts", path: "/alerts"},
+		{name: "alerts-unread", path: "/alerts", world: func(f *fixture) { f.lost = true }, rare: true},
 		{name: "waivers", path: "/waivers"},
 		{name: "waiver-new", path: "/waivers/new?rule=compute/pod-security/privileged&namespace=shop"},
 		{name: "enforce", path: "/enforce"},

@@ -212,39 +212,12 @@ func (d *detection) print(alert detect.Alert) error {
 
 // alertText is what happened, who did it, and how it ended.
 func alertText(a detect.Alert) string {
-	what := strings.TrimSpace(a.Verb + " " + a.Resource)
-	if a.Resource == "" {
-		what = strings.TrimSpace(a.Verb + " " + a.Path)
-	}
-	if object := strings.Trim(a.Namespace+"/"+a.Name, "/"); object != "" {
-		what += " " + object
-	}
-	who := a.User
-	if who == "" {
-		who = "nobody known"
-	}
-	if a.Impersonated != "" {
-		who += " as " + a.Impersonated
-	}
-	how := "let through"
-	switch {
-	case a.Refused:
-		how = fmt.Sprintf("refused (%d)", a.Code)
-	case a.Code == 0:
-		how = "outcome not recorded"
-	}
-	if a.DryRun {
-		how += ", a dry run"
-	}
+	what, how := strings.TrimSpace(a.What()+" "+a.Object()), a.How()
 	if n := len(a.AuditIDs); n > 1 {
 		how += fmt.Sprintf(", the last of %d requests", n)
 	}
-	from := a.Address
-	if from == "" {
-		from = "an unknown address"
-	}
 	return fmt.Sprintf("%s %s (%s): %s\n  %s  %s: %s\n  from %s with %q; %s; audit ID %s\n",
-		a.Severity, a.Detection, a.Technique, a.Title, a.Time.UTC().Format(time.RFC3339), who, what, from, a.UserAgent, how, a.AuditIDs[len(a.AuditIDs)-1])
+		a.Severity, a.Detection, a.Technique, a.Title, a.Time.UTC().Format(time.RFC3339), a.Who(), what, a.From(), a.UserAgent, how, a.AuditIDs[len(a.AuditIDs)-1])
 }
 
 func (d *detection) summarize(w io.Writer) error {

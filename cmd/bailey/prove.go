@@ -49,6 +49,8 @@ type proveFlags struct {
 	// how far the run is.
 	record   func(ctx context.Context, id string, envelope []byte)
 	progress server.Progress
+	// asked is told the audit ID of each request of the run; nil: nobody is.
+	asked func(auditID string)
 }
 
 func (a *app) proveCommand() *cobra.Command {
@@ -268,6 +270,9 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	config, err := kube.RESTConfig(f.target.kubeconfig, f.target.context)
 	if err != nil {
 		return err
+	}
+	if f.asked != nil {
+		tellRequests(config, f.asked)
 	}
 	schedule, err := f.scheduled(conf, a.now())
 	if err != nil {

@@ -49,6 +49,7 @@ type serveFlags struct {
 	image    string
 	isolated bool
 	noLink   bool
+	auditLog string
 	oidc     oidcFlags
 	tend     tendFlags
 	book     bookFlags
@@ -102,6 +103,7 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods, for experiments that want a node")
 	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context)")
 	f.book.register(c)
+	flags.StringVar(&f.auditLog, "audit-log", "", "raise alerts of attacks that the API server's audit log tells of: its file (default: the configuration's; of up, that of its own cluster)")
 	flags.BoolVar(&f.hub, "hub", false, "take what servers of other clusters push (see bailey hub)")
 	flags.StringVar(&f.pushTo, "push-to", "", "push what is found to the hub at this address too")
 	flags.StringVar(&f.pushToken, "push-token", "", "file of the token that the hub gave for this cluster; it is read again for each push")
@@ -144,14 +146,16 @@ type serving struct {
 	conf  *config
 	log   *slog.Logger
 
-	store  *store.Store
-	loop   *server.Loop
-	news   *server.News
-	desk   *server.Desk
-	book   *server.Book // nil where no ledger is kept
-	rights server.Rights
-	tokens server.Tokens
-	sight  func() server.Sight
+	store *store.Store
+	loop  *server.Loop
+	news  *server.News
+	desk  *server.Desk
+	book  *server.Book // nil where no ledger is kept
+	// detector follows the audit log; nil where none is named.
+	detector *server.Detector
+	rights   server.Rights
+	tokens   server.Tokens
+	sight    func() server.Sight
 	// metrics is there once the parts run.
 	metrics *server.Metrics
 	pusher  *server.Pusher // nil where nothing is pushed
@@ -271,6 +275,9 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	metrics.ShowLeads(s.leads)
 	if s.book != nil {
 		s.showBook()
+	}
+	if err := s.openDetector(); err != nil {
+		return err
 	}
 	s.desk = server.NewDesk(server.DeskOptions{Store: s.store, Controls: o.Controls, Own: s.loop.Cluster, Sight: s.sight, Namespaces: s.loop.Namespaces,
 		Configured: func() []bailey.Waiver { return waivers }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, o.Controls) },

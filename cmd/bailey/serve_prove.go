@@ -34,6 +34,9 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progres
 		t.kubeconfig, t.context = s.flags.prover, ""
 	}
 	f := &proveFlags{target: t, rate: prove.DefaultRate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated, progress: p}
+	if s.detector != nil {
+		f.auditLog, f.asked = s.flags.auditLog, s.detector.Own
+	}
 	if s.book != nil {
 		f.record = s.book.Record
 	}

@@ -127,6 +127,9 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 		return a.scanDetached(ctx, cluster)
 	}
 	f.target.kubeconfig = cluster.Kubeconfig
+	if f.auditLog == "" {
+		f.auditLog = cluster.AuditLog
+	}
 	fmt.Fprintf(a.stderr, "The cluster is up. To use it with kubectl, and with other commands:\n  export KUBECONFIG=%s\n", cluster.Kubeconfig)
 	return a.serve(ctx, &f.serveFlags)
 }

@@ -1,0 +1,453 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/audit"
+	"github.com/baileyhq/bailey/derive/detect"
+	"github.com/baileyhq/bailey/store"
+)
+
+// Detector follows the audit log of an API server, and raises alerts of what detections tell of it.
+// Requests that Bailey's own experiments make raise none. It goes on where it was when the process
+// ends and another begins.
+type Detector struct {
+	o DetectorOptions
+	// own are the audit IDs of requests that Bailey's experiments made.
+	own *lru.Cache[string, struct{}]
+
+	mu    sync.Mutex
+	state DetectionState
+	blind map[string]bool
+	noted uint64 // events that were looked at
+}
+
+// DetectorOptions are what a Detector is made of.
+type DetectorOptions struct {
+	// Path is the file of the API server's --audit-log-path.
+	Path string
+	// Load gives what Save was handed last, by whichever process: how far the log was read; empty at first.
+	Load func() ([]byte, error)
+	Save func([]byte) error
+	Loop *Loop
+	News *News
+	Log  *slog.Logger
+	Now  func() time.Time
+}
+
+// DetectionState is how the audit log is followed.
+type DetectionState struct {
+	// Since is from when on the log is read; zero before.
+	Since time.Time `json:"since,omitzero"`
+	// Problem says why the log is not read now, or what of it was not.
+	Problem string `json:"problem,omitempty"`
+	// Blind names the detections that could not tell of some request, because the audit policy
+	// records too little of it.
+	Blind []string `json:"blind,omitempty"`
+	// Unreadable counts lines that are no event.
+	Unreadable int `json:"unreadable,omitempty"`
+}
+
+const (
+	// ownMost bounds how many of Bailey's own requests are remembered.
+	ownMost = 100_000
+	// ownHold is how long a detection waits for its request to be known as Bailey's own: the log
+	// may have it before its answer has come here.
+	ownHold = 2 * time.Second
+	// flushEvery is how often what was told is kept, and markEvery how often how far the log was
+	// read is.
+	flushEvery = 500 * time.Millisecond
+	markEvery  = 5 * time.Second
+	// readAgain is the wait before a log that cannot be read is tried again.
+	readAgain = 5 * time.Second
+	// waitingMost bounds the detections that wait to be kept; the log is not read on meanwhile.
+	waitingMost = 10_000
+	auditKey    = "staleness/audit"
+)
+
+// NewDetector makes a detector.
+func NewDetector(o DetectorOptions) *Detector {
+	own, err := lru.New[string, struct{}](ownMost)
+	if err != nil {
+		panic(err) // the size is a constant
+	}
+	return &Detector{o: o, own: own, blind: map[string]bool{}}
+}
+
+// Own notes the audit ID of a request that Bailey's own experiments made.
+func (d *Detector) Own(auditID string) {
+	if auditID != "" {
+		d.own.Add(auditID, struct{}{})
+	}
+}
+
+// State says how the audit log is followed.
+func (d *Detector) State() DetectionState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.state
+	for _, x := range detect.All() { // in the order of the documentation
+		if d.blind[x.Name] {
+			s.Blind = append(s.Blind, x.Name)
+		}
+	}
+	return s
+}
+
+// Describe is of prometheus.Collector.
+func (d *Detector) Describe(to chan<- *prometheus.Desc) {
+	to <- auditEventsMetric
+	to <- auditUnreadMetric
+}
+
+var (
+	auditEventsMetric = prometheus.NewDesc("bailey_audit_events_total", "Events of the audit log that detections looked at.", nil, nil)
+	auditUnreadMetric = prometheus.NewDesc("bailey_audit_unread", "1 if the audit log is not read now, or a part of it was lost within the last hour.", nil, nil)
+)
+
+// Collect is of prometheus.Collector.
+func (d *Detector) Collect(to chan<- prometheus.Metric) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	unread := 0.0
+	if d.state.Problem != "" {
+		unread = 1
+	}
+	to <- prometheus.MustNewConstMetric(auditEventsMetric, prometheus.CounterValue, float64(d.noted))
+	to <- prometheus.MustNewConstMetric(auditUnreadMetric, prometheus.GaugeValue, unread)
+}
+
+// following is a detector at work.
+type following struct {
+	*Detector
+	raiser *Raiser
+	set    *detect.Set
+	known  *detections
+	stale  bool // whether the alert about the log lasts
+
+	from    audit.Position // up to which what was told is kept
+	marked  audit.Position
+	marking time.Time
+	waiting []sighted
+	read    audit.Position
+	failing time.Time // since when the log is not read; zero while it is
+	lost    time.Time // when a part of it was lost
+	why     string
+}
+
+// sighted is a detection that waits to be kept.
+type sighted struct {
+	alert  detect.Alert
+	before audit.Position // of its last request
+	at     time.Time
+}
+
+// readLine is a line of the log, or why there are no more.
+type readLine struct {
+	told   []detect.Alert
+	before audit.Position
+	after  audit.Position
+	err    error
+}
+
+// Run follows the log until ctx ends, and raises alerts in a store.
+func (d *Detector) Run(ctx context.Context, kept *store.Store) error {
+	from, err := d.begin()
+	if err != nil {
+		return err
+	}
+	set, err := detect.Compile()
+	if err != nil {
+		return err
+	}
+	f := &following{Detector: d, raiser: &Raiser{Store: kept, Loop: d.o.Loop, News: d.o.News, Log: d.o.Log, Now: d.o.Now}, set: set, from: from}
+	f.read, f.marked = f.from, f.from
+	lines := make(chan readLine)
+	go f.tail(ctx, lines)
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		in := lines
+		if len(f.waiting) >= waitingMost {
+			in = nil
+		}
+		select {
+		case line := <-in:
+			f.take(line)
+			continue
+		case <-tick.C:
+			err = f.flush(ctx, false)
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), ownHold)
+			defer cancel()
+			if err := f.flush(last, true); err != nil {
+				d.o.Log.Error("what the audit log told last could not be kept: it is read again at the next start", "error", err)
+			}
+			return ctx.Err()
+		}
+		switch {
+		case errors.Is(err, store.ErrFenced):
+			return err
+		case err != nil && ctx.Err() == nil:
+			f.known = nil // what the store holds is to be read again
+			d.o.Log.Error("what the audit log told could not be kept, and will be tried again", "error", err)
+			pause(ctx, takeAgain)
+		}
+	}
+}
+
+// takeAgain is the wait after what was told could not be kept.
+const takeAgain = 2 * time.Second
+
+// begin gives the place from which to read: where the process before was, or the log's end.
+func (d *Detector) begin() (audit.Position, error) {
+	var p audit.Position
+	data, err := d.o.Load()
+	if err != nil {
+		return p, err
+	}
+	if len(data) > 0 {
+		if err := json.Unmarshal(data, &p); err == nil {
+			return p, nil
+		}
+		d.o.Log.Warn("the place up to which the audit log was read is not known: it is read from its end on")
+	}
+	p, err = audit.End(d.o.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return audit.Position{}, nil // an API server that was not started yet
+	}
+	return p, err
+}
+
+// tail reads lines until ctx ends.
+func (f *following) tail(ctx context.Context, to chan<- readLine) {
+	from := f.from
+	tell := func(l readLine) error {
+		select {
+		case to <- l:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for ctx.Err() == nil {
+		err := audit.Tail(ctx, f.o.Path, from, func(line []byte, after audit.Position) error {
+			l := readLine{before: from, after: after, told: f.judge(line)}
+			from = after
+			return tell(l)
+		})
+		var long *audit.LongLineError
+		var lost *audit.LostError
+		switch {
+		case errors.As(err, &long):
+			from = long.Next
+			f.unreadable()
+			continue
+		case errors.As(err, &lost):
+			oldest, oldestErr := audit.Oldest(f.o.Path)
+			if oldestErr == nil {
+				from = oldest
+				_ = tell(readLine{before: from, after: from, err: lost})
+				continue
+			}
+			err = oldestErr
+		}
+		if tell(readLine{before: from, after: from, err: err}) != nil || !pause(ctx, readAgain) {
+			return
+		}
+	}
+}
+
+// judge gives what detections tell of a line.
+func (f *following) judge(line []byte) []detect.Alert {
+	e, err := detect.Decode(line, detect.DefaultLimits)
+	if err != nil {
+		f.unreadable()
+		return nil
+	}
+	blind := f.set.Blind(e)
+	f.mu.Lock()
+	f.noted++
+	for _, x := range blind {
+		f.blind[x.Name] = true
+	}
+	f.mu.Unlock()
+	return f.set.Match(e)
+}
+
+func (f *following) unreadable() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.Unreadable++
+}
+
+// take takes in what was read.
+func (f *following) take(l readLine) {
+	now := f.o.Now()
+	f.read = l.after
+	var lost *audit.LostError
+	switch {
+	case errors.As(l.err, &lost):
+		f.lost, f.why = now, l.err.Error()
+		f.o.Log.Error("a part of the audit log was not read", "error", l.err)
+		return
+	case l.err != nil:
+		if f.failing.IsZero() {
+			f.failing = now
+			f.o.Log.Error("the audit log cannot be read, and will be tried again", "error", l.err)
+		}
+		f.why = l.err.Error()
+		return
+	}
+	f.failing = time.Time{}
+	for _, a := range l.told {
+		f.waiting = append(f.waiting, sighted{a, l.before, now})
+	}
+}
+
+// ours reports whether all requests of an alert were Bailey's own.
+func (f *following) ours(a *detect.Alert) bool {
+	return !slices.ContainsFunc(a.AuditIDs, func(id string) bool { return !f.own.Contains(id) })
+}
+
+// flush keeps what was told long enough ago for Bailey's own requests to be known; all of it at the end.
+func (f *following) flush(ctx context.Context, all bool) error {
+	now := f.o.Now()
+	uid := f.o.Loop.Cluster()
+	f.show(now)
+	if uid == "" || !f.o.Loop.Sight().Ready {
+		return nil
+	}
+	if err := f.know(ctx, uid); err != nil {
+		return err
+	}
+	ripe := len(f.waiting)
+	if !all {
+		if i := slices.IndexFunc(f.waiting, func(s sighted) bool { return now.Sub(s.at) < ownHold }); i >= 0 {
+			ripe = i
+		}
+	}
+	var told []detect.Alert
+	for _, s := range f.waiting[:ripe] {
+		if !f.ours(&s.alert) {
+			told = append(told, s.alert)
+		}
+	}
+	changes := f.known.take(told, now)
+	if f.failing.IsZero() {
+		changes = append(changes, f.known.rest(now)...)
+	}
+	for _, c := range changes {
+		if err := f.raiser.do(ctx, uid, now, c); err != nil {
+			return err
+		}
+	}
+	f.waiting = slices.Delete(f.waiting, 0, ripe)
+	f.from = f.read
+	if len(f.waiting) > 0 {
+		f.from = f.waiting[0].before
+	}
+	if err := f.watchLog(ctx, uid, now); err != nil {
+		return err
+	}
+	return f.mark(now, all || len(changes) > 0)
+}
+
+// know reads from the store which alerts last.
+func (f *following) know(ctx context.Context, uid string) error {
+	if f.known != nil {
+		return nil
+	}
+	known := &detections{open: map[string]*lasting{}}
+	stale := false
+	err := eachKept(func(after string) (string, error) {
+		page, err := f.raiser.Store.Alerts(ctx, store.AlertQuery{Cluster: uid, Access: store.Everything(), Limit: loadPage, After: after})
+		if errors.Is(err, store.ErrNotFound) {
+			return "", nil // the recorder makes the cluster first
+		}
+		for i := range page.Items {
+			l := &lasting{alert: page.Items[i], doc: docOf(&page.Items[i]), told: page.Items[i].Last}
+			stale = stale || l.alert.Key == auditKey
+			if l.alert.Kind == store.AlertDetection && l.doc.Seen != nil {
+				known.open[l.alert.Key] = l
+			}
+		}
+		return page.Next, err
+	})
+	if err == nil {
+		f.known, f.stale = known, stale
+	}
+	return err
+}
+
+// unread says what of the log is not read, or was not; empty while all is.
+func (f *following) unread(now time.Time) string {
+	switch {
+	case !f.failing.IsZero():
+		return "the audit log is not read since " + f.failing.UTC().Format(time.RFC3339) + ": " + f.why
+	case !f.lost.IsZero() && now.Sub(f.lost) < detectionHold:
+		return f.why
+	}
+	return ""
+}
+
+// show says how the log is followed.
+func (f *following) show(now time.Time) {
+	problem := f.unread(now)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.Problem = problem
+	if f.state.Since.IsZero() && problem == "" {
+		f.state.Since = now
+	}
+}
+
+// watchLog raises an alert when the log is not read for a while, or a part of it was lost.
+func (f *following) watchLog(ctx context.Context, uid string, now time.Time) error {
+	problem := f.unread(now)
+	a := store.Alert{Key: auditKey, Kind: store.AlertStaleness, Severity: bailey.SeverityHigh, Title: "The audit log is not read whole"}
+	switch {
+	case problem == "" && f.stale:
+		if err := f.raiser.do(ctx, uid, now, alertChange{alertEnd, a}); err != nil {
+			return err
+		}
+		f.stale = false
+	case problem != "" && !f.stale && (f.failing.IsZero() || now.Sub(f.failing) >= sightHold):
+		a.Text = clip(fmt.Sprintf("What happened meanwhile raises no alert: %s", problem), alertTextMost)
+		doc := alertDoc{Since: now}
+		a.Doc = doc.text()
+		if err := f.raiser.do(ctx, uid, now, alertChange{alertRaise, a}); err != nil {
+			return err
+		}
+		f.stale = true
+	}
+	return nil
+}
+
+// mark keeps how far the log was read and what it told is kept.
+func (f *following) mark(now time.Time, soon bool) error {
+	if f.from == f.marked || !soon && now.Sub(f.marking) < markEvery {
+		return nil
+	}
+	data, err := json.Marshal(f.from)
+	if err != nil {
+		return err
+	}
+	if err := f.o.Save(data); err != nil {
+		return fmt.Errorf("how far the audit log was read: %w", err)
+	}
+	f.marked, f.marking = f.from, now
+	return nil
+}

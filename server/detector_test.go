@@ -1,0 +1,192 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/derive/detect"
+	"github.com/baileyhq/bailey/store"
+)
+
+// TestDetections tells stories: what is told, minutes after the first, and what becomes of it.
+func TestDetections(t *testing.T) {
+	alert := func(id, user string, code int) detect.Alert {
+		return detect.Alert{Detection: "exec", Title: "Somebody entered a container", Severity: bailey.SeverityMedium, AuditIDs: []string{id}, User: user, Verb: "create",
+			Resource: "pods/exec", Namespace: "shop", Name: "web", Code: code, Refused: code >= 400}
+	}
+	quiet := alert("q", "bob", 101)
+	quiet.Severity = bailey.SeverityLow
+	begun := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	d := &detections{open: map[string]*lasting{}}
+	for _, step := range []struct {
+		minute int
+		told   []detect.Alert
+		want   string
+	}{
+		{0, []detect.Alert{quiet}, ""},
+		{0, []detect.Alert{alert("1", "eve", 403), alert("2", "eve", 403)}, "raise detection/exec/eve/shop medium"},
+		{1, []detect.Alert{alert("3", "eve", 403)}, "revise detection/exec/eve/shop medium"},
+		{2, []detect.Alert{alert("4", "eve", 101)}, "raise detection/exec/eve/shop medium"},
+		{3, []detect.Alert{alert("4", "eve", 101)}, "revise detection/exec/eve/shop medium"},
+		{4, []detect.Alert{alert("5", "eve", 101), alert("6", "mallory", 101)}, "revise detection/exec/eve/shop medium; raise detection/exec/mallory/shop medium"},
+		{59, nil, ""},
+		{63, []detect.Alert{alert("7", "eve", 101)}, "raise detection/exec/eve/shop medium"},
+		{64, nil, "end detection/exec/mallory/shop medium"},
+		{124, nil, "end detection/exec/eve/shop medium"},
+		{125, []detect.Alert{alert("8", "eve", 403)}, "raise detection/exec/eve/shop medium"},
+	} {
+		at := begun.Add(time.Duration(step.minute) * time.Minute)
+		for i := range step.told {
+			step.told[i].Time = at
+		}
+		changes := append(d.take(step.told, at), d.rest(at)...)
+		if got := toldOf(changes); got != step.want {
+			t.Errorf("minute %d: %s\nwant %s", step.minute, got, step.want)
+		}
+		if step.minute == 63 && !strings.Contains(changes[0].alert.Text, "6 times so far, 3 let through. About shop/web.") {
+			t.Error(changes[0].alert.Text)
+		}
+		if through := step.minute == 2; len(changes) > 0 && step.minute <= 2 && strings.Contains(changes[0].alert.Title, "nothing got through") == through {
+			t.Errorf("minute %d: %s", step.minute, changes[0].alert.Title)
+		}
+	}
+	// Names of callers' choice make few alerts.
+	for i := range 100 {
+		d.take([]detect.Alert{alert(fmt.Sprint("n", i), fmt.Sprint("user", i, strings.Repeat("x", 5*i)), 403)}, begun)
+	}
+	if n := len(d.open); n != callersMost+1 {
+		t.Errorf("%d alerts", n)
+	}
+	for key, l := range d.open {
+		if len(key) > keyMost || len(l.alert.Text) > alertTextMost+3 {
+			t.Errorf("%d bytes: %s", len(key), key)
+		}
+	}
+	if l := d.open["detection/exec"]; l == nil || l.doc.Seen.Count != 100-callersMost+1 || !strings.HasPrefix(l.alert.Text, "many callers") {
+		t.Errorf("%+v", l)
+	}
+}
+
+// logging is an audit log and a detector that follows it.
+type logging struct {
+	t    *testing.T
+	path string
+	kept *store.Store
+	mark []byte
+	end  func()
+	*Detector
+}
+
+func (l *logging) write(id, user string) {
+	l.t.Helper()
+	e := map[string]any{"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": id, "stage": "ResponseComplete",
+		"requestURI": "/api/v1/namespaces/shop/pods/web/exec?command=sh", "verb": "create", "user": map[string]any{"username": user, "groups": []string{"system:authenticated"}},
+		"sourceIPs": []string{"10.0.0.9"}, "userAgent": "kubectl/v1.34.0", "objectRef": map[string]any{"resource": "pods", "subresource": "exec", "apiVersion": "v1", "namespace": "shop", "name": "web"},
+		"responseStatus": map[string]any{"code": 101}, "requestReceivedTimestamp": time.Now().UTC().Format(time.RFC3339Nano), "stageTimestamp": time.Now().UTC().Format(time.RFC3339Nano)}
+	data, err := json.Marshal(e)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.Write(append(data, '\n'))
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	_ = f.Close()
+}
+
+// begin starts a process.
+func (l *logging) begin() {
+	loop := NewLoop(LoopOptions{}, NewNews())
+	loop.snap, loop.version = bailey.NewBuilder(bailey.Meta{ClusterUID: tellingUID}).Snapshot(), 1
+	l.Detector = NewDetector(DetectorOptions{Path: l.path, Loop: loop, News: NewNews(), Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Load: func() ([]byte, error) { return l.mark, nil }, Save: func(mark []byte) error { l.mark = slices.Clone(mark); return nil }})
+	ctx, cancel := context.WithCancel(l.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := l.Run(ctx, l.kept); ctx.Err() == nil {
+			l.t.Errorf("it ended: %v", err)
+		}
+	}()
+	l.end = func() { cancel(); <-ended }
+}
+
+// await waits until the alerts that last are these, with how often each was seen.
+func (l *logging) await(want string) {
+	l.t.Helper()
+	got := ""
+	for range 100 {
+		page, err := l.kept.Alerts(l.t.Context(), store.AlertQuery{Cluster: tellingUID, Access: store.Everything()})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		var all []string
+		for i := range page.Items {
+			line := page.Items[i].Key
+			if doc := docOf(&page.Items[i]); doc.Seen != nil {
+				line += fmt.Sprint(" ", doc.Seen.Count)
+			}
+			all = append(all, line)
+		}
+		slices.Sort(all)
+		if got = strings.Join(all, ", "); got == want {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	l.t.Fatalf("alerts: %s\nwant %s; %+v", got, want, l.State())
+}
+
+// TestDetector: what comes after the beginning is told, but for Bailey's own; a process that begins
+// anew tells what came meanwhile, and nothing twice; and that a part of the log is lost is told.
+func TestDetector(t *testing.T) {
+	l := &logging{t: t, path: filepath.Join(t.TempDir(), "audit.log"), kept: openStore(t)}
+	if err := l.kept.PutCluster(t.Context(), tellingUID, "telling", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	l.write("before", "alice")
+	l.begin()
+	for l.State().Since.IsZero() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.Own("own")
+	l.write("own", "bailey")
+	l.write("1", "eve")
+	l.await("detection/exec/eve/shop 1")
+	l.end()
+	l.write("2", "mallory")
+	l.write("3", "eve")
+	l.begin()
+	l.await("detection/exec/eve/shop 2, detection/exec/mallory/shop 1")
+	l.end()
+	l.begin()
+	l.write("4", "eve")
+	l.await("detection/exec/eve/shop 3, detection/exec/mallory/shop 1")
+	if s := l.State(); s.Problem != "" || s.Unreadable != 0 || s.Since.IsZero() {
+		t.Errorf("%+v", s)
+	}
+	l.end()
+	// The log is another one: what was between is not known.
+	if err := os.Remove(l.path); err != nil {
+		t.Fatal(err)
+	}
+	l.write("5", "eve")
+	l.begin()
+	l.await("detection/exec/eve/shop 4, detection/exec/mallory/shop 1, staleness/audit")
+	if s := l.State(); !strings.Contains(s.Problem, "events may be missing") {
+		t.Errorf("%+v", s)
+	}
+	l.end()
+}
