@@ -28,7 +28,7 @@ const (
 	storeObject = 5
 )
 
-// benchSQLite measures what a delta costs and how fast pages and facets are, over ever more
+// benchSQLite measures what a delta costs and how fast pages are, over ever more
 // findings, beside inserting and reading the same rows and nothing else.
 func benchSQLite(string) error {
 	dir, err := os.MkdirTemp("", "bailey-bench-store-")
@@ -204,7 +204,7 @@ func insertPlain(ctx context.Context, db *sql.DB, mark string, first int, list [
 	return tx.Commit()
 }
 
-// storeLatencies measures pages and facets, as an administrator and a tenant ask for them.
+// storeLatencies measures pages, as an administrator and a tenant ask for them.
 func storeLatencies(ctx context.Context, s *store.Store, plain *sql.DB, mark string, n int) ([]string, error) {
 	all := store.Everything()
 	tenant := store.Only("team-003", "team-017", "team-250")
@@ -279,14 +279,6 @@ func storeLatencies(ctx context.Context, s *store.Store, plain *sql.DB, mark str
 			} else {
 				q.After = ""
 			}
-			return err
-		}); err != nil {
-			return nil, err
-		}
-	}
-	for what, access := range map[string]store.Access{"facets": all, "facets of a tenant": tenant} {
-		if err := add(what, func() error {
-			_, err := s.Facets(ctx, store.FindingQuery{Cluster: storeCluster, Access: access, Severity: bailey.SeverityMedium})
 			return err
 		}); err != nil {
 			return nil, err

@@ -84,6 +84,8 @@ type FindingPage struct {
 	Next string `json:"next,omitempty"`
 	// Total counts all that the filter lets through, by severity.
 	Total Counts `json:"total"`
+	// More tells that there are more than Total counts.
+	More bool `json:"more,omitempty" doc:"there are more than total counts"`
 }
 
 // Rungs counts scopes by the rung they stand on.

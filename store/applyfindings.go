@@ -4,15 +4,10 @@ import (
 	"database/sql"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/baileyhq/bailey"
 )
-
-// clusterWord marks the words of a cluster's findings in the index of words, which holds
-// those of all clusters. No text has it for a word, since it is no letter.
-func clusterWord(n int64) string { return "§" + strconv.FormatInt(n, 10) }
 
 func joinWords(list []string) string { return strings.Join(list, " ") }
 

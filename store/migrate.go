@@ -58,10 +58,21 @@ func migrations() []migration {
 			return string(text) + "\n" + string(own), err
 		}})
 	}
+	if limits.Newest > 0 {
+		list = list[:limits.Newest]
+	}
 	for _, later := range limits.Later {
 		list = append(list, migration{len(list) + 1, max(1, later.Reader), func(string) (string, error) { return later.SQL, nil }})
 	}
 	return list
+}
+
+type upgradeKey struct{}
+
+// WithUpgrade has it told before the tables of a database that is in use are brought from one
+// version to the next: of a million findings that may take minutes.
+func WithUpgrade(ctx context.Context, tell func(from, to int)) context.Context {
+	return context.WithValue(ctx, upgradeKey{}, tell)
 }
 
 // migrate applies what the database lacks, each version in a transaction.
@@ -93,6 +104,9 @@ func (s *Store) migrate(ctx context.Context, list []migration) error {
 				return nil
 			}
 			m := list[version]
+			if tell, ok := ctx.Value(upgradeKey{}).(func(from, to int)); ok && version > 0 {
+				tell(version, m.version)
+			}
 			text, err := m.sql(s.e.Name)
 			if err != nil {
 				return err

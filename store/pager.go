@@ -22,18 +22,27 @@ type pager struct {
 	access Access
 
 	// gather, if set, is a query for the row numbers (n) among which all that is asked for is.
-	gather     string
-	gatherArgs []any
+	gather *gather
 	// parts are equalities on columns of one index beside gone (and severity, unless by
 	// object or group); one without columns if nil.
 	parts []part
 	// severities are those that there are, the worst first.
 	severities []int
+	// rare are those of the words that few of the worst findings have.
+	rare []string
 
-	total int
-	more  bool
-	keys  []rowKey
-	found []Finding
+	counts map[bailey.Severity]int
+	total  int
+	more   bool
+	keys   []rowKey
+	taken  bool // keys are all of the page's
+	found  []Finding
+}
+
+// gather is a query for row numbers.
+type gather struct {
+	query string
+	args  []any
 }
 
 // rowKey is what a row is sorted by.
@@ -48,9 +57,11 @@ type part struct {
 	value  any
 	// severity is that of a group; else -1.
 	severity int
+	// words are held by all rows of it.
+	words []string
 }
 
-// plan decides by which index the page is found.
+// plan decides by which index the page is found, and counts what there is.
 func (p *pager) plan() error {
 	for s := int(bailey.SeverityCritical); s >= p.f.severity; s-- {
 		p.severities = append(p.severities, s)
@@ -59,155 +70,121 @@ func (p *pager) plan() error {
 		if done, err := p.planWords(); done || err != nil {
 			return err
 		}
-		if p.sort != ByObject && !p.f.all && len(p.f.namespaces) <= limits.Parts {
-			p.namespaceParts()
-		}
-	} else if err := p.planGroups(); err != nil {
+	}
+	if err := p.planGroups(); err != nil || p.total == 0 || p.f.counted() {
 		return err
 	}
-	if !p.f.counted() && p.gather == "" {
-		return p.count()
+	// The counts of groups are of more than what is asked for.
+	switch {
+	case p.gather != nil:
+		return p.countGathered(p.gather)
+	case p.f.grouped() && p.total <= limits.Gather:
+		return p.countGathered(p.inGroups(""))
+	}
+	if done, err := p.countWords(); done || err != nil {
+		return err
+	}
+	return p.count()
+}
+
+// gathered gives what is asked for of the rows of a gather.
+func (p *pager) gathered(g *gather) (from string, args []any) {
+	where, whereArgs := p.f.rows()
+	said, saidArgs := p.f.said()
+	return " FROM (" + g.query + ") AS h CROSS JOIN findings f WHERE f.n = h.n AND f.cluster = ? AND f.gone IN (" + goneList(p.f.state) + ")" + where + said,
+		slices.Concat(g.args, []any{p.f.cluster}, whereArgs, saidArgs)
+}
+
+// countGathered counts the rows of a gather, and takes the page's keys of them by the way where
+// they can be sorted here.
+func (p *pager) countGathered(g *gather) error {
+	from, args := p.gathered(g)
+	if p.sort == ByObject {
+		return p.tally("SELECT f.severity, count(*)"+from+" GROUP BY f.severity", args...)
+	}
+	if err := p.each(p.take, "SELECT "+keyColumns+from, args...); err != nil {
+		return err
+	}
+	p.counts, p.total, p.taken = map[bailey.Severity]int{}, len(p.keys), true
+	for _, k := range p.keys {
+		p.counts[bailey.Severity(k.severity)]++
+	}
+	if c := p.after; c != nil {
+		p.keys = slices.DeleteFunc(p.keys, func(k rowKey) bool {
+			if p.sort == ByNewest || k.severity == c.Severity {
+				return k.opened >= c.Seq
+			}
+			return k.severity > c.Severity
+		})
 	}
 	return nil
 }
 
-// planWords takes the rows that hold the words, if there are not too many.
-func (p *pager) planWords() (done bool, err error) {
-	whole := []string{clusterWord(p.f.cluster)}
-	if p.f.name != "" {
-		whole = append(whole, words(p.f.name)...)
-	}
-	if len(whole)+len(p.f.text) == 1 {
-		return false, nil
-	}
-	rare, err := p.rare(p.f.text)
-	if err != nil || len(rare)+len(whole) == 1 {
-		return err != nil, err
-	}
-	argument := p.e.Words(whole, rare)
-	var hits int
-	if err := p.row("SELECT count(*) FROM ("+p.e.Hits+") AS h", argument, limits.Gather+1).Scan(&hits); err != nil {
-		return true, err
-	}
-	if hits > limits.Gather {
-		return false, nil
-	}
-	p.gather, p.gatherArgs = p.e.Hits, []any{argument, limits.Gather + 1}
-	if len(rare) == len(p.f.text) {
-		p.f.text = nil // they hold all of it
-	}
-	from, args := p.gathered()
-	return true, p.row("SELECT count(*)"+from, args...).Scan(&p.total)
-}
-
-const (
-	sampleRows  = 200
-	sampleLeast = 40 // of fewer rows nothing can be told
-)
-
-// rare gives the words that few findings have, by a sample of them. The index of words
-// would list all findings that have one of the others.
-func (p *pager) rare(text []string) ([]string, error) {
-	if len(text) == 0 {
-		return nil, nil
-	}
-	rows, counts := 0, make([]int, len(text))
-	if err := p.each(func(row *sql.Rows) error {
-		var words string
-		if err := row.Scan(&words); err != nil {
-			return err
+// tally takes the counts of what is asked for, by severity.
+func (p *pager) tally(query string, args ...any) error {
+	p.counts, p.total = map[bailey.Severity]int{}, 0
+	return p.each(func(rows *sql.Rows) error {
+		var severity bailey.Severity
+		var n int
+		err := rows.Scan(&severity, &n)
+		if n > 0 {
+			p.counts[severity] = n
+			p.total += n
 		}
-		rows++
-		for i, w := range text {
-			if strings.Contains(" "+words, " "+w) {
-				counts[i]++
-			}
-		}
-		return nil
-	}, "SELECT f.words FROM findings f WHERE f.cluster = ? AND f.gone = ? ORDER BY f.severity DESC, f.opened DESC LIMIT ?", p.f.cluster, p.f.state.gone()[0], sampleRows); err != nil {
-		return nil, err
-	}
-	var rare []string
-	for i, w := range text {
-		if rows < sampleLeast || counts[i]*dense < rows*2 {
-			rare = append(rare, w)
-		}
-	}
-	return rare, nil
-}
-
-// gathered gives the rows that are sorted.
-func (p *pager) gathered() (from string, args []any) {
-	where, whereArgs := p.f.rows()
-	gone := " AND f.gone = 0"
-	switch p.f.state {
-	case Gone:
-		gone = " AND f.gone = 1"
-	case All:
-		gone = ""
-	}
-	return " FROM (" + p.gather + ") AS h CROSS JOIN findings f WHERE f.n = h.n AND f.cluster = ?" + gone + where,
-		slices.Concat(p.gatherArgs, []any{p.f.cluster}, whereArgs)
+		return err
+	}, query, args...)
 }
 
 // planGroups decides by the counts of findings.
 func (p *pager) planGroups() error {
 	f := p.f
-	where, args := f.level()
-	if err := p.row("SELECT coalesce(sum("+f.counts()+"), 0) FROM finding_groups WHERE cluster = ?"+where, append([]any{f.cluster}, args...)...).Scan(&p.total); err != nil {
+	if err := p.narrow(); err != nil {
 		return err
 	}
-	if p.total == 0 {
-		p.parts, p.severities = nil, nil
-		return nil
-	}
-	if f.all && len(f.controls)+len(f.rules)+len(f.kinds) == 0 {
-		return nil // the whole cluster, by severity
-	}
-	where, args = f.level0()
-	from := " FROM finding_groups WHERE cluster = ?" + where + " AND " + f.counts() + " > 0"
-	args = append([]any{f.cluster}, args...)
-	var groups []part
-	if err := p.each(func(rows *sql.Rows) error {
-		g := part{column: "grp"}
-		var n int64
-		err := rows.Scan(&n, &g.severity)
-		g.value = n
-		groups = append(groups, g)
-		return err
-	}, "SELECT n, severity"+from+" ORDER BY n LIMIT ?", append(slices.Clone(args), limits.Parts+1)...); err != nil {
+	where, args := f.sums()
+	if err := p.tally("SELECT severity, sum("+f.counts()+") FROM finding_groups WHERE cluster = ?"+where+" GROUP BY severity", append([]any{f.cluster}, args...)...); err != nil {
 		return err
 	}
-	whole := len(f.controls)+len(f.rules)+len(f.kinds) == 0 // of the namespaces
+	p.severities = slices.DeleteFunc(p.severities, func(s int) bool { return p.counts[bailey.Severity(s)] == 0 })
+	if p.total == 0 || p.sort == ByObject || f.all && !f.grouped() {
+		return nil // nothing, by object, or the whole cluster by severity
+	}
+	most := limits.Parts
+	if len(f.text) > 0 {
+		most = min(most, wordParts)
+	}
+	groups, err := p.groupParts(most)
+	if err != nil {
+		return err
+	}
+	rules := f.all && len(f.rules) > 0 && len(f.rules) <= most
+	namespaces := !f.all && len(f.namespaces) <= most
 	switch {
-	case p.sort != ByObject && len(groups) <= limits.Parts:
+	case len(groups) <= most:
 		p.parts = groups
 		return nil
-	case p.sort != ByObject && f.all && len(f.controls)+len(f.rules) > 0 && len(f.kinds) == 0:
-		if err := p.ruleParts(); p.parts != nil || err != nil {
-			return err
-		}
-	case p.sort != ByObject && whole && len(f.namespaces) <= limits.Parts:
+	case rules && len(f.kinds) == 0:
+		p.ruleParts()
+		return nil
+	case namespaces && !f.grouped():
 		p.namespaceParts()
 		return nil
 	}
-	var all int
-	where, args = (&filter{namespaces: f.namespaces, all: f.all, severity: f.severity}).level()
-	if err := p.row("SELECT coalesce(sum("+f.counts()+"), 0) FROM finding_groups WHERE cluster = ?"+where, append([]any{f.cluster}, args...)...).Scan(&all); err != nil {
-		return err
-	}
-	if p.total <= limits.Gather && p.total*dense < all {
-		where, args = f.level0()
-		p.gather = "SELECT m.n FROM (SELECT n AS g FROM finding_groups WHERE cluster = ?" + where + " AND " + f.counts() +
-			" > 0) AS l CROSS JOIN findings m WHERE m.grp = l.g AND m.gone IN (" + goneList(f.state) + ")"
-		p.gatherArgs = append([]any{f.cluster}, args...)
-		return nil
+	if p.total <= limits.Gather {
+		all := 0
+		where, args := (&filter{namespaces: f.namespaces, all: f.all, severity: f.severity}).sums()
+		if err := p.row("SELECT coalesce(sum("+f.counts()+"), 0) FROM finding_groups WHERE cluster = ?"+where, append([]any{f.cluster}, args...)...).Scan(&all); err != nil {
+			return err
+		}
+		if p.total*dense < all {
+			p.gather = p.inGroups("")
+			return nil
+		}
 	}
 	switch {
-	case p.sort == ByObject:
-	case f.all && len(f.controls)+len(f.rules) > 0:
-		return p.ruleParts()
-	case !f.all && len(f.namespaces) <= limits.Parts:
+	case rules:
+		p.ruleParts()
+	case namespaces:
 		p.namespaceParts()
 	}
 	return nil
@@ -217,25 +194,61 @@ func (p *pager) planGroups() error {
 // asked for.
 const dense = 20
 
-// ruleParts takes a part for each rule, if they are not too many.
-func (p *pager) ruleParts() error {
-	var rules []part
-	where, args := p.f.groups()
-	err := p.each(func(rows *sql.Rows) error {
+// narrow asks for the rules that have what is asked for, if they are not too many: groups are found by
+// rule, not by control or kind.
+func (p *pager) narrow() error {
+	f := p.f
+	if len(f.controls)+len(f.kinds) == 0 {
+		return nil
+	}
+	where, args := f.groups()
+	var rules []string
+	if err := p.each(func(rows *sql.Rows) error {
 		var rule string
 		err := rows.Scan(&rule)
-		rules = append(rules, part{"rule", rule, -1})
+		rules = append(rules, rule)
 		return err
-	}, "SELECT DISTINCT rule FROM finding_groups WHERE cluster = ? AND level = 1"+where+" ORDER BY rule", append([]any{p.f.cluster}, args...)...)
-	if len(rules) <= limits.Parts {
-		p.parts = rules
+	}, "SELECT DISTINCT rule FROM finding_groups WHERE cluster = ? AND level = 1"+where+" ORDER BY rule", append([]any{f.cluster}, args...)...); err != nil {
+		return err
 	}
-	return err
+	if n := len(rules); 0 < n && n <= limits.Parts {
+		f.rules = rules
+	}
+	return nil
+}
+
+// groupParts gives the groups in which what is asked for is, up to one more than most.
+func (p *pager) groupParts(most int) ([]part, error) {
+	where, args := p.f.level0()
+	var groups []part
+	err := p.each(func(rows *sql.Rows) error {
+		g := part{column: "grp"}
+		var n int64
+		var namespace, rule string
+		err := rows.Scan(&n, &g.severity, &namespace, &rule)
+		g.value, g.words = n, words(namespace, rule)
+		groups = append(groups, g)
+		return err
+	}, "SELECT n, severity, namespace, rule FROM finding_groups WHERE cluster = ?"+where+" AND "+p.f.counts()+" > 0 LIMIT ?", slices.Concat([]any{p.f.cluster}, args, []any{most + 1})...)
+	return groups, err
+}
+
+// inGroups gathers the rows of the groups that have what is asked for and fulfil a condition.
+func (p *pager) inGroups(also string, alsoArgs ...any) *gather {
+	where, args := p.f.level0()
+	return &gather{"SELECT m.n FROM (SELECT n AS g FROM finding_groups WHERE cluster = ?" + where + " AND " + p.f.counts() + " > 0" + also +
+		") AS l CROSS JOIN findings m WHERE m.grp = l.g AND m.gone IN (" + goneList(p.f.state) + ")", slices.Concat([]any{p.f.cluster}, args, alsoArgs)}
+}
+
+func (p *pager) ruleParts() {
+	for _, r := range p.f.rules {
+		p.parts = append(p.parts, part{"rule", r, -1, words(r)})
+	}
 }
 
 func (p *pager) namespaceParts() {
 	for _, n := range p.f.namespaces {
-		p.parts = append(p.parts, part{"namespace", n, -1})
+		p.parts = append(p.parts, part{"namespace", n, -1, words(n)})
 	}
 }
 
@@ -251,23 +264,27 @@ func goneList(s State) string {
 
 // count counts what the counts of groups do not tell, of a limited number of rows.
 func (p *pager) count() error {
-	p.total = 0
+	p.counts, p.total = map[bailey.Severity]int{}, 0
 	where, args := p.f.rows()
+	said, saidArgs := p.f.said()
 	inside, insideArgs := p.f.inside("f.namespace")
 	if !p.f.since.IsZero() {
 		inside, insideArgs = inside+" AND f.opened >= ?", append(insideArgs, p.f.sinceSeq)
 	}
-	where = strings.ReplaceAll(where, " f.", " seen.")
+	where = strings.ReplaceAll(where+said, " f.", " seen.")
 	left := limits.Gather
 	for _, gone := range p.f.state.gone() {
 		for _, severity := range p.severities {
 			var seen, n int
 			if err := p.row("SELECT count(*), coalesce(sum(CASE WHEN 1 = 1"+where+" THEN 1 ELSE 0 END), 0) FROM"+
 				" (SELECT * FROM findings f WHERE f.cluster = ? AND f.gone = ? AND f.severity = ?"+inside+" LIMIT ?) AS seen",
-				slices.Concat(args, []any{p.f.cluster, gone, severity}, insideArgs, []any{left + 1})...).Scan(&seen, &n); err != nil {
+				slices.Concat(args, saidArgs, []any{p.f.cluster, gone, severity}, insideArgs, []any{left + 1})...).Scan(&seen, &n); err != nil {
 				return err
 			}
-			p.total += n
+			if n > 0 {
+				p.counts[bailey.Severity(severity)] += n
+				p.total += n
+			}
 			if left -= seen; left < 0 {
 				p.more = true
 				return nil
@@ -279,104 +296,90 @@ func (p *pager) count() error {
 
 // run reads the page, and one more.
 func (p *pager) run() error {
+	var err error
 	switch {
-	case p.gather != "":
-		return p.runGather()
+	case p.total == 0 && !p.more:
+		return nil
+	case p.taken:
+	case p.gather != nil:
+		err = p.runGather(p.gather)
 	case p.sort == ByObject:
-		return p.runObjects()
+		err = p.runObjects()
+	default:
+		err = p.runSeverities()
 	}
-	for _, severity := range p.severities {
-		if p.sort == BySeverity && p.after != nil && severity > p.after.Severity {
-			continue
-		}
-		if err := p.runSeverity(severity); err != nil {
-			return err
-		}
-		if p.sort == BySeverity && len(p.keys) > p.limit {
-			break
-		}
+	if err != nil {
+		return err
 	}
-	return p.fetch()
-}
-
-// fetch reads the rows that come first of those whose keys were found.
-func (p *pager) fetch() error {
-	slices.SortFunc(p.keys, func(a, b rowKey) int {
-		if p.sort == BySeverity && a.severity != b.severity {
-			return cmp.Compare(b.severity, a.severity)
-		}
-		return cmp.Compare(b.opened, a.opened)
-	})
-	p.keys = p.keys[:min(len(p.keys), p.limit+1)]
-	if len(p.keys) == 0 {
+	if err := p.fetch(); err != nil || !p.more {
+		return err
+	}
+	// Of what was counted less may be a part than of what was found.
+	seen := map[bailey.Severity]int{}
+	for i := range p.found {
+		seen[p.found[i].Severity]++
+	}
+	if p.after == nil && len(p.found) <= p.limit {
+		p.counts, p.total, p.more = seen, len(p.found), false // that is all
 		return nil
 	}
-	numbers := make([]any, len(p.keys))
-	for i, k := range p.keys {
-		numbers[i] = k.n
-	}
-	order := " ORDER BY f.opened DESC"
-	if p.sort == BySeverity {
-		order = " ORDER BY f.severity DESC, f.opened DESC"
-	}
-	return p.read("SELECT "+findingColumns+" FROM findings f WHERE f.n IN ("+marks(len(numbers))+")"+order, numbers...)
-}
-
-// runSeverity finds of each part the newest of a severity.
-func (p *pager) runSeverity(severity int) error {
-	parts := p.parts
-	if parts == nil {
-		parts = []part{{severity: -1}}
-	}
-	for _, part := range parts {
-		if part.severity >= 0 && part.severity != severity {
-			continue
-		}
-		for _, gone := range p.f.state.gone() {
-			condition, values := "f.cluster = ? AND f.gone = ? AND f.severity = ?", []any{p.f.cluster, gone, severity}
-			where, args := p.f.rows()
-			switch part.column {
-			case "grp":
-				condition, values = "f.grp = ? AND f.gone = ?", []any{part.value, gone}
-				where, args = p.f.rest()
-			case "namespace", "rule":
-				condition, values = condition+" AND f."+part.column+" = ?", append(values, part.value)
-			}
-			if p.after != nil && (p.sort == ByNewest || severity == p.after.Severity) {
-				where, args = where+" AND f.opened < ?", append(args, p.after.Seq)
-			}
-			if err := p.each(func(rows *sql.Rows) error {
-				k := rowKey{severity: severity}
-				err := rows.Scan(&k.n, &k.opened)
-				p.keys = append(p.keys, k)
-				return err
-			}, "SELECT f.n, f.opened FROM findings f WHERE "+condition+where+" ORDER BY f.opened DESC LIMIT ?",
-				slices.Concat(values, args, []any{p.limit + 1})...); err != nil {
-				return err
-			}
-		}
+	for severity, n := range seen {
+		p.total += max(0, n-p.counts[severity])
+		p.counts[severity] = max(n, p.counts[severity])
 	}
 	return nil
 }
 
-func (p *pager) read(query string, args ...any) error {
+// order is how SQL sorts findings.
+func (p *pager) order() string {
+	switch p.sort {
+	case ByNewest:
+		return " ORDER BY f.opened DESC"
+	case ByObject:
+		return " ORDER BY f.namespace, f.kind, f.name, f.id"
+	}
+	return " ORDER BY f.severity DESC, f.opened DESC"
+}
+
+// fetch reads the rows that come first of those whose keys were found.
+func (p *pager) fetch() error {
+	if p.sort != ByObject { // by object there are few
+		slices.SortFunc(p.keys, func(a, b rowKey) int {
+			if p.sort == BySeverity && a.severity != b.severity {
+				return cmp.Compare(b.severity, a.severity)
+			}
+			return cmp.Compare(b.opened, a.opened)
+		})
+		p.keys = p.keys[:min(len(p.keys), p.limit+1)]
+	}
+	if len(p.keys) == 0 {
+		return nil
+	}
+	numbers := make([]any, len(p.keys), len(p.keys)+1)
+	for i, k := range p.keys {
+		numbers[i] = k.n
+	}
 	return p.each(func(rows *sql.Rows) error {
 		f, err := scanFinding(rows.Scan, p.heard, p.access)
 		p.found = append(p.found, f)
 		return err
-	}, query, args...)
+	}, "SELECT "+findingColumns+" FROM findings f WHERE f.n IN ("+marks(len(numbers))+")"+p.order()+" LIMIT ?", append(numbers, p.limit+1)...)
 }
 
+// take notes the key of a row.
+func (p *pager) take(rows *sql.Rows) error {
+	var k rowKey
+	err := rows.Scan(&k.n, &k.severity, &k.opened)
+	p.keys = append(p.keys, k)
+	return err
+}
+
+// keyColumns are those that take reads.
+const keyColumns = "f.n, f.severity, f.opened"
+
 // runGather sorts the rows that were gathered.
-func (p *pager) runGather() error {
-	from, args := p.gathered()
-	order := " ORDER BY f.opened DESC"
-	switch p.sort {
-	case BySeverity:
-		order = " ORDER BY f.severity DESC, f.opened DESC"
-	case ByObject:
-		order = " ORDER BY f.namespace, f.kind, f.name, f.id"
-	}
+func (p *pager) runGather(g *gather) error {
+	from, args := p.gathered(g)
 	if c := p.after; c != nil {
 		switch p.sort {
 		case BySeverity:
@@ -387,50 +390,47 @@ func (p *pager) runGather() error {
 			from, args = from+" AND (f.namespace, f.kind, f.name, f.id) > (?, ?, ?, ?)", append(args, c.Object, c.Kind, c.Name, c.ID)
 		}
 	}
-	return p.read("SELECT "+findingColumns+from+order+" LIMIT ?", append(args, p.limit+1)...)
+	return p.each(p.take, "SELECT "+keyColumns+from+p.order()+" LIMIT ?", append(args, p.limit+1-len(p.keys))...)
 }
 
-// runObjects reads in the order of objects, namespace after namespace where there is a
-// limit to them.
-func (p *pager) runObjects() error {
-	if p.total == 0 && !p.more {
-		return nil
+// runSeverities finds of each part the newest of each severity.
+func (p *pager) runSeverities() error {
+	parts := p.parts
+	if parts == nil {
+		parts = []part{{severity: -1}}
 	}
-	spaces := []string{""}
-	if !p.f.all {
-		spaces = p.f.namespaces
-	}
-	for _, space := range spaces {
-		if p.after != nil && !p.f.all && space < p.after.Object {
+	for _, severity := range p.severities {
+		if p.sort == BySeverity && p.after != nil && severity > p.after.Severity {
 			continue
 		}
-		for _, gone := range p.f.state.gone() {
-			where, args := p.f.rows()
-			if !p.f.all {
-				where, args = " AND f.namespace = ?"+where, append([]any{space}, args...)
+		for _, part := range parts {
+			if part.severity >= 0 && part.severity != severity {
+				continue
 			}
-			if c := p.after; c != nil {
-				where, args = where+" AND (f.namespace, f.kind, f.name, f.id) > (?, ?, ?, ?)", append(args, c.Object, c.Kind, c.Name, c.ID)
-			}
-			if err := p.read("SELECT "+findingColumns+" FROM findings f WHERE f.cluster = ? AND f.gone = ?"+where+" ORDER BY f.namespace, f.kind, f.name, f.id LIMIT ?",
-				slices.Concat([]any{p.f.cluster, gone}, args, []any{p.limit + 1})...); err != nil {
-				return err
+			for _, gone := range p.f.state.gone() {
+				s := stretch{where: "f.cluster = ? AND f.gone = ? AND f.severity = ?", args: []any{p.f.cluster, gone, severity}, order: " ORDER BY f.opened DESC",
+					words: append([]string{p.f.stateWord(severity, gone)}, part.words...)}
+				s.also, s.alsoArgs = p.f.rows()
+				switch part.column {
+				case "grp":
+					s.where, s.args = "f.grp = ? AND f.gone = ?", []any{part.value, gone}
+					s.also, s.alsoArgs = p.f.rest()
+				case "namespace", "rule":
+					s.where, s.args = s.where+" AND f."+part.column+" = ?", append(s.args, part.value)
+				}
+				if p.after != nil && (p.sort == ByNewest || severity == p.after.Severity) {
+					s.where, s.args = s.where+" AND f.opened < ?", append(s.args, p.after.Seq)
+				}
+				if err := p.walk(s); err != nil {
+					return err
+				}
 			}
 		}
-		slices.SortFunc(p.found, compareByObject)
-		if len(p.found) > p.limit {
-			p.found = p.found[:p.limit+1]
-			return nil
+		if p.sort == BySeverity && len(p.keys) > p.limit {
+			break
 		}
 	}
 	return nil
-}
-
-func compareByObject(a, b Finding) int {
-	if c := compareObjects(keyOf(a.Object), keyOf(b.Object)); c != 0 {
-		return c
-	}
-	return strings.Compare(a.ID, b.ID)
 }
 
 // cursor gives where the page ends.

@@ -72,9 +72,11 @@ type FindingQuery struct {
 // FindingPage is a page of findings.
 type FindingPage struct {
 	Page[Finding]
-	// Total counts all that the query asks for; if there are More, it is only a part.
-	Total int
-	More  bool
+	// Total counts all that the query asks for, and Severities the same by severity; if there
+	// are More, they count only a part.
+	Total      int
+	Severities map[bailey.Severity]int
+	More       bool
 }
 
 // filter is a query's conditions, ready to be put into SQL.
@@ -164,12 +166,30 @@ func (f *filter) groups() (where string, args []any) {
 
 // level gives the conditions on finding_groups with the rows that count least.
 func (f *filter) level() (where string, args []any) {
-	where, args = f.groups()
 	if f.all {
+		where, args = f.groups()
 		return " AND level = 1" + where, args
 	}
+	return f.level0()
+}
+
+// level0 gives the conditions on the groups that findings point at.
+func (f *filter) level0() (where string, args []any) {
+	where, args = f.groups()
 	inside, insideArgs := f.inside("namespace")
 	return " AND level = 0" + inside + where, append(insideArgs, args...)
+}
+
+// grouped tells whether the filter asks for some controls, rules or kinds.
+func (f *filter) grouped() bool { return len(f.controls)+len(f.rules)+len(f.kinds) > 0 }
+
+// sums gives the conditions on finding_groups with the fewest rows to add up, by severity.
+func (f *filter) sums() (where string, args []any) {
+	if f.all || f.grouped() {
+		return f.level()
+	}
+	inside, args := f.inside("namespace")
+	return " AND level = 2" + inside + " AND severity >= ?", append(args, f.severity)
 }
 
 // inside gives the condition that a column holds one of the namespaces.
@@ -183,14 +203,7 @@ func (f *filter) inside(column string) (where string, args []any) {
 	return in("", nil, column, f.namespaces)
 }
 
-// level0 gives the conditions on the groups that findings point at.
-func (f *filter) level0() (where string, args []any) {
-	where, args = f.groups()
-	inside, insideArgs := f.inside("namespace")
-	return " AND level = 0" + inside + where, append(insideArgs, args...)
-}
-
-// rows gives the conditions on findings, but for the cluster and gone.
+// rows gives the conditions on findings, but for the cluster, gone and words.
 func (f *filter) rows() (where string, args []any) {
 	where, args = f.inside("f.namespace")
 	where, args = in(where, args, "f.control", f.controls)
@@ -203,7 +216,7 @@ func (f *filter) rows() (where string, args []any) {
 	return where + rest, append(args, restArgs...)
 }
 
-// rest gives the conditions on findings that no group fulfils as a whole.
+// rest gives the conditions on findings that no group fulfils as a whole, but for words.
 func (f *filter) rest() (where string, args []any) {
 	if f.name != "" {
 		where, args = where+" AND f.name = ?", append(args, f.name)
@@ -214,6 +227,11 @@ func (f *filter) rest() (where string, args []any) {
 	if !f.since.IsZero() {
 		where, args = where+" AND f.opened >= ? AND f.opened_at >= ?", append(args, f.sinceSeq, nanos(f.since))
 	}
+	return where, args
+}
+
+// said gives the conditions on the words of findings.
+func (f *filter) said() (where string, args []any) {
 	for _, w := range f.text {
 		where, args = where+" AND (' ' || f.words) LIKE ?", append(args, "% "+w+"%")
 	}
@@ -252,7 +270,7 @@ func (s *Store) Findings(ctx context.Context, q FindingQuery) (FindingPage, erro
 		if err := p.run(); err != nil {
 			return err
 		}
-		page.Items, page.Total, page.More = p.found, p.total, p.more
+		page.Items, page.Total, page.Severities, page.More = p.found, p.total, p.counts, p.more
 		if len(page.Items) > p.limit {
 			page.Items = page.Items[:p.limit]
 			page.Next = p.cursor(&page.Items[p.limit-1], query).String()

@@ -68,6 +68,7 @@ func (s *site) findings(v *visit) error {
 		}
 	}
 	b.Pager = v.paged(len(b.Findings), b.Next, b.Total.Total())
+	b.Pager.More = b.More
 	v.page.Stream = "report"
 	return v.show("findings", "findings", "Findings", b)
 }

@@ -28,7 +28,9 @@ type fixture struct {
 
 	// What it stands for: nothing seen, a cluster out of sight, several clusters, a failing store.
 	empty, firstLook, lost, many bool
-	fails                        error
+	// more has more findings than are counted.
+	more  bool
+	fails error
 }
 
 const ownUID = "3f1c9a52-6d0e-4c1b-9f0e-7d2a4b8c6e10"
@@ -217,7 +219,7 @@ func (f *fixture) Findings(_ context.Context, ask server.Ask, filter server.Find
 		return server.FindingPage{}, f.fails
 	}
 	all := f.visible(ask, filter)
-	var p server.FindingPage
+	p := server.FindingPage{More: f.more}
 	for _, x := range all {
 		p.Total.Add(x.Severity, 1)
 	}

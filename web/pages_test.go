@@ -140,6 +140,19 @@ func TestWhoSeesOne(t *testing.T) {
 	}
 }
 
+// TestUncounted says so where there are more findings than were counted.
+func TestUncounted(t *testing.T) {
+	f := newFixture()
+	d := start(t, f, "admin", nil)
+	if _, text := d.get(t, "/findings?q=web"); strings.Contains(text, "of more than") || strings.Contains(text, "and more") {
+		t.Error("all were counted")
+	}
+	f.more = true
+	if _, text := d.get(t, "/findings?q=web"); !strings.Contains(text, "of more than ") || !strings.Contains(text, "and more") {
+		t.Error("a part is shown as if it were all")
+	}
+}
+
 // TestActs adds and ends a waiver and begins a run, and refuses forms of other sites.
 func TestActs(t *testing.T) {
 	f := newFixture()

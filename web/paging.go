@@ -9,8 +9,9 @@ import (
 
 // pager leads on from a page of a list.
 type pager struct {
-	From, To int // counted from 1; 0 for an empty page
-	Total    int // 0 where it is not known
+	From, To int  // counted from 1; 0 for an empty page
+	Total    int  // 0 where it is not known
+	More     bool // there are more than Total
 	First    string
 	Next     string
 	Export   string

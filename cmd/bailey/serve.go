@@ -205,7 +205,10 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	}
 	defer listener.Close()
 	s := &serving{app: a, flags: f, conf: conf, news: server.NewNews(), log: log}
-	if s.store, err = openStore(ctx, f.data, f.database); err != nil {
+	upgrade := store.WithUpgrade(ctx, func(from, to int) {
+		log.Info("the history is brought to a new version; a million findings take minutes", "from", from, "to", to)
+	})
+	if s.store, err = openStore(upgrade, f.data, f.database); err != nil {
 		return err
 	}
 	defer s.store.Close()

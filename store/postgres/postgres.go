@@ -60,7 +60,7 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 		Int: "bigint", Text: `text COLLATE "C"`, RowID: "bigint NOT NULL PRIMARY KEY",
 		Numbered: true, Lock: " FOR UPDATE", Snapshot: sql.LevelRepeatableRead,
 		// Planned as if all were asked for, or the limit would keep it from the index.
-		Hits:        "WITH m AS MATERIALIZED (SELECT n FROM findings WHERE array_to_tsvector(string_to_array(words, ' ')) @@ CAST(? AS text)::tsquery) SELECT n FROM m LIMIT ?",
+		Hits:        "WITH m AS MATERIALIZED (SELECT n FROM findings WHERE array_to_tsvector(string_to_array(" + searched + ", ' ')) @@ CAST(? AS text)::tsquery) SELECT n FROM m LIMIT ?",
 		Words:       match,
 		Unavailable: unavailable,
 		Analyze:     "ANALYZE findings, finding_groups, verdicts",
@@ -70,6 +70,9 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 	}
 	return s, nil
 }
+
+// searched is the expression that the index of words is of.
+const searched = "words || ' §' || CAST(cluster AS text) || 's' || CAST(severity AS text) || CASE WHEN gone = 1 THEN 'g' ELSE 'o §' || CAST(cluster AS text) || 's' || CAST(severity AS text) || CASE waived WHEN 0 THEN 'n' ELSE 'w' END END"
 
 // hidden is an error whose text shows no password.
 type hidden struct {

@@ -67,7 +67,7 @@ func TestStore(t *testing.T) {
 		}
 		t.Cleanup(func() { db.Close() })
 		return storetest.Place{
-			Open:    func() (*store.Store, error) { return Open(t.Context(), url) },
+			Open:    func(ctx context.Context) (*store.Store, error) { return Open(ctx, url) },
 			DB:      db,
 			Explain: "EXPLAIN ",
 			Scans: func(line, table string) bool {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store"
 	"github.com/baileyhq/bailey/store/storetest"
 )
@@ -25,7 +26,7 @@ func TestStore(t *testing.T) {
 		}
 		t.Cleanup(func() { db.Close() })
 		return storetest.Place{
-			Open:    func() (*store.Store, error) { return Open(t.Context(), dir) },
+			Open:    func(ctx context.Context) (*store.Store, error) { return Open(ctx, dir) },
 			DB:      db,
 			Explain: "EXPLAIN QUERY PLAN ",
 			Scans: func(line, table string) bool {
@@ -131,6 +132,33 @@ func FuzzCursor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, cursor string) {
 		if _, err := s.Findings(t.Context(), store.FindingQuery{Cluster: "uid", Access: store.Everything(), After: cursor}); err != nil && !errors.Is(err, store.ErrCursor) {
 			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzText keeps a finding that says something and searches for it.
+func FuzzText(f *testing.F) {
+	s, err := Open(context.Background(), f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { s.Close() })
+	if err := s.PutCluster(context.Background(), "uid", "name", time.Unix(1, 0)); err != nil {
+		f.Fatal(err)
+	}
+	for _, text := range []string{"web is privileged", `"a" AND b* NEAR(c d)`, "100% _x_", "\u00fcbergro\u00df \u65e5\u672c", "\xff\x00'", "\u0130stanbul", "\u00a71s4o"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		text = text[:min(len(text), 200)] // the words of more are not all kept
+		object := bailey.Ref{Kind: bailey.KindPod, Namespace: "shop", Name: "web"}
+		found := bailey.Finding{ID: "id", Control: "a/b", Rule: "a/b/c", Severity: bailey.SeverityHigh, Object: object, Message: text}
+		if err := s.Apply(t.Context(), "uid", time.Unix(2, 0), store.Delta{Findings: []bailey.Finding{found}}); err != nil {
+			t.Fatal(err)
+		}
+		page, err := s.Findings(t.Context(), store.FindingQuery{Cluster: "uid", Access: store.Everything(), Text: text})
+		if err != nil || len(page.Items) != 1 || page.Total != 1 {
+			t.Fatalf("%q is not found: %+v, %v", text, page, err)
 		}
 	})
 }

@@ -247,7 +247,7 @@ func Same(t *testing.T, a, b *store.Store) {
 
 // testBackup restores backups and exports, and refuses those that are not whole.
 func testBackup(t *testing.T, p Place) {
-	s, err := p.Open()
+	s, err := p.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

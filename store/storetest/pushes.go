@@ -16,7 +16,7 @@ import (
 // at most of those that follow the same.
 func testPushes(t *testing.T, p Place) {
 	b := open(t, p)
-	second, err := p.Open()
+	second, err := p.Open(t.Context())
 	b.ok(err)
 	t.Cleanup(func() { second.Close() })
 	stores := []*store.Store{b.s, second}

@@ -14,7 +14,7 @@ import (
 // Place is where one empty database is.
 type Place struct {
 	// Open opens the store there; again too, beside others that are open.
-	Open func() (*store.Store, error)
+	Open func(ctx context.Context) (*store.Store, error)
 	// Explain is a connection of the database's own, and what is written before a query to
 	// have its plan told.
 	DB      *sql.DB
@@ -61,6 +61,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Plans", testPlans},
 		{"Killed", testKilled},
 		{"Versions", testVersions},
+		{"Upgrade", testUpgrade},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { test.run(t, place(t)) })
@@ -86,7 +87,7 @@ type bench struct {
 
 func open(t *testing.T, p Place) *bench {
 	t.Helper()
-	s, err := p.Open()
+	s, err := p.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

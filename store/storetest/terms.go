@@ -13,7 +13,7 @@ import (
 // any more, in any way, through a connection of its own either; and other clusters as before.
 func testTerms(t *testing.T, p Place) {
 	b := open(t, p)
-	second, err := p.Open()
+	second, err := p.Open(t.Context())
 	b.ok(err)
 	t.Cleanup(func() { second.Close() })
 	first, err := b.s.TakeOver(b.ctx, uid, at(1))

@@ -1,14 +1,26 @@
 // Package limits holds what the tests of the store change about it: the sizes at which a
 // page is found in another way, so that few rows reach every way, and the migrations of
-// later versions. Nothing else changes them.
+// earlier and later versions. Nothing else changes them.
 package limits
 
 // Gather is how many rows are read and sorted for a page or counted for a total. Of more
 // of them enough come by in the order of an index.
-var Gather = 10_000
+var Gather = 3000
+
+// Count is how many rows are counted by the index of words alone.
+var Count = 10_000
 
 // Parts is how many indexed parts are merged for a page.
 var Parts = 100
+
+// Sample is how many rows are looked at to tell which words are rare.
+var Sample = 500
+
+// Spaces is how many namespaces are looked up at once.
+var Spaces = 100
+
+// Newest, if set, is the newest migration that is known, as to an older program.
+var Newest int
 
 // Migration is one of a later version.
 type Migration struct {

@@ -1,0 +1,2 @@
+-- Words are searched within a severity, and among what is there or has gone, so that a page
+-- of what is rare there is not looked for in all that there is. Each engine has its own way.
