@@ -2,7 +2,7 @@
 // ratios and growth curves: how far a scan is from merely parsing its input,
 // and whether time and memory grow no faster than the objects.
 //
-//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence|sqlite|postgres|serve ...]
+//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence|sqlite|postgres|pages|pages-postgres|serve ...]
 package main
 
 import (
@@ -29,6 +29,8 @@ var parts = []struct {
 	{"evidence", benchEvidence},
 	{"sqlite", benchSQLite},
 	{"postgres", benchPostgres},
+	{"pages", benchPages},
+	{"pages-postgres", benchPagesPostgres},
 	{"serve", benchServe},
 }
 

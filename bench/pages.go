@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls"
+	"github.com/baileyhq/bailey/server"
+	"github.com/baileyhq/bailey/store"
+	"github.com/baileyhq/bailey/store/postgres"
+	"github.com/baileyhq/bailey/store/postgres/postgrestest"
+	"github.com/baileyhq/bailey/store/sqlite"
+	"github.com/baileyhq/bailey/web"
+)
+
+const (
+	pagesCluster = "bench"
+	pagesRounds  = 40
+	// pagesEnough is how long one page is asked for at most.
+	pagesEnough = 4 * time.Second
+	// pagesDeep is how many findings lie before a deep page.
+	pagesDeep = 5000
+)
+
+// benchPages asks the server's handler for every page and list over ever more findings kept in
+// SQLite. Budget over 1,000,000: 100 ms, and 300 kB for the first view.
+func benchPages(string) error {
+	dir, err := os.MkdirTemp("", "bailey-bench-pages-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s, err := sqlite.Open(context.Background(), dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(measurePages(s), s.Close())
+}
+
+// benchPagesPostgres does the same over a PostgreSQL server of its own.
+func benchPagesPostgres(string) error {
+	ctx := context.Background()
+	own, err := postgrestest.Start(ctx, "synchronous_commit=off") // only reading is measured
+	if errors.Is(err, postgrestest.ErrMissing) {
+		fmt.Println("  left out:", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer own.Stop()
+	url, err := own.Database(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := postgres.Open(ctx, url)
+	if err != nil {
+		return err
+	}
+	return errors.Join(measurePages(s), s.Close())
+}
+
+func measurePages(s *store.Store) error {
+	ctx := context.Background()
+	now := time.Now().UTC()
+	if err := s.PutCluster(ctx, pagesCluster, "bench", now); err != nil {
+		return err
+	}
+	data := newPagesData(now)
+	for n := 10_000; n <= *storeFindings; n *= 10 {
+		took, err := data.fill(ctx, s, n)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  %d findings, kept in %s\n", n, took.Round(time.Second/10))
+		if err := askPages(s, now, data, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// somebody sees everything, or the namespaces that his name stands for.
+type somebody struct{ server.LocalRights }
+
+func (somebody) Sees(_ context.Context, who server.Who, _ []string) (server.Namespaces, error) {
+	if who.Local {
+		return server.Namespaces{All: true}, nil
+	}
+	return server.Namespaces{Names: []string{"team-003", "team-011", "team-017"}}, nil
+}
+
+// Whose takes the tokens "admin" and "tenant".
+func (somebody) Whose(_ context.Context, token string) (server.Who, error) {
+	return server.Who{Name: token, Local: token == "admin"}, nil
+}
+
+// pagesHandler is what bailey serve answers with, over a store that is full.
+func pagesHandler(s *store.Store, now time.Time) http.Handler {
+	log := slog.New(slog.DiscardHandler)
+	clock := func() time.Time { return now }
+	desk := server.NewDesk(server.DeskOptions{Store: s, Controls: controls.All(), Own: func() string { return pagesCluster },
+		Sight: func() server.Sight { return server.Sight{Ready: true, Changed: now} }, Namespaces: func() []string { return nil },
+		Configured: func() []bailey.Waiver { return nil }, Valid: func(bailey.Waiver) error { return nil }, Changed: func(context.Context) {}, Log: log, Now: clock})
+	front := &server.Front{Sessions: &server.Sessions{Now: time.Now}, Tokens: somebody{}, Log: log, Now: time.Now}
+	loop, news := server.NewLoop(server.LoopOptions{}, server.NewNews()), server.NewNews()
+	api := &server.API{Version: "bench", Desk: desk, Rights: somebody{}, News: news, Log: log}
+	pages := web.New(web.Options{Desk: desk, Controls: controls.All(), Rights: somebody{}, Front: front, Version: "bench", Log: log, Now: clock,
+		Ask: func(ctx context.Context, cluster string) (server.Ask, error) {
+			return server.AskOf(ctx, desk, somebody{}, cluster)
+		}})
+	h := &server.HTTP{Front: front, API: api.Handler(), Pages: pages, Metrics: server.NewMetrics("bench", loop), Loop: loop, Ready: s.Ping, Log: log}
+	return h.Handler()
+}
+
+// visitor asks as somebody.
+type visitor struct {
+	handler http.Handler
+	token   string
+	asked   int
+}
+
+// get asks for a page and gives how long the whole took, and what it was.
+func (v *visitor) get(path string) (time.Duration, []byte, error) {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	v.asked++ // of one address few questions a second are answered
+	r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:1", v.asked>>16&255, v.asked>>8&255, v.asked&255)
+	r.Header.Set("Authorization", "Bearer "+v.token)
+	w := httptest.NewRecorder()
+	begun := time.Now()
+	v.handler.ServeHTTP(w, r)
+	took := time.Since(begun)
+	if w.Code != http.StatusOK {
+		return took, nil, fmt.Errorf("%s: %d: %.300s", path, w.Code, w.Body)
+	}
+	return took, w.Body.Bytes(), nil
+}
+
+// firstByte asks for a page until its first bytes come.
+func (v *visitor) firstByte(path string) (time.Duration, []byte, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil)
+	v.asked++
+	r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:1", v.asked>>16&255, v.asked>>8&255, v.asked&255)
+	r.Header.Set("Authorization", "Bearer "+v.token)
+	w := &first{header: http.Header{}, begun: time.Now(), end: cancel}
+	v.handler.ServeHTTP(w, r)
+	if len(w.data) == 0 {
+		return 0, nil, fmt.Errorf("%s: no answer", path)
+	}
+	return w.took, w.data, nil
+}
+
+// first takes the first bytes of an answer.
+type first struct {
+	header http.Header
+	begun  time.Time
+	end    func()
+	took   time.Duration
+	data   []byte
+}
+
+func (f *first) Header() http.Header { return f.header }
+func (f *first) WriteHeader(int)     {}
+func (f *first) Write(p []byte) (int, error) {
+	if f.data == nil {
+		f.took, f.data = time.Since(f.begun), slices.Clone(p)
+		f.end()
+	}
+	return 0, errors.New("enough")
+}
+
+// deep gives the path of a page that lies behind many findings.
+func (v *visitor) deep(page, list string) (string, error) {
+	cursor := ""
+	for range pagesDeep / 1000 {
+		_, body, err := v.get(list + "&limit=1000&cursor=" + cursor)
+		if err != nil {
+			return "", err
+		}
+		var answer server.FindingPage
+		if err := json.Unmarshal(body, &answer); err != nil {
+			return "", err
+		}
+		if answer.Next == "" {
+			break
+		}
+		cursor = answer.Next
+	}
+	return page + "&cursor=" + cursor, nil
+}
+
+var asset = regexp.MustCompile(`(?:href|src)="(/static/[^"]+)"`)
+
+// firstView gives the overview with all that it loads.
+func (v *visitor) firstView() (time.Duration, []byte, error) {
+	took, body, err := v.get("/")
+	all := slices.Clone(body)
+	for _, m := range asset.FindAllSubmatch(body, -1) {
+		if err != nil {
+			break
+		}
+		var part []byte
+		var more time.Duration
+		more, part, err = v.get(string(m[1]))
+		took, all = took+more, append(all, part...)
+	}
+	return took, all, err
+}
+
+func askPages(s *store.Store, now time.Time, data *pagesData, n int) error {
+	handler := pagesHandler(s, now)
+	admin, tenant := &visitor{handler: handler, token: "admin"}, &visitor{handler: handler, token: "tenant"}
+	rule := data.finding(n/2, data.object(n/2/pagesObject, data.spaces(n)))
+	object := data.object(n/2/pagesObject/100*100, data.spaces(n))
+	ask := func(parameters ...string) string {
+		q := url.Values{}
+		for i := 0; i < len(parameters); i += 2 {
+			q.Set(parameters[i], parameters[i+1])
+		}
+		return "/findings?" + q.Encode()
+	}
+	type question struct {
+		what string
+		get  func() (time.Duration, []byte, error)
+	}
+	var list []question
+	add := func(what string, v *visitor, path string) {
+		list = append(list, question{what, func() (time.Duration, []byte, error) { return v.get(path) }})
+	}
+	list = append(list, question{"first view, with all that it loads", admin.firstView})
+	for _, p := range []struct{ what, path string }{
+		{"overview", "/"},
+		{"changes", "/changes"},
+		{"control", "/controls/" + rule.Control},
+		{"findings", "/findings"},
+		{"findings: newest", ask("order", "newest")},
+		{"findings: by object", ask("order", "object")},
+		{"findings: a control", ask("control", rule.Control)},
+		{"findings: a control, by object", ask("control", rule.Control, "order", "object")},
+		{"findings: a rule", ask("rule", rule.Rule)},
+		{"findings: a rule, by object", ask("rule", rule.Rule, "order", "object")},
+		{"findings: a namespace", ask("namespace", "team-007")},
+		{"findings: a namespace and control", ask("namespace", "team-007", "control", rule.Control)},
+		{"findings: a kind", ask("kind", string(object.Kind))},
+		{"findings: a kind, by object", ask("kind", string(object.Kind), "order", "object")},
+		{"findings: high and worse", ask("severity", "high")},
+		{"findings: high and worse, by object", ask("severity", "high", "order", "object")},
+		{"findings: waived", ask("state", "waived")},
+		{"findings: gone", ask("state", "gone")},
+		{"findings: all, newest", ask("state", "all", "order", "newest")},
+		{"findings: since today", ask("since", now.Format(time.DateOnly))},
+		{"findings: a name", ask("name", object.Name)},
+		{"findings: a word of all", ask("q", "registry")},
+		{"findings: a word of a rule", ask("q", lastWord(rule.Rule))},
+		{"findings: a word of a rule, newest", ask("q", lastWord(rule.Rule), "order", "newest")},
+		{"findings: a word of a rule, by object", ask("q", lastWord(rule.Rule), "order", "object")},
+		{"findings: words of 1 in 100", ask("q", "service 77")},
+		{"findings: words of 1 in 100, by object", ask("q", "service 77", "order", "object")},
+		{"findings: a namespace by words", ask("q", "team 017")},
+		{"findings: a namespace by words, by object", ask("q", "team 017", "order", "object")},
+		{"findings: words in a namespace", ask("q", lastWord(rule.Rule), "namespace", "team-007")},
+		{"findings: a rare word", ask("q", "service 1234")},
+		{"findings: a word of none", ask("q", "nonesuch")},
+		{"a finding", "/findings/" + rule.ID},
+		{"workloads", "/workloads"},
+		{"workload", "/objects/" + url.PathEscape(string(object.Kind)) + "/" + object.Namespace + "/" + object.Name},
+		{"namespaces", "/namespaces"},
+		{"experiments", "/experiments"},
+		{"runs", "/runs"},
+		{"alerts", "/alerts"},
+		{"waivers", "/waivers"},
+		{"enforce", "/enforce"},
+		{"search", "/search?q=service-77"},
+		{"search: a word of all", "/search?q=registry"},
+		{"API: overview", "/api/v1/overview"},
+		{"API: findings, 50", "/api/v1/findings"},
+		{"API: findings, 1000", "/api/v1/findings?limit=1000"},
+		{"API: workloads", "/api/v1/workloads"},
+		{"API: namespaces", "/api/v1/namespaces"},
+		{"API: changes", "/api/v1/changes"},
+	} {
+		add(p.what, admin, p.path)
+	}
+	for _, order := range []string{"severity", "newest", "object"} {
+		path, err := admin.deep(ask("order", order), "/api/v1/findings?order="+order)
+		if err != nil {
+			return err
+		}
+		add("findings: deep, by "+order, admin, path)
+	}
+	list = append(list, question{"CSV of all, first bytes", func() (time.Duration, []byte, error) { return admin.firstByte("/findings?format=csv") }})
+	add("tenant: overview", tenant, "/")
+	add("tenant: findings", tenant, "/findings")
+	add("tenant: findings by object", tenant, ask("order", "object"))
+	add("tenant: a word of a rule", tenant, ask("q", lastWord(rule.Rule)))
+	add("tenant: control", tenant, "/controls/"+rule.Control)
+	add("tenant: namespaces", tenant, "/namespaces")
+
+	fmt.Printf("  %-44s %9s %9s %9s %9s %9s\n", "", "findings", "p50", "p99", "CPU", "kB")
+	for i, q := range list {
+		var took []time.Duration
+		size, before := 0, cpuTime()
+		for begun := time.Now(); len(took) < pagesRounds && (len(took) < 3 || time.Since(begun) < pagesEnough); {
+			one, body, err := q.get()
+			if err != nil {
+				return fmt.Errorf("%s: %w", q.what, err)
+			}
+			took, size = append(took, one), len(body)
+		}
+		cpu := (cpuTime() - before) / time.Duration(len(took)) // of this process alone
+		slices.Sort(took)
+		over := ""
+		if took[len(took)/2] > 100*time.Millisecond || i == 0 && size > 300_000 {
+			over = "  over"
+		}
+		fmt.Printf("  %-44s %9d %9s %9s %9s %9.1f%s\n", q.what, n, ms(took[len(took)/2]), ms(took[len(took)*99/100]), ms(cpu), float64(size)/1000, over)
+	}
+	return nil
+}
+
+// lastWord is the last word of a rule's ID.
+func lastWord(rule string) string {
+	for i := len(rule) - 1; i >= 0; i-- {
+		if rule[i] == '-' || rule[i] == '/' {
+			return rule[i+1:]
+		}
+	}
+	return rule
+}
