@@ -167,7 +167,7 @@ func (d *Desk) Overview(ctx context.Context, a Ask) (Overview, error) {
 	} else {
 		o.Sight = d.sightOf(&kept)
 	}
-	standings, err := d.standings(ctx, a, uid)
+	standings, _, err := d.standings(ctx, a, uid)
 	if err != nil {
 		return o, err
 	}
@@ -211,16 +211,16 @@ func phaseOf(area string) string {
 const missingShown = 10
 
 // standings gives where each control stands: for the cluster, or for whoever sees only some
-// namespaces as low as it stands in any of them.
-func (d *Desk) standings(ctx context.Context, a Ask, uid string) ([]Standing, error) {
+// namespaces as low as it stands in any of them, and the counts of findings by rule.
+func (d *Desk) standings(ctx context.Context, a Ask, uid string) ([]Standing, []store.Count, error) {
 	acc := access(a)
 	matrix, err := d.o.Store.Matrix(ctx, acc, uid)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	counts, err := d.o.Store.Counts(ctx, acc, uid)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	byControl := map[string]*Standing{}
 	all := make([]Standing, 0, len(d.o.Controls))
@@ -248,11 +248,11 @@ func (d *Desk) standings(ctx context.Context, a Ask, uid string) ([]Standing, er
 		for id, low := range lowest {
 			byControl[id].Rung = low
 		}
-		return all, nil
+		return all, counts, nil
 	}
 	page, err := d.o.Store.Verdicts(ctx, store.VerdictQuery{Cluster: uid, Access: acc, Scope: bailey.ScopeCluster, Limit: 1000})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i := range page.Items {
 		v := &page.Items[i]
@@ -260,7 +260,7 @@ func (d *Desk) standings(ctx context.Context, a Ask, uid string) ([]Standing, er
 			s.take(v)
 		}
 	}
-	return all, nil
+	return all, counts, nil
 }
 
 // take fills in what a verdict says.

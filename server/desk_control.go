@@ -27,18 +27,15 @@ func (d *Desk) Control(ctx context.Context, a Ask, id string) (ControlPage, erro
 	if err != nil {
 		return ControlPage{}, err
 	}
-	standings, err := d.standings(ctx, a, uid)
+	standings, counts, err := d.standings(ctx, a, uid)
 	if err != nil {
 		return ControlPage{}, err
 	}
-	p := ControlPage{Doc: c.Doc, References: c.Refs, ScopeKind: c.Scope, Unprovable: c.Unprovable, Rules: []RuleInfo{}, Guards: []GuardInfo{}, Experiments: []ExperimentInfo{}}
+	p := ControlPage{Doc: c.Doc, References: c.Refs, ScopeKind: c.Scope, Unprovable: c.Unprovable, Rules: ruleInfos(c, counts), Guards: []GuardInfo{}, Experiments: []ExperimentInfo{}}
 	for _, s := range standings {
 		if s.Control == id {
 			p.Standing = s
 		}
-	}
-	if p.Rules, err = d.ruleInfos(ctx, a, uid, c); err != nil {
-		return p, err
 	}
 	if p.Guards, err = d.guardInfos(ctx, a, uid, id); err != nil {
 		return p, err
@@ -70,11 +67,7 @@ func scopeStanding(v *store.Verdict) ScopeStanding {
 	return ScopeStanding{Control: v.Control, Scope: v.Scope, Rung: v.Rung, Since: v.Since, Findings: v.Findings, Proof: proofOf(v.Proof), Next: v.Next}
 }
 
-func (d *Desk) ruleInfos(ctx context.Context, a Ask, uid string, c *bailey.Control) ([]RuleInfo, error) {
-	counts, err := d.o.Store.Counts(ctx, access(a), uid)
-	if err != nil {
-		return nil, err
-	}
+func ruleInfos(c *bailey.Control, counts []store.Count) []RuleInfo {
 	found := map[string]*Counts{}
 	for _, n := range counts {
 		if n.Control != c.ID {
@@ -94,7 +87,7 @@ func (d *Desk) ruleInfos(ctx context.Context, a Ask, uid string, c *bailey.Contr
 		}
 		infos = append(infos, info)
 	}
-	return infos, nil
+	return infos
 }
 
 // Guards gives every guard and how far it is in place.

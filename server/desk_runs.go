@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -119,23 +120,22 @@ func (d *Desk) Waivers(ctx context.Context, a Ask) ([]WaiverEntry, error) {
 	return all, d.accepts(ctx, a, uid, all)
 }
 
-// accepts counts the findings that each waiver takes in, as far as the first thousand waived
-// findings tell.
+// accepts counts the findings that each waiver takes in.
 func (d *Desk) accepts(ctx context.Context, a Ask, uid string, entries []WaiverEntry) error {
-	waived := true
-	page, err := d.o.Store.Findings(ctx, store.FindingQuery{Cluster: uid, Access: access(a), Waived: &waived, Limit: 1000})
-	if err != nil {
-		return err
-	}
-	for i := range page.Items {
-		for j := range entries {
-			if w := page.Items[i].Waiver; w != nil && sameWaiver(*w, entries[j].Waiver) && entries[j].RemovedAt == nil {
-				entries[j].Accepts++
-				break
-			}
+	counts, more, err := d.o.Store.Accepted(ctx, access(a), uid)
+	for i := range entries {
+		e := &entries[i]
+		if e.RemovedAt != nil {
+			continue
+		}
+		e.More = more
+		at := slices.IndexFunc(counts, func(c store.Accepted) bool { return sameWaiver(c.Waiver, e.Waiver) })
+		if at >= 0 { // of two that say the same, the first
+			e.Accepts = counts[at].Findings
+			counts = slices.Delete(counts, at, at+1)
 		}
 	}
-	return nil
+	return err
 }
 
 func sameWaiver(a, b bailey.Waiver) bool {

@@ -411,6 +411,8 @@ type WaiverEntry struct {
 	Configured bool `json:"configured,omitempty"`
 	// Accepts counts the findings that it takes in now.
 	Accepts int `json:"accepts"`
+	// More tells that it may take in more than was counted.
+	More bool `json:"more,omitempty" doc:"it may take in more than accepts"`
 }
 
 // Hit is something that a search found.

@@ -3,8 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,4 +124,54 @@ func (s *Store) Waivers(ctx context.Context, q WaiverQuery) (Page[Waiver], error
 		}
 		return w, w.Seq, err
 	})
+}
+
+// Accepted is how many open findings a waiver takes in.
+type Accepted struct {
+	Waiver   bailey.Waiver
+	Findings int
+}
+
+// acceptedRows bounds the findings that are read to count them by waiver.
+const acceptedRows = 5000
+
+// Accepted counts the open findings that may be seen by the waiver that takes them in. More
+// tells that there were too many to read: the counts are of a part.
+func (s *Store) Accepted(ctx context.Context, access Access, cluster string) (counts []Accepted, more bool, err error) {
+	found := map[string]int{} // by the waiver as it is written
+	where, args := access.limit("f.namespace", nil)
+	if err := s.read(ctx, func(r *reader) error {
+		n, err := r.cluster(cluster)
+		if err != nil {
+			return err
+		}
+		rows := 0
+		return r.each(func(row *sql.Rows) error {
+			if rows++; rows > acceptedRows {
+				more = true
+				return nil
+			}
+			var text string
+			if err := row.Scan(&text); err != nil {
+				return err
+			}
+			var doc struct {
+				Waiver json.RawMessage `json:"waiver"`
+			}
+			err := decode(text, &doc)
+			found[string(doc.Waiver)]++
+			return err
+		}, "SELECT f.doc FROM findings f WHERE f.cluster = ? AND f.gone = 0 AND f.waived = 1"+where+" ORDER BY f.severity DESC, f.opened DESC LIMIT ?",
+			slices.Concat([]any{n}, args, []any{acceptedRows + 1})...)
+	}); err != nil {
+		return nil, false, err
+	}
+	for _, text := range slices.Sorted(maps.Keys(found)) {
+		a := Accepted{Findings: found[text]}
+		if err := decode(text, &a.Waiver); err != nil {
+			return nil, false, err
+		}
+		counts = append(counts, a)
+	}
+	return counts, more, nil
 }

@@ -305,6 +305,35 @@ func testWaivers(t *testing.T, p Place) {
 			t.Errorf("%q: %s", state, diff)
 		}
 	}
+	// More findings than a page holds.
+	var d store.Delta
+	other := bailey.Waiver{Rule: "a/b/c", Reason: "another", Owner: "team", Expires: at(500)}
+	for i := range 1300 {
+		f := finding("a/b/c", bailey.SeverityHigh, workload([]string{"shop", "bank"}[i%2], fmt.Sprint("w", i)), "m")
+		switch {
+		case i < 1200:
+			f.Waiver = &w
+		case i < 1250:
+			f.Waiver = &other
+		}
+		d.Findings = append(d.Findings, f)
+	}
+	b.apply(5, d)
+	b.apply(6, store.Delta{Judged: []bailey.Ref{d.Findings[0].Object}})
+	for _, c := range []struct {
+		access store.Access
+		want   map[string]int
+	}{{store.Everything(), map[string]int{"legacy": 1199, "another": 50}}, {store.Only("bank"), map[string]int{"legacy": 600, "another": 25}}, {store.Only("else"), map[string]int{}}} {
+		counts, more, err := b.s.Accepted(b.ctx, c.access, uid)
+		b.ok(err)
+		got := map[string]int{}
+		for _, n := range counts {
+			got[n.Waiver.Reason] = n.Findings
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" || more {
+			t.Errorf("accepted: %s, more: %v", diff, more)
+		}
+	}
 }
 
 func testGuards(t *testing.T, p Place) {
