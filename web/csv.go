@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/csv"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -11,6 +12,12 @@ import (
 
 // csvMost bounds the rows of one export.
 const csvMost = 100_000
+
+const (
+	// rowsPatience is how long an export waits for the next rows, and for them to be taken.
+	rowsPatience = time.Minute
+	rowsEvery    = 10 * time.Millisecond
+)
 
 // wantsCSV reports whether the view is asked for as a file.
 func (v *visit) wantsCSV() bool { return v.r.URL.Query().Get("format") == "csv" }
@@ -24,7 +31,13 @@ func (v *visit) export(name string, head []string, each func(row func(cells ...a
 	out := csv.NewWriter(v.w)
 	_ = out.Write(head)
 	rows := 0
+	// However long the whole takes, it goes on while rows come and are taken.
+	control, began := http.NewResponseController(v.w), time.Time{}
 	err := each(func(cells ...any) bool {
+		if now := time.Now(); now.Sub(began) > rowsEvery {
+			began = now
+			_ = control.SetWriteDeadline(now.Add(rowsPatience))
+		}
 		line := make([]string, len(cells))
 		for i, c := range cells {
 			line[i] = cell(c)

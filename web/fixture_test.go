@@ -29,8 +29,10 @@ type fixture struct {
 	// What it stands for: nothing seen, a cluster out of sight, several clusters, a failing store.
 	empty, firstLook, lost, many bool
 	// more has more findings than are counted.
-	more  bool
-	fails error
+	more     bool
+	fails    error
+	slow     time.Duration // for each page of findings
+	patience time.Duration // of the server, for an answer; 0: it has no end
 }
 
 const ownUID = "3f1c9a52-6d0e-4c1b-9f0e-7d2a4b8c6e10"
@@ -219,12 +221,13 @@ func (f *fixture) Findings(_ context.Context, ask server.Ask, filter server.Find
 		return server.FindingPage{}, f.fails
 	}
 	all := f.visible(ask, filter)
+	time.Sleep(f.slow)
 	p := server.FindingPage{More: f.more}
 	for _, x := range all {
 		p.Total.Add(x.Severity, 1)
 	}
 	var err error
-	p.Findings, p.Next, err = piece(all, filter.Cursor, cmp.Or(filter.Limit, 50))
+	p.Findings, p.Next, err = piece(all, filter.Cursor, min(cmp.Or(filter.Limit, 50), 100))
 	return p, err
 }
 

@@ -252,6 +252,23 @@ func TestExports(t *testing.T) {
 	}
 }
 
+// TestSlowExport: an export that takes longer than any answer may is whole all the same.
+func TestSlowExport(t *testing.T) {
+	f := newFixture()
+	f.patience = time.Second
+	d := start(t, f, "admin", nil)
+	f.slow = 60 * time.Millisecond // of 20 pages
+	begun := time.Now()
+	status, text := d.get(t, "/findings?format=csv")
+	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if status != http.StatusOK || err != nil || len(rows)-1 < 2000 {
+		t.Errorf("%d, %d rows, %v", status, len(rows), err)
+	}
+	if took := time.Since(begun); took < f.patience {
+		t.Errorf("it took %s: not long enough to tell", took)
+	}
+}
+
 // Bounds of what a page may weigh and take.
 const (
 	firstViewMost = 300 << 10

@@ -140,7 +140,9 @@ func start(t testing.TB, f *fixture, person string, b *book) *dashboard {
 	}
 	mux.HandleFunc("GET /api/v1/events", d.events)
 	mux.Handle("/", web.New(o))
-	s := httptest.NewServer(front.Wrap(mux))
+	s := httptest.NewUnstartedServer(front.Wrap(mux))
+	s.Config.WriteTimeout = f.patience
+	s.Start()
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 	d.url = s.URL
 	d.jar, _ = cookiejar.New(nil)
