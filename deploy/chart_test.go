@@ -107,7 +107,8 @@ func TestRefusedValues(t *testing.T) {
 		"push":                {"image": image, "push": map[string]any{"to": "http://hub", "secretName": "x"}},
 		"plain http":          {"image": image, "alerts": map[string]any{"alertmanagers": []any{"http://a:9093"}}},
 		"webhookHTTPSecret":   {"image": image, "alerts": map[string]any{"webhookHTTPSecret": "x"}},
-		"providerPorts":       {"image": image, "oidc": map[string]any{"issuer": "https://i.example:8443", "clientID": "x", "externalURL": "https://b.example"}},
+		"externalURL":         {"image": image, "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x"}},
+		"providerPorts":       {"image": image, "externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example:8443", "clientID": "x"}},
 		"aggregateTo":         {"image": image, "people": map[string]any{"aggregateTo": []any{"everybody"}}},
 	} {
 		if _, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values}); err == nil || !strings.Contains(err.Error(), want) {
@@ -175,6 +176,7 @@ func TestEverySwitch(t *testing.T) {
 		"--dead-man=/etc/bailey/dead-man/url":                           {"alerts": map[string]any{"deadManSecret": "x"}},
 		"--alertmanager=https://b:9093":                                 {"alerts": map[string]any{"alertmanagers": []any{"https://a:9093", "https://b:9093"}}},
 		"--alertmanager=http://b:9093":                                  {"alerts": map[string]any{"alertmanagers": []any{"http://b:9093"}, "plainHTTP": true}},
+		"--external-url=https://b.example/":                             {"externalURL": "https://b.example/"},
 		"--alert-plain-http":                                            {"alerts": map[string]any{"plainHTTP": true}},
 		"--alert-webhook-http=/etc/bailey/alert-webhook-http/http.yaml": {"alerts": map[string]any{"webhookSecret": "x", "webhookHTTPSecret": "y"}},
 		"--alertmanager-http=/etc/bailey/alertmanager-http/http.yaml":   {"alerts": map[string]any{"alertmanagers": []any{"https://a"}, "alertmanagerHTTPSecret": "y"}},
@@ -186,11 +188,11 @@ func TestEverySwitch(t *testing.T) {
 		"--hub":                                                         {"hub": map[string]any{"enabled": true}},
 		"--push-to=https://hub":                                         {"push": map[string]any{"to": "https://hub", "secretName": "x"}},
 		"--push-ca=/etc/bailey/push-ca/ca.crt":                          {"push": map[string]any{"to": "https://hub", "secretName": "x", "caConfigMap": "y"}},
-		"--oidc-client-id=a: b #c":                                      {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "a: b #c", "externalURL": "https://b.example"}},
+		"--oidc-client-id=a: b #c":                                      {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "a: b #c"}},
 		"--offline":                                                     {"extraArgs": []any{"--offline"}},
-		"--oidc-client-secret=/etc/bailey/oidc/client-secret":           {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "secretName": "s"}},
-		"--oidc-ca=/etc/bailey/oidc-ca/ca.crt":                          {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "caSecretName": "s"}},
-		"--oidc-username-prefix=-":                                      {"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example", "usernamePrefix": "-"}},
+		"--oidc-client-secret=/etc/bailey/oidc/client-secret":           {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "secretName": "s"}},
+		"--oidc-ca=/etc/bailey/oidc-ca/ca.crt":                          {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "caSecretName": "s"}},
+		"--oidc-username-prefix=-":                                      {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "usernamePrefix": "-"}},
 	} {
 		values["image"] = image
 		var pod corev1.PodSpec
@@ -230,7 +232,7 @@ func TestEgress(t *testing.T) {
 		"Alertmanagers": {map[string]any{"alerts": map[string]any{"alertmanagers": []any{"https://a:9093", "https://b:9093/x", "https://[2001:db8::1]:9", "https://c", "http://d"}, "plainHTTP": true}}, "alertmanagers", []string{"9093", "9", "443", "80"}},
 		"hub":           {map[string]any{"push": map[string]any{"to": "https://hub.example.com:8443", "secretName": "x"}}, "hub", []string{"8443"}},
 		"hub by name":   {map[string]any{"push": map[string]any{"to": "https://hub.example.com/", "secretName": "x"}}, "hub", []string{"443"}},
-		"provider":      {map[string]any{"oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "externalURL": "https://b.example"}}, "provider", []string{"443"}},
+		"provider":      {map[string]any{"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x"}}, "provider", []string{"443"}},
 		"database":      {map[string]any{"database": map[string]any{"secretName": "x", "port": 6432}}, "database", []string{"6432"}},
 		"API server":    {map[string]any{}, "apiServer", []string{"443", "6443"}},
 	} {

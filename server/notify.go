@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -40,6 +41,8 @@ type Notifier struct {
 	Alive time.Duration
 	// UserAgent names the sender.
 	UserAgent string
+	// External is where browsers reach the server's pages, which alerts then name; nil: they name none.
+	External *url.URL
 }
 
 // AliveEvery is how often receivers are told that all is well.

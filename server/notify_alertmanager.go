@@ -41,6 +41,8 @@ type postedAlert struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 	StartsAt    time.Time         `json:"startsAt,omitzero"`
 	EndsAt      time.Time         `json:"endsAt"`
+	// Generator is the address of the page about it.
+	Generator string `json:"generatorURL,omitempty"`
 }
 
 func (p postedAlert) fingerprint() string {
@@ -142,8 +144,8 @@ func (n *Notifier) open(ctx context.Context, uid string) ([]store.Alert, error) 
 }
 
 func (m *alertmanager) posted(cluster *store.Cluster, a *store.Alert, now time.Time) postedAlert {
-	w := webhookAlert(a)
-	p := postedAlert{StartsAt: w.Since, EndsAt: now.Add(m.lasts), Labels: map[string]string{"alertname": cmp.Or(alertNames[a.Kind], "BaileyAlert"), "cluster": cluster.Name, "cluster_uid": cluster.UID,
+	w := webhookAlert(m.notifier.External, a)
+	p := postedAlert{StartsAt: w.Since, EndsAt: now.Add(m.lasts), Generator: w.Page, Labels: map[string]string{"alertname": cmp.Or(alertNames[a.Kind], "BaileyAlert"), "cluster": cluster.Name, "cluster_uid": cluster.UID,
 		"severity": a.Severity.String(), "kind": w.Kind, "key": a.Key}, Annotations: map[string]string{"summary": a.Title, "description": a.Text}}
 	for name, value := range map[string]string{"control": w.Control, "rule": w.Rule, "namespace": w.Namespace} {
 		if value != "" {

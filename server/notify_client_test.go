@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -180,9 +181,13 @@ func TestAlertmanagerWithPassword(t *testing.T) {
 	await(t, "Alertmanager", patience, func() bool { code, _ := get("/-/ready"); return code == http.StatusOK })
 	w := newTelling(t)
 	w.Alertmanagers, w.AlertmanagerClient = []string{"https://" + address}, client
+	w.External = &url.URL{Scheme: "https", Host: "bailey.example.com"}
 	w.raise(t, "finding/a/b/c/shop", "a/b", bailey.SeverityHigh)
 	w.run(t)
 	await(t, "the alert", patience, func() bool { _, body := get("/api/v2/alerts"); return strings.Contains(body, "finding/a/b/c/shop") })
+	if _, body := get("/api/v2/alerts"); !strings.Contains(body, `"generatorURL":"https://bailey.example.com/`) {
+		t.Errorf("it names no page: %s", body)
+	}
 	if strings.Contains(w.log.String(), "the password") {
 		t.Errorf("the log holds the password: %s", w.log)
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -58,10 +59,12 @@ type WebhookAlert struct {
 	Rule      string          `json:"rule,omitempty"`
 	Namespace string          `json:"namespace,omitempty"`
 	Object    *Object         `json:"object,omitempty"`
-	Since     time.Time       `json:"since"` // when it came, or came back
-	Last      time.Time       `json:"last"`
-	Times     int             `json:"times"`
-	Resolved  *time.Time      `json:"resolved,omitempty"`
+	// Page is the address of the page about it, where the server was told its own.
+	Page     string     `json:"page,omitempty"`
+	Since    time.Time  `json:"since"` // when it came, or came back
+	Last     time.Time  `json:"last"`
+	Times    int        `json:"times"`
+	Resolved *time.Time `json:"resolved,omitempty"`
 }
 
 const (
@@ -129,7 +132,7 @@ func (n *Notifier) sendWebhook(ctx context.Context, uid string, now time.Time, a
 	if err != nil {
 		return err
 	}
-	body := webhookBody(WebhookCluster{uid, kept.Name}, now, alerts)
+	body := webhookBody(WebhookCluster{uid, kept.Name}, n.External, now, alerts)
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -147,7 +150,7 @@ func (n *Notifier) noteDelivered(ctx context.Context, uid string, alerts []store
 	return nil
 }
 
-func webhookBody(cluster WebhookCluster, now time.Time, alerts []store.Alert) WebhookBody {
+func webhookBody(cluster WebhookCluster, external *url.URL, now time.Time, alerts []store.Alert) WebhookBody {
 	b := WebhookBody{SchemaVersion: WebhookVersion, Sent: now.UTC(), Cluster: cluster}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%q", cluster.UID)
@@ -156,7 +159,7 @@ func webhookBody(cluster WebhookCluster, now time.Time, alerts []store.Alert) We
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Key, b.Key))
 	})
 	for i := range sorted {
-		a := webhookAlert(&sorted[i])
+		a := webhookAlert(external, &sorted[i])
 		fmt.Fprintf(sum, " %q", a.ID)
 		cause := cmp.Or(a.Control, a.Kind)
 		if _, known := at[cause]; !known {
@@ -170,10 +173,10 @@ func webhookBody(cluster WebhookCluster, now time.Time, alerts []store.Alert) We
 	return b
 }
 
-func webhookAlert(a *store.Alert) WebhookAlert {
+func webhookAlert(external *url.URL, a *store.Alert) WebhookAlert {
 	doc := docOf(a)
 	w := WebhookAlert{ID: fmt.Sprintf("%s@%d", a.Key, a.Changed), Key: a.Key, State: "firing", Kind: string(a.Kind), Severity: a.Severity, Title: a.Title, Text: a.Text,
-		Control: doc.Control, Rule: doc.Rule, Namespace: homeOf(a.Object), Since: a.First, Last: a.Last, Times: a.Times}
+		Control: doc.Control, Rule: doc.Rule, Namespace: homeOf(a.Object), Since: a.First, Last: a.Last, Times: a.Times, Page: alertPage(external, a)}
 	if !doc.Since.IsZero() {
 		w.Since = doc.Since
 	}

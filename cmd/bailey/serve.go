@@ -136,6 +136,9 @@ func (f *serveFlags) check() error {
 	case f.leaseNamespace != "" && !f.replicate:
 		return usageError("--lease-namespace is for --replicate")
 	}
+	if _, err := f.oidc.pages(); err != nil {
+		return err
+	}
 	return f.tend.check()
 }
 

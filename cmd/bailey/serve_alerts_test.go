@@ -50,7 +50,7 @@ func TestServeAlerts(t *testing.T) {
 	write(deadMan, hook.URL+"/alive/sEcReT\n")
 	write(filepath.Join(folder, "a.yaml"), pod("a", "shop"))
 	start := func() *servedProcess {
-		return startServed(t, state, "serve", "--data", data, "--target", folder, "--alert-webhook", webhook, "--dead-man", deadMan)
+		return startServed(t, state, "serve", "--data", data, "--target", folder, "--alert-webhook", webhook, "--dead-man", deadMan, "--external-url", "https://bailey.example.com/")
 	}
 	p := start()
 	token := tokenIn(t, data)
@@ -69,6 +69,10 @@ func TestServeAlerts(t *testing.T) {
 			keys = append(keys, a.Key)
 			if strings.Contains(a.Text, "shop/a") || a.Namespace != "shop" || a.State != "firing" {
 				t.Errorf("%+v", a)
+			}
+			page, ours := strings.CutPrefix(a.Page, "https://bailey.example.com/")
+			if code, shown := p.get(t, "/"+page, token); !ours || code != http.StatusOK || a.Kind == "finding" && !strings.Contains(shown, "shop") {
+				t.Errorf("%s names the page %s, which answers %d", a.Key, a.Page, code)
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func (f *oidcFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.claims.Groups, "oidc-groups-claim", "", "the claim that lists groups (default: none)")
 	flags.StringVar(&f.claims.GroupsPrefix, "oidc-groups-prefix", "", "what stands before groups")
 	flags.StringSliceVar(&f.claims.Scopes, "oidc-scopes", nil, "scopes to ask for beside openid, like profile,groups")
-	flags.StringVar(&f.external, "external-url", "", "with --oidc-issuer: the URL at which browsers reach this server; the provider must know "+server.CallbackPath+" under it as redirect URI")
+	flags.StringVar(&f.external, "external-url", "", "the URL at which browsers reach this server: alerts name its pages; with --oidc-issuer, the provider must know "+server.CallbackPath+" under it as redirect URI")
 }
 
 // providerPatience bounds one question to the provider.
@@ -45,8 +45,8 @@ const providerPatience = 10 * time.Second
 // provider makes what logs people in; nil where no provider is named. It is not asked yet.
 func (f *oidcFlags) provider(now func() time.Time) (*server.OIDC, error) {
 	if f.claims.Issuer == "" {
-		if f.clientID != "" || f.external != "" || f.secret != "" || f.ca != "" {
-			return nil, usageError("--oidc-client-id, --oidc-client-secret, --oidc-ca and --external-url go with --oidc-issuer")
+		if f.clientID != "" || f.secret != "" || f.ca != "" {
+			return nil, usageError("--oidc-client-id, --oidc-client-secret and --oidc-ca go with --oidc-issuer")
 		}
 		return nil, nil
 	}
@@ -56,12 +56,9 @@ func (f *oidcFlags) provider(now func() time.Time) (*server.OIDC, error) {
 	if _, err := safeURL("--oidc-issuer", f.claims.Issuer); err != nil {
 		return nil, err
 	}
-	external, err := safeURL("--external-url", strings.TrimSuffix(f.external, "/"))
+	external, err := f.pages()
 	if err != nil {
 		return nil, err
-	}
-	if external.Path != "" {
-		return nil, usageError("--external-url wants no path: pages are at the root")
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, TLSHandshakeTimeout: providerPatience,
 		ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10, IdleConnTimeout: time.Minute}
@@ -91,6 +88,18 @@ func (f *oidcFlags) provider(now func() time.Time) (*server.OIDC, error) {
 	return o, nil
 }
 
+// pages gives where browsers reach the server; nil if nobody said.
+func (f *oidcFlags) pages() (*url.URL, error) {
+	if f.external == "" {
+		return nil, nil
+	}
+	external, err := safeURL("--external-url", strings.TrimSuffix(f.external, "/"))
+	if err == nil && external.Path != "" {
+		err = usageError("--external-url wants no path: pages are at the root")
+	}
+	return external, err
+}
+
 // safeURL parses a URL that nobody on the way can read or change.
 func safeURL(flag, text string) (*url.URL, error) {
 	u, err := url.Parse(text)
@@ -98,7 +107,7 @@ func safeURL(flag, text string) (*url.URL, error) {
 		return nil, usageError("%s wants a URL, like https://login.example.com", flag)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
-		return nil, usageError("%s wants https: whoever is on the way could log in as anybody", flag)
+		return nil, usageError("%s wants https: whoever is on the way could read along, and log in as anybody", flag)
 	}
 	return u, nil
 }

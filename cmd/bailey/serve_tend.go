@@ -116,6 +116,9 @@ func (s *serving) tend(kept *store.Store) []part {
 		Webhook: f.reading(f.webhook), DeadMan: f.reading(f.deadMan), UserAgent: "bailey/" + version}
 	return []part{pruner.Run, func(ctx context.Context) error {
 		var err error
+		if notifier.External, err = s.flags.oidc.pages(); err != nil {
+			return err
+		}
 		if notifier.WebhookClient, err = senderOf(f.webhookHTTP); err != nil {
 			return err
 		}
