@@ -96,10 +96,7 @@ func (d *Desk) NamespaceRows(ctx context.Context, a Ask) ([]NamespaceRow, error)
 		if r.Namespace == "" {
 			continue // what belongs to the cluster
 		}
-		into := row(r.Namespace)
-		if low, known := into.Controls[r.Control]; !known || r.Rung < low {
-			into.Controls[r.Control] = r.Rung
-		}
+		row(r.Namespace).Controls[r.Control] = r.Rung
 	}
 	for _, n := range counts {
 		if n.Namespace != "" {

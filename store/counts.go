@@ -55,15 +55,15 @@ func (s *Store) counts(ctx context.Context, cluster, by, where string, args []an
 	return counts, err
 }
 
-// NamespaceRungs is how many scopes of a namespace stand on a rung for a control.
-type NamespaceRungs struct {
-	Namespace string
-	RungCount
+// NamespaceRung is the lowest rung on which any scope of a namespace stands for a control.
+type NamespaceRung struct {
+	Namespace, Control string
+	Rung               bailey.Rung
 }
 
-// NamespaceRungs counts the verdicts of each namespace that may be seen.
-func (s *Store) NamespaceRungs(ctx context.Context, access Access, cluster string) ([]NamespaceRungs, error) {
-	var counts []NamespaceRungs
+// NamespaceRungs gives the lowest rung of each control in each namespace that may be seen.
+func (s *Store) NamespaceRungs(ctx context.Context, access Access, cluster string) ([]NamespaceRung, error) {
+	var rungs []NamespaceRung
 	where, args := access.limit("namespace", nil)
 	err := s.read(ctx, func(r *reader) error {
 		n, err := r.cluster(cluster)
@@ -71,14 +71,14 @@ func (s *Store) NamespaceRungs(ctx context.Context, access Access, cluster strin
 			return err
 		}
 		return r.each(func(rows *sql.Rows) error {
-			var c NamespaceRungs
-			err := rows.Scan(&c.Namespace, &c.Control, &c.Scope, &c.Rung, &c.Verdicts)
-			counts = append(counts, c)
+			var c NamespaceRung
+			err := rows.Scan(&c.Namespace, &c.Control, &c.Rung)
+			rungs = append(rungs, c)
 			return err
-		}, "SELECT namespace, control, scope, rung, verdicts FROM rungs WHERE cluster = ? AND namespace <> ? AND verdicts > 0"+where+
-			" ORDER BY namespace, control, scope, rung", slices.Concat([]any{n, everyNamespace}, args)...)
+		}, "SELECT namespace, control, min(rung) FROM rungs WHERE cluster = ? AND namespace <> ? AND verdicts > 0"+where+
+			" GROUP BY namespace, control ORDER BY namespace, control", slices.Concat([]any{n, everyNamespace}, args)...)
 	})
-	return counts, err
+	return rungs, err
 }
 
 // WorkloadQuery asks for workloads, by namespace, kind and name.

@@ -30,6 +30,9 @@ type pager struct {
 	severities []int
 	// rare are those of the words that few of the worst findings have.
 	rare []string
+	// known counts, by the word of a state, what holds all words: one more than can be gathered
+	// stands for any number.
+	known map[string]int
 
 	counts map[bailey.Severity]int
 	total  int

@@ -59,12 +59,15 @@ func (p *pager) planWords() (done bool, err error) {
 // hits gathers the rows that hold words whole, and beginnings of words; nil if there are too
 // many.
 func (p *pager) hits(whole, beginnings []string) (*gather, error) {
-	argument := p.e.Words(whole, beginnings)
+	argument, most := p.e.Words(whole, beginnings), limits.Gather
+	if p.sort == ByObject {
+		most *= 3 // no severity can be asked for after the other
+	}
 	var n int
-	if err := p.row("SELECT count(*) FROM ("+p.e.Hits+") AS h", argument, limits.Gather+1).Scan(&n); err != nil || n > limits.Gather {
+	if err := p.row("SELECT count(*) FROM ("+p.e.Hits+") AS h", argument, most+1).Scan(&n); err != nil || n > most {
 		return nil, err
 	}
-	return &gather{p.e.Hits, []any{argument, limits.Gather + 1}}, nil
+	return &gather{p.e.Hits, []any{argument, most + 1}}, nil
 }
 
 // countWords counts by the index of words alone, if nothing but words and what stateWord says is
@@ -75,20 +78,19 @@ func (p *pager) countWords() (done bool, err error) {
 		return false, nil
 	}
 	p.counts, p.total = map[bailey.Severity]int{}, 0
+	p.known = map[string]int{}
 	for _, gone := range f.state.gone() {
 		for _, severity := range p.severities {
-			n := 0
-			if err := p.row("SELECT count(*) FROM ("+p.e.Hits+") AS h", p.e.Words([]string{f.stateWord(severity, gone)}, f.text), limits.Count-p.total+1).Scan(&n); err != nil {
+			word, n := f.stateWord(severity, gone), 0
+			if err := p.row("SELECT count(*) FROM ("+p.e.Hits+") AS h", p.e.Words([]string{word}, f.text), limits.Gather+1).Scan(&n); err != nil {
 				return true, err
 			}
-			if p.total+n > limits.Count {
-				n, p.more = limits.Count-p.total, true
-			}
-			if n > 0 {
+			p.known[word] = n
+			if p.total += n; n > 0 {
 				p.counts[bailey.Severity(severity)] += n
-				p.total += n
 			}
-			if p.more {
+			if p.total > limits.Gather {
+				p.more = true
 				return true, nil
 			}
 		}
@@ -113,7 +115,15 @@ type stretch struct {
 func (p *pager) walk(s stretch) error {
 	from := " FROM findings f WHERE "
 	var args []any
-	if len(p.f.text) > 0 {
+	known, isKnown := p.known[s.words[0]]
+	isKnown = isKnown && len(s.words) == 1
+	switch {
+	case isKnown && known == 0:
+		return nil
+	case isKnown && known <= limits.Gather:
+		from, args = " FROM ("+p.e.Hits+") AS h CROSS JOIN findings f WHERE f.n = h.n AND ", []any{p.e.Words(s.words, p.f.text), limits.Gather + 1}
+	case isKnown: // so many that they come by
+	case len(p.f.text) > 0:
 		whole, rare, err := p.sample(s)
 		if err != nil {
 			return err

@@ -56,6 +56,10 @@ func (s *Store) Verdicts(ctx context.Context, q VerdictQuery) (Page[Verdict], er
 		if err != nil {
 			return err
 		}
+		if q.Scope != "" && q.Control == "" { // they are in order of the controls first
+			where += " AND control IN (SELECT control FROM rungs WHERE cluster = ? AND namespace = ? AND scope = ?)"
+			args = append(args, n, everyNamespace, clean(string(q.Scope)))
+		}
 		if after != nil {
 			where, args = where+" AND ("+key+") > ("+marks(len(verdictKeyColumns))+")", append(args, after.Control, after.Scope, after.Object, after.Kind, after.Name)
 		}

@@ -133,7 +133,7 @@ type Accepted struct {
 }
 
 // acceptedRows bounds the findings that are read to count them by waiver.
-const acceptedRows = 5000
+const acceptedRows = 3000
 
 // Accepted counts the open findings that may be seen by the waiver that takes them in. More
 // tells that there were too many to read: the counts are of a part.

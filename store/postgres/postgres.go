@@ -47,6 +47,11 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 	// Every query has an index. Before the first ANALYZE, and for the sake of a LIMIT, the
 	// planner would read tables whole.
 	config.RuntimeParams["enable_seqscan"] = "off"
+	// They are short: to compile one, or to start helpers for it, takes longer than to run it. What
+	// the index of words lists fits into memory, or all of it would be read again.
+	config.RuntimeParams["jit"] = "off"
+	config.RuntimeParams["max_parallel_workers_per_gather"] = "0"
+	config.RuntimeParams["work_mem"] = "32MB"
 	hide := secrets(conn)
 	if config.Password != "" {
 		hide = append(hide, config.Password)

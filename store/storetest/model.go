@@ -245,12 +245,10 @@ func (b *bench) walk(q store.FindingQuery) (all []store.Finding, last store.Find
 
 // varyLimits gives a function that has pages found in other ways.
 func varyLimits(t *testing.T) func(r *rand.Rand) {
-	gather, count, parts, sample, spaces := limits.Gather, limits.Count, limits.Parts, limits.Sample, limits.Spaces
-	t.Cleanup(func() {
-		limits.Gather, limits.Count, limits.Parts, limits.Sample, limits.Spaces = gather, count, parts, sample, spaces
-	})
+	gather, parts, sample, spaces := limits.Gather, limits.Parts, limits.Sample, limits.Spaces
+	t.Cleanup(func() { limits.Gather, limits.Parts, limits.Sample, limits.Spaces = gather, parts, sample, spaces })
 	return func(r *rand.Rand) {
-		limits.Gather, limits.Count, limits.Parts = pick(r, []int{0, 3, 30, gather}), pick(r, []int{2, count}), pick(r, []int{0, 2, parts})
+		limits.Gather, limits.Parts = pick(r, []int{0, 3, 30, gather}), pick(r, []int{0, 2, parts})
 		limits.Sample, limits.Spaces = pick(r, []int{1, 4, 20, sample}), pick(r, []int{1, 2, spaces})
 	}
 }

@@ -7,9 +7,6 @@ package limits
 // of them enough come by in the order of an index.
 var Gather = 3000
 
-// Count is how many rows are counted by the index of words alone.
-var Count = 10_000
-
 // Parts is how many indexed parts are merged for a page.
 var Parts = 100
 
