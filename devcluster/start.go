@@ -145,7 +145,7 @@ func (c *Cluster) start(ctx context.Context, o Options, before string) error {
 	if err := c.update(func(j *journal) { j.Ready = true }); err != nil {
 		return err
 	}
-	say("the cluster is ready after %.1f s: %s", time.Since(begin).Seconds(), c.RESTHost)
+	say("the cluster is ready after %.1f s", time.Since(begin).Seconds())
 	return nil
 }
 

@@ -5,6 +5,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -177,6 +178,8 @@ type Sight struct {
 	Ledger *LedgerState `json:"ledger,omitempty"`
 	// Detections says how the audit log is followed; nil where none is.
 	Detections *DetectionState `json:"detections,omitempty"`
+	// Gate says what the admission gate does that runs beside the server; nil where none does.
+	Gate *GateState `json:"gate,omitempty"`
 }
 
 // Sight says how current the report is.
@@ -225,6 +228,26 @@ func (l *Loop) Snapshot() *bailey.Snapshot {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.snap
+}
+
+// Lay says what an object would add to what is there now; see check.Session.Lay. It fails before
+// the cluster was judged first, and when ctx ends.
+func (l *Loop) Lay(ctx context.Context, before, after *bailey.Fact) (check.Laid, error) {
+	type answer struct {
+		laid check.Laid
+		err  error
+	}
+	given := answer{err: errors.New("the cluster was not judged yet")}
+	l.do(ctx, func() {
+		if l.session != nil {
+			laid, err := l.session.Lay(ctx, before, after)
+			given = answer{laid, err}
+		}
+	})
+	if ctx.Err() != nil { // the task may go on
+		return check.Laid{}, context.Cause(ctx)
+	}
+	return given.laid, given.err
 }
 
 // advance judges again what time, waivers and evidence change.

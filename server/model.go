@@ -463,6 +463,16 @@ type LedgerState struct {
 	Problem string `json:"problem,omitempty"`
 }
 
+// GateState says what the admission gate does that runs beside the server. It names no object.
+type GateState struct {
+	// Mode is "warn" (it lets everything through) or "enforce" (it refuses what it objects to).
+	Mode string `json:"mode"`
+	// Judged counts the requests since the start, dry-runs among them, and Objected those of
+	// them that it refused, or warned of.
+	Judged   int `json:"judged"`
+	Objected int `json:"objected"`
+}
+
 // LedgerEntry is one entry of the ledger. What a record says is known only where this server
 // holds an identity that opens it.
 type LedgerEntry struct {

@@ -12,6 +12,7 @@ type enforceBody struct {
 	Stages  []share // guards by where they are
 	Drifted int
 	Pager   pager
+	Gate    *server.GateState // nil where none runs
 }
 
 // guardRow is a guard with its least stage over all scopes.
@@ -120,6 +121,9 @@ func (s *site) enforce(v *visit) error {
 			}
 			return nil
 		})
+	}
+	if s.Gate != nil && v.page.Cluster.Own {
+		b.Gate = s.Gate()
 	}
 	if b.Guards, b.Pager, err = cut(v, rows, guardRows); err != nil {
 		return err

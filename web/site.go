@@ -28,7 +28,9 @@ type Options struct {
 	// Stop stops a run; nil where none are run here.
 	Stop func(ctx context.Context, by, id string) error
 	// Ledger gives entries of the ledger; nil where none is kept.
-	Ledger  func(ctx context.Context, filter server.LedgerFilter) (server.LedgerPage, error)
+	Ledger func(ctx context.Context, filter server.LedgerFilter) (server.LedgerPage, error)
+	// Gate says what the gate does that runs beside the server, nil before it does; nil where none will.
+	Gate    func() *server.GateState
 	Version string
 	Log     *slog.Logger
 	// Now is the clock; time.Now if nil.

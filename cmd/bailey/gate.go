@@ -28,6 +28,13 @@ import (
 // grows, and a node has many pods to hold besides.
 const gateGrowth = 75
 
+// The modes of a gate, by the names that Pod Security gives them.
+const (
+	gateEnforces = "enforce"
+	gateWarns    = "warn"
+	gateOff      = "off" // of up, which then starts none
+)
+
 // gateFlags are those of `bailey gate`.
 type gateFlags struct {
 	policy, namespace, service, url string
@@ -44,6 +51,7 @@ type gateFlags struct {
 	snapshotEvery                   time.Duration
 	refuseStale                     bool
 	waivers                         string
+	mode                            string
 
 	print    bool
 	image    string
@@ -69,6 +77,9 @@ how somebody may let an image in that nobody vouches for (bailey gate grant).`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.pin != "workloads" && f.pin != "pods" {
 				return usageError("--pin %q is neither workloads nor pods", f.pin)
+			}
+			if f.mode != gateWarns && f.mode != gateEnforces {
+				return usageError("--mode %q is neither enforce nor warn", f.mode)
 			}
 			if f.snapshotEvery < time.Second {
 				return usageError("--snapshot-every %s is less than a second", f.snapshotEvery)
@@ -99,6 +110,7 @@ how somebody may let an image in that nobody vouches for (bailey gate grant).`,
 	flags.StringVar(&f.grantKey, "grant-key", "", "with --tls-cert: file with the key of break-glass seals, 32 bytes or more, the same for all replicas")
 	flags.StringVar(&f.ledger, "ledger", "", "folder of the decision log's ledger; made if it is not there (needed for break-glass)")
 	flags.StringArrayVar(&f.recipients, "ledger-recipient", nil, "age public key whose holder reads the decision log, for a ledger that is made (repeat)")
+	flags.StringVar(&f.mode, "mode", gateEnforces, "enforce: refuse; or warn: let everything through, change nothing, and warn of what would be refused")
 	flags.StringVar(&f.pin, "pin", "workloads", "what tags are pinned in: workloads (templates too), or pods alone")
 	flags.StringVar(&f.registryCA, "registry-ca", "", "file with more CAs of registries")
 	flags.StringArrayVar(&f.plainRegistries, "plain-http-registry", nil, "registry that is spoken to without TLS (repeat)")
@@ -115,7 +127,7 @@ how somebody may let an image in that nobody vouches for (bailey gate grant).`,
 }
 
 func (f *gateFlags) config() imagegate.Config {
-	return imagegate.Config{Namespace: f.namespace, Service: f.service, URL: strings.TrimSuffix(f.url, "/"), PinPods: f.pin == "pods", Rules: len(f.rules) > 0}
+	return imagegate.Config{Namespace: f.namespace, Service: f.service, URL: strings.TrimSuffix(f.url, "/"), PinPods: f.pin == "pods", Rules: len(f.rules) > 0, Warn: f.mode == gateWarns}
 }
 
 func (a *app) gate(ctx context.Context, f *gateFlags) (err error) {
@@ -155,7 +167,7 @@ func (a *app) gate(ctx context.Context, f *gateFlags) (err error) {
 	quietLog()
 	make := func(p *trust.Policy) *gate.Trust { return gateTrust(p, registries, a.now) }
 	running := gate.Running{
-		Options: gate.Options{Trust: make(policy), Namespace: f.namespace, PinPodsOnly: f.pin == "pods", Rules: rules, Log: log, Now: a.now},
+		Options: gate.Options{Trust: make(policy), Namespace: f.namespace, PinPodsOnly: f.pin == "pods", Warn: f.mode == gateWarns, Rules: rules, Log: log, Now: a.now},
 		Client:  client, Config: f.config(), CertFile: f.cert, KeyFile: f.key, Drain: f.drain,
 	}
 	if f.drain == 0 {
@@ -182,7 +194,7 @@ func (a *app) gate(ctx context.Context, f *gateFlags) (err error) {
 	if running.Health, err = net.Listen("tcp", f.health); err != nil {
 		return fmt.Errorf("%w\nhint: --health-listen wants an address of this machine and a free port", err)
 	}
-	log.Info("serving", "webhooks", running.Webhooks.Addr().String(), "health", running.Health.Addr().String(), "policy", policy.Revision())
+	log.Info("serving", "mode", f.mode, "webhooks", running.Webhooks.Addr().String(), "health", running.Health.Addr().String(), "policy", policy.Revision())
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error {
 		waivers.follow(ctx, log)

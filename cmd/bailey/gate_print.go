@@ -49,6 +49,9 @@ func (a *app) printGate(f *gateFlags) error {
 			}
 			files[configName], install.WaiversFile = only, configName
 		}
+		if f.mode != gateEnforces {
+			install.Args = append(install.Args, "--mode", f.mode)
+		}
 		if f.pin != "workloads" {
 			install.Args = append(install.Args, "--pin", f.pin)
 		}

@@ -30,17 +30,22 @@ func (a *app) gateRules(f *gateFlags) (*gate.Rules, error) {
 		Collect: func(ctx context.Context) (*bailey.Snapshot, error) {
 			return kube.Collect(ctx, kube.Options{Kubeconfig: f.kubeconfig, Context: f.context, UserAgent: "bailey-gate/" + version, Offline: a.offline})
 		},
-		Fact: func(o runtime.Object, apiVersion, kind string) *bailey.Fact {
-			return object.Fact(o, apiVersion, kind, bailey.Source{})
-		},
-		Describe: func(fix []bailey.Change, beside bailey.Ref) string {
-			var parts []string
-			for _, c := range fix {
-				parts = append(parts, report.DescribeChange(c, beside))
-			}
-			return strings.Join(parts, "; ")
-		},
+		Fact: gateFact, Describe: describeFix,
 	}, nil
+}
+
+// gateFact makes a fact of an object that a request brings.
+func gateFact(o runtime.Object, apiVersion, kind string) *bailey.Fact {
+	return object.Fact(o, apiVersion, kind, bailey.Source{})
+}
+
+// describeFix says in a line what a fix changes.
+func describeFix(fix []bailey.Change, beside bailey.Ref) string {
+	var parts []string
+	for _, c := range fix {
+		parts = append(parts, report.DescribeChange(c, beside))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // chooseRules gives the controls of the names, which are of controls or of rules, with the

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ import (
 	"github.com/baileyhq/bailey/collect/kube"
 	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/derive/stakes"
+	"github.com/baileyhq/bailey/enforce/gate"
 	"github.com/baileyhq/bailey/report"
 	"github.com/baileyhq/bailey/server"
 	"github.com/baileyhq/bailey/store"
@@ -53,6 +55,12 @@ type serveFlags struct {
 	oidc     oidcFlags
 	tend     tendFlags
 	book     bookFlags
+
+	// gate is the mode of a gate that runs in this process; empty where none does.
+	gate string
+	// notes are said before where the server answers, and calm leaves out of the log what went well.
+	notes []string
+	calm  bool
 
 	replicate      bool
 	leaseNamespace string
@@ -162,6 +170,10 @@ type serving struct {
 	// metrics is there once the parts run.
 	metrics *server.Metrics
 	pusher  *server.Pusher // nil where nothing is pushed
+	gate    atomic.Pointer[gate.Gate]
+	// failOn is the severity from which a gate here objects, and inForce what the newest report took in.
+	failOn  bailey.Severity
+	inForce atomic.Pointer[server.Accepted]
 
 	// What follows is of a server with replicas; nil or zero otherwise.
 	lease     *resourcelock.LeaseLock
@@ -201,15 +213,23 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 		}
 		fmt.Fprintf(a.stderr, "The certificate is Bailey's own, SHA-256 %s\n", fingerprint)
 	}
-	log := slog.New(slog.NewTextHandler(a.stderr, nil))
+	failOn, err := (&judgeFlags{}).threshold(conf)
+	if err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if f.calm {
+		level = slog.LevelWarn
+	}
+	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
 	listener, secure, err := server.Listen(f.listen, f.tlsCert, f.tlsKey, log)
 	if err != nil {
 		return usageError("%w", err)
 	}
 	defer listener.Close()
-	s := &serving{app: a, flags: f, conf: conf, news: server.NewNews(), log: log}
+	s := &serving{app: a, flags: f, conf: conf, news: server.NewNews(), log: log, failOn: failOn}
 	upgrade := store.WithUpgrade(ctx, func(from, to int) {
-		log.Info("the history is brought to a new version; a million findings take minutes", "from", from, "to", to)
+		log.Warn("the history is brought to a new version; a million findings take minutes", "from", from, "to", to)
 	})
 	if s.store, err = openStore(upgrade, f.data, f.database); err != nil {
 		return err
@@ -285,6 +305,9 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	if err := s.openDetector(); err != nil {
 		return err
 	}
+	if s.flags.gate != "" {
+		s.showGate()
+	}
 	s.desk = server.NewDesk(server.DeskOptions{Store: s.store, Controls: o.Controls, Own: s.loop.Cluster, Sight: s.sight, Namespaces: s.loop.Namespaces,
 		Configured: func() []bailey.Waiver { return waivers }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, o.Controls) },
 		Changed: s.loop.Refresh, Log: s.log, Now: s.app.now})
@@ -312,6 +335,9 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	} else {
 		group.Go(func() error { return ended(ctx, s.lead(ctx)) })
 	}
+	if s.flags.gate != "" {
+		group.Go(func() error { return ended(ctx, s.runGate(ctx)) })
+	}
 	err = group.Wait()
 	if errors.Is(err, context.Canceled) {
 		s.log.Info("ended")
@@ -327,6 +353,9 @@ func (s *serving) greet(listener net.Listener, secure bool, sessions *server.Ses
 		scheme = "https"
 	}
 	where := scheme + "://" + listener.Addr().String()
+	for _, note := range s.flags.notes {
+		fmt.Fprintln(s.app.stderr, note)
+	}
 	fmt.Fprintf(s.app.stderr, "Bailey answers at %s\n", where)
 	if err := writeFile(filepath.Join(s.flags.data, addressFile), 0o600, func(w io.Writer) error { _, err := fmt.Fprintln(w, where); return err }); err != nil {
 		s.log.Warn("where the server answers could not be written down: --server wants --token-file", "error", err)
@@ -399,6 +428,9 @@ func (s *serving) watch(o *server.LoopOptions) error {
 			}
 			whole(with)
 		}
+		if t.ownGate {
+			f = blindToGate(f)
+		}
 		return kube.Follow(ctx, kube.FollowOptions{Options: kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Namespaces: t.namespaces,
 			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Offline: s.app.offline, Held: s.loop.Held}}, f)
 	}
@@ -406,8 +438,12 @@ func (s *serving) watch(o *server.LoopOptions) error {
 }
 
 // accepted gives what a report takes in beside the snapshot.
-func (s *serving) accepted(ctx context.Context, uid string, at time.Time) (server.Accepted, error) {
-	var all server.Accepted
+func (s *serving) accepted(ctx context.Context, uid string, at time.Time) (all server.Accepted, err error) {
+	defer func() {
+		if err == nil {
+			s.inForce.Store(&all)
+		}
+	}()
 	_, options, err := (&judgeFlags{}).options(s.conf)
 	if err != nil {
 		return all, err

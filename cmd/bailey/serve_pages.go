@@ -18,5 +18,8 @@ func (s *serving) pages(front *server.Front, api *server.API) http.Handler {
 	if s.book != nil {
 		o.Ledger = s.book.Page
 	}
+	if s.flags.gate != "" {
+		o.Gate = s.gateState
+	}
 	return web.New(o)
 }

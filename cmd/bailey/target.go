@@ -29,6 +29,7 @@ type targetFlags struct {
 	loadedState *config
 	host        bool // the target is the machine itself
 	hosts       []string
+	ownGate     bool // leave out the webhook configuration of the gate that up runs
 	// whole, if set, is shown each object before it is cut down to what rules read.
 	whole func(apiVersion, kind string, object any)
 	// overlay holds texts that are read in the place of files; see manifests.Options.
@@ -95,6 +96,9 @@ func (a *app) snapshot(ctx context.Context, t *targetFlags, targets []string) (*
 	}
 	if s.Len() == 0 {
 		return nil, nothingScanned(s)
+	}
+	if t.ownGate {
+		s = withoutGate(s)
 	}
 	if s, err = withHosts(s, t.hosts); err != nil {
 		return nil, err

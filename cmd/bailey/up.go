@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,30 +20,44 @@ type upFlags struct {
 	serveFlags
 	binary, load string
 	detach       bool
+	gateMode     string
 }
 
 func (a *app) upCommand() *cobra.Command {
 	f := &upFlags{}
 	c := &cobra.Command{
 		Use:   "up",
-		Short: "Start everything on this machine: a cluster, the server and its pages",
+		Short: "Start everything on this machine: a cluster, the server, its pages and a gate",
 		Long: `Up starts a real control plane on loopback (API server, etcd, controller-manager,
 scheduler; no node), loads the manifests given, and serves it as bailey serve does,
 until Ctrl-C, which leaves no process behind. A second up continues with the same
 data. With --context or --kubeconfig it serves that cluster and starts none.
 
+In a cluster of its own it runs an admission gate, which warns whoever makes pods of
+what a scan would fail on ("Warning: ..." in kubectl), and with --gate=enforce refuses.
+
 With --detach it starts the cluster, scans it once, prints the report and ends: the
 cluster then runs until "bailey down".`,
 		Example: `  bailey up
   bailey up --load ./manifests
+  bailey up --gate=enforce
   bailey up --context staging`,
 		Args: exactArgs(0, ""),
-		RunE: func(c *cobra.Command, _ []string) error { return a.up(c.Context(), f) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !slices.Contains([]string{gateWarns, gateEnforces, gateOff}, f.gateMode) {
+				return usageError("--gate %q is neither warn, enforce nor off", f.gateMode)
+			}
+			if c.Flags().Changed("gate") && (f.detach || f.target.context != "" || f.target.kubeconfig != "") {
+				return usageError("--gate runs beside a cluster of up's own, for as long as up runs\nhint: leave out --detach, --context and --kubeconfig; bailey gate --print installs one elsewhere")
+			}
+			return a.up(c.Context(), f)
+		},
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.binary, "controlplane", "", "the control plane's program (default: $"+devcluster.BinaryVariable+", the cache, or built in a checkout)")
 	flags.StringVar(&f.load, "load", "", "a folder of manifests to apply, in the order of its files")
 	flags.BoolVar(&f.detach, "detach", false, "leave the cluster running, and serve nothing")
+	flags.StringVar(&f.gateMode, "gate", gateWarns, "what the gate does with pods that a scan would fail on: warn, enforce (refuse them), or off (no gate)")
 	flags.StringVar(&f.target.config, "config", "", "the configuration (default: bailey.yaml, looked for upwards)")
 	flags.StringVar(&f.target.kubeconfig, "kubeconfig", "", "serve the cluster of this kubeconfig in the place of one of its own")
 	flags.StringVar(&f.target.context, "context", "", "serve the cluster of this context in the place of one of its own")
@@ -80,7 +95,7 @@ func clusterDir() (string, error) {
 }
 
 func (a *app) up(ctx context.Context, f *upFlags) error {
-	f.book.own = true
+	f.book.own, f.calm = true, true
 	if f.target.context != "" || f.target.kubeconfig != "" {
 		if f.detach || f.load != "" || f.binary != "" {
 			return usageError("--context and --kubeconfig serve a cluster that is there; --detach, --load and --controlplane are for one of Bailey's own\nhint: leave out one of the two")
@@ -104,14 +119,21 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 	if err != nil {
 		return err
 	}
+	ends := "Ctrl-C ends the server. The cluster runs until: bailey down"
 	cluster, err := devcluster.Open(dir)
 	if errors.Is(err, devcluster.ErrNotRunning) {
 		fmt.Fprintln(a.stderr, "Starting the control plane (about 5 seconds) ...")
 		cluster, err = devcluster.Start(ctx, devcluster.Options{State: dir, Binary: found, Detach: f.detach, Log: a.stderr})
 		if err == nil && !f.detach {
 			defer a.stop(ctx, cluster)
+			ends = "Ctrl-C ends all of it. The next bailey up continues with its data."
 		}
 	}
+	if err != nil {
+		return err
+	}
+	// What a gate left that was killed would be asked in vain from here on.
+	another, err := clearGate(ctx, cluster.Kubeconfig)
 	if err != nil {
 		return err
 	}
@@ -130,7 +152,19 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 	if f.auditLog == "" {
 		f.auditLog = cluster.AuditLog
 	}
-	fmt.Fprintf(a.stderr, "The cluster is up. To use it with kubectl, and with other commands:\n  export KUBECONFIG=%s\n", cluster.Kubeconfig)
+	f.notes = append(f.notes, "To use the cluster with kubectl, and with other commands:\n  export KUBECONFIG="+cluster.Kubeconfig)
+	switch {
+	case f.gateMode == gateOff:
+	case another:
+		f.notes = append(f.notes, "A gate is installed in the cluster, so none is started beside it.")
+	default:
+		f.gate, f.target.ownGate = f.gateMode, true
+		f.notes = append(f.notes, map[string]string{
+			gateWarns:    "The gate warns of pods that a scan would fail on; bailey up --gate=enforce refuses them.",
+			gateEnforces: "The gate refuses pods that a scan would fail on.",
+		}[f.gate])
+	}
+	f.notes = append(f.notes, ends)
 	return a.serve(ctx, &f.serveFlags)
 }
 

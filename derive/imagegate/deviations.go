@@ -51,10 +51,14 @@ func (c Config) ValidatingDeviations(got *admissionv1.ValidatingWebhookConfigura
 
 // MutatingDeviations does the same for the mutating configuration.
 func (c Config) MutatingDeviations(got *admissionv1.MutatingWebhookConfiguration) []string {
-	if got == nil {
+	want := c.Mutating()
+	switch {
+	case want == nil:
+		return nil
+	case got == nil:
 		return []string{"there is no MutatingWebhookConfiguration " + Name}
 	}
-	return compare(mutatingHooks(c.Mutating()), mutatingHooks(got))
+	return compare(mutatingHooks(want), mutatingHooks(got))
 }
 
 func compare(want, got []hook) []string {
@@ -75,7 +79,7 @@ func compare(want, got []hook) []string {
 func lacks(want, got *hook) []string {
 	var all []string
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	if got.failure != nil && *got.failure != admissionv1.Fail {
+	if got.failure != nil && *got.failure != admissionv1.Fail && *got.failure != *want.failure {
 		add("fails open: failurePolicy is %s", *got.failure)
 	}
 	if got.match != nil && *got.match != admissionv1.Equivalent {

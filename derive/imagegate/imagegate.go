@@ -39,8 +39,21 @@ const (
 // GrantLabel marks the Leases that are break-glass grants.
 const GrantLabel = "gate.bailey.dev/breakglass"
 
-// TimeoutSeconds is how long the API server waits for a webhook.
-const TimeoutSeconds = 10
+// AttachedAnnotation marks the configuration of a gate that wrote it itself, and removes it when
+// it ends.
+const AttachedAnnotation = "gate.bailey.dev/attached"
+
+// Attached reports whether a configuration is that of a gate that attached itself.
+func Attached(c *admissionv1.ValidatingWebhookConfiguration) bool {
+	return c.Name == Name && c.Annotations[AttachedAnnotation] != ""
+}
+
+// TimeoutSeconds is how long the API server waits for a webhook, and WarnTimeoutSeconds for one
+// that only warns: nothing hangs on its answer.
+const (
+	TimeoutSeconds     = 10
+	WarnTimeoutSeconds = 3
+)
 
 // nameLabel is the label that the API server gives every namespace and lets nobody change.
 const nameLabel = "kubernetes.io/metadata.name"
@@ -63,6 +76,11 @@ type Config struct {
 	CABundle []byte // PEM; the running gate fills it in
 	PinPods  bool   // templates keep their tags: only pods are pinned
 	Rules    bool   // objects are judged by rules, too
+	// RulesOnly leaves images and break-glass grants alone.
+	RulesOnly bool
+	// Warn refuses nothing and writes nothing: whoever asks is warned of what would be refused.
+	// What fails lets the request through.
+	Warn bool
 }
 
 func (c Config) client(path string) admissionv1.WebhookClientConfig {
@@ -75,9 +93,12 @@ func (c Config) client(path string) admissionv1.WebhookClientConfig {
 		Service: &admissionv1.ServiceReference{Namespace: c.Namespace, Name: c.Service, Path: &path, Port: &port}}
 }
 
-// Validating is the configuration of the webhooks that refuse.
+// Validating is the configuration of the webhooks that refuse, or warn.
 func (c Config) Validating() *admissionv1.ValidatingWebhookConfiguration {
 	fail, equivalent, effects, timeout := admissionv1.Fail, admissionv1.Equivalent, admissionv1.SideEffectClassNoneOnDryRun, int32(TimeoutSeconds)
+	if c.Warn {
+		fail, timeout = admissionv1.Ignore, WarnTimeoutSeconds
+	}
 	hook := func(name, path string, rules []admissionv1.RuleWithOperations, objects *metav1.LabelSelector, conditions []admissionv1.MatchCondition) admissionv1.ValidatingWebhook {
 		return admissionv1.ValidatingWebhook{
 			Name: name, ClientConfig: c.client(path), Rules: rules, FailurePolicy: &fail, MatchPolicy: &equivalent,
@@ -85,11 +106,14 @@ func (c Config) Validating() *admissionv1.ValidatingWebhookConfiguration {
 			AdmissionReviewVersions: []string{"v1"}, MatchConditions: conditions,
 		}
 	}
-	hooks := []admissionv1.ValidatingWebhook{
-		hook(ImagesWebhook, ImagesPath, podBearing(), &metav1.LabelSelector{}, conditions()),
-		hook(GrantWebhook, GrantPath, leases(), grants(), nil),
+	var hooks []admissionv1.ValidatingWebhook
+	if !c.RulesOnly {
+		hooks = append(hooks, hook(ImagesWebhook, ImagesPath, podBearing(), &metav1.LabelSelector{}, conditions()))
 	}
-	if c.Rules {
+	if !c.RulesOnly && !c.Warn {
+		hooks = append(hooks, hook(GrantWebhook, GrantPath, leases(), grants(), nil))
+	}
+	if c.Rules || c.RulesOnly {
 		hooks = append(hooks, hook(RulesWebhook, RulesPath, podBearing(), &metav1.LabelSelector{}, rulesConditions()))
 	}
 	return &admissionv1.ValidatingWebhookConfiguration{
@@ -99,8 +123,11 @@ func (c Config) Validating() *admissionv1.ValidatingWebhookConfiguration {
 	}
 }
 
-// Mutating is the configuration of the webhooks that write digests and seals.
+// Mutating is the configuration of the webhooks that write digests and seals; nil where none do.
 func (c Config) Mutating() *admissionv1.MutatingWebhookConfiguration {
+	if c.RulesOnly || c.Warn {
+		return nil
+	}
 	fail, equivalent, effects, timeout := admissionv1.Fail, admissionv1.Equivalent, admissionv1.SideEffectClassNoneOnDryRun, int32(TimeoutSeconds)
 	again := admissionv1.IfNeededReinvocationPolicy
 	hook := func(name, path string, rules []admissionv1.RuleWithOperations, objects *metav1.LabelSelector, conditions []admissionv1.MatchCondition) admissionv1.MutatingWebhook {

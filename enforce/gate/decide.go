@@ -19,7 +19,7 @@ import (
 	"github.com/baileyhq/bailey/derive/imageref"
 )
 
-// outcome is what a request comes to. All but the first four refuse.
+// outcome is what a request comes to. All but the first five refuse.
 type outcome string
 
 const (
@@ -27,12 +27,13 @@ const (
 	outUnchanged outcome = "unchanged" // it brings no image in
 	outExempt    outcome = "exempt"
 	outGranted   outcome = "granted" // by break-glass
+	outWarned    outcome = "warned"  // by a gate that only warns, which else would refuse it
 	outRefused   outcome = "refused"
 	outUndecided outcome = "undecided" // refused, since it could not be decided
 )
 
 func (o outcome) allows() bool {
-	return o == outAdmitted || o == outUnchanged || o == outExempt || o == outGranted
+	return o == outAdmitted || o == outUnchanged || o == outExempt || o == outGranted || o == outWarned
 }
 
 // worse gives the one that a request with both comes to.
@@ -47,19 +48,35 @@ func worse(a, b outcome) outcome {
 }
 
 // Review judges a request that came for a webhook (imagegate.ImagesWebhook, …). It never
-// fails: what goes wrong refuses.
+// fails: what goes wrong refuses, or warns.
 func (g *Gate) Review(ctx context.Context, webhook string, r *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	begin := time.Now()
 	d := g.decide(ctx, webhook, r)
-	d.Gate, d.Webhook, d.Policy = g.o.Record.name(), webhook, g.trust.Load().Revision
+	d.Gate, d.Webhook = g.o.Record.name(), webhook
+	if t := g.trust.Load(); t != nil {
+		d.Policy = t.Revision
+	}
 	d.about(r, g.o.Now())
+	g.judged.Add(1)
+	if !d.Decision.allows() {
+		g.objected.Add(1)
+	}
+	g.soften(d)
 	if err := g.keep(ctx, r, d); err != nil {
 		d.refuse(outUndecided, "its use could not be written into the ledger: "+err.Error())
 		d.patch = nil
+		g.soften(d)
 	}
 	g.metrics.requests.WithLabelValues(webhook, string(d.Decision)).Inc()
 	g.metrics.seconds.WithLabelValues(webhook).Observe(time.Since(begin).Seconds())
 	return d.response(r)
+}
+
+// soften makes a warning of a refusal, in a gate that only warns.
+func (g *Gate) soften(d *Decision) {
+	if g.o.Warn && !d.Decision.allows() {
+		d.Decision = outWarned
+	}
 }
 
 func (g *Gate) decide(ctx context.Context, webhook string, r *admissionv1.AdmissionRequest) (d *Decision) {
@@ -77,7 +94,14 @@ func (g *Gate) decide(ctx context.Context, webhook string, r *admissionv1.Admiss
 	}
 	switch webhook {
 	case imagegate.ImagesWebhook, imagegate.PinWebhook:
-		g.decideImages(ctx, d, r, webhook == imagegate.PinWebhook)
+		switch {
+		case g.trust.Load() == nil:
+			d.refuse(outRefused, "the gate was not told whom to trust\nhint: take the webhook "+webhook+" out of its configuration")
+		case g.o.Warn && webhook == imagegate.PinWebhook:
+			d.Decision = outUnchanged // it writes nothing
+		default:
+			g.decideImages(ctx, d, r, webhook == imagegate.PinWebhook)
+		}
 	case imagegate.SealWebhook:
 		g.seal(ctx, d, r)
 	case imagegate.GrantWebhook:
@@ -216,7 +240,7 @@ func (g *Gate) judge(ctx context.Context, t *Trust, r *admissionv1.AdmissionRequ
 		return d
 	}
 	if !ref.Pinned() {
-		if isPod(r) {
+		if isPod(r) && !g.o.Warn { // one that warns pins nothing
 			d.Decision, d.Reason, d.Hint = outRefused, "names no digest", "the gate pins tags itself, by its MutatingWebhookConfiguration: is it in place, and does another webhook write images after it?"
 			return d
 		}
@@ -257,7 +281,7 @@ func (g *Gate) breakglass(ctx context.Context, r *admissionv1.AdmissionRequest, 
 // keep writes a decision into the log, and into the ledger if there is one. Only what
 // break-glass admits waits until it is on the disk.
 func (g *Gate) keep(ctx context.Context, r *admissionv1.AdmissionRequest, d *Decision) error {
-	if d.Decision.allows() && len(d.Unjudged) == 0 && len(d.Findings) == 0 && (d.Decision != outGranted && d.Webhook != imagegate.ImagesWebhook || d.Decision == outUnchanged || d.Decision == outExempt) {
+	if d.Decision.allows() && d.Decision != outWarned && len(d.Unjudged) == 0 && len(d.Findings) == 0 && (d.Decision != outGranted && d.Webhook != imagegate.ImagesWebhook || d.Decision == outUnchanged || d.Decision == outExempt) {
 		return nil
 	}
 	if d.Decision != outAdmitted {
@@ -299,6 +323,11 @@ func (d *Decision) response(r *admissionv1.AdmissionRequest) *admissionv1.Admiss
 		}
 		a.Patch, a.PatchType = patch, &kind
 	}
+	if d.Decision == outWarned {
+		for _, text := range d.against {
+			a.Warnings = append(a.Warnings, "Bailey would refuse this: "+strings.ReplaceAll(text, "\n", "; "))
+		}
+	}
 	for _, u := range d.Unjudged {
 		a.Warnings = append(a.Warnings, "not judged: "+u)
 	}
@@ -316,20 +345,18 @@ const maxShown = 10
 
 // explain makes the reason of a request from those of its images.
 func (d *Decision) explain() {
-	var b strings.Builder
-	shown, more := 0, 0
+	d.against = nil
+	more := 0
 	for i := range d.Images {
 		one := &d.Images[i]
 		if one.Decision.allows() {
 			continue
 		}
-		if shown++; shown > maxShown {
+		if len(d.against) == maxShown {
 			more++
 			continue
 		}
-		if b.Len() > 0 {
-			b.WriteByte('\n')
-		}
+		var b strings.Builder
 		fmt.Fprintf(&b, "image %s of %s %s", short(one.Image), one.Place, one.Reason)
 		if one.Rule != "" {
 			fmt.Fprintf(&b, " (rule %s)", one.Rule)
@@ -337,11 +364,12 @@ func (d *Decision) explain() {
 		if one.Hint != "" {
 			b.WriteString("\nhint: " + one.Hint)
 		}
+		d.against = append(d.against, b.String())
 	}
 	if more > 0 {
-		fmt.Fprintf(&b, "\nand %d more images", more)
+		d.against = append(d.against, fmt.Sprintf("and %d more images", more))
 	}
-	d.Reason = b.String()
+	d.Reason = strings.Join(d.against, "\n")
 }
 
 // short cuts a stranger's text.

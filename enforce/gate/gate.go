@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/baileyhq/bailey/derive/imagegate"
@@ -68,8 +69,10 @@ func (r *Refusal) Error() string { return r.Reason }
 
 // Options are the gate's settings.
 type Options struct {
-	Trust     *Trust
+	Trust     *Trust // nil: it judges no images, and needs Rules
 	Namespace string // its own, which is exempt
+	// Warn lets everything through, and warns whoever asks of what else would be refused.
+	Warn bool
 	// PinPodsOnly leaves the templates of workloads as they are written, and pins pods.
 	PinPodsOnly bool
 
@@ -103,12 +106,14 @@ type Gate struct {
 	room    *semaphore.Weighted
 	metrics *metrics
 	log     *slog.Logger
+
+	judged, objected atomic.Int64 // requests
 }
 
 // New makes a gate.
 func New(o Options) (*Gate, error) {
-	if o.Trust == nil {
-		return nil, errors.New("the gate has no trust policy")
+	if o.Trust == nil && o.Rules == nil {
+		return nil, errors.New("the gate has neither a trust policy nor rules")
 	}
 	if o.Namespace == "" {
 		return nil, errors.New("the gate does not know its own namespace\nhint: --namespace, or the variable POD_NAMESPACE")
@@ -132,7 +137,7 @@ func New(o Options) (*Gate, error) {
 	for _, name := range imagegate.Exempt(o.Namespace) {
 		g.exempt[name] = true
 	}
-	g.metrics = newMetrics()
+	g.metrics = newMetrics(o.Warn)
 	var err error
 	if g.cache, err = newCache(&g.o, g.metrics); err != nil {
 		return nil, fmt.Errorf("the gate's cache: %w", err)
@@ -149,9 +154,28 @@ func New(o Options) (*Gate, error) {
 	if o.Record != nil {
 		o.Record.metrics.Store(g.metrics)
 	}
-	g.SetTrust(o.Trust)
+	if o.Trust != nil {
+		g.SetTrust(o.Trust)
+	}
 	return g, nil
 }
+
+// Mode is what the gate does with what it objects to: "enforce" or "warn".
+func (g *Gate) Mode() string { return mode(g.o.Warn) }
+
+func mode(warn bool) string {
+	if warn {
+		return "warn"
+	}
+	return "enforce"
+}
+
+// Counts gives how many requests the gate has judged, and to how many of them it objected:
+// those that it refused, or warned of.
+func (g *Gate) Counts() (judged, objected int64) { return g.judged.Load(), g.objected.Load() }
+
+// Metrics are the gate's own, as one collector.
+func (g *Gate) Metrics() prometheus.Collector { return g.metrics.registry }
 
 // SetTrust judges by another policy from now on.
 func (g *Gate) SetTrust(t *Trust) {

@@ -66,7 +66,7 @@ func hostOf(address string) string {
 func (i *Install) Objects() ([]runtime.Object, error) {
 	if i.Config.URL != "" {
 		// The gate runs elsewhere: it needs an identity, its keys and its webhooks.
-		return append(i.identity(), i.Config.Validating(), i.Config.Mutating()), nil
+		return append(i.identity(), i.webhooks()...), nil
 	}
 	if i.Image == "" {
 		return nil, errors.New("the manifests need the image of Bailey, by digest\nhint: --image registry.example.com/bailey@sha256:DIGEST")
@@ -79,7 +79,16 @@ func (i *Install) Objects() ([]runtime.Object, error) {
 		return nil, err
 	}
 	objects := append(i.identity(), policy, i.deployment(), i.service(), i.budget())
-	return append(objects, i.Config.Validating(), i.Config.Mutating()), nil
+	return append(objects, i.webhooks()...), nil
+}
+
+// webhooks are the webhook configurations.
+func (i *Install) webhooks() []runtime.Object {
+	all := []runtime.Object{i.Config.Validating()}
+	if mutating := i.Config.Mutating(); mutating != nil {
+		all = append(all, mutating)
+	}
+	return all
 }
 
 // policy is the ConfigMap with the trust policy's files.

@@ -27,9 +27,10 @@ type metrics struct {
 	snapshot      prometheus.Gauge
 	snapshotFails prometheus.Counter
 	unjudged      prometheus.Counter
+	mode          *prometheus.GaugeVec
 }
 
-func newMetrics() *metrics {
+func newMetrics(warn bool) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "bailey_gate_" + name, Help: help})
 	}
@@ -39,7 +40,7 @@ func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bailey_gate_requests_total",
-			Help: "Admission requests, by webhook and decision: admitted, refused, undecided (refused, since it could not be decided), unchanged, exempt, granted."}, []string{"webhook", "decision"}),
+			Help: "Admission requests, by webhook and decision: admitted, refused, undecided (refused, since it could not be decided), unchanged, exempt, granted, warned (by a gate that only warns)."}, []string{"webhook", "decision"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "bailey_gate_request_seconds",
 			Help: "Time to answer a request.", Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"webhook"}),
 		hits:   counter("cache_hits_total", "Images judged by a verdict that was remembered."),
@@ -59,11 +60,19 @@ func newMetrics() *metrics {
 		snapshot:      gauge("snapshot_timestamp_seconds", "When the cluster that rules judge by was read."),
 		snapshotFails: counter("snapshot_errors_total", "Readings of the cluster that failed; rules go on by the one before until it is too old."),
 		unjudged:      counter("unjudged_total", "Requests that a chosen rule could not judge: admitted with a warning, or refused with --refuse-stale."),
+		mode:          prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bailey_gate_mode_info", Help: "1, with the mode: enforce (it refuses), or warn (it lets everything through)."}, []string{"mode"}),
 	}
+	m.mode.WithLabelValues(mode(warn)).Set(1)
 	m.registry.MustRegister(m.requests, m.seconds, m.hits, m.misses, m.verifications, m.verifySeconds, m.deviations, m.checked,
-		m.recorded, m.lost, m.granted, m.expiry, m.policy, m.policyErrors, m.snapshot, m.snapshotFails, m.unjudged,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		m.recorded, m.lost, m.granted, m.expiry, m.policy, m.policyErrors, m.snapshot, m.snapshotFails, m.unjudged, m.mode)
 	return m
+}
+
+// process are the metrics of the process that the gate runs in.
+func process() prometheus.Gatherer {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
 }
 
 // watch adds what is read from the gate when it is asked for.

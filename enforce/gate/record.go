@@ -39,7 +39,9 @@ type Decision struct {
 	Waived   []string      `json:"-"` // as the requester is told of findings that a waiver holds back
 	Snapshot time.Time     `json:"snapshot,omitzero"`
 
-	patch []patchOp
+	// against is what speaks against the request, one thing each, as Reason has it.
+	against []string
+	patch   []patchOp
 }
 
 // ImageDecision is what one image came to.
@@ -90,7 +92,7 @@ func (d *Decision) about(r *admissionv1.AdmissionRequest, now time.Time) {
 }
 
 func (d *Decision) refuse(o outcome, reason string) *Decision {
-	d.Decision, d.Reason = o, reason
+	d.Decision, d.Reason, d.against = o, reason, []string{reason}
 	return d
 }
 

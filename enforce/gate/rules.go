@@ -50,8 +50,9 @@ func (g *Gate) decideRules(ctx context.Context, d *Decision, r *admissionv1.Admi
 	}
 	laid, err := v.lay(ctx, session, before, after)
 	standing, waived := v.waive(laid.Added, g.o.Now())
-	if err == nil && lack == nil && len(standing) > 0 && !current.begun.After(arrived) {
-		// What it lacks may be there by now: nothing is refused for what was true before.
+	if err == nil && lack == nil && len(standing) > 0 && v.o.Lay == nil && !g.o.Warn && !current.begun.After(arrived) {
+		// What it lacks may be there by now: nothing is refused for what was true before. A
+		// warning is not worth the wait.
 		if fresh := v.newer(ctx, arrived); fresh != nil {
 			if again, err := v.lay(ctx, fresh.session, before, after); err == nil {
 				laid, current = again, fresh
@@ -76,7 +77,7 @@ func (g *Gate) decideRules(ctx context.Context, d *Decision, r *admissionv1.Admi
 	case len(standing) > 0:
 		d.Decision = outRefused
 		d.found(standing, after.Ref, v.o.Describe)
-		if lack == nil {
+		if lack == nil && v.o.Lay == nil {
 			d.Reason += fmt.Sprintf("\nthe cluster was read %s ago", age(current.begun))
 		}
 	case len(d.Unjudged) > 0 && v.o.RefuseStale:
@@ -180,17 +181,15 @@ func (d *Decision) note(f *addition) {
 
 // found notes findings, and makes the reason of them.
 func (d *Decision) found(added []addition, object bailey.Ref, describe func([]bailey.Change, bailey.Ref) string) {
-	var b strings.Builder
+	d.against = nil
 	for i := range added {
 		f := &added[i]
 		if i == maxShown {
-			fmt.Fprintf(&b, "\nand %d more findings", len(added)-i)
+			d.against = append(d.against, fmt.Sprintf("and %d more findings", len(added)-i))
 			break
 		}
 		d.note(f)
-		if i > 0 {
-			b.WriteByte('\n')
-		}
+		var b strings.Builder
 		fmt.Fprintf(&b, "rule %s (%s)", f.Rule, f.Severity)
 		if f.Object != object {
 			b.WriteString(" on " + short(f.Object.String()))
@@ -206,6 +205,7 @@ func (d *Decision) found(added []addition, object bailey.Ref, describe func([]ba
 			b.WriteString("\nfix: " + short(fix))
 		}
 		b.WriteString("\nhint: bailey explain " + f.Rule)
+		d.against = append(d.against, b.String())
 	}
-	d.Reason = b.String()
+	d.Reason = strings.Join(d.against, "\n")
 }

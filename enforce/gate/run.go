@@ -23,12 +23,19 @@ type Running struct {
 	Config imagegate.Config // where the API server finds it, for certificate and scope
 
 	// CertFile and KeyFile are kept by somebody else, such as cert-manager, who then also
-	// keeps the CA in the webhook configurations. Empty: the gate makes its own, in a Secret.
+	// keeps the CA in the webhook configurations. Empty: the gate makes its own.
 	CertFile, KeyFile string
+	// Keys is where those are kept; a Secret if it is zero.
+	Keys KeyStore
 	// GrantKey seals break-glass grants where CertFile is used.
 	GrantKey []byte
 
-	Webhooks, Health net.Listener
+	Webhooks net.Listener
+	Health   net.Listener // nil: health and metrics are not served
+
+	// Attach has the gate write its webhook configuration when it can answer, and remove it
+	// at the end. It is for a gate that judges by rules alone, and ends before its cluster.
+	Attach bool
 
 	CheckEvery time.Duration // of scope and keys; 15 s if zero
 	// Drain is how long the gate goes on answering when it is to end, so that everybody
@@ -82,13 +89,17 @@ func Run(ctx context.Context, r Running, started func(*Gate)) error {
 	work, ctx := errgroup.WithContext(ctx)
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	work.Go(func() error { return server.ServeHealth(r.Health) })
+	if r.Health != nil {
+		work.Go(func() error { return server.ServeHealth(r.Health) })
+	}
 	work.Go(func() error { return server.Serve(r.Webhooks) })
+	kept := make(chan struct{})
 	work.Go(func() error {
-		keep(serving, r.CheckEvery, g, s, scope)
+		defer close(kept)
+		r.keep(serving, g, s, scope)
 		return nil
 	})
-	if g.overlay != nil {
+	if g.overlay != nil && g.overlay.o.Lay == nil {
 		work.Go(func() error {
 			g.overlay.run(serving)
 			return nil
@@ -96,6 +107,11 @@ func Run(ctx context.Context, r Running, started func(*Gate)) error {
 	}
 	work.Go(func() error {
 		<-ctx.Done()
+		if r.Attach {
+			stop()
+			<-kept // it may be attaching
+			r.detach(context.WithoutCancel(ctx), g.log)
+		}
 		server.Drain()
 		if r.Drain > 0 {
 			g.log.Info("ending: not ready any more, still answering", "for", r.Drain)
@@ -113,8 +129,9 @@ func Run(ctx context.Context, r Running, started func(*Gate)) error {
 }
 
 // keep renews keys and checks the scope. The API server need not be there yet.
-func keep(ctx context.Context, every time.Duration, g *Gate, s served, scope *Scope) {
-	const retry = time.Second // while there is no certificate, nothing can be answered
+func (r *Running) keep(ctx context.Context, g *Gate, s served, scope *Scope) {
+	const retry = time.Second // until the gate can be asked
+	attached := !r.Attach
 	for ctx.Err() == nil {
 		if err := s.renew(ctx); err != nil && ctx.Err() == nil {
 			g.log.Error("the certificate could not be renewed", "error", err)
@@ -122,9 +139,14 @@ func keep(ctx context.Context, every time.Duration, g *Gate, s served, scope *Sc
 		if c := s.current(); c != nil && c.Leaf != nil {
 			g.metrics.expiry.Set(float64(c.Leaf.NotAfter.Unix()))
 		}
-		scope.Check(ctx)
-		wait := every
-		if s.current() == nil {
+		if !attached && s.current() != nil {
+			attached = r.attach(ctx, g.log, s.bundle())
+		}
+		if attached {
+			scope.Check(ctx)
+		}
+		wait := r.CheckEvery
+		if s.current() == nil || !attached {
 			wait = min(wait, retry)
 		}
 		select {
@@ -141,7 +163,11 @@ func (r *Running) certificates() served {
 		if r.Config.URL != "" {
 			hosts = []string{hostOf(r.Config.URL)}
 		}
-		keys := NewKeys(SecretStore(r.Client, r.Config.Namespace), hosts, r.Now, r.Log)
+		store := r.Keys
+		if store.Read == nil {
+			store = SecretStore(r.Client, r.Config.Namespace)
+		}
+		keys := NewKeys(store, hosts, r.Now, r.Log)
 		if r.Grants != nil {
 			r.Grants.Key = keys.GrantKey
 		}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"slices"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/check"
+	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/derive/imagegate"
+	"github.com/baileyhq/bailey/enforce/gate"
+	"github.com/baileyhq/bailey/server"
+)
+
+// gateNamespace is left alone by the gate of up, as by one that is installed there.
+const gateNamespace = "bailey"
+
+// runGate runs the gate of up until ctx ends: in this process, on loopback, for the cluster
+// that up started. It judges by what the loop holds, and leaves no webhook behind.
+func (s *serving) runGate(ctx context.Context) error {
+	if err := s.awaitCluster(ctx); err != nil {
+		return err
+	}
+	client, err := gateClient(s.flags.target.kubeconfig)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	warn := s.flags.gate == gateWarns
+	return gate.Run(ctx, gate.Running{
+		Options: gate.Options{Namespace: gateNamespace, Warn: warn, Now: s.app.now,
+			// What it decides whoever asks is told: on this terminal it would bury the rest.
+			Log:   slog.New(slog.NewTextHandler(s.app.stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+			Rules: &gate.Rules{Lay: s.lay, Fact: gateFact, Describe: describeFix, Waivers: func() []bailey.Waiver { return s.taken().Waivers }}},
+		Client: client, Config: imagegate.Config{Namespace: gateNamespace, URL: "https://" + listener.Addr().String(), RulesOnly: true, Warn: warn},
+		Keys: gate.MemoryStore(), Webhooks: listener, Attach: true, Drain: -1,
+	}, func(g *gate.Gate) {
+		s.metrics.Registry.MustRegister(g.Metrics())
+		s.gate.Store(g)
+	})
+}
+
+// lay says what an object adds that fails a scan here: at or over the severity for which
+// `bailey scan` does, and not in the baseline. What could not be judged the pages tell of the
+// cluster, and not every request again.
+func (s *serving) lay(ctx context.Context, before, after *bailey.Fact) (check.Laid, error) {
+	laid, err := s.loop.Lay(ctx, before, after)
+	baseline := s.taken().Baseline
+	laid.Unjudged = nil
+	laid.Added = slices.DeleteFunc(laid.Added, func(f bailey.Finding) bool { return f.Severity < s.failOn || baseline[f.ID] })
+	return laid, err
+}
+
+// taken are the waivers and the baseline that the newest report took in.
+func (s *serving) taken() server.Accepted {
+	if a := s.inForce.Load(); a != nil {
+		return *a
+	}
+	return server.Accepted{}
+}
+
+// gateState says what the gate does; nil where none runs.
+func (s *serving) gateState() *server.GateState {
+	g := s.gate.Load()
+	if g == nil {
+		return nil
+	}
+	judged, objected := g.Counts()
+	return &server.GateState{Mode: g.Mode(), Judged: int(judged), Objected: int(objected)}
+}
+
+// showGate shows what the gate does where it is said how current everything is.
+func (s *serving) showGate() {
+	sight := s.sight
+	s.sight = func() server.Sight {
+		now := sight()
+		now.Gate = s.gateState()
+		return now
+	}
+}
+
+func gateClient(kubeconfig string) (kubernetes.Interface, error) {
+	config, err := kube.RESTConfig(kubeconfig, "")
+	if err != nil {
+		return nil, err
+	}
+	config.UserAgent = "bailey-gate/" + version
+	return kubernetes.NewForConfig(config)
+}
+
+// clearGate removes the webhook configuration that a gate of up left which was killed, and
+// reports whether somebody has installed another gate, which stays.
+func clearGate(ctx context.Context, kubeconfig string) (another bool, err error) {
+	client, err := gateClient(kubeconfig)
+	if err != nil {
+		return false, err
+	}
+	err = gate.Detach(ctx, client, "")
+	if errors.Is(err, gate.ErrTaken) {
+		return true, nil
+	}
+	return false, err
+}
+
+// withoutGate leaves out the webhook configuration of up's gate: it is no part of the platform
+// that is judged, and another one at each start.
+func withoutGate(s *bailey.Snapshot) *bailey.Snapshot {
+	if f := s.Get(bailey.Ref{Kind: bailey.KindValidatingWebhookConfiguration, Name: imagegate.Name}); isOwnGate(f) {
+		return s.Without(f.Ref)
+	}
+	return s
+}
+
+func isOwnGate(f *bailey.Fact) bool {
+	c, is := bailey.As[*admissionv1.ValidatingWebhookConfiguration](f)
+	return is && imagegate.Attached(c)
+}
+
+// blindToGate has a follower not be told of it.
+func blindToGate(f kube.Follower) kube.Follower {
+	whole, changed := f.Whole, f.Changed
+	f.Whole = func(s *bailey.Snapshot) { whole(withoutGate(s)) }
+	f.Changed = func(facts []*bailey.Fact, gone []bailey.Ref) {
+		facts = slices.DeleteFunc(slices.Clone(facts), isOwnGate)
+		if len(facts)+len(gone) > 0 {
+			changed(facts, gone)
+		}
+	}
+	return f
+}
