@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/check"
 	"github.com/baileyhq/bailey/collect/kube"
@@ -67,6 +69,12 @@ func TestLoop(t *testing.T) {
 	}
 	l, news := startLoop(t, LoopOptions{Source: source})
 	awaitNews(t, news, 0, func(i Item) bool { return i.Kind == NewsReport })
+	yes := true
+	laid, err := l.Lay(t.Context(), nil, &bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindPod, Namespace: "default", Name: "laid"}, APIVersion: "v1", Object: &corev1.Pod{
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "x", SecurityContext: &corev1.SecurityContext{Privileged: &yes}}}}}})
+	if err != nil || !slices.ContainsFunc(laid.Added, func(f bailey.Finding) bool { return f.Rule == "compute/pod-security/privileged" }) {
+		t.Errorf("a pod that is not there adds %+v, %v", laid.Added, err)
+	}
 	ns := devclustertest.Namespace(t, nil)
 	before := news.Last()
 	pod := map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "bad"},

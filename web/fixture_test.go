@@ -33,6 +33,7 @@ type fixture struct {
 	fails    error
 	slow     time.Duration // for each page of findings
 	patience time.Duration // of the server, for an answer; 0: it has no end
+	gate     *server.GateState // nil where none runs
 }
 
 const ownUID = "3f1c9a52-6d0e-4c1b-9f0e-7d2a4b8c6e10"

@@ -329,3 +329,24 @@ func TestUnavailable(t *testing.T) {
 		t.Errorf("%d", status)
 	}
 }
+
+// TestGate: Enforce says what the gate does that runs beside the server, and of no other cluster.
+func TestGate(t *testing.T) {
+	f := newFixture()
+	f.many = true
+	for path, want := range map[string]map[string]string{
+		"/enforce":                 {"warn": "and warns.</b> Of 1,204 requests", "enforce": "and refuses.</b> Of 1,204 requests", "": ""},
+		"/enforce?cluster=spoke-1": {"warn": "", "enforce": "", "": ""},
+	} {
+		for mode, text := range want {
+			f.gate = nil
+			if mode != "" {
+				f.gate = &server.GateState{Mode: mode, Judged: 1204, Objected: 3}
+			}
+			code, page := start(t, f, "admin", nil).get(t, path)
+			if code != http.StatusOK || !strings.Contains(page, text) || strings.Contains(page, "A gate runs") != (text != "") {
+				t.Errorf("%s with a gate that does %q: %d lacks %q", path, mode, code, text)
+			}
+		}
+	}
+}

@@ -134,6 +134,9 @@ func start(t testing.TB, f *fixture, person string, b *book) *dashboard {
 		},
 	}
 	mux := http.NewServeMux()
+	if f.gate != nil {
+		o.Gate = func() *server.GateState { return f.gate }
+	}
 	if b != nil {
 		o.Ledger = b.Page
 		mux.Handle("/api/v1/ledger/", (&server.API{Version: "test", Rights: rules{}, Book: b.Book, Log: logger}).Handler())

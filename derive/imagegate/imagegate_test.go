@@ -97,3 +97,32 @@ func TestOwn(t *testing.T) {
 		}
 	}
 }
+
+// TestWarn: a gate that warns is asked with what fails open, writes nothing, and deviates where
+// it is asked less; for one that enforces the same is a deviation.
+func TestWarn(t *testing.T) {
+	for name, c := range map[string]Config{
+		"images":          {Namespace: "bailey", Service: Name, Warn: true},
+		"images, rules":   {Namespace: "bailey", Service: Name, Warn: true, Rules: true},
+		"rules by itself": {Namespace: "bailey", URL: "https://127.0.0.1:1", Warn: true, RulesOnly: true},
+	} {
+		got := c.Validating()
+		for _, w := range got.Webhooks {
+			if *w.FailurePolicy != admissionv1.Ignore || *w.TimeoutSeconds != WarnTimeoutSeconds || w.Name == GrantWebhook || c.RulesOnly && w.Name != RulesWebhook {
+				t.Errorf("%s: %+v", name, w)
+			}
+		}
+		if c.Mutating() != nil || len(c.MutatingDeviations(nil)) > 0 || len(c.ValidatingDeviations(got)) > 0 {
+			t.Errorf("%s: it deviates: %q %q", name, c.MutatingDeviations(nil), c.ValidatingDeviations(got))
+		}
+		enforces := c
+		enforces.Warn = false
+		if d := strings.Join(enforces.ValidatingDeviations(got), "\n"); !strings.Contains(d, "fails open") {
+			t.Errorf("%s: to one that enforces it is %q", name, d)
+		}
+		got.Webhooks = got.Webhooks[1:]
+		if d := c.ValidatingDeviations(got); len(d) != 1 {
+			t.Errorf("%s: without one %q", name, d)
+		}
+	}
+}
