@@ -98,7 +98,7 @@ func gateClient(kubeconfig string) (kubernetes.Interface, error) {
 }
 
 // clearGate removes the webhook configuration that a gate of up left which was killed, and
-// reports whether somebody has installed another gate, which stays.
+// reports whether the cluster has another gate, which stays.
 func clearGate(ctx context.Context, kubeconfig string) (another bool, err error) {
 	client, err := gateClient(kubeconfig)
 	if err != nil {

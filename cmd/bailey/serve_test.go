@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/baileyhq/bailey/derive/imagegate"
 	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/server"
 )
@@ -230,8 +232,31 @@ func awaitText(t *testing.T, p *servedProcess, token, path, want string) {
 	}
 }
 
+// awaitGate waits until one webhook is asked about pods, at an address where somebody listens.
+func awaitGate(t *testing.T, dir string) {
+	t.Helper()
+	cluster, err := devcluster.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &upGated{t: t, cluster: cluster}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if at := u.webhook(); at != "" {
+			conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(at, "https://"), imagegate.RulesPath))
+			if err != nil {
+				t.Fatalf("nobody answers at %s: %v", at, err)
+			}
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("no gate is asked")
+		}
+	}
+}
+
 // TestUpServes: up serves a cluster of its own that holds what it was given, a second up finds
-// it again, one that was killed hinders no other, and Ctrl-C leaves no process behind. Its ledger goes on.
+// it again, one that was killed hinders no other, and Ctrl-C leaves no process behind. Its ledger goes on, and its gate is there each time.
 func TestUpServes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a control plane, which -short leaves out")
@@ -255,6 +280,7 @@ func TestUpServes(t *testing.T) {
 			t.Errorf("status %+v", status)
 		}
 		awaitText(t, p, tokenIn(t, data), "/api/v1/status", `"appending":true`)
+		awaitGate(t, filepath.Join(state, "bailey", "devcluster"))
 		if i == 1 { // as a power cut does
 			_ = p.cmd.Process.Kill()
 			<-p.said

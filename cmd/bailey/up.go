@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -115,7 +116,8 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 			return usageError("%s holds no *.yaml\nhint: --load wants a folder of manifests", f.load)
 		}
 	}
-	found, err := devcluster.FindOrBuild(ctx, devcluster.BinaryOptions{Path: f.binary, Log: a.stderr})
+	steps := &steps{a.stderr}
+	found, err := devcluster.FindOrBuild(ctx, devcluster.BinaryOptions{Path: f.binary, Log: steps})
 	if err != nil {
 		return err
 	}
@@ -123,7 +125,7 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 	cluster, err := devcluster.Open(dir)
 	if errors.Is(err, devcluster.ErrNotRunning) {
 		fmt.Fprintln(a.stderr, "Starting the control plane (about 5 seconds) ...")
-		cluster, err = devcluster.Start(ctx, devcluster.Options{State: dir, Binary: found, Detach: f.detach, Log: a.stderr})
+		cluster, err = devcluster.Start(ctx, devcluster.Options{State: dir, Binary: found, Detach: f.detach, Log: steps})
 		if err == nil && !f.detach {
 			defer a.stop(ctx, cluster)
 			ends = "Ctrl-C ends all of it. The next bailey up continues with its data."
@@ -156,7 +158,7 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 	switch {
 	case f.gateMode == gateOff:
 	case another:
-		f.notes = append(f.notes, "A gate is installed in the cluster, so none is started beside it.")
+		f.notes = append(f.notes, "The cluster has a gate, so none is started beside it.")
 	default:
 		f.gate, f.target.ownGate = f.gateMode, true
 		f.notes = append(f.notes, map[string]string{
@@ -166,6 +168,14 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 	}
 	f.notes = append(f.notes, ends)
 	return a.serve(ctx, &f.serveFlags)
+}
+
+// steps shows lines as parts of what was said before.
+type steps struct{ to io.Writer }
+
+func (s *steps) Write(line []byte) (int, error) {
+	_, err := fmt.Fprintf(s.to, "  %s", line)
+	return len(line), err
 }
 
 // stop ends the cluster that up started. Its data stays.

@@ -143,6 +143,12 @@ func TestUpGate(t *testing.T) {
 
 	p := u.up(true)
 	first := u.webhook()
+	if _, errs, code := programIn(t, u.state, "up", "--controlplane", u.cluster.Binary, "--listen", strings.TrimPrefix(p.url, "http://")); code != exitUsage || !strings.Contains(errs, "address already in use") {
+		t.Errorf("a second up beside it: exit %d, %s", code, errs)
+	}
+	if u.webhook() != first {
+		t.Error("a second up takes away the gate of the first")
+	}
 	u.warned("a", true)
 	if said, err := u.create("plain", plainPod); err != nil || strings.Contains(said, "Warning") {
 		t.Errorf("a pod with nothing high wrong: %v: %s", err, said)
@@ -234,7 +240,7 @@ func TestUpGateEnforces(t *testing.T) {
 	}
 	p = u.up(false)
 	code, said := p.end(t)
-	if at := u.webhook(); code != exitOK || at != "https://127.0.0.1:1/rules" || !strings.Contains(said, "A gate is installed in the cluster") {
+	if at := u.webhook(); code != exitOK || at != "https://127.0.0.1:1/rules" || !strings.Contains(said, "The cluster has a gate, so none is started") {
 		t.Errorf("exit %d, asked is %s: %s", code, at, said)
 	}
 }

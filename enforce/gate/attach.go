@@ -2,9 +2,12 @@ package gate
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"time"
 
@@ -16,19 +19,23 @@ import (
 	"github.com/baileyhq/bailey/derive/imagegate"
 )
 
-// ErrTaken tells that the cluster has a webhook configuration of the gate's name that no
-// attached gate wrote: somebody has installed one.
-var ErrTaken = errors.New("another gate is installed in the cluster, as ValidatingWebhookConfiguration " + imagegate.Name)
+// ErrTaken tells that the cluster has the webhook configuration of another gate: one that
+// somebody has installed, or that runs beside this one.
+var ErrTaken = errors.New("the cluster has another gate, as ValidatingWebhookConfiguration " + imagegate.Name)
 
-// attachLimit bounds the questions and changes of one step.
-const attachLimit = 5 * time.Second
+const (
+	// attachLimit bounds the questions and changes of one step, and answerLimit the one whether
+	// another gate is there.
+	attachLimit = 5 * time.Second
+	answerLimit = time.Second
+)
 
 // attach tells the API server of the gate, and reports whether that is done. It goes on when
 // ctx ends: what is written half would be unknown.
 func (r *Running) attach(ctx context.Context, log *slog.Logger, bundle []byte) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attachLimit)
 	defer cancel()
-	err := Detach(ctx, r.Client, "") // what one that was killed left
+	err := Detach(ctx, r.Client, r.Config.URL) // what one that was killed left, or a try before
 	if err == nil {
 		config := r.Config
 		config.CABundle = bundle
@@ -51,10 +58,10 @@ func (r *Running) detach(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// Detach removes the webhook configuration that a gate wrote which attached itself: the one
-// that calls the URL, or any if that is empty. Nothing else is touched. The error wraps ErrTaken where
-// somebody else's is there.
-func Detach(ctx context.Context, client kubernetes.Interface, url string) error {
+// Detach removes the webhook configuration that a gate wrote which attached itself: the caller's
+// own, by its URL if it has any, and one that answers no more. Nothing else is touched. The error wraps
+// ErrTaken where another gate's is there.
+func Detach(ctx context.Context, client kubernetes.Interface, own string) error {
 	api := client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	there, err := api.Get(ctx, imagegate.Name, metav1.GetOptions{})
 	switch {
@@ -62,10 +69,12 @@ func Detach(ctx context.Context, client kubernetes.Interface, url string) error 
 		return nil
 	case err != nil:
 		return err
-	case !imagegate.Attached(there):
+	case !imagegate.Attached(there) || len(there.Webhooks) == 0 || there.Webhooks[0].ClientConfig.URL == nil:
 		return ErrTaken
-	case url != "" && !calls(there, url):
-		return nil
+	}
+	at := &there.Webhooks[0].ClientConfig
+	if (own == "" || !strings.HasPrefix(*at.URL, own+"/")) && answers(ctx, at) {
+		return ErrTaken
 	}
 	err = api.Delete(ctx, imagegate.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &there.UID, ResourceVersion: &there.ResourceVersion}})
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -74,7 +83,21 @@ func Detach(ctx context.Context, client kubernetes.Interface, url string) error 
 	return nil
 }
 
-// calls reports whether the first webhook is served below the URL.
-func calls(c *admissionregistrationv1.ValidatingWebhookConfiguration, url string) bool {
-	return len(c.Webhooks) > 0 && c.Webhooks[0].ClientConfig.URL != nil && strings.HasPrefix(*c.Webhooks[0].ClientConfig.URL, url+"/")
+// answers reports whether the server of a webhook is there: whoever has its port by now has not
+// the key that the configuration's CA vouches for.
+func answers(ctx context.Context, at *admissionregistrationv1.WebhookClientConfig) bool {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	u, err := url.Parse(*at.URL)
+	if err != nil {
+		return false
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(at.CABundle)
+	conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
