@@ -58,6 +58,8 @@ type serveFlags struct {
 
 	// gate is the mode of a gate that runs in this process; empty where none does.
 	gate string
+	// gateAsked is what gates of up did; its path is empty where there are none.
+	gateAsked gateAsked
 	// notes are said before where the server answers, and calm leaves out of the log what went well.
 	notes []string
 	calm  bool
@@ -302,7 +304,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	if s.book != nil {
 		s.showBook()
 	}
-	if err := s.openDetector(); err != nil {
+	if err := errors.Join(s.openDetector(), s.forgiveGate()); err != nil {
 		return err
 	}
 	if s.flags.gate != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -27,7 +28,12 @@ func (s *serving) runGate(ctx context.Context) error {
 	if err := s.awaitCluster(ctx); err != nil {
 		return err
 	}
-	client, err := gateClient(s.flags.target.kubeconfig)
+	client, err := gateClient(s.flags.target.kubeconfig, func(id string) {
+		if s.detector != nil {
+			s.detector.Own(id)
+		}
+		s.flags.gateAsked.add(id)
+	})
 	if err != nil {
 		return err
 	}
@@ -88,19 +94,32 @@ func (s *serving) showGate() {
 	}
 }
 
-func gateClient(kubeconfig string) (kubernetes.Interface, error) {
+// forgiveGate has detections tell nothing of what the gates of up did before.
+func (s *serving) forgiveGate() error {
+	if s.detector == nil || s.flags.gateAsked.path == "" {
+		return nil
+	}
+	ids, err := s.flags.gateAsked.all()
+	for _, id := range ids {
+		s.detector.Own(id)
+	}
+	return err
+}
+
+func gateClient(kubeconfig string, asked func(auditID string)) (kubernetes.Interface, error) {
 	config, err := kube.RESTConfig(kubeconfig, "")
 	if err != nil {
 		return nil, err
 	}
 	config.UserAgent = "bailey-gate/" + version
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return changing{next, asked} })
 	return kubernetes.NewForConfig(config)
 }
 
 // clearGate removes the webhook configuration that a gate of up left which was killed, and
 // reports whether the cluster has another gate, which stays.
-func clearGate(ctx context.Context, kubeconfig string) (another bool, err error) {
-	client, err := gateClient(kubeconfig)
+func clearGate(ctx context.Context, kubeconfig string, asked gateAsked) (another bool, err error) {
+	client, err := gateClient(kubeconfig, asked.add)
 	if err != nil {
 		return false, err
 	}

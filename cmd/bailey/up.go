@@ -135,7 +135,8 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 		return err
 	}
 	// What a gate left that was killed would be asked in vain from here on.
-	another, err := clearGate(ctx, cluster.Kubeconfig)
+	f.gateAsked.path = filepath.Join(filepath.Dir(dir), "gate-asked")
+	another, err := clearGate(ctx, cluster.Kubeconfig, f.gateAsked)
 	if err != nil {
 		return err
 	}

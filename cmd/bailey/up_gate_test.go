@@ -176,6 +176,12 @@ func TestUpGate(t *testing.T) {
 		t.Error("the gate that was killed is asked still")
 	}
 	u.warned("c", true)
+	// Nor do detections tell of it, whoever reads the audit log: this one has three of its changes.
+	awaitText(t, p, token, "/api/v1/status", `"detections":{"since"`)
+	time.Sleep(3 * time.Second)
+	if _, body := p.get(t, "/api/v1/alerts", token); strings.Contains(body, imagegate.Name) {
+		t.Errorf("an alert tells of its gate: %s", body)
+	}
 	code, said := p.end(t)
 	if code != exitOK || strings.Contains(said, "level=") {
 		t.Errorf("exit %d: %s", code, said)
