@@ -31,8 +31,8 @@ type fixture struct {
 	// more has more findings than are counted.
 	more     bool
 	fails    error
-	slow     time.Duration // for each page of findings
-	patience time.Duration // of the server, for an answer; 0: it has no end
+	slow     time.Duration     // for each page of findings
+	patience time.Duration     // of the server, for an answer; 0: it has no end
 	gate     *server.GateState // nil where none runs
 }
 
