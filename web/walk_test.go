@@ -133,6 +133,9 @@ func TestWalk(t *testing.T) {
 				if wide := eval[int64](t, x, "document.documentElement.scrollWidth"); wide > l.width {
 					t.Errorf("%s: the page is %d wide, by %s", l, wide, eval[string](t, x, widest))
 				}
+				if narrow := eval[string](t, x, squeezed); narrow != "" {
+					t.Errorf("%s: text with a letter or two on each line: %s", l, narrow)
+				}
 				b.accessible(t, x)
 				focusOrder(t, x)
 				x.close()
@@ -187,6 +190,19 @@ func focusOrder(t *testing.T, x *tab) {
 		}
 	}
 }
+
+// squeezed gives a text that stands in a column too narrow for it.
+const squeezed = `(() => {
+	const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	while (texts.nextNode()) {
+		const n = texts.currentNode, length = n.data.trim().length;
+		if (length < 12 || n.parentElement.closest("pre, code, script, style")) continue;
+		const range = document.createRange();
+		range.selectNodeContents(n);
+		if (new Set([...range.getClientRects()].map(r => r.top)).size > length / 4) return n.parentElement.outerHTML.slice(0, 160);
+	}
+	return "";
+})()`
 
 // widest names the elements that stick out of the page, the innermost last.
 const widest = `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).slice(-3).map(e => e.outerHTML.slice(0, 120)).join(" | ")`
