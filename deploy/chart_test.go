@@ -231,7 +231,7 @@ func TestEgress(t *testing.T) {
 		"dead man":      {map[string]any{"alerts": map[string]any{"deadManSecret": "x"}}, "alerts", []string{"443"}},
 		"Alertmanagers": {map[string]any{"alerts": map[string]any{"alertmanagers": []any{"https://a:9093", "https://b:9093/x", "https://[2001:db8::1]:9", "https://c", "http://d"}, "plainHTTP": true}}, "alertmanagers", []string{"9093", "9", "443", "80"}},
 		"hub":           {map[string]any{"push": map[string]any{"to": "https://hub.example.com:8443", "secretName": "x"}}, "hub", []string{"8443"}},
-		"hub by name":   {map[string]any{"push": map[string]any{"to": "https://hub.example.com/", "secretName": "x"}}, "hub", []string{"443"}},
+		"hub by name":   {map[string]any{"push": map[string]any{"to": "https://hub.example.com/", "secretName": "x"}}, "hub", []string{"8443", "443"}},
 		"provider":      {map[string]any{"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x"}}, "provider", []string{"443"}},
 		"database":      {map[string]any{"database": map[string]any{"secretName": "x", "port": 6432}}, "database", []string{"6432"}},
 		"API server":    {map[string]any{}, "apiServer", []string{"443", "6443"}},
