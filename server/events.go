@@ -63,6 +63,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 	}
 	end := time.NewTimer(streamLife)
 	defer end.Stop()
+	blind := false // what may be seen could not be told
 	quiet := time.NewTicker(beat)
 	defer quiet.Stop()
 	for {
@@ -96,8 +97,10 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 			switch {
 			case errors.Is(err, ErrLogIn), errors.Is(err, ErrForbidden), errors.Is(err, ErrUnknownToken):
 				return
-			case err != nil: // until that can be told, what names nothing is told, and that the rest is missed
-				ask, elsewhere = Ask{}, true
+			case err != nil: // until that can be told, what names nothing is told
+				ask, blind = Ask{}, true
+			case blind: // now the rest can be asked for
+				blind, elsewhere = false, true
 			}
 			if !send(": still here\n\n") {
 				return

@@ -255,9 +255,9 @@ func TestExports(t *testing.T) {
 // TestSlowExport: an export that takes longer than any answer may is whole all the same.
 func TestSlowExport(t *testing.T) {
 	f := newFixture()
-	f.patience = time.Second
+	f.patience = 3 * time.Second
 	d := start(t, f, "admin", nil)
-	f.slow = 60 * time.Millisecond // of 20 pages
+	f.slow = 200 * time.Millisecond // of 20 pages
 	begun := time.Now()
 	status, text := d.get(t, "/findings?format=csv")
 	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
