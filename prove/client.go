@@ -39,7 +39,9 @@ const (
 type clients struct {
 	config *rest.Config
 	limit  *rate.Limiter // of all requests together
-	server string        // URL without a slash at its end
+	// around stands around the requests of every identity; nil for nothing.
+	around func(http.RoundTripper) http.RoundTripper
+	server string // URL without a slash at its end
 	mu     sync.Mutex
 	known  map[string]*http.Client
 }
@@ -83,6 +85,9 @@ func (c *clients) as(who bailey.Identity) (*http.Client, error) {
 		}
 	case who.User != "":
 		config.Impersonate = rest.ImpersonationConfig{UserName: who.User, Groups: who.Groups}
+	}
+	if c.around != nil {
+		config.Wrap(c.around)
 	}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -53,6 +54,8 @@ type Options struct {
 	Origins Origins
 	// Stop is the path of a file that stops the run when it appears; empty for none.
 	Stop string
+	// Around stands around each request of the run, whoever it is made as; nil for nothing.
+	Around func(http.RoundTripper) http.RoundTripper
 	// Watchers are asked whether the tries were noticed.
 	Watchers []Watcher
 	// Keep, unless nil, is handed each record as soon as it is complete, before the
@@ -142,6 +145,7 @@ func Run(ctx context.Context, id string, p Planned, o Options) (Ran, error) {
 	if err != nil {
 		return ran, err
 	}
+	clients.around = o.Around
 	ctx, cancelTime := context.WithTimeoutCause(ctx, o.Limit, fmt.Errorf("the run's limit of %s is over", o.Limit))
 	defer cancelTime()
 	ctx, cancel := context.WithCancelCause(ctx)

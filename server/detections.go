@@ -26,6 +26,8 @@ const (
 	callersMost = 20
 	// objectsMost bounds the objects that are kept of one alert: callers choose their names.
 	objectsMost = 50
+	// auditIDMost bounds an audit ID, in bytes: callers may choose theirs.
+	auditIDMost = 64
 	// keyMost bounds a key, in bytes: callers choose parts of it.
 	keyMost = 300
 )
@@ -48,6 +50,8 @@ type seenOf struct {
 	Technique string    `json:"technique,omitempty"`
 	AuditID   string    `json:"auditID"`
 	Last      time.Time `json:"last"`
+	// Told is when it was last told of here, which may be long after it came in.
+	Told time.Time `json:"told"`
 	// Count counts what was told of, Through those of it that were not refused or dry runs.
 	Count   int `json:"count"`
 	Through int `json:"through"`
@@ -113,15 +117,15 @@ func (d *detections) note(key string, a *detect.Alert, at time.Time) (loud bool)
 		d.open[key], loud = l, true
 	}
 	s := l.doc.Seen
-	id := a.AuditIDs[len(a.AuditIDs)-1]
-	if s.AuditID == id {
+	id := clip(a.AuditIDs[len(a.AuditIDs)-1], auditIDMost)
+	if s.AuditID == id && s.Last.Equal(a.Time) {
 		return loud // it was kept before, and is read once more
 	}
 	through := !a.Refused && !a.DryRun
 	loud = loud || through && s.Through == 0 || at.Sub(l.told) >= tellAgain
 	s.Detection, s.Technique, s.Who, s.Namespace = a.Detection, a.Technique, a.Who(), a.Namespace
 	s.From, s.Agent, s.What, s.How = a.From(), clip(a.UserAgent, 100), a.What(), a.How()
-	s.AuditID, s.Last = id, a.Time
+	s.AuditID, s.Last, s.Told = id, a.Time, at
 	s.Count++
 	if through {
 		s.Through++
@@ -161,7 +165,7 @@ func (s *seenOf) text(objects []string) string {
 func (d *detections) rest(at time.Time) []alertChange {
 	var changes []alertChange
 	for _, key := range slices.Sorted(maps.Keys(d.open)) {
-		if l := d.open[key]; at.Sub(l.doc.Seen.Last) >= detectionHold {
+		if l := d.open[key]; at.Sub(l.doc.Seen.Told) >= detectionHold {
 			changes = append(changes, alertChange{alertEnd, l.alert})
 			delete(d.open, key)
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,17 +20,19 @@ import (
 )
 
 // Detector follows the audit log of an API server, and raises alerts of what detections tell of it.
-// Requests that Bailey's own experiments make raise none. It goes on where it was when the process
+// Requests that Bailey itself makes raise none. It goes on where it was when the process
 // ends and another begins.
 type Detector struct {
 	o DetectorOptions
-	// own are the audit IDs of requests that Bailey's experiments made.
-	own *lru.Cache[string, struct{}]
+	// own are the audit IDs of requests that Bailey made, with when the log has it that the one
+	// came in: somebody who learns of an ID later, and sends it himself, is somebody else.
+	own *lru.Cache[string, time.Time]
 
-	mu    sync.Mutex
-	state DetectionState
-	blind map[string]bool
-	noted uint64 // events that were looked at
+	mu       sync.Mutex
+	state    DetectionState
+	blind    map[string]bool
+	noted    uint64    // events that were looked at
+	unjudged time.Time // when a line was last that could not be judged
 }
 
 // DetectorOptions are what a Detector is made of.
@@ -56,22 +57,21 @@ type DetectionState struct {
 	// Blind names the detections that could not tell of some request, because the audit policy
 	// records too little of it.
 	Blind []string `json:"blind,omitempty"`
-	// Unreadable counts lines that are no event.
+	// Unreadable counts lines that could not be judged: they are no event, or hold more than one may.
 	Unreadable int `json:"unreadable,omitempty"`
 }
 
 const (
-	// ownMost bounds how many of Bailey's own requests are remembered.
-	ownMost = 100_000
-	// ownHold is how long a detection waits for its request to be known as Bailey's own: the log
-	// may have it before its answer has come here.
-	ownHold = 2 * time.Second
+	// ownMost bounds how many of Bailey's own requests are remembered: the log has them within seconds.
+	ownMost = 20_000
 	// flushEvery is how often what was told is kept, and markEvery how often how far the log was
 	// read is.
 	flushEvery = 500 * time.Millisecond
 	markEvery  = 5 * time.Second
 	// readAgain is the wait before a log that cannot be read is tried again.
 	readAgain = 5 * time.Second
+	// lastWrite bounds what is kept at the end.
+	lastWrite = 2 * time.Second
 	// waitingMost bounds the detections that wait to be kept; the log is not read on meanwhile.
 	waitingMost = 10_000
 	auditKey    = "staleness/audit"
@@ -79,18 +79,29 @@ const (
 
 // NewDetector makes a detector.
 func NewDetector(o DetectorOptions) *Detector {
-	own, err := lru.New[string, struct{}](ownMost)
+	own, err := lru.New[string, time.Time](ownMost)
 	if err != nil {
 		panic(err) // the size is a constant
 	}
 	return &Detector{o: o, own: own, blind: map[string]bool{}}
 }
 
-// Own notes the audit ID of a request that Bailey's own experiments made.
+// Own notes the audit ID of a request that Bailey is about to make. It must be one that nobody can
+// guess: clients choose theirs.
 func (d *Detector) Own(auditID string) {
 	if auditID != "" {
-		d.own.Add(auditID, struct{}{})
+		d.own.Add(auditID, time.Time{})
 	}
+}
+
+// made reports whether Bailey made the request of an event.
+func (d *Detector) made(e *detect.Event) bool {
+	came, own := d.own.Get(e.AuditID)
+	if !own || !came.IsZero() && !came.Equal(e.Received) {
+		return false
+	}
+	d.own.Add(e.AuditID, e.Received)
+	return true
 }
 
 // State says how the audit log is followed.
@@ -140,26 +151,19 @@ type following struct {
 	from    audit.Position // up to which what was told is kept
 	marked  audit.Position
 	marking time.Time
-	waiting []sighted
+	waiting []detect.Alert
 	read    audit.Position
 	failing time.Time // since when the log is not read; zero while it is
 	lost    time.Time // when a part of it was lost
 	why     string
-}
-
-// sighted is a detection that waits to be kept.
-type sighted struct {
-	alert  detect.Alert
-	before audit.Position // of its last request
-	at     time.Time
+	ending  bool // what was told is kept a last time
 }
 
 // readLine is a line of the log, or why there are no more.
 type readLine struct {
-	told   []detect.Alert
-	before audit.Position
-	after  audit.Position
-	err    error
+	told  []detect.Alert
+	after audit.Position
+	err   error
 }
 
 // Run follows the log until ctx ends, and raises alerts in a store.
@@ -188,11 +192,12 @@ func (d *Detector) Run(ctx context.Context, kept *store.Store) error {
 			f.take(line)
 			continue
 		case <-tick.C:
-			err = f.flush(ctx, false)
+			err = f.flush(ctx)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), ownHold)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 			defer cancel()
-			if err := f.flush(last, true); err != nil {
+			f.ending = true
+			if err := f.flush(last); err != nil {
 				d.o.Log.Error("what the audit log told last could not be kept: it is read again at the next start", "error", err)
 			}
 			return ctx.Err()
@@ -244,7 +249,7 @@ func (f *following) tail(ctx context.Context, to chan<- readLine) {
 	}
 	for ctx.Err() == nil {
 		err := audit.Tail(ctx, f.o.Path, from, func(line []byte, after audit.Position) error {
-			l := readLine{before: from, after: after, told: f.judge(line)}
+			l := readLine{after: after, told: f.judge(line)}
 			from = after
 			return tell(l)
 		})
@@ -259,12 +264,12 @@ func (f *following) tail(ctx context.Context, to chan<- readLine) {
 			oldest, oldestErr := audit.Oldest(f.o.Path)
 			if oldestErr == nil {
 				from = oldest
-				_ = tell(readLine{before: from, after: from, err: lost})
+				_ = tell(readLine{after: from, err: lost})
 				continue
 			}
 			err = oldestErr
 		}
-		if tell(readLine{before: from, after: from, err: err}) != nil || !pause(ctx, readAgain) {
+		if tell(readLine{after: from, err: err}) != nil || !pause(ctx, readAgain) {
 			return
 		}
 	}
@@ -275,6 +280,9 @@ func (f *following) judge(line []byte) []detect.Alert {
 	e, err := detect.Decode(line, detect.DefaultLimits)
 	if err != nil {
 		f.unreadable()
+		return nil
+	}
+	if f.made(e) {
 		return nil
 	}
 	blind := f.set.Blind(e)
@@ -291,39 +299,32 @@ func (f *following) unreadable() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state.Unreadable++
+	f.unjudged = f.o.Now()
 }
 
 // take takes in what was read.
 func (f *following) take(l readLine) {
-	now := f.o.Now()
 	f.read = l.after
 	var lost *audit.LostError
 	switch {
 	case errors.As(l.err, &lost):
-		f.lost, f.why = now, l.err.Error()
+		f.lost, f.why = f.o.Now(), l.err.Error()
 		f.o.Log.Error("a part of the audit log was not read", "error", l.err)
 		return
 	case l.err != nil:
 		if f.failing.IsZero() {
-			f.failing = now
+			f.failing = f.o.Now()
 			f.o.Log.Error("the audit log cannot be read, and will be tried again", "error", l.err)
 		}
 		f.why = l.err.Error()
 		return
 	}
 	f.failing = time.Time{}
-	for _, a := range l.told {
-		f.waiting = append(f.waiting, sighted{a, l.before, now})
-	}
+	f.waiting = append(f.waiting, l.told...)
 }
 
-// ours reports whether all requests of an alert were Bailey's own.
-func (f *following) ours(a *detect.Alert) bool {
-	return !slices.ContainsFunc(a.AuditIDs, func(id string) bool { return !f.own.Contains(id) })
-}
-
-// flush keeps what was told long enough ago for Bailey's own requests to be known; all of it at the end.
-func (f *following) flush(ctx context.Context, all bool) error {
+// flush keeps what was told.
+func (f *following) flush(ctx context.Context) error {
 	now := f.o.Now()
 	uid := f.o.Loop.Cluster()
 	f.show(now)
@@ -333,19 +334,7 @@ func (f *following) flush(ctx context.Context, all bool) error {
 	if err := f.know(ctx, uid); err != nil {
 		return err
 	}
-	ripe := len(f.waiting)
-	if !all {
-		if i := slices.IndexFunc(f.waiting, func(s sighted) bool { return now.Sub(s.at) < ownHold }); i >= 0 {
-			ripe = i
-		}
-	}
-	var told []detect.Alert
-	for _, s := range f.waiting[:ripe] {
-		if !f.ours(&s.alert) {
-			told = append(told, s.alert)
-		}
-	}
-	changes := f.known.take(told, now)
+	changes := f.known.take(f.waiting, now)
 	if f.failing.IsZero() {
 		changes = append(changes, f.known.rest(now)...)
 	}
@@ -354,15 +343,11 @@ func (f *following) flush(ctx context.Context, all bool) error {
 			return err
 		}
 	}
-	f.waiting = slices.Delete(f.waiting, 0, ripe)
-	f.from = f.read
-	if len(f.waiting) > 0 {
-		f.from = f.waiting[0].before
-	}
+	f.waiting, f.from = nil, f.read
 	if err := f.watchLog(ctx, uid, now); err != nil {
 		return err
 	}
-	return f.mark(now, all || len(changes) > 0)
+	return f.mark(now, f.ending || len(changes) > 0)
 }
 
 // know reads from the store which alerts last.
@@ -399,6 +384,12 @@ func (f *following) unread(now time.Time) string {
 		return "the audit log is not read since " + f.failing.UTC().Format(time.RFC3339) + ": " + f.why
 	case !f.lost.IsZero() && now.Sub(f.lost) < detectionHold:
 		return f.why
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.unjudged.IsZero() && now.Sub(f.unjudged) < detectionHold {
+		return fmt.Sprintf("%d %s of the audit log could not be judged, the last at %s: no event, or larger or deeper than one may be, which is a way to hide",
+			f.state.Unreadable, pluralOf(f.state.Unreadable, "line"), f.unjudged.UTC().Format(time.RFC3339))
 	}
 	return ""
 }

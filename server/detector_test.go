@@ -35,7 +35,7 @@ func TestDetections(t *testing.T) {
 		{0, []detect.Alert{quiet}, ""},
 		{0, []detect.Alert{alert("1", "eve", 403), alert("2", "eve", 403)}, "raise detection/exec/eve/shop medium"},
 		{1, []detect.Alert{alert("3", "eve", 403)}, "revise detection/exec/eve/shop medium"},
-		{2, []detect.Alert{alert("4", "eve", 101)}, "raise detection/exec/eve/shop medium"},
+		{2, []detect.Alert{alert("4", "eve", 101), alert("4", "eve", 101)}, "raise detection/exec/eve/shop medium"},
 		{3, []detect.Alert{alert("4", "eve", 101)}, "revise detection/exec/eve/shop medium"},
 		{4, []detect.Alert{alert("5", "eve", 101), alert("6", "mallory", 101)}, "revise detection/exec/eve/shop medium; raise detection/exec/mallory/shop medium"},
 		{59, nil, ""},
@@ -52,7 +52,7 @@ func TestDetections(t *testing.T) {
 		if got := toldOf(changes); got != step.want {
 			t.Errorf("minute %d: %s\nwant %s", step.minute, got, step.want)
 		}
-		if step.minute == 63 && !strings.Contains(changes[0].alert.Text, "6 times so far, 3 let through. About shop/web.") {
+		if step.minute == 63 && !strings.Contains(changes[0].alert.Text, "7 times so far, 4 let through. About shop/web.") {
 			t.Error(changes[0].alert.Text)
 		}
 		if through := step.minute == 2; len(changes) > 0 && step.minute <= 2 && strings.Contains(changes[0].alert.Title, "nothing got through") == through {
@@ -86,6 +86,7 @@ type logging struct {
 	*Detector
 }
 
+// write writes what user did, who chose the audit ID.
 func (l *logging) write(id, user string) {
 	l.t.Helper()
 	e := map[string]any{"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": id, "stage": "ResponseComplete",
@@ -96,9 +97,14 @@ func (l *logging) write(id, user string) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	l.append(append(data, '\n'))
+}
+
+func (l *logging) append(data []byte) {
+	l.t.Helper()
 	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err == nil {
-		_, err = f.Write(append(data, '\n'))
+		_, err = f.Write(data)
 	}
 	if err != nil {
 		l.t.Fatal(err)
@@ -164,16 +170,18 @@ func TestDetector(t *testing.T) {
 	l.Own("own")
 	l.write("own", "bailey")
 	l.write("1", "eve")
-	l.await("detection/exec/eve/shop 1")
+	l.write("own", "eve") // who learned of the ID
+	l.await("detection/exec/eve/shop 2")
 	l.end()
 	l.write("2", "mallory")
 	l.write("3", "eve")
 	l.begin()
-	l.await("detection/exec/eve/shop 2, detection/exec/mallory/shop 1")
+	l.await("detection/exec/eve/shop 3, detection/exec/mallory/shop 1")
 	l.end()
 	l.begin()
 	l.write("4", "eve")
-	l.await("detection/exec/eve/shop 3, detection/exec/mallory/shop 1")
+	l.write("4", "eve") // under the same ID once more
+	l.await("detection/exec/eve/shop 5, detection/exec/mallory/shop 1")
 	if s := l.State(); s.Problem != "" || s.Unreadable != 0 || s.Since.IsZero() {
 		t.Errorf("%+v", s)
 	}
@@ -184,8 +192,20 @@ func TestDetector(t *testing.T) {
 	}
 	l.write("5", "eve")
 	l.begin()
-	l.await("detection/exec/eve/shop 4, detection/exec/mallory/shop 1, staleness/audit")
+	l.await("detection/exec/eve/shop 6, detection/exec/mallory/shop 1, staleness/audit")
 	if s := l.State(); !strings.Contains(s.Problem, "events may be missing") {
+		t.Errorf("%+v", s)
+	}
+	l.end()
+	// What cannot be judged is told too.
+	l.kept = openStore(t)
+	if err := l.kept.PutCluster(t.Context(), tellingUID, "telling", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	l.begin()
+	l.append([]byte(`{"kind":"Event","requestObject":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "}\n"))
+	l.await("staleness/audit")
+	if s := l.State(); s.Unreadable != 1 || !strings.Contains(s.Problem, "1 line of the audit log could not be judged") {
 		t.Errorf("%+v", s)
 	}
 	l.end()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"time"
@@ -49,8 +50,8 @@ type proveFlags struct {
 	// how far the run is.
 	record   func(ctx context.Context, id string, envelope []byte)
 	progress server.Progress
-	// asked is told the audit ID of each request of the run; nil: nobody is.
-	asked func(auditID string)
+	// around stands around each request of the run; nil for nothing.
+	around func(http.RoundTripper) http.RoundTripper
 }
 
 func (a *app) proveCommand() *cobra.Command {
@@ -271,9 +272,6 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	if err != nil {
 		return err
 	}
-	if f.asked != nil {
-		tellRequests(config, f.asked)
-	}
 	schedule, err := f.scheduled(conf, a.now())
 	if err != nil {
 		return err
@@ -449,7 +447,7 @@ func (r *proving) run(ctx context.Context, planned prove.Planned) error {
 	_, err = prove.Run(ctx, id, planned, prove.Options{
 		Config: r.config, Folder: r.runs(), Cluster: r.snapshot.Meta.ClusterUID, Version: version,
 		Repeat: r.flags.repeat, Rate: r.flags.rate, Limit: r.flags.limit, Image: r.flags.image, PodAPIServer: r.flags.podAPIServer, Etcd: r.storage,
-		Stop: stopFile(r.state), Now: r.now, Watchers: watchers, Origins: origins,
+		Stop: stopFile(r.state), Now: r.now, Watchers: watchers, Origins: origins, Around: r.flags.around,
 		Keep: func(record *prove.Record, clock prove.Clock, identity string) error {
 			statement := record.Statement(r.cluster(), prove.ProberID{Version: version, Identity: identity}, clock, r.key.Custody)
 			path, evidence, err := r.keep(context.WithoutCancel(ctx), statement)

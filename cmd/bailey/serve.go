@@ -433,7 +433,7 @@ func (s *serving) watch(o *server.LoopOptions) error {
 		if t.ownGate {
 			f = blindToGate(f)
 		}
-		return kube.Follow(ctx, kube.FollowOptions{Options: kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Namespaces: t.namespaces,
+		return kube.Follow(ctx, kube.FollowOptions{Options: kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Around: s.ours, Namespaces: t.namespaces,
 			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Offline: s.app.offline, Held: s.loop.Held}}, f)
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,7 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 
-	"k8s.io/client-go/rest"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit"
 
 	"github.com/baileyhq/bailey/collect/audit"
 	"github.com/baileyhq/bailey/server"
@@ -28,25 +29,27 @@ type auditRead struct {
 
 // openDetector makes what follows the audit log; s.detector stays nil where none is named.
 func (s *serving) openDetector() error {
-	path, from := s.flags.auditLog, "--audit-log"
-	if path == "" && s.conf.Detection.AuditLog != "" {
-		path, from = s.conf.relative(s.conf.Detection.AuditLog), "detection.auditLog"
-	}
-	if path == "" {
+	path := s.flags.auditLog
+	switch {
+	case path != "" && s.flags.path != "":
+		return usageError("--audit-log is the log of a cluster, and --target watches files\nhint: leave out one of the two")
+	case path != "" && s.flags.replicate:
+		return usageError("--audit-log is the log of one machine, and replicas take turns: a server with --replicate follows none\nhint: `bailey detect --follow` does, on that machine")
+	case path != "":
+		if _, err := audit.End(path); err != nil {
+			return usageError("--audit-log: %w\nhint: it is the file of the API server's --audit-log-path", err)
+		}
+	case s.conf.Detection.AuditLog == "", s.flags.path != "":
 		return nil
-	}
-	if s.flags.path != "" {
-		return usageError("%s is the log of a cluster, and --target watches files\nhint: leave out one of the two", from)
-	}
-	if s.flags.replicate {
-		return usageError("%s is the log of one machine, and replicas take turns: a server with --replicate follows none\nhint: `bailey detect --follow` does, on that machine", from)
+	case s.flags.replicate:
+		s.log.Warn("detection.auditLog of the configuration is not followed: it is the log of one machine, and replicas take turns")
+		return nil
+	default: // it may be made later, when the API server starts
+		path = s.conf.relative(s.conf.Detection.AuditLog)
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return err
-	}
-	if _, err := audit.End(path); err != nil {
-		return usageError("%s: %w\nhint: it is the file of the API server's --audit-log-path", from, err)
 	}
 	s.flags.auditLog = path
 	kept := filepath.Join(s.flags.data, auditFile)
@@ -90,9 +93,13 @@ func (s *serving) detecting(kept *store.Store) []part {
 	return []part{func(ctx context.Context) error { return s.detector.Run(ctx, kept) }}
 }
 
-// tellRequests has each request's audit ID told: the API server gives it with its answer.
-func tellRequests(config *rest.Config, tell func(auditID string)) {
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return telling{next, tell} })
+// ours gives requests an audit ID that nobody can guess, and has the detector know it before they
+// are made.
+func (s *serving) ours(next http.RoundTripper) http.RoundTripper {
+	if s.detector == nil {
+		return next
+	}
+	return telling{next, s.detector.Own}
 }
 
 type telling struct {
@@ -102,9 +109,9 @@ type telling struct {
 
 // RoundTrip is of http.RoundTripper.
 func (t telling) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.next.RoundTrip(r)
-	if err == nil {
-		t.tell(answer.Header.Get("Audit-Id"))
-	}
-	return answer, err
+	id := rand.Text()
+	t.tell(id)
+	r = r.Clone(r.Context())
+	r.Header.Set(auditv1.HeaderAuditID, id)
+	return t.next.RoundTrip(r)
 }

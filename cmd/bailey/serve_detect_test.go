@@ -35,7 +35,7 @@ func TestServeDetections(t *testing.T) {
 		}
 		return list
 	}
-	id := p.order(t, token, `{"controls":["compute/pod-security", "access/authorization"]}`)
+	id := p.order(t, token, `{"controls":["compute/pod-security", "access/authorization", "access/api-server"]}`)
 	var run server.Run
 	for end := time.Now().Add(2 * time.Minute); run.State != "done"; time.Sleep(100 * time.Millisecond) {
 		p.decode(t, "/api/v1/runs/"+id, token, &run)

@@ -35,7 +35,7 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progres
 	}
 	f := &proveFlags{target: t, rate: prove.DefaultRate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated, progress: p}
 	if s.detector != nil {
-		f.auditLog, f.asked = s.flags.auditLog, s.detector.Own
+		f.auditLog, f.around = s.flags.auditLog, s.ours
 	}
 	if s.book != nil {
 		f.record = s.book.Record

@@ -25,6 +25,9 @@ func configure(o Options) (*rest.Config, string, error) {
 	config.UserAgent = o.UserAgent
 	config.Timeout = 0 // each request has its own limit
 	config.QPS, config.RateLimiter = -1, nil
+	if o.Around != nil {
+		config.Wrap(o.Around)
+	}
 	return config, name, nil
 }
 

@@ -34,7 +34,7 @@ type memory struct {
 	raised uint64
 	// carriers are the nodes that lately came from an address.
 	carriers map[string]*[manyNodes]carrier
-	// requests are (detection, audit ID) pairs that were told, bodies when an
+	// requests are pairs of a detection and a request that were told, bodies when an
 	// identical request was first told.
 	requests map[uint64]time.Time
 	bodies   map[uint64]time.Time
@@ -166,7 +166,8 @@ func forgetHalf[K comparable, V any](all map[K]V, keep int) {
 // It notes that it is given now.
 func (m *memory) told(d *Detection, e *Event) bool {
 	now := e.Time()
-	request := m.hash(d.Name, e.AuditID)
+	// A client may choose its audit ID: it alone does not tell requests apart.
+	request := m.hash(d.Name, e.AuditID, e.Received.String(), e.User.Username, e.RequestURI)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, found := m.requests[request]; found {
