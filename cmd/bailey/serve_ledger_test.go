@@ -38,8 +38,9 @@ func (p *servedProcess) order(t *testing.T, token, body string) string {
 // TestServeLedger: what a run proves is in the ledger, which verifies by itself; pages say where;
 // a second writer is one clear error; and a ledger that is damaged stops nothing but itself.
 func TestServeLedger(t *testing.T) {
-	cluster := devclustertest.Shared(t)
-	devclustertest.Namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
+	t.Parallel()                     // it mostly waits
+	cluster := devclustertest.Own(t) // no namespace that others make and take away is tried
+	devclustertest.NamespaceIn(t, cluster, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
 	state := t.TempDir()
 	data, dir := filepath.Join(state, "data"), filepath.Join(state, "the-ledger")
 	serve := []string{"serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-every", "0", "--ledger", dir}
@@ -69,8 +70,8 @@ func TestServeLedger(t *testing.T) {
 	}
 
 	// What is proven while no server runs is recorded by the next.
-	if _, errs, code := programIn(t, state, "prove", "compute/pod-security", "--kubeconfig", cluster.Kubeconfig, "--quick"); code != exitOK {
-		t.Fatalf("exit %d: %s", code, errs)
+	if out, errs, code := programIn(t, state, "prove", "compute/pod-security", "--kubeconfig", cluster.Kubeconfig, "--quick"); code != exitOK {
+		t.Fatalf("exit %d: %s%s", code, out, errs)
 	}
 	p = startServed(t, state, serve...)
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
