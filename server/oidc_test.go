@@ -25,6 +25,7 @@ import (
 type hostile struct {
 	*httptest.Server
 	key, other *rsa.PrivateKey
+	now        func() time.Time
 
 	mu     sync.Mutex
 	lie    func(claims map[string]any, header map[string]string)
@@ -44,7 +45,7 @@ func encoded(value any) string {
 }
 
 func newHostile(t *testing.T) *hostile {
-	h := &hostile{nonces: map[string]string{}, proofs: map[string]string{}}
+	h := &hostile{now: time.Now, nonces: map[string]string{}, proofs: map[string]string{}}
 	for _, key := range []**rsa.PrivateKey{&h.key, &h.other} {
 		made, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
@@ -120,7 +121,7 @@ func newHostile(t *testing.T) *hostile {
 
 // token makes an ID token with the lie of now.
 func (h *hostile) token(nonce string) string {
-	claims := map[string]any{"iss": h.URL, "aud": "bailey", "sub": "ann", "nonce": nonce, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
+	claims := map[string]any{"iss": h.URL, "aud": "bailey", "sub": "ann", "nonce": nonce, "iat": h.now().Unix(), "exp": h.now().Add(time.Hour).Unix(),
 		"email": "ann@example.com", "email_verified": true, "groups": []string{"dev"}}
 	header := map[string]string{"alg": "RS256", "kid": "1"}
 	if h.lie != nil {
@@ -169,7 +170,7 @@ func newEntrance(t *testing.T, c Claims) *entrance {
 	e.Server = httptest.NewServer(e.front.Wrap(mux))
 	t.Cleanup(e.Close)
 	external, _ := url.Parse(e.URL)
-	e.front.OIDC = &OIDC{Claims: c, ClientID: "bailey", External: external, Client: &http.Client{Timeout: 5 * time.Second}, Now: time.Now}
+	e.front.OIDC = &OIDC{Claims: c, ClientID: "bailey", External: external, Client: &http.Client{Timeout: patience}, Now: time.Now}
 	return e
 }
 

@@ -24,22 +24,30 @@ import (
 
 const second = time.Second
 
-// clock is one that a test sets.
+// clock is one that stands still unless a test moves it, at a whole second as the times of tokens.
 type clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	mu sync.Mutex
+	at time.Time // the zero time: nobody has looked yet
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Now().Add(c.ahead)
+	return c.read()
+}
+
+// read gives the time; c.mu is held.
+func (c *clock) read() time.Time {
+	if c.at.IsZero() {
+		c.at = time.Now().Truncate(time.Second)
+	}
+	return c.at
 }
 
 func (c *clock) pass(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ahead += d
+	c.at = c.read().Add(d)
 }
 
 // issued are tokens that a test gives and takes away.
@@ -176,11 +184,11 @@ func TestSessionLife(t *testing.T) {
 	time, browser := &clock{}, person()
 	_, at := lobby(t, &issued{of: map[string]Who{"t": {Name: "ann"}}}, time)
 	enter(t, browser, at, "t")
-	time.pass(sessionLife - 10*second)
+	time.pass(sessionLife - second)
 	if who, code := me(t, browser, at); who.Name != "ann" {
 		t.Errorf("before: %d %+v", code, who)
 	}
-	time.pass(10 * second)
+	time.pass(second)
 	if who, code := me(t, browser, at); who.Name != "" {
 		t.Errorf("after: %d %+v", code, who)
 	}
@@ -227,12 +235,12 @@ func TestLogOut(t *testing.T) {
 	}
 }
 
-// within waits for an answer for as long as a person would.
+// within waits for an answer, with patience.
 func within(ended <-chan error) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(2 * time.Second):
+	case <-time.After(patience):
 		return errors.New("it goes on")
 	}
 }
@@ -264,13 +272,13 @@ func TestSessionSealed(t *testing.T) {
 // its word counts.
 func TestSessionOfProvider(t *testing.T) {
 	expires := func(d time.Duration) func(map[string]any, map[string]string) {
-		return func(c map[string]any, _ map[string]string) { c["exp"] = time.Now().Add(d).Unix() }
+		return func(c map[string]any, _ map[string]string) { c["exp"] = c["iat"].(int64) + int64(d/second) }
 	}
 	begin := func(t *testing.T, refresh bool, lie func(map[string]any, map[string]string)) (*hostile, *entrance, *clock, *http.Client) {
 		t.Helper()
-		h := newHostile(t)
-		h.refresh, h.lie = refresh, lie
-		e, c, browser := newEntrance(t, Claims{Issuer: h.URL, UsernamePrefix: "-", Groups: "groups"}), &clock{}, person()
+		h, c, browser := newHostile(t), &clock{}, person()
+		h.refresh, h.lie, h.now = refresh, lie, c.now
+		e := newEntrance(t, Claims{Issuer: h.URL, UsernamePrefix: "-", Groups: "groups"})
 		e.front.Now, e.front.Sessions.Now, e.front.OIDC.Now = c.now, c.now, c.now
 		if who, code, said := e.logIn(t, browser); who.Name != "ann" {
 			t.Fatalf("%d %+v: %s", code, who, said)
@@ -292,11 +300,11 @@ func TestSessionOfProvider(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, e, clock, browser := begin(t, false, expires(c.token))
-			clock.pass(c.lasts - 5*time.Second)
+			clock.pass(c.lasts - second)
 			if who, code := now(e, browser); who.Name != "ann" {
 				t.Errorf("before: %d %+v", code, who)
 			}
-			clock.pass(5 * time.Second)
+			clock.pass(second)
 			if who, code := now(e, browser); who.Name != "" {
 				t.Errorf("after: %d %+v", code, who)
 			}
