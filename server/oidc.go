@@ -32,7 +32,7 @@ type OIDC struct {
 
 	asking   sync.Mutex // held while the provider is asked
 	mu       sync.Mutex
-	provider *oidc.Provider
+	provider *provider
 	failed   error
 	again    time.Time // when a provider that failed is asked again
 
@@ -105,8 +105,13 @@ func (o *OIDC) with(ctx context.Context) context.Context {
 	return oidc.ClientContext(ctx, &client)
 }
 
-// Discover asks the provider for its endpoints and keys, unless that is known, or failed just now.
-func (o *OIDC) Discover() (*oidc.Provider, error) {
+// Discover asks the provider for its endpoints, unless they are known, or that failed just now.
+func (o *OIDC) Discover() error {
+	_, err := o.discovered()
+	return err
+}
+
+func (o *OIDC) discovered() (*provider, error) {
 	o.asking.Lock()
 	defer o.asking.Unlock()
 	o.mu.Lock()
@@ -115,8 +120,7 @@ func (o *OIDC) Discover() (*oidc.Provider, error) {
 	if known {
 		return p, err
 	}
-	// The keys are fetched by the same context later on: it must not end with a request.
-	if p, err = oidc.NewProvider(o.with(context.Background()), o.Issuer); err != nil {
+	if p, err = o.ask(); err != nil {
 		p, err = nil, fmt.Errorf("%w: %w", ErrProvider, err)
 	}
 	o.mu.Lock()
@@ -125,12 +129,12 @@ func (o *OIDC) Discover() (*oidc.Provider, error) {
 	return p, err
 }
 
-func (o *OIDC) verifier(p *oidc.Provider) *oidc.IDTokenVerifier {
+func (o *OIDC) verifier(p *provider) *oidc.IDTokenVerifier {
 	return p.VerifierContext(o.with(context.Background()), &oidc.Config{ClientID: o.ClientID, SupportedSigningAlgs: signingAlgorithms, Now: o.Now})
 }
 
-func (o *OIDC) config(p *oidc.Provider) (*oauth2.Config, error) {
-	c := &oauth2.Config{ClientID: o.ClientID, Endpoint: p.Endpoint(), RedirectURL: o.External.Scheme + "://" + o.External.Host + CallbackPath, Scopes: o.scopes()}
+func (o *OIDC) config(p *provider) (*oauth2.Config, error) {
+	c := &oauth2.Config{ClientID: o.ClientID, Endpoint: p.endpoint, RedirectURL: o.External.Scheme + "://" + o.External.Host + CallbackPath, Scopes: o.scopes()}
 	if o.Secret != nil {
 		secret, err := o.Secret()
 		if err != nil {
@@ -143,7 +147,7 @@ func (o *OIDC) config(p *oidc.Provider) (*oauth2.Config, error) {
 
 // begin gives where to send the browser, and what it is to bring back in the cookie of this login.
 func (o *OIDC) begin(next string) (to string, cookie loginCookie, err error) {
-	p, err := o.Discover()
+	p, err := o.discovered()
 	if err != nil {
 		return "", cookie, err
 	}
@@ -173,7 +177,7 @@ func (o *OIDC) end(ctx context.Context, query url.Values, cookie string) (l logi
 	if code := query.Get("error"); code != "" {
 		return l, b.Next, fmt.Errorf("%w: the provider says %.100q: %.300q", ErrRefused, code, query.Get("error_description"))
 	}
-	p, err := o.Discover()
+	p, err := o.discovered()
 	if err != nil {
 		return l, b.Next, err
 	}
@@ -211,7 +215,7 @@ func notGiven(err error) error {
 }
 
 // idToken verifies the ID token that came with a token.
-func (o *OIDC) idToken(ctx context.Context, p *oidc.Provider, token *oauth2.Token) (*oidc.IDToken, error) {
+func (o *OIDC) idToken(ctx context.Context, p *provider, token *oauth2.Token) (*oidc.IDToken, error) {
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
 		return nil, fmt.Errorf("%w: the provider gives no ID token", ErrRefused)
@@ -245,7 +249,7 @@ func earlier(a, b time.Time) time.Time {
 
 // refresh has the provider say anew who a session is of, and in which groups.
 func (o *OIDC) refresh(ctx context.Context, who Who, b basis) (login, error) {
-	p, err := o.Discover()
+	p, err := o.discovered()
 	if err != nil {
 		return login{}, err
 	}
@@ -268,7 +272,7 @@ func (o *OIDC) refresh(ctx context.Context, who Who, b basis) (login, error) {
 	return l, err
 }
 
-func (o *OIDC) verify(ctx context.Context, p *oidc.Provider, raw string) (*oidc.IDToken, error) {
+func (o *OIDC) verify(ctx context.Context, p *provider, raw string) (*oidc.IDToken, error) {
 	id, err := o.verifier(p).Verify(o.with(ctx), raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
@@ -300,7 +304,7 @@ func (i IDTokens) Whose(ctx context.Context, token string) (Who, error) {
 	if !errors.Is(err, ErrUnknownToken) || len(token) > maxToken || !i.OIDC.issued(token) {
 		return who, err
 	}
-	p, err := i.OIDC.Discover()
+	p, err := i.OIDC.discovered()
 	if err != nil {
 		return Who{}, err
 	}

@@ -33,6 +33,9 @@ type hostile struct {
 	nonces map[string]string // by code
 	proofs map[string]string // the challenge of PKCE, by code
 	down   bool
+	// methods are how a client may say who it is; nil leaves that out. presented is how it did, of each
+	// grant that came.
+	methods, presented []string
 	// refresh gives refresh tokens, each of which is good once; refreshed counts them.
 	refresh   bool
 	refreshed int
@@ -65,8 +68,12 @@ func newHostile(t *testing.T) *hostile {
 			http.Error(w, "away", http.StatusBadGateway)
 			return
 		}
-		answer(w, map[string]any{"issuer": h.URL, "authorization_endpoint": h.URL + "/authorize", "token_endpoint": h.URL + "/token", "jwks_uri": h.URL + "/keys",
-			"id_token_signing_alg_values_supported": []string{"RS256", "none", "HS256"}})
+		said := map[string]any{"issuer": h.URL, "authorization_endpoint": h.URL + "/authorize", "token_endpoint": h.URL + "/token", "jwks_uri": h.URL + "/keys",
+			"id_token_signing_alg_values_supported": []string{"RS256", "none", "HS256"}}
+		if h.methods != nil {
+			said["token_endpoint_auth_methods_supported"] = h.methods
+		}
+		answer(w, said)
 	})
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, map[string]any{"keys": []any{map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "1",
@@ -83,6 +90,7 @@ func newHostile(t *testing.T) *hostile {
 	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
+		h.presented = append(h.presented, presented(r))
 		if h.down {
 			http.Error(w, "away", http.StatusBadGateway)
 			return
@@ -117,6 +125,18 @@ func newHostile(t *testing.T) *hostile {
 	h.Server = httptest.NewServer(mux)
 	t.Cleanup(h.Close)
 	return h
+}
+
+// presented is how a client says who it is.
+func presented(r *http.Request) string {
+	id, secret, basic := r.BasicAuth()
+	switch {
+	case basic:
+		return "header " + id + " " + secret
+	case r.PostFormValue("client_secret") != "":
+		return "body " + r.PostFormValue("client_id") + " " + r.PostFormValue("client_secret")
+	}
+	return "public " + r.PostFormValue("client_id")
 }
 
 // token makes an ID token with the lie of now.

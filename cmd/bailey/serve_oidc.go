@@ -123,7 +123,7 @@ func (s *serving) logInBy(ctx context.Context, provider *server.OIDC) {
 }
 
 func discover(ctx context.Context, provider *server.OIDC, log *slog.Logger) {
-	if _, err := provider.Discover(); err != nil && ctx.Err() == nil {
+	if err := provider.Discover(); err != nil && ctx.Err() == nil {
 		log.Warn("the identity provider does not answer yet; it is asked again at the next login", "issuer", provider.Issuer, "error", err)
 	}
 }

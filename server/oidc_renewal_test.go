@@ -1,0 +1,89 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"testing"
+)
+
+// renewal is a session by a hostile provider that gives refresh tokens.
+type renewal struct {
+	*hostile
+	*entrance
+	clock   *clock
+	browser *http.Client
+}
+
+func newRenewal(t *testing.T, prepare func(h *hostile, o *OIDC)) *renewal {
+	t.Helper()
+	r := &renewal{hostile: newHostile(t), clock: &clock{}, browser: person()}
+	r.refresh, r.hostile.now = true, r.clock.now
+	r.entrance = newEntrance(t, Claims{Issuer: r.hostile.URL, UsernamePrefix: "-"})
+	r.front.Now, r.front.Sessions.Now, r.front.OIDC.Now = r.clock.now, r.clock.now, r.clock.now
+	if prepare != nil {
+		prepare(r.hostile, r.front.OIDC)
+	}
+	if who, code, said := r.logIn(t, r.browser); who.Name != "ann" {
+		t.Fatalf("%d %+v: %s", code, who, said)
+	}
+	return r
+}
+
+// set changes the provider.
+func (r *renewal) set(do func(h *hostile)) {
+	r.hostile.mu.Lock()
+	defer r.hostile.mu.Unlock()
+	do(r.hostile)
+}
+
+// is fails unless the session is of a person, or nobody's, or answered so.
+func (r *renewal) is(t *testing.T, when, name string, code int) {
+	t.Helper()
+	answer, err := r.browser.Get(r.entrance.URL + "/findings")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var who Who
+	_ = json.NewDecoder(answer.Body).Decode(&who)
+	if who.Name != name || answer.StatusCode != code {
+		t.Errorf("%s: %d %q, want %d %q", when, answer.StatusCode, who.Name, code, name)
+	}
+}
+
+// TestOIDCPresentsOnce: a grant comes to the provider once, whatever it answers, since one that
+// comes twice is taken for stolen; the client says who it is as the provider wants it.
+func TestOIDCPresentsOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		public  bool
+		methods []string
+		want    string
+	}{
+		"nothing said": {false, nil, "header bailey secret"},
+		"the header":   {false, []string{"client_secret_basic"}, "header bailey secret"},
+		"the body":     {false, []string{"private_key_jwt", "client_secret_post"}, "body bailey secret"},
+		"either":       {false, []string{"client_secret_post", "client_secret_basic"}, "header bailey secret"},
+		"public":       {true, []string{"client_secret_basic"}, "public bailey"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRenewal(t, func(h *hostile, o *OIDC) {
+				h.methods = c.methods
+				if !c.public {
+					o.Secret = func() (string, error) { return "secret", nil }
+				}
+			})
+			r.set(func(h *hostile) { h.down = true })
+			r.clock.pass(providerChecked)
+			r.is(t, "while the provider is away", "", http.StatusServiceUnavailable)
+			r.set(func(h *hostile) { h.down = false })
+			r.clock.pass(sessionPause)
+			r.is(t, "once it is back", "ann", http.StatusOK)
+			r.set(func(h *hostile) {
+				if want := []string{c.want, c.want, c.want}; !slices.Equal(h.presented, want) {
+					t.Errorf("%q, want %q", h.presented, want)
+				}
+			})
+		})
+	}
+}
