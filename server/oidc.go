@@ -129,10 +129,6 @@ func (o *OIDC) discovered() (*provider, error) {
 	return p, err
 }
 
-func (o *OIDC) verifier(p *provider) *oidc.IDTokenVerifier {
-	return p.VerifierContext(o.with(context.Background()), &oidc.Config{ClientID: o.ClientID, SupportedSigningAlgs: signingAlgorithms, Now: o.Now})
-}
-
 func (o *OIDC) config(p *provider) (*oauth2.Config, error) {
 	c := &oauth2.Config{ClientID: o.ClientID, Endpoint: p.endpoint, RedirectURL: o.External.Scheme + "://" + o.External.Host + CallbackPath, Scopes: o.scopes()}
 	if o.Secret != nil {
@@ -247,7 +243,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// refresh has the provider say anew who a session is of, and in which groups.
+// refresh has the provider say anew who a session is of, and in which groups. Of a login that fails
+// after all, the basis is to be kept unless it is zero: the refresh token of before is used up.
 func (o *OIDC) refresh(ctx context.Context, who Who, b basis) (login, error) {
 	p, err := o.discovered()
 	if err != nil {
@@ -263,7 +260,8 @@ func (o *OIDC) refresh(ctx context.Context, who Who, b basis) (login, error) {
 	}
 	id, err := o.idToken(ctx, p, token)
 	if err != nil {
-		return login{}, err
+		b.Refresh = token.RefreshToken
+		return login{basis: b}, err
 	}
 	l, err := o.login(id, token)
 	if err == nil && (id.Subject != b.Subject || l.who.Name != who.Name) {
@@ -273,8 +271,12 @@ func (o *OIDC) refresh(ctx context.Context, who Who, b basis) (login, error) {
 }
 
 func (o *OIDC) verify(ctx context.Context, p *provider, raw string) (*oidc.IDToken, error) {
-	id, err := o.verifier(p).Verify(o.with(ctx), raw)
-	if err != nil {
+	keys := &keySet{RemoteKeySet: p.keys}
+	id, err := oidc.NewVerifier(o.Issuer, keys, &oidc.Config{ClientID: o.ClientID, SupportedSigningAlgs: signingAlgorithms, Now: o.Now}).Verify(o.with(ctx), raw)
+	switch {
+	case keys.away != nil:
+		return nil, keys.away
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	if id.IssuedAt.After(o.Now().Add(time.Minute)) {
@@ -309,7 +311,10 @@ func (i IDTokens) Whose(ctx context.Context, token string) (Who, error) {
 		return Who{}, err
 	}
 	id, err := i.OIDC.verify(ctx, p, token)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrProvider):
+		return Who{}, err
+	case err != nil:
 		return Who{}, ErrUnknownToken
 	}
 	if who, err = i.OIDC.named(id); err != nil {

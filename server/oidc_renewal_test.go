@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"testing"
@@ -86,4 +87,42 @@ func TestOIDCPresentsOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// rotate gives the provider a new key to sign by; its mutex is held.
+func (h *hostile) rotate() { h.key, h.other, h.kid = h.other, h.key, h.kid+"1" }
+
+// TestOIDCKeysAway: while the provider's keys cannot be had, nobody is let in or out by what they
+// sign, and nothing is lost that the provider gave; keys that are known are not asked for.
+func TestOIDCKeysAway(t *testing.T) {
+	r := newRenewal(t, nil)
+	r.set(func(h *hostile) { h.keyless = true })
+	for range 3 {
+		r.clock.pass(providerChecked)
+		r.is(t, "with keys that are known", "ann", http.StatusOK)
+	}
+	r.set(func(h *hostile) {
+		if h.keyed != 1 {
+			t.Errorf("the keys were asked for %d times", h.keyed)
+		}
+		h.rotate()
+	})
+	r.clock.pass(providerChecked)
+	for range 3 { // each takes a refresh token, which is good once
+		r.is(t, "with a key that is not known", "", http.StatusServiceUnavailable)
+		r.clock.pass(providerPause)
+	}
+	var token string
+	r.set(func(h *hostile) { token = h.token("") })
+	tokens := IDTokens{OIDC: r.front.OIDC, Next: NewLocalToken("another", nil)}
+	if who, err := tokens.Whose(t.Context(), token); !errors.Is(err, ErrProvider) {
+		t.Errorf("as a bearer token: %+v, %v", who, err)
+	}
+	r.set(func(h *hostile) { h.refresh = false })
+	if who, code, said := r.logIn(t, person()); code != http.StatusServiceUnavailable {
+		t.Errorf("a login: %d %+v %s", code, who, said)
+	}
+	r.clock.pass(providerPause)
+	r.set(func(h *hostile) { h.keyless = false })
+	r.is(t, "once the keys are back", "ann", http.StatusOK)
 }

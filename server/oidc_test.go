@@ -33,6 +33,10 @@ type hostile struct {
 	nonces map[string]string // by code
 	proofs map[string]string // the challenge of PKCE, by code
 	down   bool
+	// keyless answers a request for the keys with an error; keyed counts them, and kid names the key.
+	keyless bool
+	keyed   int
+	kid     string
 	// methods are how a client may say who it is; nil leaves that out. presented is how it did, of each
 	// grant that came.
 	methods, presented []string
@@ -48,7 +52,7 @@ func encoded(value any) string {
 }
 
 func newHostile(t *testing.T) *hostile {
-	h := &hostile{now: time.Now, nonces: map[string]string{}, proofs: map[string]string{}}
+	h := &hostile{now: time.Now, kid: "1", nonces: map[string]string{}, proofs: map[string]string{}}
 	for _, key := range []**rsa.PrivateKey{&h.key, &h.other} {
 		made, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
@@ -76,7 +80,14 @@ func newHostile(t *testing.T) *hostile {
 		answer(w, said)
 	})
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{"keys": []any{map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "1",
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.keyed++
+		if h.keyless {
+			http.Error(w, "away", http.StatusBadGateway)
+			return
+		}
+		answer(w, map[string]any{"keys": []any{map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": h.kid,
 			"n": base64.RawURLEncoding.EncodeToString(h.key.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(h.key.E)).Bytes())}}})
 	})
 	mux.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) {
@@ -143,7 +154,7 @@ func presented(r *http.Request) string {
 func (h *hostile) token(nonce string) string {
 	claims := map[string]any{"iss": h.URL, "aud": "bailey", "sub": "ann", "nonce": nonce, "iat": h.now().Unix(), "exp": h.now().Add(time.Hour).Unix(),
 		"email": "ann@example.com", "email_verified": true, "groups": []string{"dev"}}
-	header := map[string]string{"alg": "RS256", "kid": "1"}
+	header := map[string]string{"alg": "RS256", "kid": h.kid}
 	if h.lie != nil {
 		h.lie(claims, header)
 	}
@@ -178,8 +189,11 @@ func newEntrance(t *testing.T, c Claims) *entrance {
 		next, err := e.front.EndOIDC(w, r)
 		if err != nil {
 			code := http.StatusUnauthorized
-			if errors.Is(err, ErrFlow) {
+			switch {
+			case errors.Is(err, ErrFlow):
 				code = http.StatusConflict
+			case errors.Is(err, ErrProvider):
+				code = http.StatusServiceUnavailable
 			}
 			http.Error(w, err.Error(), code)
 			return

@@ -156,6 +156,7 @@ func (o *session) check(ctx context.Context, secret string, now func() time.Time
 	l, err := renew(ctx, o.who, b)
 	if err != nil {
 		o.failed, o.again = err, now().Add(sessionPause)
+		o.keep(secret, l.basis) // what it is to be asked by the next time, if that has changed
 		return err
 	}
 	o.who, o.checked, o.failed = l.who, l.checked, nil
