@@ -183,7 +183,9 @@ func (o *OIDC) end(ctx context.Context, query url.Values, cookie string) (l logi
 	}
 	token, err := c.Exchange(o.with(ctx), query.Get("code"), oauth2.VerifierOption(b.Verifier))
 	if err != nil {
-		return l, b.Next, notGiven(err)
+		return l, b.Next, notGiven(err, func(said *oauth2.RetrieveError) bool {
+			return said.Response.StatusCode < 500 && said.Response.StatusCode != http.StatusTooManyRequests
+		})
 	}
 	id, err := o.idToken(ctx, p, token)
 	if err != nil {
@@ -196,16 +198,16 @@ func (o *OIDC) end(ctx context.Context, query url.Values, cookie string) (l logi
 	return l, b.Next, err
 }
 
-// notGiven is the error of a provider that gives no token. The whole answer, which the error
-// holds, may hold one.
-func notGiven(err error) error {
+// notGiven is the error of a provider that gives no token; refuses tells whether what it said refuses
+// the login. The whole answer, which the error holds, may hold a token.
+func notGiven(err error, refuses func(said *oauth2.RetrieveError) bool) error {
 	var said *oauth2.RetrieveError
 	if !errors.As(err, &said) {
 		return fmt.Errorf("%w: %w", ErrProvider, err)
 	}
-	why := ErrRefused
-	if code := said.Response.StatusCode; code >= 500 || code == http.StatusTooManyRequests {
-		why = ErrProvider
+	why := ErrProvider
+	if refuses(said) {
+		why = ErrRefused
 	}
 	return fmt.Errorf("%w: the provider does not give a token: %s %.100q", why, said.Response.Status, said.ErrorCode)
 }
@@ -231,7 +233,7 @@ func (o *OIDC) login(id *oidc.IDToken, token *oauth2.Token) (login, error) {
 		l.until = earlier(id.Expiry, o.Now().Add(providerLife))
 		return l, nil
 	}
-	l.basis = basis{Refresh: token.RefreshToken, Subject: id.Subject}
+	l.basis = basis{Refresh: token.RefreshToken, Subject: id.Subject, Until: earlier(id.Expiry, o.Now().Add(providerLife))}
 	l.checked = earlier(id.Expiry, o.Now().Add(providerChecked))
 	return l, nil
 }
@@ -256,7 +258,12 @@ func (o *OIDC) refresh(ctx context.Context, who Who, b basis) (login, error) {
 	}
 	token, err := c.TokenSource(o.with(ctx), &oauth2.Token{RefreshToken: b.Refresh}).Token()
 	if err != nil {
-		return login{}, notGiven(err)
+		// Of the person nothing else speaks: another answer may be a proxy's, or of the client.
+		return login{}, notGiven(err, func(said *oauth2.RetrieveError) bool { return said.ErrorCode == "invalid_grant" })
+	}
+	if raw, _ := token.Extra("id_token").(string); raw == "" {
+		// It need not come again (OpenID Connect Core, 12.2): the last one counts for as long as without a refresh token.
+		return login{who: who, until: b.Until}, nil
 	}
 	id, err := o.idToken(ctx, p, token)
 	if err != nil {

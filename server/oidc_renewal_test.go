@@ -3,9 +3,11 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 )
 
 // renewal is a session by a hostile provider that gives refresh tokens.
@@ -125,4 +127,77 @@ func TestOIDCKeysAway(t *testing.T) {
 	r.clock.pass(providerPause)
 	r.set(func(h *hostile) { h.keyless = false })
 	r.is(t, "once the keys are back", "ann", http.StatusOK)
+}
+
+// TestOIDCRefusesPerson: only the answer that is of the person's grant ends the session; what a
+// proxy says, or the provider of the client, does not.
+func TestOIDCRefusesPerson(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		code   string // of OAuth; empty: a page
+		ends   bool
+	}{
+		"the grant has ended":        {http.StatusBadRequest, "invalid_grant", true},
+		"the client is unknown":      {http.StatusUnauthorized, "invalid_client", false},
+		"the client may not do this": {http.StatusBadRequest, "unauthorized_client", false},
+		"a proxy forbids it":         {http.StatusForbidden, "", false},
+		"a proxy finds nothing":      {http.StatusNotFound, "", false},
+		"a proxy lost patience":      {http.StatusRequestTimeout, "", false},
+		"too many":                   {http.StatusTooManyRequests, "", false},
+		"an error":                   {http.StatusInternalServerError, "", false},
+		"a page":                     {http.StatusOK, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRenewal(t, nil)
+			r.set(func(h *hostile) {
+				h.fault = func(w http.ResponseWriter, _ *http.Request) {
+					if c.code != "" {
+						refuse(w, c.status, c.code)
+						return
+					}
+					w.WriteHeader(c.status)
+					_, _ = io.WriteString(w, "<html>")
+				}
+			})
+			r.clock.pass(providerChecked)
+			if c.ends {
+				r.is(t, "refused", "", http.StatusOK)
+				return
+			}
+			r.is(t, "meanwhile", "", http.StatusServiceUnavailable)
+			r.set(func(h *hostile) { h.fault = nil })
+			r.clock.pass(sessionPause)
+			r.is(t, "afterwards", "ann", http.StatusOK)
+		})
+	}
+}
+
+// TestOIDCQuiet: a provider that gives no ID token for a refresh token is taken at its last word, for
+// as long as if it gave no refresh token.
+func TestOIDCQuiet(t *testing.T) {
+	for name, c := range map[string]struct{ token, lasts time.Duration }{
+		"a short ID token": {5 * time.Minute, 5 * time.Minute},
+		"a longer one":     {40 * time.Minute, 40 * time.Minute},
+		"a long one":       {48 * time.Hour, providerLife},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRenewal(t, func(h *hostile, _ *OIDC) {
+				h.quiet = true
+				h.lie = func(claims map[string]any, _ map[string]string) { claims["exp"] = h.now().Add(c.token).Unix() }
+			})
+			for passed := time.Duration(0); passed+time.Minute < c.lasts; passed += time.Minute {
+				r.clock.pass(time.Minute)
+				r.is(t, "before its end", "ann", http.StatusOK)
+			}
+			r.clock.pass(time.Minute - second)
+			r.is(t, "just before its end", "ann", http.StatusOK)
+			r.clock.pass(second)
+			r.is(t, "at its end", "", http.StatusOK)
+			r.set(func(h *hostile) {
+				if h.refreshed > 1 {
+					t.Errorf("the provider was asked %d times", h.refreshed)
+				}
+			})
+		})
+	}
 }

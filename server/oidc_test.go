@@ -33,6 +33,10 @@ type hostile struct {
 	nonces map[string]string // by code
 	proofs map[string]string // the challenge of PKCE, by code
 	down   bool
+	// fault answers grants in the place of the provider; nil for none. quiet leaves the ID token out of
+	// what a refresh token gives.
+	fault http.HandlerFunc
+	quiet bool
 	// keyless answers a request for the keys with an error; keyed counts them, and kid names the key.
 	keyless bool
 	keyed   int
@@ -102,6 +106,10 @@ func newHostile(t *testing.T) *hostile {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.presented = append(h.presented, presented(r))
+		if h.fault != nil {
+			h.fault(w, r)
+			return
+		}
 		if h.down {
 			http.Error(w, "away", http.StatusBadGateway)
 			return
@@ -110,12 +118,15 @@ func newHostile(t *testing.T) *hostile {
 		if r.PostFormValue("grant_type") == "refresh_token" {
 			if h.good == "" || r.PostFormValue("refresh_token") != h.good {
 				h.good = "" // as RFC 9700 wants it: one that is used twice ends all
-				http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
+				refuse(w, http.StatusBadRequest, "invalid_grant")
 				return
 			}
 			h.refreshed++
 			h.good = newSecret()
-			given["refresh_token"], given["id_token"] = h.good, h.token("")
+			given["refresh_token"] = h.good
+			if !h.quiet {
+				given["id_token"] = h.token("")
+			}
 			answer(w, given)
 			return
 		}
@@ -136,6 +147,13 @@ func newHostile(t *testing.T) *hostile {
 	h.Server = httptest.NewServer(mux)
 	t.Cleanup(h.Close)
 	return h
+}
+
+// refuse answers a grant as RFC 6749 has it.
+func refuse(w http.ResponseWriter, status int, code string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": code})
 }
 
 // presented is how a client says who it is.

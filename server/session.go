@@ -39,6 +39,8 @@ type basis struct {
 	Token   string `json:"token,omitempty"`   // a bearer token
 	Refresh string `json:"refresh,omitempty"` // a refresh token of the identity provider
 	Subject string `json:"subject,omitempty"` // whom the provider gave it for
+	// Until is when what the provider said last ends, if it says nothing more of the person.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // login is what a session is begun with, and gone on with.
@@ -88,12 +90,17 @@ func (s *Sessions) Begin(l login) (secret string, life time.Duration) {
 		}
 	}
 	o := &session{who: l.who, until: now.Add(sessionLife), ended: make(chan struct{}), checked: l.checked}
-	if !l.until.IsZero() && l.until.Before(o.until) {
-		o.until = l.until
-	}
+	o.endBy(l.until)
 	o.keep(secret, l.basis)
 	s.open[sha256.Sum256([]byte(secret))] = o
 	return secret, o.until.Sub(now)
+}
+
+// endBy has a session end by then, unless that is the zero time; s.mu is held.
+func (o *session) endBy(until time.Time) {
+	if !until.IsZero() && until.Before(o.until) {
+		o.until = until
+	}
 }
 
 // drop ends a session; s.mu is held.
@@ -121,11 +128,16 @@ func (s *Sessions) Whose(ctx context.Context, secret string, renew func(ctx cont
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch err := o.check(ctx, secret, s.Now, renew); {
+	switch err := s.check(ctx, o, secret, renew); {
 	case errors.Is(err, ErrUnknownToken), errors.Is(err, ErrRefused):
 		s.End(secret)
 	case err != nil:
 		return Who{}, nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.Now().Before(o.until) { // which the check may have set
+		s.drop(k)
 	}
 	select {
 	case <-o.ended: // meanwhile too
@@ -136,11 +148,11 @@ func (s *Sessions) Whose(ctx context.Context, secret string, renew func(ctx cont
 }
 
 // check asks about the basis where it is time; o.mu is held.
-func (o *session) check(ctx context.Context, secret string, now func() time.Time, renew func(ctx context.Context, who Who, b basis) (login, error)) error {
-	if o.sealed == nil || now().Before(o.checked) {
+func (s *Sessions) check(ctx context.Context, o *session, secret string, renew func(ctx context.Context, who Who, b basis) (login, error)) error {
+	if o.sealed == nil || s.Now().Before(o.checked) {
 		return nil
 	}
-	if now().Before(o.again) {
+	if s.Now().Before(o.again) {
 		return o.failed
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sessionPatience)
@@ -155,20 +167,27 @@ func (o *session) check(ctx context.Context, secret string, now func() time.Time
 	}
 	l, err := renew(ctx, o.who, b)
 	if err != nil {
-		o.failed, o.again = err, now().Add(sessionPause)
-		o.keep(secret, l.basis) // what it is to be asked by the next time, if that has changed
+		o.failed, o.again = err, s.Now().Add(sessionPause)
+		if l.basis != (basis{}) { // what is to be asked by the next time has changed
+			o.keep(secret, l.basis)
+		}
 		return err
 	}
 	o.who, o.checked, o.failed = l.who, l.checked, nil
 	o.keep(secret, l.basis)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.endBy(l.until)
 	return nil
 }
 
 // sessionSeal says what is sealed, so that nothing sealed for another purpose is taken for it.
 const sessionSeal = "bailey session"
 
+// keep seals what the session rests on from now on; nothing, of the zero basis.
 func (o *session) keep(secret string, b basis) {
 	if b == (basis{}) {
+		o.sealed = nil
 		return
 	}
 	data, err := json.Marshal(b)
