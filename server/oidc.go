@@ -52,7 +52,8 @@ var (
 const (
 	// CallbackPath is where the provider sends browsers back to.
 	CallbackPath = "/login/oidc/callback"
-	// providerPause is how long a provider that did not answer is left alone.
+	// providerPause is how long a provider that did not answer is left alone, and how long its keys count
+	// as all that there are.
 	providerPause = 5 * time.Second
 	// providerChecked is how long a provider's word counts where it can be asked to say it anew, and
 	// providerLife how long a session lasts where it cannot: at most, for ID tokens expire too.
@@ -95,6 +96,11 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // with gives a context in which the provider is asked by the client.
 func (o *OIDC) with(ctx context.Context) context.Context {
+	return oidc.ClientContext(ctx, o.client())
+}
+
+// client asks the provider, and bounds what it answers.
+func (o *OIDC) client() *http.Client {
 	client := *o.Client
 	next := client.Transport
 	if next == nil {
@@ -102,7 +108,7 @@ func (o *OIDC) with(ctx context.Context) context.Context {
 	}
 	client.Transport = bounded{next}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return oidc.ClientContext(ctx, &client)
+	return &client
 }
 
 // Discover asks the provider for its endpoints, unless they are known, or that failed just now.
@@ -319,7 +325,7 @@ func (i IDTokens) Whose(ctx context.Context, token string) (Who, error) {
 	}
 	id, err := i.OIDC.verify(ctx, p, token)
 	switch {
-	case errors.Is(err, ErrProvider):
+	case errors.Is(err, ErrProvider) && !errors.Is(err, errKeysFresh):
 		return Who{}, err
 	case err != nil:
 		return Who{}, ErrUnknownToken

@@ -2,9 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -18,9 +22,7 @@ type provider struct {
 
 // ask has the provider say what it is.
 func (o *OIDC) ask() (*provider, error) {
-	// The keys are fetched by the same context later on: it must not end with a request.
-	ctx := o.with(context.Background())
-	found, err := oidc.NewProvider(ctx, o.Issuer)
+	found, err := oidc.NewProvider(o.with(context.Background()), o.Issuer)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +33,9 @@ func (o *OIDC) ask() (*provider, error) {
 	if err := found.Claims(&said); err != nil {
 		return nil, err
 	}
-	p := &provider{endpoint: found.Endpoint(), keys: oidc.NewRemoteKeySet(ctx, said.Keys)}
+	client := o.client()
+	client.Transport = &sparing{next: client.Transport, now: o.Now}
+	p := &provider{endpoint: found.Endpoint(), keys: oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), client), said.Keys)}
 	p.endpoint.AuthStyle = authStyle(o.Secret == nil, said.Methods)
 	return p, nil
 }
@@ -58,6 +62,41 @@ func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, err
 	payload, err := k.RemoteKeySet.VerifySignature(ctx, token)
 	if err != nil && strings.HasPrefix(err.Error(), "fetching keys") {
 		k.away = fmt.Errorf("%w: its keys could not be had: %.300v", ErrProvider, err) // it may hold a whole page
+		if errors.Is(err, errKeysFresh) {
+			k.away = fmt.Errorf("%w: %w", ErrProvider, errKeysFresh)
+		}
 	}
 	return payload, err
+}
+
+var (
+	// errKeysFresh tells that a token is signed by none of the keys that the provider had just now.
+	errKeysFresh = errors.New("its keys were fetched just now and are not fetched again")
+	errNoKeys    = errors.New("they could not be had just now")
+)
+
+// sparing asks for the keys once in providerPause at most: a token that anybody made up, in the
+// provider's name, has them fetched.
+type sparing struct {
+	next http.RoundTripper
+	now  func() time.Time
+
+	mu    sync.Mutex // held while they are fetched
+	again time.Time
+	why   error // what is answered until then
+}
+
+// RoundTrip is of http.RoundTripper.
+func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now().Before(s.again) {
+		return nil, s.why
+	}
+	answer, err := s.next.RoundTrip(r)
+	s.again, s.why = s.now().Add(providerPause), errKeysFresh
+	if err != nil || answer.StatusCode != http.StatusOK {
+		s.why = errNoKeys
+	}
+	return answer, err
 }

@@ -117,8 +117,10 @@ func TestOIDCKeysAway(t *testing.T) {
 	var token string
 	r.set(func(h *hostile) { token = h.token("") })
 	tokens := IDTokens{OIDC: r.front.OIDC, Next: NewLocalToken("another", nil)}
-	if who, err := tokens.Whose(t.Context(), token); !errors.Is(err, ErrProvider) {
-		t.Errorf("as a bearer token: %+v, %v", who, err)
+	for range 2 {
+		if who, err := tokens.Whose(t.Context(), token); !errors.Is(err, ErrProvider) {
+			t.Errorf("as a bearer token: %+v, %v", who, err)
+		}
 	}
 	r.set(func(h *hostile) { h.refresh = false })
 	if who, code, said := r.logIn(t, person()); code != http.StatusServiceUnavailable {
@@ -199,5 +201,44 @@ func TestOIDCQuiet(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestOIDCStrangers: tokens that strangers make up in the provider's name do not have its keys
+// fetched all the time, and keep nobody out.
+func TestOIDCStrangers(t *testing.T) {
+	r := newRenewal(t, nil)
+	r.front.Tokens = IDTokens{OIDC: r.front.OIDC, Next: NewLocalToken("another", nil)}
+	try := func(token string) int {
+		t.Helper()
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, r.entrance.URL+"/findings", nil)
+		request.Header.Set("Authorization", "Bearer "+token)
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.StatusCode
+	}
+	made := func(forge bool) (token string) {
+		r.set(func(h *hostile) { h.forge = forge; token = h.token(""); h.forge = false })
+		return token
+	}
+	for pause := range 2 {
+		for range 4 {
+			if code := try(made(true)); code != http.StatusUnauthorized {
+				t.Errorf("a token that was made up: %d", code)
+			}
+		}
+		r.set(func(h *hostile) {
+			if h.keyed > 1+pause {
+				t.Errorf("the keys were asked for %d times", h.keyed)
+			}
+		})
+		r.clock.pass(providerPause)
+	}
+	r.set(func(h *hostile) { h.rotate() })
+	if code := try(made(false)); code != http.StatusOK {
+		t.Errorf("a good token by a new key: %d", code)
 	}
 }
