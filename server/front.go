@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,8 +59,18 @@ func askedAnew(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, askerKey{}, a), err
 }
 
-// LogOutPath is where pages log out. It is answered even if who asks cannot be told.
-const LogOutPath = "/logout"
+const (
+	// LogInPath is where people log in, as is all below it, and LogOutPath where they log out.
+	LogInPath, LogOutPath = "/login", "/logout"
+	// StaticPath is above what is the same for everybody.
+	StaticPath = "/static/"
+)
+
+// forAnybody reports whether a path is answered even if who asks cannot be told: whoever has an old
+// session must be able to leave it for another.
+func forAnybody(path string) bool {
+	return path == LogInPath || path == LogOutPath || strings.HasPrefix(path, LogInPath+"/") || strings.HasPrefix(path, StaticPath)
+}
 
 const (
 	// maxRequest bounds the body of a request in bytes; a spoke's push has its own bound.
@@ -79,7 +90,7 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 	guarded := http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, ended, err := f.who(r.Context(), r)
 		switch {
-		case err != nil && r.URL.Path == LogOutPath && !errors.Is(err, ErrUnknownToken):
+		case err != nil && forAnybody(r.URL.Path) && !errors.Is(err, ErrUnknownToken): // as nobody
 		case errors.Is(err, ErrUnknownToken):
 			if !f.limits.fail(address(r), f.Now()) {
 				tooMany(w)

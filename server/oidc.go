@@ -51,7 +51,7 @@ var (
 
 const (
 	// CallbackPath is where the provider sends browsers back to.
-	CallbackPath = "/login/oidc/callback"
+	CallbackPath = LogInPath + "/oidc/callback"
 	// providerPause is how long a provider that did not answer is left alone, and how long its keys count
 	// as all that there are.
 	providerPause = 5 * time.Second

@@ -90,8 +90,13 @@ func lobby(t *testing.T, tokens Tokens, c *clock) (front *Front, at string) {
 			http.Error(w, err.Error(), http.StatusUnauthorized)
 		}
 	})
+	mux.HandleFunc("POST "+LogInPath, func(w http.ResponseWriter, r *http.Request) {
+		if !front.LogInByLink(w, r, r.PostFormValue("link")) {
+			http.Error(w, "no such link", http.StatusUnauthorized)
+		}
+	})
 	mux.HandleFunc("POST "+LogOutPath, front.LogOut)
-	mux.HandleFunc("GET /me", func(w http.ResponseWriter, r *http.Request) { _ = json.NewEncoder(w).Encode(WhoAsks(r.Context())) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { _ = json.NewEncoder(w).Encode(WhoAsks(r.Context())) })
 	mux.Handle("/api/", api.Handler())
 	s := httptest.NewServer(front.Wrap(mux))
 	t.Cleanup(s.Close)
@@ -232,6 +237,39 @@ func TestLogOut(t *testing.T) {
 				t.Errorf("the session lives on: %v", err)
 			}
 		})
+	}
+}
+
+// TestLogInWhileAway: whoever has a session that cannot be checked gets nothing by it, and can log in
+// by what can be told.
+func TestLogInWhileAway(t *testing.T) {
+	time, tokens, browser := &clock{}, &issued{of: map[string]Who{"t": {Name: "ann"}}}, person()
+	front, at := lobby(t, tokens, time)
+	enter(t, browser, at, "t")
+	tokens.set(func() { tokens.away = errors.New("no answer") })
+	time.pass(sessionChecked)
+	for path, want := range map[string]int{
+		"/login": http.StatusOK, "/login/oidc": http.StatusOK, CallbackPath: http.StatusOK, "/static/style.css": http.StatusOK,
+		"/": http.StatusServiceUnavailable, "/me": http.StatusServiceUnavailable, "/logins": http.StatusServiceUnavailable, "/me/login": http.StatusServiceUnavailable,
+	} {
+		answer, err := browser.Get(at + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var who Who
+		_ = json.NewDecoder(answer.Body).Decode(&who)
+		answer.Body.Close()
+		if answer.StatusCode != want || who.Name != "" {
+			t.Errorf("%s: %d %+v, want %d", path, answer.StatusCode, who, want)
+		}
+	}
+	answer, err := browser.PostForm(at+LogInPath, url.Values{"link": {front.Sessions.NewLink()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if who, code := me(t, browser, at); !who.Local {
+		t.Errorf("by a link: %d, then %d %+v", answer.StatusCode, code, who)
 	}
 }
 

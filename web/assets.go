@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"io/fs"
 	"net/http"
+
+	"github.com/baileyhq/bailey/server"
 )
 
 //go:embed static
@@ -36,7 +38,7 @@ func readAssets() *assets {
 	if err != nil {
 		panic(err)
 	}
-	prefix := "/static/" + hex.EncodeToString(sum.Sum(nil)[:8]) + "/"
+	prefix := server.StaticPath + hex.EncodeToString(sum.Sum(nil)[:8]) + "/"
 	return &assets{prefix, http.StripPrefix(prefix, http.FileServerFS(files))}
 }
 

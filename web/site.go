@@ -52,11 +52,11 @@ func New(o Options) http.Handler {
 	s.pages = parsePages()
 	mux := http.NewServeMux()
 	mux.Handle("GET "+s.assets.prefix, s.assets)
-	mux.HandleFunc("GET /login", s.login)
-	mux.HandleFunc("POST /login", s.logInByToken)
+	mux.HandleFunc("GET "+server.LogInPath, s.login)
+	mux.HandleFunc("POST "+server.LogInPath, s.logInByToken)
 	mux.HandleFunc("POST "+server.LogOutPath, s.logOut)
 	if o.Front.OIDC != nil {
-		mux.HandleFunc("GET /login/oidc", s.beginOIDC)
+		mux.HandleFunc("GET "+server.LogInPath+"/oidc", s.beginOIDC)
 		mux.HandleFunc("GET "+server.CallbackPath, s.endOIDC)
 	}
 	mux.HandleFunc("POST /theme", s.setTheme)
