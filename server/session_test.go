@@ -138,7 +138,7 @@ func me(t *testing.T, c *http.Client, at string) (who Who, code int) {
 	return who, answer.StatusCode
 }
 
-// TestSessionOfToken: a session by a token ends within a minute of the token, is whose the token is,
+// TestSessionOfToken: a session by a token asks about it every minute and ends with it, is whose the token is,
 // and answers nothing while that cannot be told.
 func TestSessionOfToken(t *testing.T) {
 	ann := Who{Name: "ann", UID: "1", Groups: []string{"dev"}}
