@@ -16,7 +16,7 @@ type loginBody struct {
 	Tokens   bool
 	Audience string
 	Provider string // of OpenID Connect; empty if there is none
-	Down     bool   // it did not answer the last time
+	Down     bool   // it does not answer, or did not the last time
 }
 
 // login shows the form. A one-time link asks for a click first: programs that look at links
@@ -33,7 +33,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 func (s *site) showLogin(w http.ResponseWriter, r *http.Request, status int, body loginBody) {
 	body.Tokens, body.Audience = s.Front.Tokens != nil, server.Audience
 	if o := s.Front.OIDC; o != nil {
-		body.Provider, body.Down = o.Name(), o.Failed() != nil
+		body.Provider, body.Down = o.Name(), body.Down || o.Failed() != nil
 	}
 	p := s.newPage(r, server.Who{})
 	p.Title, p.Body, p.Path, p.Query = "Log in", body, "/login", nil
@@ -94,7 +94,7 @@ func (s *site) oidcFailed(w http.ResponseWriter, r *http.Request, next string, e
 	case errors.Is(err, server.ErrRefused):
 		body.Problem = "The login was refused: by the identity provider, or because what it says of you is not accepted. The server’s log says why."
 	default:
-		status = http.StatusServiceUnavailable // the page says by itself that the provider is away
+		body.Down, status = true, http.StatusServiceUnavailable
 	}
 	s.showLogin(w, r, status, body)
 }

@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -83,5 +85,38 @@ func TestLogInByProvider(t *testing.T) {
 	}
 	if strings.Contains(d.log.String(), "code=") {
 		t.Errorf("the log holds a code: %s", d.log)
+	}
+}
+
+// TestProviderFails: a provider that answers no more once somebody comes back from it is said to
+// be away.
+func TestProviderFails(t *testing.T) {
+	var p *httptest.Server
+	providers := http.NewServeMux()
+	providers.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys"})
+	})
+	providers.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.FormValue("redirect_uri")+"?code=x&state="+url.QueryEscape(r.FormValue("state")), http.StatusFound)
+	})
+	providers.HandleFunc("/token", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "away", http.StatusBadGateway) })
+	p = httptest.NewServer(providers)
+	t.Cleanup(p.Close)
+	logger := slog.New(slog.DiscardHandler)
+	front := &server.Front{Sessions: &server.Sessions{Now: time.Now}, Tokens: tokens{}, Log: logger, Now: time.Now}
+	front.OIDC = &server.OIDC{Claims: server.Claims{Issuer: p.URL}, ClientID: "bailey", Client: http.DefaultClient, Now: time.Now}
+	s := httptest.NewServer(front.Wrap(web.New(web.Options{Desk: newFixture(), Controls: controls.All(), Rights: rules{}, Front: front, Version: "test", Log: logger, Ask: askAnybody})))
+	t.Cleanup(s.Close)
+	front.OIDC.External, _ = url.Parse(s.URL)
+	jar, _ := cookiejar.New(nil)
+	answer, err := (&http.Client{Jar: jar}).Get(s.URL + "/login/oidc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, _ := io.ReadAll(answer.Body)
+	if answer.Request.URL.Path != server.CallbackPath || answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "does not answer") {
+		t.Errorf("%s: %d %s", answer.Request.URL.Path, answer.StatusCode, body)
 	}
 }
