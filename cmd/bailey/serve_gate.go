@@ -46,7 +46,7 @@ func (s *serving) runGate(ctx context.Context) error {
 		Options: gate.Options{Namespace: gateNamespace, Warn: warn, Now: s.app.now,
 			// What it decides whoever asks is told: on this terminal it would bury the rest.
 			Log:   slog.New(slog.NewTextHandler(s.app.stderr, &slog.HandlerOptions{Level: slog.LevelError})),
-			Rules: &gate.Rules{Lay: s.lay, Fact: gateFact, Describe: describeFix, Waivers: func() []bailey.Waiver { return s.taken().Waivers }}},
+			Rules: &gate.Rules{Lay: s.lay, Fact: gateFact, Describe: describeFix, RefuseStale: !warn, Waivers: func() []bailey.Waiver { return s.taken().Waivers }}},
 		Client: client, Config: imagegate.Config{Namespace: gateNamespace, URL: "https://" + listener.Addr().String(), RulesOnly: true, Warn: warn},
 		Keys: gate.MemoryStore(), Webhooks: listener, Attach: true, Drain: -1,
 	}, func(g *gate.Gate) {

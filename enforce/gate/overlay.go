@@ -32,8 +32,8 @@ type Rules struct {
 	// Every is how often the cluster is read; 5 minutes if zero. What was read longer ago
 	// than three times that is not judged by any more.
 	Every time.Duration
-	// RefuseStale refuses what a rule cannot judge for want of a reading of the cluster, or of
-	// something in it.
+	// RefuseStale refuses what a rule cannot judge: for want of a reading of the cluster, of
+	// something in it, or of time.
 	RefuseStale bool
 	// Waivers gives those that hold a finding back from refusing, as long as they are not
 	// expired; nil: there are none.

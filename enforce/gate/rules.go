@@ -65,7 +65,7 @@ func (g *Gate) decideRules(ctx context.Context, d *Decision, r *admissionv1.Admi
 	}
 	switch {
 	case err != nil:
-		d.Unjudged = []string{"the chosen rules did not answer in time: " + err.Error()}
+		d.Unjudged = []string{"the chosen rules did not judge it: " + err.Error()}
 	case len(laid.Unjudged) > 0:
 		d.unjudged(laid, lack)
 	}
@@ -81,7 +81,11 @@ func (g *Gate) decideRules(ctx context.Context, d *Decision, r *admissionv1.Admi
 			d.Reason += fmt.Sprintf("\nthe cluster was read %s ago", age(current.begun))
 		}
 	case len(d.Unjudged) > 0 && v.o.RefuseStale:
-		d.refuse(outUndecided, d.Unjudged[0]+"\nhint: the gate runs with --refuse-stale; its log says what of the cluster cannot be read")
+		hint := "the gate runs with --refuse-stale; its log says what of the cluster cannot be read"
+		if err != nil || v.o.Lay != nil {
+			hint = "try again in a moment"
+		}
+		d.refuse(outUndecided, d.Unjudged[0]+"\nhint: "+hint)
 	default:
 		d.Decision = outAdmitted
 	}

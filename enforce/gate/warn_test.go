@@ -98,7 +98,7 @@ func TestLay(t *testing.T) {
 		g := newGate(t, Options{Warn: warn, Rules: &Rules{
 			Lay:      func(context.Context, *bailey.Fact, *bailey.Fact) (check.Laid, error) { return laid, failed },
 			Fact:     (&town{}).rules().Fact,
-			Describe: func([]bailey.Change, bailey.Ref) string { return "make a Service" }}})
+			Describe: func([]bailey.Change, bailey.Ref) string { return "make a Service" }, RefuseStale: !warn}})
 		g.o.Record = NewRecorder("test", discard, func(_ context.Context, all []Record) error {
 			for _, r := range all {
 				records = append(records, string(r.Data))
@@ -118,8 +118,11 @@ func TestLay(t *testing.T) {
 			t.Errorf("it refuses: %+v", a)
 		}
 		laid, failed = check.Laid{}, errors.New("not judged yet")
-		if a := g.Review(t.Context(), imagegate.RulesWebhook, r); !a.Allowed || len(a.Warnings) != 1 || !strings.Contains(a.Warnings[0], "not judged yet") {
-			t.Errorf("it cannot judge: %+v", a)
+		switch a := g.Review(t.Context(), imagegate.RulesWebhook, r); {
+		case warn && (!a.Allowed || len(a.Warnings) != 1 || !strings.Contains(a.Warnings[0], "not judged yet")):
+			t.Errorf("it cannot judge, and warns: %+v", a)
+		case !warn && (a.Allowed || a.Result.Code != 503 || !strings.Contains(a.Result.Message, "not judged yet\nhint: try again in a moment")):
+			t.Errorf("it cannot judge, and refuses: %+v", a)
 		}
 		if a := g.Review(t.Context(), imagegate.ImagesWebhook, r); a.Allowed != warn {
 			t.Errorf("images without a trust policy: %+v", a)
