@@ -467,6 +467,12 @@ type LedgerState struct {
 type GateState struct {
 	// Mode is "warn" (it lets everything through) or "enforce" (it refuses what it objects to).
 	Mode string `json:"mode"`
+	// Asked tells that the API server is known to ask it, and Why what stands against that.
+	Asked bool   `json:"asked"`
+	Why   string `json:"why,omitempty"`
+	// Deviations counts in how many ways its webhook configuration lets more through than it
+	// should, which its log names.
+	Deviations int `json:"deviations"`
 	// Judged counts the requests since the start, dry-runs among them, and Objected those of
 	// them that it refused, or warned of.
 	Judged   int `json:"judged"`

@@ -19,7 +19,7 @@ const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)> {{.}} 
 var now = time.Date(2026, 11, 26, 15, 4, 5, 0, time.UTC)
 
 func newFixture() *fixture {
-	f := &fixture{now: now, controls: controls.All(), gate: &server.GateState{Mode: "warn", Judged: 1204, Objected: 3}}
+	f := &fixture{now: now, controls: controls.All(), gate: &server.GateState{Mode: "warn", Asked: true, Judged: 1204, Objected: 3}}
 	f.namespaces = append(f.namespaces, "shop", "payments", "kube-system", "ingress", "observability", "data-platform", "ml-training",
 		strings.Repeat("very-long-namespace-name-", 2)+"thirteen-char")
 	for i := range 112 {

@@ -334,19 +334,23 @@ func TestUnavailable(t *testing.T) {
 func TestGate(t *testing.T) {
 	f := newFixture()
 	f.many = true
-	for path, want := range map[string]map[string]string{
-		"/enforce":                 {"warn": "and warns.</b> Of 1,204 requests", "enforce": "and refuses.</b> Of 1,204 requests", "": ""},
-		"/enforce?cluster=spoke-1": {"warn": "", "enforce": "", "": ""},
+	for what, test := range map[string]struct {
+		gate *server.GateState
+		text string
+	}{
+		"warns":                  {&server.GateState{Mode: "warn", Asked: true, Judged: 1204, Objected: 3}, "and warns.</b> Of 1,204 requests"},
+		"refuses":                {&server.GateState{Mode: "enforce", Asked: true, Judged: 1204, Objected: 3}, "and refuses.</b> Of 1,204 requests"},
+		"lets more through":      {&server.GateState{Mode: "warn", Asked: true, Deviations: 2}, "lets more through than it should, in 2 ways: the server's log says which. Of"},
+		"is not asked":           {&server.GateState{Mode: "enforce", Why: "the cluster has another gate"}, "and the API server is not known to ask it.</b> It is tried again. the cluster has another gate<"},
+		"is not there, as usual": {nil, ""},
 	} {
-		for mode, text := range want {
-			f.gate = nil
-			if mode != "" {
-				f.gate = &server.GateState{Mode: mode, Judged: 1204, Objected: 3}
-			}
-			code, page := start(t, f, "admin", nil).get(t, path)
-			if code != http.StatusOK || !strings.Contains(page, text) || strings.Contains(page, "A gate runs") != (text != "") {
-				t.Errorf("%s with a gate that does %q: %d lacks %q", path, mode, code, text)
-			}
+		f.gate = test.gate
+		d := start(t, f, "admin", nil)
+		if code, page := d.get(t, "/enforce"); code != http.StatusOK || !strings.Contains(page, test.text) || strings.Contains(page, "A gate runs") != (test.text != "") {
+			t.Errorf("a gate that %s: %d lacks %q", what, code, test.text)
+		}
+		if code, page := d.get(t, "/enforce?cluster=spoke-1"); code != http.StatusOK || strings.Contains(page, "A gate runs") {
+			t.Errorf("a gate that %s is told of another cluster: %d", what, code)
 		}
 	}
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"slices"
+	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/client-go/kubernetes"
@@ -19,8 +19,12 @@ import (
 	"github.com/baileyhq/bailey/server"
 )
 
-// gateNamespace is left alone by the gate of up, as by one that is installed there.
-const gateNamespace = "bailey"
+const (
+	// gateNamespace is left alone by the gate of up, as by one that is installed there.
+	gateNamespace = "bailey"
+	// gateChecks is how often it looks whether it is asked.
+	gateChecks = 5 * time.Second
+)
 
 // runGate runs the gate of up until ctx ends: in this process, on loopback, for the cluster
 // that up started. It judges by what the loop holds, and leaves no webhook behind.
@@ -48,7 +52,7 @@ func (s *serving) runGate(ctx context.Context) error {
 			Log:   slog.New(slog.NewTextHandler(s.app.stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 			Rules: &gate.Rules{Lay: s.lay, Fact: gateFact, Describe: describeFix, RefuseStale: !warn, Waivers: func() []bailey.Waiver { return s.taken().Waivers }}},
 		Client: client, Config: imagegate.Config{Namespace: gateNamespace, URL: "https://" + listener.Addr().String(), RulesOnly: true, Warn: warn},
-		Keys: gate.MemoryStore(), Webhooks: listener, Attach: true, Drain: -1,
+		Keys: gate.MemoryStore(), Webhooks: listener, Attach: true, CheckEvery: gateChecks, Drain: -1,
 	}, func(g *gate.Gate) {
 		s.metrics.Registry.MustRegister(g.Metrics())
 		s.gate.Store(g)
@@ -81,7 +85,13 @@ func (s *serving) gateState() *server.GateState {
 		return nil
 	}
 	judged, objected := g.Counts()
-	return &server.GateState{Mode: g.Mode(), Judged: int(judged), Objected: int(objected)}
+	state := &server.GateState{Mode: g.Mode(), Judged: int(judged), Objected: int(objected)}
+	at := g.Attachment()
+	state.Asked, state.Deviations = at.Err == nil, len(at.Deviations)
+	if at.Err != nil {
+		state.Why = at.Err.Error()
+	}
+	return state
 }
 
 // showGate shows what the gate does where it is said how current everything is.
@@ -116,18 +126,14 @@ func gateClient(kubeconfig string, asked func(auditID string)) (kubernetes.Inter
 	return kubernetes.NewForConfig(config)
 }
 
-// clearGate removes the webhook configuration that a gate of up left which was killed, and
-// reports whether the cluster has another gate, which stays.
-func clearGate(ctx context.Context, kubeconfig string, asked gateAsked) (another bool, err error) {
+// clearGate removes the webhook configuration that a gate of up left which was killed. The error
+// wraps gate.ErrTaken where the cluster has another gate, which stays.
+func clearGate(ctx context.Context, kubeconfig string, asked gateAsked) error {
 	client, err := gateClient(kubeconfig, asked.add)
 	if err != nil {
-		return false, err
+		return err
 	}
-	err = gate.Detach(ctx, client, "")
-	if errors.Is(err, gate.ErrTaken) {
-		return true, nil
-	}
-	return false, err
+	return gate.Detach(ctx, client, "")
 }
 
 // withoutGate leaves out the webhook configuration of up's gate: it is no part of the platform

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/baileyhq/bailey/devcluster"
+	"github.com/baileyhq/bailey/enforce/gate"
 )
 
 // upFlags say what is brought up.
@@ -136,9 +137,9 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 	}
 	// What a gate left that was killed would be asked in vain from here on.
 	f.gateAsked.path = filepath.Join(filepath.Dir(dir), "gate-asked")
-	another, err := clearGate(ctx, cluster.Kubeconfig, f.gateAsked)
-	if err != nil {
-		return err
+	another := clearGate(ctx, cluster.Kubeconfig, f.gateAsked)
+	if another != nil && !errors.Is(another, gate.ErrTaken) {
+		return another
 	}
 	if len(files) > 0 {
 		fmt.Fprintf(a.stderr, "Loading %s (about %d seconds) ...\n", f.load, 1+len(files))
@@ -158,8 +159,8 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 	f.notes = append(f.notes, "To use the cluster with kubectl, and with other commands:\n  export KUBECONFIG="+cluster.Kubeconfig)
 	switch {
 	case f.gateMode == gateOff:
-	case another:
-		f.notes = append(f.notes, "The cluster has a gate, so none is started beside it.")
+	case another != nil:
+		f.notes = append(f.notes, "No gate is started: "+printable(another.Error()))
 	default:
 		f.gate, f.target.ownGate = f.gateMode, true
 		f.notes = append(f.notes, map[string]string{

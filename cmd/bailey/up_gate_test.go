@@ -154,8 +154,8 @@ func TestUpGate(t *testing.T) {
 		t.Errorf("a pod with nothing high wrong: %v: %s", err, said)
 	}
 	token := tokenIn(t, filepath.Join(u.state, "bailey", "server"))
-	awaitText(t, p, token, "/api/v1/status", `"gate":{"mode":"warn","judged":`)
-	if _, body := p.get(t, "/metrics", ""); !strings.Contains(body, `bailey_gate_mode_info{mode="warn"} 1`) || !strings.Contains(body, `bailey_gate_requests_total{decision="warned",webhook="rules.gate.bailey.dev"}`) {
+	awaitText(t, p, token, "/api/v1/status", `"gate":{"mode":"warn","asked":true,"deviations":0,"judged":`)
+	if _, body := p.get(t, "/metrics", ""); !strings.Contains(body, "bailey_gate_attached 1\n") || !strings.Contains(body, `bailey_gate_mode_info{mode="warn"} 1`) || !strings.Contains(body, `bailey_gate_requests_total{decision="warned",webhook="rules.gate.bailey.dev"}`) {
 		t.Error("the metrics say nothing of the gate")
 	}
 	awaitText(t, p, token, "/enforce", "A gate runs beside the server, and warns.")
@@ -194,7 +194,8 @@ func TestUpGate(t *testing.T) {
 	}
 }
 
-// TestUpGateEnforces: where it is told to, the gate refuses, and fails closed; --gate=off takes
+// TestUpGateEnforces: where it is told to, the gate refuses, fails closed, and is asked again after
+// somebody has deleted its webhook; --gate=off takes
 // away what one left that was killed; a gate that somebody installed stays, and is alone.
 func TestUpGateEnforces(t *testing.T) {
 	t.Parallel()
@@ -220,6 +221,16 @@ func TestUpGateEnforces(t *testing.T) {
 	await("a privileged pod is refused", func(said string, err error) bool {
 		return err != nil && strings.Contains(said, `"rules.gate.bailey.dev" denied the request: rule compute/pod-security/privileged`)
 	}, "a", privilegedPod)
+	at := u.webhook()
+	if err := u.cluster.Do(t.Context(), http.MethodDelete, webhookConfigurations+"/"+imagegate.Name, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); u.webhook() != at; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("what somebody has deleted is not written again")
+		}
+	}
+	await("it refuses again", func(_ string, err error) bool { return err != nil }, "again", privilegedPod)
 	if said, err := u.create("plain", plainPod); err != nil || said != "" {
 		t.Errorf("a plain pod: %v: %s", err, said)
 	}
@@ -246,7 +257,7 @@ func TestUpGateEnforces(t *testing.T) {
 	}
 	p = u.up(false)
 	code, said := p.end(t)
-	if at := u.webhook(); code != exitOK || at != "https://127.0.0.1:1/rules" || !strings.Contains(said, "The cluster has a gate, so none is started") {
+	if at := u.webhook(); code != exitOK || at != "https://127.0.0.1:1/rules" || !strings.Contains(said, "No gate is started: the cluster has another gate, as ValidatingWebhookConfiguration bailey-gate") {
 		t.Errorf("exit %d, asked is %s: %s", code, at, said)
 	}
 }

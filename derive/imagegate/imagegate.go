@@ -45,7 +45,7 @@ const AttachedAnnotation = "gate.bailey.dev/attached"
 
 // Attached reports whether a configuration is that of a gate that attached itself.
 func Attached(c *admissionv1.ValidatingWebhookConfiguration) bool {
-	return c.Name == Name && c.Annotations[AttachedAnnotation] != ""
+	return c.Name == Name && c.Annotations[AttachedAnnotation] == "true"
 }
 
 // TimeoutSeconds is how long the API server waits for a webhook, and WarnTimeoutSeconds for one

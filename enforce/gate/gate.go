@@ -108,6 +108,7 @@ type Gate struct {
 	log     *slog.Logger
 
 	judged, objected atomic.Int64 // requests
+	attachment       atomic.Pointer[Attachment]
 }
 
 // New makes a gate.

@@ -17,6 +17,7 @@ type metrics struct {
 	verifications *prometheus.CounterVec
 	verifySeconds prometheus.Histogram
 	deviations    prometheus.Gauge
+	attached      prometheus.Gauge // registered where a gate attaches itself
 	checked       prometheus.Gauge
 	recorded      prometheus.Counter
 	lost          prometheus.Counter
@@ -50,6 +51,7 @@ func newMetrics(warn bool) *metrics {
 		verifySeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bailey_gate_verification_seconds",
 			Help: "Time of a verification.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
 		deviations:    gauge("scope_deviations", "Ways in which the webhook configurations in the cluster let more through than the gate's own scope."),
+		attached:      gauge("attached", "1 if the API server asks the gate, which writes its own webhook configuration."),
 		checked:       gauge("scope_checked_timestamp_seconds", "When the webhook configurations were last read."),
 		recorded:      counter("decisions_recorded_total", "Decisions that are in the ledger."),
 		lost:          counter("decisions_lost_total", "Decisions that could not be written into the ledger."),

@@ -33,8 +33,9 @@ type Running struct {
 	Webhooks net.Listener
 	Health   net.Listener // nil: health and metrics are not served
 
-	// Attach has the gate write its webhook configuration when it can answer, and remove it
-	// at the end. It is for a gate that judges by rules alone, and ends before its cluster.
+	// Attach has the gate write its webhook configuration when it can answer, and again when it
+	// is gone, and remove it at the end. It is for a gate that judges by rules alone, and ends
+	// before its cluster. Gate.Attachment says how that went.
 	Attach bool
 
 	CheckEvery time.Duration // of scope and keys; 15 s if zero
@@ -68,6 +69,9 @@ func Run(ctx context.Context, r Running, started func(*Gate)) error {
 	g, err := New(r.Options)
 	if err != nil {
 		return err
+	}
+	if r.Attach {
+		g.metrics.registry.MustRegister(g.metrics.attached)
 	}
 	if started != nil {
 		started(g)
@@ -131,7 +135,6 @@ func Run(ctx context.Context, r Running, started func(*Gate)) error {
 // keep renews keys and checks the scope. The API server need not be there yet.
 func (r *Running) keep(ctx context.Context, g *Gate, s served, scope *Scope) {
 	const retry = time.Second // until the gate can be asked
-	attached := !r.Attach
 	for ctx.Err() == nil {
 		if err := s.renew(ctx); err != nil && ctx.Err() == nil {
 			g.log.Error("the certificate could not be renewed", "error", err)
@@ -139,14 +142,14 @@ func (r *Running) keep(ctx context.Context, g *Gate, s served, scope *Scope) {
 		if c := s.current(); c != nil && c.Leaf != nil {
 			g.metrics.expiry.Set(float64(c.Leaf.NotAfter.Unix()))
 		}
-		if !attached && s.current() != nil {
-			attached = r.attach(ctx, g.log, s.bundle())
-		}
-		if attached {
+		asked := true
+		if r.Attach {
+			asked = r.attached(ctx, g, s, scope)
+		} else {
 			scope.Check(ctx)
 		}
 		wait := r.CheckEvery
-		if s.current() == nil || !attached {
+		if s.current() == nil || !asked {
 			wait = min(wait, retry)
 		}
 		select {
