@@ -58,6 +58,8 @@ type serveFlags struct {
 
 	// gate is the mode of a gate that runs in this process; empty where none does.
 	gate string
+	// gateAt is where it listens.
+	gateAt net.Listener
 	// gateAsked is what gates of up did; its path is empty where there are none.
 	gateAsked gateAsked
 	// notes are said before where the server answers, and calm leaves out of the log what went well.
@@ -430,8 +432,8 @@ func (s *serving) watch(o *server.LoopOptions) error {
 			}
 			whole(with)
 		}
-		if t.ownGate {
-			f = blindToGate(f)
+		if t.ownGate != nil {
+			f = blindToGate(f, t.ownGate)
 		}
 		return kube.Follow(ctx, kube.FollowOptions{Options: kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Around: s.ours, Namespaces: t.namespaces,
 			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Offline: s.app.offline, Held: s.loop.Held}}, f)

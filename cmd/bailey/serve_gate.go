@@ -41,18 +41,13 @@ func (s *serving) runGate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
 	warn := s.flags.gate == gateWarns
 	return gate.Run(ctx, gate.Running{
 		Options: gate.Options{Namespace: gateNamespace, Warn: warn, Now: s.app.now,
 			// What it decides whoever asks is told: on this terminal it would bury the rest.
 			Log:   slog.New(slog.NewTextHandler(s.app.stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 			Rules: &gate.Rules{Lay: s.lay, Fact: gateFact, Describe: describeFix, RefuseStale: !warn, Waivers: func() []bailey.Waiver { return s.taken().Waivers }}},
-		Client: client, Config: imagegate.Config{Namespace: gateNamespace, URL: "https://" + listener.Addr().String(), RulesOnly: true, Warn: warn},
-		Keys: gate.MemoryStore(), Webhooks: listener, Attach: true, CheckEvery: gateChecks, Drain: -1,
+		Client: client, Config: *s.flags.target.ownGate, Keys: gate.MemoryStore(), Webhooks: s.flags.gateAt, Attach: true, CheckEvery: gateChecks, Drain: -1,
 	}, func(g *gate.Gate) {
 		s.metrics.Registry.MustRegister(g.Metrics())
 		s.gate.Store(g)
@@ -136,29 +131,36 @@ func clearGate(ctx context.Context, kubeconfig string, asked gateAsked) error {
 	return gate.Detach(ctx, client, "")
 }
 
-// withoutGate leaves out the webhook configuration of up's gate: it is no part of the platform
-// that is judged, and another one at each start.
-func withoutGate(s *bailey.Snapshot) *bailey.Snapshot {
-	if f := s.Get(bailey.Ref{Kind: bailey.KindValidatingWebhookConfiguration, Name: imagegate.Name}); isOwnGate(f) {
+// gateConfig is what the API server is told of a gate of up.
+func gateConfig(listener net.Listener, warn bool) *imagegate.Config {
+	return &imagegate.Config{Namespace: gateNamespace, URL: "https://" + listener.Addr().String(), RulesOnly: true, Warn: warn}
+}
+
+// withoutGate leaves out the webhook configuration of up's own gate: it is no part of the platform
+// that is judged, and another one at each start. One that differs in anything from what that gate
+// wrote is judged as any other.
+func withoutGate(s *bailey.Snapshot, own *imagegate.Config) *bailey.Snapshot {
+	if f := s.Get(bailey.Ref{Kind: bailey.KindValidatingWebhookConfiguration, Name: imagegate.Name}); isOwnGate(f, own) {
 		return s.Without(f.Ref)
 	}
 	return s
 }
 
-func isOwnGate(f *bailey.Fact) bool {
+func isOwnGate(f *bailey.Fact, own *imagegate.Config) bool {
 	c, is := bailey.As[*admissionv1.ValidatingWebhookConfiguration](f)
-	return is && imagegate.Attached(c)
+	return is && own.Wrote(c)
 }
 
-// blindToGate has a follower not be told of it.
-func blindToGate(f kube.Follower) kube.Follower {
+// blindToGate has a follower not be told of it; one that was another before is gone.
+func blindToGate(f kube.Follower, own *imagegate.Config) kube.Follower {
 	whole, changed := f.Whole, f.Changed
-	f.Whole = func(s *bailey.Snapshot) { whole(withoutGate(s)) }
+	f.Whole = func(s *bailey.Snapshot) { whole(withoutGate(s, own)) }
 	f.Changed = func(facts []*bailey.Fact, gone []bailey.Ref) {
-		facts = slices.DeleteFunc(slices.Clone(facts), isOwnGate)
-		if len(facts)+len(gone) > 0 {
-			changed(facts, gone)
+		if at := slices.IndexFunc(facts, func(f *bailey.Fact) bool { return isOwnGate(f, own) }); at >= 0 {
+			gone = append(slices.Clone(gone), facts[at].Ref)
+			facts = slices.Delete(slices.Clone(facts), at, at+1)
 		}
+		changed(facts, gone)
 	}
 	return f
 }

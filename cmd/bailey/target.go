@@ -13,6 +13,7 @@ import (
 	"github.com/baileyhq/bailey/collect/kube"
 	"github.com/baileyhq/bailey/collect/manifests"
 	"github.com/baileyhq/bailey/collect/saved"
+	"github.com/baileyhq/bailey/derive/imagegate"
 )
 
 // targetFlags say what to read and how.
@@ -29,7 +30,7 @@ type targetFlags struct {
 	loadedState *config
 	host        bool // the target is the machine itself
 	hosts       []string
-	ownGate     bool // leave out the webhook configuration of the gate that up runs
+	ownGate     *imagegate.Config // of the gate that up runs, whose webhook configuration is left out; nil: none runs
 	// whole, if set, is shown each object before it is cut down to what rules read.
 	whole func(apiVersion, kind string, object any)
 	// overlay holds texts that are read in the place of files; see manifests.Options.
@@ -97,8 +98,8 @@ func (a *app) snapshot(ctx context.Context, t *targetFlags, targets []string) (*
 	if s.Len() == 0 {
 		return nil, nothingScanned(s)
 	}
-	if t.ownGate {
-		s = withoutGate(s)
+	if t.ownGate != nil {
+		s = withoutGate(s, t.ownGate)
 	}
 	if s, err = withHosts(s, t.hosts); err != nil {
 		return nil, err

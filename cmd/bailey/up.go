@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,7 +163,12 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 	case another != nil:
 		f.notes = append(f.notes, "No gate is started: "+printable(another.Error()))
 	default:
-		f.gate, f.target.ownGate = f.gateMode, true
+		// It listens before anything of the cluster is read: by its address it is known there.
+		if f.gateAt, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return err
+		}
+		defer f.gateAt.Close()
+		f.gate, f.target.ownGate = f.gateMode, gateConfig(f.gateAt, f.gateMode == gateWarns)
 		f.notes = append(f.notes, map[string]string{
 			gateWarns:    "The gate warns of pods that a scan would fail on; bailey up --gate=enforce refuses them.",
 			gateEnforces: "The gate refuses pods that a scan would fail on.",

@@ -221,7 +221,20 @@ func TestUpGateEnforces(t *testing.T) {
 	await("a privileged pod is refused", func(said string, err error) bool {
 		return err != nil && strings.Contains(said, `"rules.gate.bailey.dev" denied the request: rule compute/pod-security/privileged`)
 	}, "a", privilegedPod)
-	at := u.webhook()
+	// Its name and annotation hide no other webhook, and it does not take the place of one that may be there.
+	at, token := u.webhook(), tokenIn(t, filepath.Join(u.state, "bailey", "server"))
+	var theirs admissionv1.ValidatingWebhookConfiguration
+	if err := u.cluster.Do(t.Context(), http.MethodGet, webhookConfigurations+"/"+imagegate.Name, nil, &theirs); err != nil {
+		t.Fatal(err)
+	}
+	ignore, evil := admissionv1.Ignore, "https://evil.invalid/"
+	theirs.Webhooks[0].FailurePolicy, theirs.Webhooks[0].ClientConfig.URL, theirs.Webhooks[0].MatchConditions = &ignore, &evil, nil
+	theirs.Webhooks[0].Rules[0].Resources = []string{"secrets"}
+	if err := u.cluster.Do(t.Context(), http.MethodPut, webhookConfigurations+"/"+imagegate.Name, &theirs, nil); err != nil {
+		t.Fatal(err)
+	}
+	awaitText(t, p, token, "/api/v1/findings?control=deploy/admission", imagegate.Name)
+	awaitText(t, p, token, "/enforce", "the API server is not known to ask it.")
 	if err := u.cluster.Do(t.Context(), http.MethodDelete, webhookConfigurations+"/"+imagegate.Name, nil, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -230,9 +243,13 @@ func TestUpGateEnforces(t *testing.T) {
 			t.Fatal("what somebody has deleted is not written again")
 		}
 	}
+	awaitText(t, p, token, "/enforce", "A gate runs beside the server, and refuses.")
 	await("it refuses again", func(_ string, err error) bool { return err != nil }, "again", privilegedPod)
 	if said, err := u.create("plain", plainPod); err != nil || said != "" {
 		t.Errorf("a plain pod: %v: %s", err, said)
+	}
+	if _, body := p.get(t, "/api/v1/findings?control=deploy/admission", token); strings.Contains(body, imagegate.Name) {
+		t.Errorf("it judges its own gate: %s", body)
 	}
 	if said, err := u.create("waived", privilegedPod); err != nil || !strings.Contains(said, "is waived until 2999-12-31 by jane") {
 		t.Errorf("one that a waiver of the configuration takes in: %v: %s", err, said)

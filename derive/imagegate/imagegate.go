@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/baileyhq/bailey"
@@ -46,6 +47,24 @@ const AttachedAnnotation = "gate.bailey.dev/attached"
 // Attached reports whether a configuration is that of a gate that attached itself.
 func Attached(c *admissionv1.ValidatingWebhookConfiguration) bool {
 	return c.Name == Name && c.Annotations[AttachedAnnotation] == "true"
+}
+
+// Wrote reports whether a configuration is as the gate of this Config wrote it, which attached
+// itself: each webhook calls that gate, for no other requests, under the same conditions. The CA may be
+// another: whom it vouches for sits at the same address.
+func (c Config) Wrote(got *admissionv1.ValidatingWebhookConfiguration) bool {
+	want := c.Validating()
+	if !Attached(got) || len(got.Webhooks) != len(want.Webhooks) {
+		return false
+	}
+	for i, w := range want.Webhooks {
+		g := got.Webhooks[i]
+		w.ClientConfig.CABundle, g.ClientConfig.CABundle = nil, nil
+		if !equality.Semantic.DeepEqual(w, g) {
+			return false
+		}
+	}
+	return true
 }
 
 // TimeoutSeconds is how long the API server waits for a webhook, and WarnTimeoutSeconds for one

@@ -126,3 +126,44 @@ func TestWarn(t *testing.T) {
 		}
 	}
 }
+
+// TestWrote: a gate's own configuration is known by all that it does, and not by its name.
+func TestWrote(t *testing.T) {
+	own := Config{Namespace: "bailey", URL: "https://127.0.0.1:4711", RulesOnly: true, Warn: true}
+	type hooks = admissionv1.ValidatingWebhookConfiguration
+	for name, test := range map[string]struct {
+		change func(c *hooks)
+		own    bool
+	}{
+		"as it is made":         {func(*hooks) {}, true},
+		"another CA":            {func(c *hooks) { c.Webhooks[0].ClientConfig.CABundle = []byte("x") }, true},
+		"a label":               {func(c *hooks) { c.Labels["a"] = "b" }, true},
+		"another name":          {func(c *hooks) { c.Name = "another" }, false},
+		"no annotation":         {func(c *hooks) { c.Annotations = nil }, false},
+		"another annotation":    {func(c *hooks) { c.Annotations[AttachedAnnotation] = "false" }, false},
+		"another address":       {func(c *hooks) { url := "https://evil.example.com/rules"; c.Webhooks[0].ClientConfig.URL = &url }, false},
+		"one that begins as it": {func(c *hooks) { url := own.URL + "0/rules"; c.Webhooks[0].ClientConfig.URL = &url }, false},
+		"a Service": {func(c *hooks) {
+			c.Webhooks[0].ClientConfig = admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: "a", Name: "b"}}
+		}, false},
+		"one more webhook": {func(c *hooks) {
+			more := *c.Webhooks[0].DeepCopy()
+			more.Name = "x.example.com"
+			c.Webhooks = append(c.Webhooks, more)
+		}, false},
+		"no webhook":        {func(c *hooks) { c.Webhooks = nil }, false},
+		"Secrets":           {func(c *hooks) { c.Webhooks[0].Rules[0].Resources = append(c.Webhooks[0].Rules[0].Resources, "secrets") }, false},
+		"fewer requests":    {func(c *hooks) { c.Webhooks[0].Rules = c.Webhooks[0].Rules[1:] }, false},
+		"fails closed":      {func(c *hooks) { fail := admissionv1.Fail; c.Webhooks[0].FailurePolicy = &fail }, false},
+		"no conditions":     {func(c *hooks) { c.Webhooks[0].MatchConditions = nil }, false},
+		"of all namespaces": {func(c *hooks) { c.Webhooks[0].NamespaceSelector = &metav1.LabelSelector{} }, false},
+		"of other labels":   {func(c *hooks) { c.Webhooks[0].ObjectSelector.MatchLabels = map[string]string{"a": "b"} }, false},
+	} {
+		got := own.Validating()
+		got.Annotations = map[string]string{AttachedAnnotation: "true"}
+		test.change(got)
+		if is := own.Wrote(got); is != test.own {
+			t.Errorf("%s: its own is %t", name, is)
+		}
+	}
+}
