@@ -306,9 +306,10 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	if s.book != nil {
 		s.showBook()
 	}
-	if err := errors.Join(s.openDetector(), s.forgiveGate()); err != nil {
+	if err := s.openDetector(); err != nil {
 		return err
 	}
+	s.forgiveGate()
 	if s.flags.gate != "" {
 		s.showGate()
 	}

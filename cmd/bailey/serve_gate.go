@@ -99,16 +99,19 @@ func (s *serving) showGate() {
 	}
 }
 
-// forgiveGate has detections tell nothing of what the gates of up did before.
-func (s *serving) forgiveGate() error {
+// forgiveGate has detections tell nothing of what the gates of up did before. What cannot be read of
+// that is an alert too many.
+func (s *serving) forgiveGate() {
 	if s.detector == nil || s.flags.gateAsked.path == "" {
-		return nil
+		return
 	}
 	ids, err := s.flags.gateAsked.all()
 	for _, id := range ids {
 		s.detector.Own(id)
 	}
-	return err
+	if err != nil {
+		s.log.Warn("what the gates of up did before cannot be told from what others did, so alerts may tell of it: remove the file, or let it be written", "file", s.flags.gateAsked.path, "error", err)
+	}
 }
 
 func gateClient(kubeconfig string, asked func(auditID string)) (kubernetes.Interface, error) {
