@@ -3,9 +3,11 @@ package gate
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"log/slog"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -122,6 +124,34 @@ func TestAttach(t *testing.T) {
 	}
 	if left := asked(); left != "" {
 		t.Errorf("it leaves %s", left)
+	}
+}
+
+// TestGone: only where nobody listens, or whoever does has another key, is a gate surely gone.
+func TestGone(t *testing.T) {
+	quiet := func(s *httptest.Server) string {
+		s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	living, plain, closed := httptest.NewTLSServer(nil), httptest.NewServer(nil), httptest.NewTLSServer(nil)
+	closed.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: living.Certificate().Raw})
+	for what, test := range map[string]struct {
+		url  string
+		ca   []byte
+		gone bool
+	}{
+		"it answers":              {quiet(living), ca, false},
+		"nobody listens":          {closed.URL, ca, true},
+		"with another key":        {living.URL, nil, true},
+		"without any":             {quiet(plain), ca, false},
+		"by a name that none has": {"https://gate.invalid", ca, false},
+	} {
+		url := strings.Replace(test.url, "http:", "https:", 1) + imagegate.RulesPath
+		if err := gone(t.Context(), &admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: test.ca}); test.gone != (err == nil) || err != nil && !errors.Is(err, ErrTaken) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 
