@@ -47,7 +47,7 @@ func (g gateAsked) add(id string) {
 	_ = f.Close()
 }
 
-// changing tells the audit IDs of requests that change something.
+// changing has the audit IDs of requests that change something told, before they are made.
 type changing struct {
 	next http.RoundTripper
 	tell func(auditID string)
@@ -55,9 +55,8 @@ type changing struct {
 
 // RoundTrip is of http.RoundTripper.
 func (c changing) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := c.next.RoundTrip(r)
-	if err == nil && r.Method != http.MethodGet && answer.Header.Get("Audit-Id") != "" {
-		c.tell(answer.Header.Get("Audit-Id"))
+	if r.Method == http.MethodGet {
+		return c.next.RoundTrip(r)
 	}
-	return answer, err
+	return telling(c).RoundTrip(r)
 }
