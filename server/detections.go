@@ -28,6 +28,8 @@ const (
 	objectsMost = 50
 	// auditIDMost bounds an audit ID, in bytes: callers may choose theirs.
 	auditIDMost = 64
+	// agentMost bounds a User-Agent, in bytes.
+	agentMost = 100
 	// keyMost bounds a key, in bytes: callers choose parts of it.
 	keyMost = 300
 )
@@ -40,16 +42,9 @@ type detections struct {
 
 // seenOf is what is kept of the requests that an alert is about.
 type seenOf struct {
-	Detection string    `json:"detection"`
-	Who       string    `json:"who"`
-	From      string    `json:"from,omitempty"`
-	Agent     string    `json:"agent,omitempty"`
-	What      string    `json:"what"`
-	How       string    `json:"how"`
-	Namespace string    `json:"namespace,omitempty"`
-	Technique string    `json:"technique,omitempty"`
-	AuditID   string    `json:"auditID"`
-	Last      time.Time `json:"last"`
+	// AuditID and Last tell the last request: that it was taken in, where it is read once more.
+	AuditID string    `json:"auditID"`
+	Last    time.Time `json:"last"`
 	// Told is when it was last told of here, which may be long after it came in.
 	Told time.Time `json:"told"`
 	// Count counts what was told of, Through those of it that were not refused or dry runs.
@@ -123,8 +118,6 @@ func (d *detections) note(key string, a *detect.Alert, at time.Time) (loud bool)
 	}
 	through := !a.Refused && !a.DryRun
 	loud = loud || through && s.Through == 0 || at.Sub(l.told) >= tellAgain
-	s.Detection, s.Technique, s.Who, s.Namespace = a.Detection, a.Technique, a.Who(), a.Namespace
-	s.From, s.Agent, s.What, s.How = a.From(), clip(a.UserAgent, 100), a.What(), a.How()
 	s.AuditID, s.Last, s.Told = id, a.Time, at
 	s.Count++
 	if through {
@@ -133,11 +126,11 @@ func (d *detections) note(key string, a *detect.Alert, at time.Time) (loud bool)
 	if object := a.Object(); object != "" && len(l.doc.Members) < objectsMost {
 		l.doc.join([]string{object})
 	}
-	if strings.Count(key, "/") == 1 {
-		s.Who = "many callers, of whom the last is " + s.Who
+	who := a.Who()
+	if key == detectionKey+a.Detection {
+		who = "many callers, of whom the last is " + who
 	}
-	l.doc.Seen = s
-	l.alert = store.Alert{Key: key, Kind: store.AlertDetection, Severity: a.Severity, Title: titleOf(a.Title, s), Text: clip(s.text(l.doc.Members), alertTextMost), Doc: l.doc.text()}
+	l.alert = store.Alert{Key: key, Kind: store.AlertDetection, Severity: a.Severity, Title: titleOf(a.Title, s), Text: clip(s.text(who, a, l.doc.Members), alertTextMost), Doc: l.doc.text()}
 	return loud
 }
 
@@ -150,8 +143,8 @@ func titleOf(title string, s *seenOf) string {
 }
 
 // text is one line on what happened last, and one on how often.
-func (s *seenOf) text(objects []string) string {
-	text := fmt.Sprintf("%s: %s, %s, at %s, from %s with %q (audit ID %s).", s.Who, s.What, s.How, s.Last.UTC().Format(time.RFC3339), s.From, s.Agent, s.AuditID)
+func (s *seenOf) text(who string, a *detect.Alert, objects []string) string {
+	text := fmt.Sprintf("%s: %s, %s, at %s, from %s with %q (audit ID %s).", who, a.What(), a.How(), a.Time.UTC().Format(time.RFC3339), a.From(), clip(a.UserAgent, agentMost), s.AuditID)
 	if s.Count > 1 {
 		text += fmt.Sprintf(" %d times so far, %d let through.", s.Count, s.Through)
 	}

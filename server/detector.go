@@ -125,7 +125,7 @@ func (d *Detector) Describe(to chan<- *prometheus.Desc) {
 
 var (
 	auditEventsMetric = prometheus.NewDesc("bailey_audit_events_total", "Events of the audit log that detections looked at.", nil, nil)
-	auditUnreadMetric = prometheus.NewDesc("bailey_audit_unread", "1 if the audit log is not read now, or a part of it was lost within the last hour.", nil, nil)
+	auditUnreadMetric = prometheus.NewDesc("bailey_audit_unread", "1 if the audit log is not read now, or a part of it was lost or could not be judged within the last hour.", nil, nil)
 )
 
 // Collect is of prometheus.Collector.
@@ -156,7 +156,6 @@ type following struct {
 	failing time.Time // since when the log is not read; zero while it is
 	lost    time.Time // when a part of it was lost
 	why     string
-	ending  bool // what was told is kept a last time
 }
 
 // readLine is a line of the log, or why there are no more.
@@ -196,8 +195,7 @@ func (d *Detector) Run(ctx context.Context, kept *store.Store) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 			defer cancel()
-			f.ending = true
-			if err := f.flush(last); err != nil {
+			if err := errors.Join(f.flush(last), f.mark(d.o.Now(), true)); err != nil {
 				d.o.Log.Error("what the audit log told last could not be kept: it is read again at the next start", "error", err)
 			}
 			return ctx.Err()
@@ -327,7 +325,8 @@ func (f *following) take(l readLine) {
 func (f *following) flush(ctx context.Context) error {
 	now := f.o.Now()
 	uid := f.o.Loop.Cluster()
-	f.show(now)
+	problem := f.unread(now)
+	f.show(problem, now)
 	if uid == "" || !f.o.Loop.Sight().Ready {
 		return nil
 	}
@@ -344,10 +343,10 @@ func (f *following) flush(ctx context.Context) error {
 		}
 	}
 	f.waiting, f.from = nil, f.read
-	if err := f.watchLog(ctx, uid, now); err != nil {
+	if err := f.watchLog(ctx, uid, problem, now); err != nil {
 		return err
 	}
-	return f.mark(now, f.ending || len(changes) > 0)
+	return f.mark(now, len(changes) > 0)
 }
 
 // know reads from the store which alerts last.
@@ -395,8 +394,7 @@ func (f *following) unread(now time.Time) string {
 }
 
 // show says how the log is followed.
-func (f *following) show(now time.Time) {
-	problem := f.unread(now)
+func (f *following) show(problem string, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state.Problem = problem
@@ -405,9 +403,9 @@ func (f *following) show(now time.Time) {
 	}
 }
 
-// watchLog raises an alert when the log is not read for a while, or a part of it was lost.
-func (f *following) watchLog(ctx context.Context, uid string, now time.Time) error {
-	problem := f.unread(now)
+// watchLog raises an alert when the log is not read for a while, or a part of it was lost or could
+// not be judged.
+func (f *following) watchLog(ctx context.Context, uid, problem string, now time.Time) error {
 	a := store.Alert{Key: auditKey, Kind: store.AlertStaleness, Severity: bailey.SeverityHigh, Title: "The audit log is not read whole"}
 	switch {
 	case problem == "" && f.stale:

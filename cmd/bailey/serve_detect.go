@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -63,10 +62,13 @@ func (s *serving) openDetector() error {
 				return nil, err
 			}
 			var was auditRead
-			if json.Unmarshal(data, &was) == nil && was.Log != path {
+			if json.Unmarshal(data, &was) != nil {
+				return data, nil // that it says nothing is told
+			}
+			if was.Log != path {
 				return nil, nil
 			}
-			return bytes.Clone(was.Upto), nil
+			return was.Upto, nil
 		},
 		Save: func(upto []byte) error {
 			data, err := json.Marshal(auditRead{path, upto})
