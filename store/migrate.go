@@ -69,8 +69,8 @@ func migrations() []migration {
 
 type upgradeKey struct{}
 
-// WithUpgrade has it told before the tables of a database that is in use are brought from one
-// version to the next: of a million findings that may take minutes.
+// WithUpgrade has it told before the tables of a database that holds something are brought from
+// one version to the next: of a million findings that may take minutes.
 func WithUpgrade(ctx context.Context, tell func(from, to int)) context.Context {
 	return context.WithValue(ctx, upgradeKey{}, tell)
 }
@@ -84,6 +84,7 @@ func (s *Store) migrate(ctx context.Context, list []migration) error {
 		return err
 	}
 	newest := len(list)
+	began := -1 // the version that was there
 	for {
 		done := false
 		err := s.change(ctx, func(r *reader) error {
@@ -104,8 +105,17 @@ func (s *Store) migrate(ctx context.Context, list []migration) error {
 				return nil
 			}
 			m := list[version]
-			if tell, ok := ctx.Value(upgradeKey{}).(func(from, to int)); ok && version > 0 {
-				tell(version, m.version)
+			if began < 0 {
+				began = version
+			}
+			if tell, ok := ctx.Value(upgradeKey{}).(func(from, to int)); ok && began > 0 {
+				var clusters int
+				if err := r.row("SELECT count(*) FROM clusters WHERE n > 0").Scan(&clusters); err != nil {
+					return err
+				}
+				if clusters > 0 {
+					tell(version, m.version)
+				}
 			}
 			text, err := m.sql(s.e.Name)
 			if err != nil {
