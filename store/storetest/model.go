@@ -288,8 +288,18 @@ func testProperty(t *testing.T, p Place) {
 // testUpgrade fills a store as the first version with all of these tables did, and brings it to
 // this one: what is asked then gets the same answers.
 func testUpgrade(t *testing.T, p Place) {
-	limits.Newest = 3
+	var told []string
+	telling := store.WithUpgrade(t.Context(), func(from, to int) { told = append(told, fmt.Sprint(from, " to ", to)) })
 	t.Cleanup(func() { limits.Newest = 0 })
+	for _, limits.Newest = range []int{2, 3} { // what is made, and what holds nothing yet, takes no time
+		empty, err := p.Open(telling)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := empty.Close(); err != nil || len(told) > 0 {
+			t.Fatalf("of an empty database is told %q, %v", told, err)
+		}
+	}
 	old := open(t, p)
 	vary := varyLimits(t)
 	r := rand.New(rand.NewPCG(7, 7))
@@ -301,8 +311,7 @@ func testUpgrade(t *testing.T, p Place) {
 	}
 	old.ok(old.s.Close())
 	limits.Newest = 0
-	var told []string
-	s, err := p.Open(store.WithUpgrade(t.Context(), func(from, to int) { told = append(told, fmt.Sprint(from, " to ", to)) }))
+	s, err := p.Open(telling)
 	old.ok(err)
 	t.Cleanup(func() { s.Close() })
 	if _, program, err := s.Version(t.Context()); err != nil || len(told) != program-3 || told[0] != "3 to 4" {
@@ -321,6 +330,56 @@ func testUpgrade(t *testing.T, p Place) {
 		m.apply(at(step), d)
 	}
 	b.check()
+}
+
+// testDowngrade has a history written by the first version with all of these tables, by this one, by
+// the first again, which an older release still is, and by this one again.
+func testDowngrade(t *testing.T, p Place) {
+	t.Cleanup(func() { limits.Newest = 0 })
+	vary := varyLimits(t)
+	r := rand.New(rand.NewPCG(11, 11))
+	m := &model{entries: map[string]*entry{}}
+	step := 0
+	for turn, newest := range []int{3, 0, 3, 0, 3, 0} {
+		limits.Newest = newest
+		b := open(t, p)
+		ask := func(what string) {
+			t.Helper()
+			for range 40 {
+				vary(r)
+				q, allowed := randomQuery(r)
+				if q.Text = pick(r, texts); turn == 0 {
+					q.Text = "" // words are searched by an index that is not there yet
+				}
+				b.compare(fmt.Sprintf("turn %d, %s, %+v", turn, what, q), m, q, allowed)
+			}
+		}
+		ask("before")
+		for range 15 {
+			d := randomDelta(r)
+			b.apply(step, d)
+			m.apply(at(step), d)
+			step++
+		}
+		word := fmt.Sprint("turned", turn)
+		f := finding("a/b/c", bailey.SeverityHigh, workload("shop", word), word)
+		d := store.Delta{Findings: []bailey.Finding{f}, Verdicts: []bailey.Verdict{{Control: "a/b", Scope: bailey.Scope{Kind: bailey.ScopeCluster}, Rung: bailey.Rung(turn % 5)}}}
+		b.apply(step, d)
+		m.apply(at(step), d)
+		step++
+		ask("after")
+		for before := range turn + min(turn, 1) {
+			if page := b.findings(store.FindingQuery{Access: store.Everything(), State: store.All, Text: fmt.Sprint("turned", before)}); len(page.Items) != 1 || page.Total != 1 {
+				t.Errorf("turn %d: what turn %d wrote is found %d times", turn, before, len(page.Items))
+			}
+		}
+		b.check()
+		changes, err := b.s.RungChanges(b.ctx, store.RungQuery{Cluster: uid, Access: store.Everything()})
+		if b.ok(err); len(changes.Items) != turn+1 {
+			t.Errorf("turn %d: the rung changed %d times", turn, len(changes.Items))
+		}
+		b.ok(b.s.Close())
+	}
 }
 
 func (b *bench) compare(what string, m *model, q store.FindingQuery, allowed []string) {

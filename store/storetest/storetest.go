@@ -62,6 +62,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Killed", testKilled},
 		{"Versions", testVersions},
 		{"Upgrade", testUpgrade},
+		{"Downgrade", testDowngrade},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { test.run(t, place(t)) })
