@@ -47,7 +47,7 @@ type exportTrailer struct {
 func (s *Store) Export(ctx context.Context, w io.Writer) error {
 	return s.read(ctx, func(r *reader) error {
 		header := exportHeader{Format: exportFormat, Version: exportVersion, Columns: map[string][]string{}}
-		if err := r.row("SELECT max(version), max(reader) FROM schema_versions").Scan(&header.Schema, &header.Reader); err != nil {
+		if err := r.tables().Scan(&header.Schema, &header.Reader); err != nil {
 			return err
 		}
 		for _, table := range exportTables {
@@ -104,7 +104,7 @@ func (r *reader) columns(table string) ([]string, error) {
 // Import reads what Export wrote into a store that holds nothing yet: all of it or nothing.
 // Columns that this version does not know are left out, as a downgrade does.
 func (s *Store) Import(ctx context.Context, in io.Reader) error {
-	return s.change(ctx, func(r *reader) error {
+	if err := s.change(ctx, func(r *reader) error {
 		var clusters, schema int
 		if err := r.row("SELECT count(*) FROM clusters WHERE n > 0 OR seq > 0").Scan(&clusters); err != nil {
 			return err
@@ -131,7 +131,10 @@ func (s *Store) Import(ctx context.Context, in io.Reader) error {
 				return nil
 			}
 		}
-	})
+	}); err != nil {
+		return err
+	}
+	return s.analyze(ctx)
 }
 
 // importer reads an export.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -75,15 +76,49 @@ func WithUpgrade(ctx context.Context, tell func(from, to int)) context.Context {
 	return context.WithValue(ctx, upgradeKey{}, tell)
 }
 
+type asItIsKey struct{}
+
+// AsItIs has a database opened whose tables are there and keep the version that they have, which an
+// older Bailey may be using: to back it up or to export it, and nothing else.
+func AsItIs(ctx context.Context) context.Context { return context.WithValue(ctx, asItIsKey{}, true) }
+
+// asItIs tells whether the tables can be read.
+func (s *Store) asItIs(ctx context.Context) error {
+	var version, oldest int
+	err := s.read(ctx, func(r *reader) error { return r.tables().Scan(&version, &oldest) })
+	switch {
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrDamaged), ctx.Err() != nil:
+		return err
+	case err != nil || version == 0:
+		return fmt.Errorf("store: there is no history in this database: %w", ErrNotFound)
+	}
+	return Readable(version, oldest)
+}
+
+// tables is the version of the tables, and the oldest program that can read them; 0 for none.
+func (r *reader) tables() *sql.Row {
+	return r.row("SELECT coalesce(max(version), 0), coalesce(max(reader), 0) FROM schema_versions")
+}
+
+// Readable fails with ErrNewer where tables of a version can be read by programs only that know
+// a later one than this.
+func Readable(version, reader int) error {
+	if newest := len(migrations()); reader > newest {
+		return fmt.Errorf("store: %w: its tables have version %d, which only versions from %d on can read, and this program knows %d; start a newer Bailey, or restore a backup of the older one (bailey history restore)",
+			ErrNewer, version, reader, newest)
+	}
+	return nil
+}
+
 // migrate applies what the database lacks, each version in a transaction.
-func (s *Store) migrate(ctx context.Context, list []migration) error {
+func (s *Store) migrate(ctx context.Context) error {
+	list := migrations()
 	if err := s.change(ctx, func(r *reader) error {
 		_, err := r.exec(s.e.ddl("CREATE TABLE IF NOT EXISTS schema_versions (version {int} NOT NULL PRIMARY KEY, reader {int} NOT NULL, applied_at {int} NOT NULL)"))
 		return err
 	}); err != nil {
 		return err
 	}
-	newest := len(list)
 	began := -1 // the version that was there
 	for {
 		done := false
@@ -94,14 +129,13 @@ func (s *Store) migrate(ctx context.Context, list []migration) error {
 				}
 			}
 			var version, reader int
-			if err := r.row("SELECT coalesce(max(version), 0), coalesce(max(reader), 0) FROM schema_versions").Scan(&version, &reader); err != nil {
+			if err := r.tables().Scan(&version, &reader); err != nil {
 				return err
 			}
-			if reader > newest {
-				return fmt.Errorf("store: %w: its tables have version %d, which only versions from %d on can read, and this program knows %d; start a newer Bailey, or restore a backup of the older one",
-					ErrNewer, version, reader, newest)
+			if err := Readable(version, reader); err != nil {
+				return err
 			}
-			if done = version >= newest; done {
+			if done = version >= len(list); done {
 				return nil
 			}
 			m := list[version]

@@ -19,7 +19,7 @@ var (
 	// ErrUnavailable: the database cannot be reached or written now (it is down, its disk
 	// is full). What was not acknowledged is to be written again; writing it twice is safe.
 	ErrUnavailable = errors.New("the database is unavailable")
-	// ErrDamaged: the database's file is no longer whole. Restore a backup.
+	// ErrDamaged: the database's file is no longer whole. Restore a backup (bailey history restore).
 	ErrDamaged = errors.New("the database is damaged")
 	// ErrNewer: a newer version of Bailey wrote the database, in a way that this one cannot read.
 	ErrNewer = errors.New("a newer version of Bailey wrote the database")
@@ -42,10 +42,14 @@ type Store struct {
 	claim string
 }
 
-// New makes a store of an engine: it brings the tables to this version.
+// New makes a store of an engine: it brings the tables to this version (but see AsItIs).
 func New(ctx context.Context, e Engine) (*Store, error) {
 	s := &Store{e: e}
-	if err := s.migrate(ctx, migrations()); err != nil {
+	prepare := s.migrate
+	if ctx.Value(asItIsKey{}) != nil {
+		prepare = s.asItIs
+	}
+	if err := prepare(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"regexp"
 
 	"github.com/spf13/cobra"
@@ -62,13 +61,9 @@ before for the cluster is no longer taken.`,
 }
 
 // withHub opens the hub's history.
-func (a *app) withHub(ctx context.Context, f *hubFlags, do func(s *store.Store) error) error {
-	if f.data == "" {
-		home, err := stateHome()
-		if err != nil {
-			return err
-		}
-		f.data = filepath.Join(home, "server")
+func (a *app) withHub(ctx context.Context, f *hubFlags, do func(s *store.Store) error) (err error) {
+	if f.data, err = dataFolder(f.data); err != nil {
+		return err
 	}
 	s, err := openStore(ctx, f.data, f.database)
 	if err != nil {

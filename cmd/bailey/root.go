@@ -141,7 +141,7 @@ Exit codes: 0 nothing at or over --fail-on, 1 findings, 2 usage,
 	flags.IntVar(&a.width, "width", 0, "columns of text output (default: the terminal's, or 80)")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		a.installCommand(), a.serveCommand(), a.hubCommand(), a.upCommand(), a.downCommand(), a.scanCommand(), a.reviewCommand(), a.enforceCommand(), a.proveCommand(), a.detectCommand(), a.gateCommand(), a.evidenceCommand(), a.probeCommand(), a.explainCommand(),
+		a.installCommand(), a.serveCommand(), a.hubCommand(), a.historyCommand(), a.upCommand(), a.downCommand(), a.scanCommand(), a.reviewCommand(), a.enforceCommand(), a.proveCommand(), a.detectCommand(), a.gateCommand(), a.evidenceCommand(), a.probeCommand(), a.explainCommand(),
 		a.controlsCommand(), a.reportCommand(), a.baselineCommand(), a.snapshotCommand(), a.ledgerCommand(),
 		a.signCommand(), a.attestCommand(), a.verifyCommand(),
 	)

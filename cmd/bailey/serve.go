@@ -200,12 +200,8 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.data == "" {
-		home, err := stateHome()
-		if err != nil {
-			return err
-		}
-		f.data = filepath.Join(home, "server")
+	if f.data, err = dataFolder(f.data); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(f.data, 0o700); err != nil {
 		return usageError("--data: %w", err)
@@ -236,7 +232,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 		log.Warn("the history is brought to a new version; a million findings take minutes", "from", from, "to", to)
 	})
 	if s.store, err = openStore(upgrade, f.data, f.database); err != nil {
-		return err
+		return ofDamage(err)
 	}
 	defer s.store.Close()
 	if err := s.openBook(ctx); err != nil {

@@ -61,11 +61,15 @@ func (a *app) newProgress() *progress {
 
 // step shows how far the work is.
 func (p *progress) step(done, total int, what string) {
+	p.say(fmt.Sprintf("%d of %d  %s", done, total, printable(what)))
+}
+
+// say shows what is going on.
+func (p *progress) say(text string) {
 	if p.out == nil || time.Since(p.start) < progressDelay {
 		return
 	}
 	p.shown = true
-	text := fmt.Sprintf("%d of %d  %s", done, total, printable(what))
 	if len(text) > defaultWidth-2 {
 		text = text[:defaultWidth-2]
 	}

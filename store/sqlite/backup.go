@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/baileyhq/bailey/store"
 )
@@ -25,11 +28,39 @@ func (f *file) backup(ctx context.Context, path string) error {
 		return err
 	}
 	defer db.Close()
+	defer f.tellSize(ctx, temporary)()
 	// The file is there, with its mode, and empty: so SQLite wants it.
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", temporary); err != nil {
 		return err
 	}
 	return install(temporary, path)
+}
+
+// tellSize tells how far a copy of the database is, until what it gives back is called.
+func (f *file) tellSize(ctx context.Context, copied string) (stop func()) {
+	tell := store.Progress(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for tick := time.NewTicker(200 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			}
+			done, err1 := os.Stat(copied)
+			total, err2 := os.Stat(f.path)
+			if err1 == nil && err2 == nil {
+				tell(done.Size(), total.Size())
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
 }
 
 // temporaryFile makes an empty file beside a path, mode 0600.
@@ -53,33 +84,75 @@ func install(temporary, path string) error {
 	return store.Install(temporary, path)
 }
 
-// Restore makes a backup the store of a folder that has none. The backup is checked first.
-func Restore(ctx context.Context, backup, dir string) error {
+// Restore makes a backup the store of a folder. The backup is checked first. Where there is a store
+// it fails with fs.ErrExist, unless replace is set: then that is kept beside, under the name that
+// is given back. It fails with ErrInUse while a process has that store open.
+func Restore(ctx context.Context, backup, dir string, replace bool) (aside string, err error) {
 	path := filepath.Join(dir, File)
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("store: there is a database at %s: move it away first, with %s-wal", path, File)
+	there := slices.ContainsFunc([]string{path, path + walSuffix}, isThere)
+	if there && !replace {
+		return "", fmt.Errorf("store: there is a database at %s: %w", path, fs.ErrExist)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("store: %w", err)
+		return "", fmt.Errorf("store: %w", err)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil {
-		return fmt.Errorf("store: %w", err)
+		return "", fmt.Errorf("store: %w", err)
 	}
+	release, err := alone(path)
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	temporary, err := temporaryFile(path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer os.Remove(temporary)
-	if err := copyFile(backup, temporary); err != nil {
-		return err
+	if err := copyFile(ctx, backup, temporary); err != nil {
+		return "", err
 	}
 	if err := check(ctx, temporary); err != nil {
-		return fmt.Errorf("store: %s is no whole backup: %w", backup, err)
+		return "", fmt.Errorf("store: %s cannot be restored: %w", backup, err)
 	}
-	return install(temporary, path)
+	if err := ownedAs(dir, temporary); err != nil {
+		return "", err
+	}
+	if there {
+		if aside, err = setAside(path); err != nil {
+			return "", err
+		}
+	}
+	return aside, install(temporary, path)
 }
 
-func copyFile(from, to string) error {
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// What SQLite keeps beside a database: what was written last, and an index of it in memory.
+const (
+	walSuffix = "-wal"
+	shmSuffix = "-shm"
+)
+
+// setAside gives a database that nobody uses another name, and what was written last with it: that
+// would be read into the database that takes its place.
+func setAside(path string) (string, error) {
+	aside := path + ".until-" + time.Now().UTC().Format("20060102T150405.000Z")
+	for _, suffix := range []string{"", walSuffix} {
+		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("store: %w", err)
+		}
+	}
+	if err := os.Remove(path + shmSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	return aside, nil
+}
+
+func copyFile(ctx context.Context, from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return fmt.Errorf("store: restore: %w", err)
@@ -89,8 +162,24 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return fmt.Errorf("store: restore: %w", err)
 	}
-	_, err = io.Copy(out, in)
+	info, err := in.Stat()
+	if err == nil {
+		_, err = io.Copy(&store.Told{Writer: out, Total: info.Size(), Tell: store.Progress(ctx)}, &upTo{ctx, in})
+	}
 	return errors.Join(err, out.Close())
+}
+
+// upTo reads until ctx ends.
+type upTo struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (u *upTo) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.Reader.Read(p)
 }
 
 // check reads a whole database and its indexes, and whether it is Bailey's.
@@ -114,5 +203,9 @@ func check(ctx context.Context, path string) error {
 	if result != "ok" {
 		return errors.New(result)
 	}
-	return nil
+	var version, reader int
+	if err := db.QueryRowContext(ctx, "SELECT coalesce(max(version), 0), coalesce(max(reader), 0) FROM schema_versions").Scan(&version, &reader); err != nil {
+		return err
+	}
+	return store.Readable(version, reader)
 }

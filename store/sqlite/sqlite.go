@@ -84,12 +84,17 @@ func private(dir, path string) error {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
+	made := !isThere(path)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	// What SQLite puts beside the file gets the file's mode.
-	return errors.Join(f.Chmod(0o600), f.Close())
+	// What SQLite puts beside the file gets the file's mode, and its owner.
+	err = errors.Join(f.Chmod(0o600), f.Close())
+	if err == nil && made {
+		err = ownedAs(dir, path)
+	}
+	return err
 }
 
 // dsn names the file to the driver. Every commit is on the disk before it is acknowledged.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,7 +38,7 @@ func TestStore(t *testing.T) {
 			},
 			Restore: func(backup string) (*store.Store, error) {
 				dir := filepath.Join(t.TempDir(), "restored")
-				if err := Restore(t.Context(), backup, dir); err != nil {
+				if _, err := Restore(t.Context(), backup, dir, false); err != nil {
 					return nil, err
 				}
 				return Open(t.Context(), dir)
@@ -248,7 +249,7 @@ func TestGone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := Restore(t.Context(), backup, dir); err != nil {
+	if _, err := Restore(t.Context(), backup, dir, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := write(); err != nil {
@@ -259,5 +260,89 @@ func TestGone(t *testing.T) {
 	}
 	if _, err := s.Cluster(t.Context(), "written"); err != nil {
 		t.Errorf("what was written after a restore is not read: %v", err)
+	}
+}
+
+// TestRestoreReplace puts backups in the place of databases that are there, whole or not.
+func TestRestoreReplace(t *testing.T) {
+	used := t.TempDir()
+	from := open(t, used)
+	storetest.Fill(t, from)
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := from.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	write := func(path, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take := func(dir, suffix string) { // a file of the store that is open, as one that was killed leaves it
+		data, err := os.ReadFile(filepath.Join(used, File+suffix))
+		if err != nil || len(data) == 0 {
+			t.Fatal(len(data), err)
+		}
+		write(filepath.Join(dir, File+suffix), string(data))
+	}
+	list := func(dir string) (names []string) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	for what, prepare := range map[string]func(dir string){
+		"whole": func(dir string) {
+			s := open(t, dir)
+			if err := errors.Join(s.PutCluster(t.Context(), "before", "b", time.Unix(1, 0)), s.Close()); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"damaged":          func(dir string) { write(filepath.Join(dir, File), "this is no database") },
+		"of a killed one":  func(dir string) { take(dir, ""); take(dir, walSuffix); take(dir, shmSuffix) },
+		"only what is new": func(dir string) { take(dir, walSuffix) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			prepare(dir)
+			before := list(dir)
+			if _, err := Restore(t.Context(), backup, dir, false); !errors.Is(err, fs.ErrExist) {
+				t.Fatalf("without being asked: %v", err)
+			}
+			if after := list(dir); !slices.Equal(before, after) {
+				t.Errorf("what was refused made %q of %q", after, before)
+			}
+			broken := filepath.Join(t.TempDir(), "broken")
+			write(broken, "not a backup")
+			if _, err := Restore(t.Context(), broken, dir, true); err == nil || !slices.Equal(before, list(dir)) {
+				t.Errorf("what is no backup: %v, and there is %q", err, list(dir))
+			}
+			aside, err := Restore(t.Context(), backup, dir, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []string{File}
+			for _, name := range before {
+				if suffix := strings.TrimPrefix(name, File); suffix != shmSuffix {
+					want = append(want, filepath.Base(aside)+suffix)
+				}
+			}
+			if after := list(dir); !slices.Equal(after, want) {
+				t.Errorf("there is %q, want %q", after, want)
+			}
+			s := open(t, dir)
+			storetest.Same(t, from, s)
+			if what == "whole" {
+				if err := errors.Join(s.Close(), os.Rename(aside, filepath.Join(dir, File))); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := open(t, dir).Cluster(t.Context(), "before"); err != nil {
+					t.Errorf("what is kept beside: %v", err)
+				}
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store"
+	"github.com/baileyhq/bailey/store/internal/limits"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -303,5 +305,97 @@ func testBackup(t *testing.T, p Place) {
 	}
 	if err := s.Import(b.ctx, bytes.NewReader(export.Bytes())); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("an import into a store that is in use: %v", err)
+	}
+}
+
+// testBackupWhileWriting backs up and exports again and again while somebody writes: each holds what was
+// there at one moment.
+func testBackupWhileWriting(t *testing.T, p Place) {
+	b := open(t, p)
+	ctx, stop := context.WithCancel(b.ctx)
+	written := make(chan int, 1)
+	go func() {
+		n := 0
+		for ; ctx.Err() == nil; n++ {
+			if err := b.s.Apply(b.ctx, uid, at(n), killedDelta(n)); err != nil {
+				t.Error(err)
+				break
+			}
+		}
+		written <- n
+	}()
+	dir := t.TempDir()
+	last := 0
+	for n := range 4 {
+		path := filepath.Join(dir, fmt.Sprint(n))
+		b.ok(b.s.Backup(b.ctx, path))
+		restored, err := p.Restore(path)
+		b.ok(err)
+		r := &bench{t, restored, t.Context()}
+		r.check()
+		// Of each delta all is there or nothing, and of the one before half has gone.
+		all := r.findings(store.FindingQuery{Access: store.Everything(), State: store.All, Limit: 1}).Total
+		gone := r.findings(store.FindingQuery{Access: store.Everything(), State: store.Gone, Limit: 1}).Total
+		deltas := all / killedFindings
+		if all%killedFindings != 0 || deltas < last || gone != max(0, deltas-1)*killedFindings/2 {
+			t.Errorf("backup %d holds %d findings, of which %d have gone; the one before %d deltas", n, all, gone, last)
+		}
+		last = deltas
+		b.ok(restored.Close())
+	}
+	stop()
+	if n := <-written; n <= last || last == 0 {
+		t.Errorf("%d deltas were written, and the last backup holds %d", n, last)
+	}
+	b.check()
+}
+
+// testAsItIs backs up and exports what an older program wrote, and leaves it to that.
+func testAsItIs(t *testing.T, p Place) {
+	if s, err := p.Open(store.AsItIs(t.Context())); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("a database that holds nothing is opened as it is: %v, %v", s, err)
+	}
+	limits.Newest = 3
+	t.Cleanup(func() { limits.Newest = 0 })
+	old, err := p.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { old.Close() })
+	Fill(t, old)
+	limits.Newest = 0
+	s, err := p.Open(store.AsItIs(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	path := filepath.Join(t.TempDir(), "backup")
+	b := &bench{t, s, t.Context()}
+	b.ok(s.Backup(b.ctx, path))
+	if is, _, err := s.Version(b.ctx); err != nil || is != 3 {
+		t.Errorf("the tables that were backed up have version %d, %v", is, err)
+	}
+	restored, err := p.Restore(path)
+	b.ok(err)
+	t.Cleanup(func() { restored.Close() })
+	is, program, err := restored.Version(b.ctx)
+	if err != nil || is != program {
+		t.Errorf("the tables that were restored have version %d, %v", is, err)
+	}
+	r := &bench{t, restored, t.Context()}
+	r.check()
+	// A newer one wrote what this cannot read.
+	limits.Later = []limits.Migration{{SQL: "CREATE TABLE later (n {int});", Reader: program + 1}}
+	t.Cleanup(func() { limits.Later = nil })
+	newer, err := p.Open(t.Context())
+	b.ok(err)
+	b.ok(newer.Backup(b.ctx, path))
+	b.ok(newer.Close())
+	limits.Later = nil
+	if s, err := p.Open(store.AsItIs(b.ctx)); !errors.Is(err, store.ErrNewer) {
+		t.Errorf("a newer database: %v %v", s, err)
+	}
+	if s, err := p.Restore(path); !errors.Is(err, store.ErrNewer) {
+		t.Errorf("a backup of a newer database: %v %v", s, err)
 	}
 }

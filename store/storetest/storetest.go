@@ -58,6 +58,8 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Search", testSearch},
 		{"Prune", testPrune},
 		{"Backup", testBackup},
+		{"BackupWhileWriting", testBackupWhileWriting},
+		{"AsItIs", testAsItIs},
 		{"Plans", testPlans},
 		{"Killed", testKilled},
 		{"Versions", testVersions},
