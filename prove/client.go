@@ -39,8 +39,8 @@ const (
 type clients struct {
 	config *rest.Config
 	limit  *rate.Limiter // of all requests together
-	// around stands around the requests of every identity; nil for nothing.
-	around func(http.RoundTripper) http.RoundTripper
+	// around puts something around the requests of every identity; nil for nothing.
+	around func(*rest.Config)
 	server string // URL without a slash at its end
 	mu     sync.Mutex
 	known  map[string]*http.Client
@@ -87,7 +87,7 @@ func (c *clients) as(who bailey.Identity) (*http.Client, error) {
 		config.Impersonate = rest.ImpersonationConfig{UserName: who.User, Groups: who.Groups}
 	}
 	if c.around != nil {
-		config.Wrap(c.around)
+		c.around(config)
 	}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -54,8 +53,8 @@ type Options struct {
 	Origins Origins
 	// Stop is the path of a file that stops the run when it appears; empty for none.
 	Stop string
-	// Around stands around each request of the run, whoever it is made as; nil for nothing.
-	Around func(http.RoundTripper) http.RoundTripper
+	// Around puts something around each request of the run, whoever it is made as; nil for nothing.
+	Around func(*rest.Config)
 	// Watchers are asked whether the tries were noticed.
 	Watchers []Watcher
 	// Keep, unless nil, is handed each record as soon as it is complete, before the

@@ -24,8 +24,11 @@ import (
 // ends and another begins.
 type Detector struct {
 	o DetectorOptions
-	// own are the audit IDs of requests that Bailey made, with when the log has it that the one
-	// came in: somebody who learns of an ID later, and sends it himself, is somebody else.
+	// own are the audit IDs of requests that Bailey made, with when the log has it that the one came
+	// in: each counts for the first request that bears it. Who reads the log may learn of an ID and
+	// send it himself, for the same request and within a minute, but he comes second. What remains is
+	// who learns of one from elsewhere before the log has it (that of another API server, or the API
+	// server's own), or once so many others came after it.
 	own *lru.Cache[string, time.Time]
 
 	mu       sync.Mutex
@@ -42,10 +45,12 @@ type DetectorOptions struct {
 	// Load gives what Save was handed last, by whichever process: how far the log was read; empty at first.
 	Load func() ([]byte, error)
 	Save func([]byte) error
-	Loop *Loop
-	News *News
-	Log  *slog.Logger
-	Now  func() time.Time
+	// Hallmark knows the requests that Bailey makes.
+	Hallmark *Hallmark
+	Loop     *Loop
+	News     *News
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // DetectionState is how the audit log is followed.
@@ -62,7 +67,8 @@ type DetectionState struct {
 }
 
 const (
-	// ownMost bounds how many of Bailey's own requests are remembered: the log has them within seconds.
+	// ownMost bounds how many of Bailey's own requests are remembered: it makes fewer in the minute
+	// for which an ID counts.
 	ownMost = 20_000
 	// flushEvery is how often what was told is kept, and markEvery how often how far the log was
 	// read is.
@@ -86,22 +92,13 @@ func NewDetector(o DetectorOptions) *Detector {
 	return &Detector{o: o, own: own, blind: map[string]bool{}}
 }
 
-// Own notes the audit ID of a request that Bailey is about to make. It must be one that nobody can
-// guess: clients choose theirs.
-func (d *Detector) Own(auditID string) {
-	if auditID != "" {
-		d.own.Add(auditID, time.Time{})
-	}
-}
-
 // made reports whether Bailey made the request of an event.
 func (d *Detector) made(e *detect.Event) bool {
-	came, own := d.own.Get(e.AuditID)
-	if !own || !came.IsZero() && !came.Equal(e.Received) {
+	if !d.o.Hallmark.made(e) {
 		return false
 	}
-	d.own.Add(e.AuditID, e.Received)
-	return true
+	came, known, _ := d.own.PeekOrAdd(e.AuditID, e.Received)
+	return !known || came.Equal(e.Received)
 }
 
 // State says how the audit log is followed.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,12 +87,18 @@ type logging struct {
 	*Detector
 }
 
+// execURI and execAgent are of the requests that are written.
+const execURI, execAgent = "/api/v1/namespaces/shop/pods/web/exec?command=sh", "kubectl/v1.34.0"
+
+// own gives an audit ID by which Bailey makes such a request.
+func (l *logging) own() string { return l.o.Hallmark.id(http.MethodPost, execURI, execAgent) }
+
 // write writes what user did, who chose the audit ID.
 func (l *logging) write(id, user string) {
 	l.t.Helper()
 	e := map[string]any{"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": id, "stage": "ResponseComplete",
-		"requestURI": "/api/v1/namespaces/shop/pods/web/exec?command=sh", "verb": "create", "user": map[string]any{"username": user, "groups": []string{"system:authenticated"}},
-		"sourceIPs": []string{"10.0.0.9"}, "userAgent": "kubectl/v1.34.0", "objectRef": map[string]any{"resource": "pods", "subresource": "exec", "apiVersion": "v1", "namespace": "shop", "name": "web"},
+		"requestURI": execURI, "verb": "create", "user": map[string]any{"username": user, "groups": []string{"system:authenticated"}},
+		"sourceIPs": []string{"10.0.0.9"}, "userAgent": execAgent, "objectRef": map[string]any{"resource": "pods", "subresource": "exec", "apiVersion": "v1", "namespace": "shop", "name": "web"},
 		"responseStatus": map[string]any{"code": 101}, "requestReceivedTimestamp": time.Now().UTC().Format(time.RFC3339Nano), "stageTimestamp": time.Now().UTC().Format(time.RFC3339Nano)}
 	data, err := json.Marshal(e)
 	if err != nil {
@@ -116,7 +123,7 @@ func (l *logging) append(data []byte) {
 func (l *logging) begin() {
 	loop := NewLoop(LoopOptions{}, NewNews())
 	loop.snap, loop.version = bailey.NewBuilder(bailey.Meta{ClusterUID: tellingUID}).Snapshot(), 1
-	l.Detector = NewDetector(DetectorOptions{Path: l.path, Loop: loop, News: NewNews(), Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	l.Detector = NewDetector(DetectorOptions{Path: l.path, Hallmark: NewHallmark([]byte("key"), time.Now), Loop: loop, News: NewNews(), Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Load: func() ([]byte, error) { return l.mark, nil }, Save: func(mark []byte) error { l.mark = slices.Clone(mark); return nil }})
 	ctx, cancel := context.WithCancel(l.t.Context())
 	ended := make(chan struct{})
@@ -167,12 +174,13 @@ func TestDetector(t *testing.T) {
 	for l.State().Since.IsZero() {
 		time.Sleep(10 * time.Millisecond)
 	}
-	l.Own("own")
-	l.write("own", "bailey")
+	own := l.own()
+	l.write(own, "bailey")
 	l.write("1", "eve")
-	l.write("own", "eve") // who learned of the ID
+	l.write(own, "eve") // who learned of the ID
 	l.await("detection/exec/eve/shop 2")
 	l.end()
+	l.write(l.own(), "bailey") // it came in when the process ended
 	l.write("2", "mallory")
 	l.write("3", "eve")
 	l.begin()

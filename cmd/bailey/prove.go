@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"time"
@@ -50,8 +49,8 @@ type proveFlags struct {
 	// how far the run is.
 	record   func(ctx context.Context, id string, envelope []byte)
 	progress server.Progress
-	// around stands around each request of the run; nil for nothing.
-	around func(http.RoundTripper) http.RoundTripper
+	// around puts something around each request of the run; nil for nothing.
+	around func(*rest.Config)
 }
 
 func (a *app) proveCommand() *cobra.Command {

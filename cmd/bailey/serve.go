@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -60,8 +57,8 @@ type serveFlags struct {
 	gate string
 	// gateAt is where it listens.
 	gateAt net.Listener
-	// gateAsked is what gates of up did; its path is empty where there are none.
-	gateAsked gateAsked
+	// hallmark is there where requests are known as Bailey's own.
+	hallmark *server.Hallmark
 	// notes are said before where the server answers, and calm leaves out of the log what went well.
 	notes []string
 	calm  bool
@@ -200,11 +197,8 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.data, err = dataFolder(f.data); err != nil {
+	if err := f.openData(); err != nil {
 		return err
-	}
-	if err := os.MkdirAll(f.data, 0o700); err != nil {
-		return usageError("--data: %w", err)
 	}
 	if len(f.tlsOwn) > 0 {
 		var fingerprint string
@@ -305,7 +299,6 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	if err := s.openDetector(); err != nil {
 		return err
 	}
-	s.forgiveGate()
 	if s.flags.gate != "" {
 		s.showGate()
 	}
@@ -364,32 +357,6 @@ func (s *serving) greet(listener net.Listener, secure bool, sessions *server.Ses
 	if !secure && !s.flags.noLink {
 		fmt.Fprintf(s.app.stderr, "Open this link, once, within 15 minutes:\n  %s/login?link=%s\n", where, sessions.NewLink())
 	}
-}
-
-// tokenFile holds the token of the local administrator.
-const tokenFile = "token"
-
-// localToken reads the token, or makes it.
-func localToken(dir string) (string, error) {
-	path := filepath.Join(dir, tokenFile)
-	data, err := readBounded(path, 4<<10)
-	switch {
-	case err == nil && len(strings.TrimSpace(string(data))) >= 32:
-		return strings.TrimSpace(string(data)), nil
-	case err == nil:
-		return "", fmt.Errorf("%s holds no token\nhint: remove it, and a new one is made", path)
-	case !errors.Is(err, fs.ErrNotExist):
-		return "", err
-	}
-	var b [32]byte
-	_, _ = rand.Read(b[:])
-	token := base64.RawURLEncoding.EncodeToString(b[:])
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", err
-	}
-	_, err = fmt.Fprintln(f, token)
-	return token, errors.Join(err, f.Close())
 }
 
 // watch says what the loop follows, and who may see it.

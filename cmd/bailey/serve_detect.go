@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
-	"net/http"
 	"path/filepath"
 
-	auditv1 "k8s.io/apiserver/pkg/apis/audit"
+	"k8s.io/client-go/rest"
 
 	"github.com/baileyhq/bailey/collect/audit"
 	"github.com/baileyhq/bailey/server"
@@ -51,8 +49,11 @@ func (s *serving) openDetector() error {
 		return err
 	}
 	s.flags.auditLog = path
+	if err := s.flags.openHallmark(s.app.now); err != nil {
+		return err
+	}
 	kept := filepath.Join(s.flags.data, auditFile)
-	s.detector = server.NewDetector(server.DetectorOptions{Path: path, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now,
+	s.detector = server.NewDetector(server.DetectorOptions{Path: path, Hallmark: s.flags.hallmark, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now,
 		Load: func() ([]byte, error) {
 			data, err := readBounded(kept, 64<<10)
 			if errors.Is(err, fs.ErrNotExist) {
@@ -95,25 +96,9 @@ func (s *serving) detecting(kept *store.Store) []part {
 	return []part{func(ctx context.Context) error { return s.detector.Run(ctx, kept) }}
 }
 
-// ours gives requests an audit ID that nobody can guess, and has the detector know it before they
-// are made.
-func (s *serving) ours(next http.RoundTripper) http.RoundTripper {
-	if s.detector == nil {
-		return next
+// ours has the detector know the requests of a client.
+func (s *serving) ours(config *rest.Config) {
+	if s.detector != nil {
+		s.flags.hallmark.Around(config)
 	}
-	return telling{next, s.detector.Own}
-}
-
-type telling struct {
-	next http.RoundTripper
-	tell func(auditID string)
-}
-
-// RoundTrip is of http.RoundTripper.
-func (t telling) RoundTrip(r *http.Request) (*http.Response, error) {
-	id := rand.Text()
-	t.tell(id)
-	r = r.Clone(r.Context())
-	r.Header.Set(auditv1.HeaderAuditID, id)
-	return t.next.RoundTrip(r)
 }

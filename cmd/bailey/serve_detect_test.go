@@ -13,13 +13,24 @@ import (
 )
 
 // TestServeDetections: what Bailey itself does, its experiments included, raises no alert of the
-// audit log; what somebody else does raises one, once.
+// audit log, also where the server that did it was killed; what somebody else does raises one, once.
 func TestServeDetections(t *testing.T) {
 	t.Parallel() // it mostly waits
 	cluster := devclustertest.Own(t)
+	for _, args := range [][]string{ // where experiments try what detections tell of
+		{"create", "namespace", "shop"},
+		{"label", "namespace", "shop", "pod-security.kubernetes.io/enforce=restricted"},
+	} {
+		if _, err := cluster.Kubectl(t.Context(), args...); err != nil {
+			t.Fatal(err)
+		}
+	}
 	state := t.TempDir()
 	data := filepath.Join(state, "data")
-	p := startServed(t, state, "serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-every", "0", "--audit-log", cluster.AuditLog)
+	start := func() *servedProcess {
+		return startServed(t, state, "serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-every", "0", "--audit-log", cluster.AuditLog)
+	}
+	p := start()
 	token := tokenIn(t, data)
 	awaitText(t, p, token, "/api/v1/status", `"detections":{"since":`)
 	alerts := func() (list []server.Alert) {
@@ -35,7 +46,8 @@ func TestServeDetections(t *testing.T) {
 		}
 		return list
 	}
-	id := p.order(t, token, `{"controls":["compute/pod-security", "access/authorization", "access/api-server"]}`)
+	const controls = `{"controls":["compute/pod-security", "access/authorization", "access/api-server"]}`
+	id := p.order(t, token, controls)
 	var run server.Run
 	for end := time.Now().Add(2 * time.Minute); run.State != "done"; time.Sleep(100 * time.Millisecond) {
 		p.decode(t, "/api/v1/runs/"+id, token, &run)
@@ -46,6 +58,16 @@ func TestServeDetections(t *testing.T) {
 	if run.Tried == 0 {
 		t.Fatalf("nothing was tried: %+v", run)
 	}
+	// Nor does what a server did that was killed in a run, of which the next one reads.
+	id = p.order(t, token, controls)
+	for run = (server.Run{}); run.State != "running" || run.Done < 50; time.Sleep(10 * time.Millisecond) {
+		if p.decode(t, "/api/v1/runs/"+id, token, &run); run.State == "done" || run.State == "failed" {
+			t.Fatalf("%+v", run)
+		}
+	}
+	p.kill()
+	p = start()
+	awaitText(t, p, token, "/api/v1/status", `"detections":{"since":`)
 	before := time.Now()
 	if _, err := cluster.Kubectl(t.Context(), "run", "escape", "--image=localhost/none", "--privileged"); err != nil {
 		t.Fatal(err)

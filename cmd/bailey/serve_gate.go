@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/http"
 	"slices"
 	"time"
 
@@ -32,12 +31,7 @@ func (s *serving) runGate(ctx context.Context) error {
 	if err := s.awaitCluster(ctx); err != nil {
 		return err
 	}
-	client, err := gateClient(s.flags.target.kubeconfig, func(id string) {
-		if s.detector != nil {
-			s.detector.Own(id)
-		}
-		s.flags.gateAsked.add(id)
-	})
+	client, err := gateClient(s.flags.target.kubeconfig, s.flags.hallmark)
 	if err != nil {
 		return err
 	}
@@ -99,35 +93,20 @@ func (s *serving) showGate() {
 	}
 }
 
-// forgiveGate has detections tell nothing of what the gates of up did before. What cannot be read of
-// that is an alert too many.
-func (s *serving) forgiveGate() {
-	if s.detector == nil || s.flags.gateAsked.path == "" {
-		return
-	}
-	ids, err := s.flags.gateAsked.all()
-	for _, id := range ids {
-		s.detector.Own(id)
-	}
-	if err != nil {
-		s.log.Warn("what the gates of up did before cannot be told from what others did, so alerts may tell of it: remove the file, or let it be written", "file", s.flags.gateAsked.path, "error", err)
-	}
-}
-
-func gateClient(kubeconfig string, asked func(auditID string)) (kubernetes.Interface, error) {
+func gateClient(kubeconfig string, hallmark *server.Hallmark) (kubernetes.Interface, error) {
 	config, err := kube.RESTConfig(kubeconfig, "")
 	if err != nil {
 		return nil, err
 	}
 	config.UserAgent = "bailey-gate/" + version
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return changing{next, asked} })
+	hallmark.Around(config)
 	return kubernetes.NewForConfig(config)
 }
 
 // clearGate removes the webhook configuration that a gate of up left which was killed. The error
 // wraps gate.ErrTaken where the cluster has another gate, which stays.
-func clearGate(ctx context.Context, kubeconfig string, asked gateAsked) error {
-	client, err := gateClient(kubeconfig, asked.add)
+func clearGate(ctx context.Context, kubeconfig string, hallmark *server.Hallmark) error {
+	client, err := gateClient(kubeconfig, hallmark)
 	if err != nil {
 		return err
 	}

@@ -110,6 +110,13 @@ func (p *servedProcess) get(t *testing.T, path, token string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
+// kill ends the process, and it is told nothing of that.
+func (p *servedProcess) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.said
+	_ = p.cmd.Wait()
+}
+
 // end ends the process as Ctrl-C does, and gives its exit code and what it said.
 func (p *servedProcess) end(t *testing.T) (int, string) {
 	t.Helper()

@@ -137,8 +137,13 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 		return err
 	}
 	// What a gate left that was killed would be asked in vain from here on.
-	f.gateAsked.path = filepath.Join(filepath.Dir(dir), "gate-asked")
-	another := clearGate(ctx, cluster.Kubeconfig, f.gateAsked)
+	if err := f.openData(); err != nil {
+		return err
+	}
+	if err := f.openHallmark(a.now); err != nil {
+		return err
+	}
+	another := clearGate(ctx, cluster.Kubeconfig, f.hallmark)
 	if another != nil && !errors.Is(another, gate.ErrTaken) {
 		return another
 	}

@@ -26,7 +26,7 @@ func configure(o Options) (*rest.Config, string, error) {
 	config.Timeout = 0 // each request has its own limit
 	config.QPS, config.RateLimiter = -1, nil
 	if o.Around != nil {
-		config.Wrap(o.Around)
+		o.Around(config)
 	}
 	return config, name, nil
 }

@@ -47,8 +47,8 @@ type Options struct {
 	Offline bool
 	// UserAgent is how requests name themselves; empty means "bailey/<version>".
 	UserAgent string
-	// Around, if set, stands around each request.
-	Around func(http.RoundTripper) http.RoundTripper
+	// Around, if set, puts something around each request.
+	Around func(*rest.Config)
 	// QPS and Burst are the rate of requests: 50 a second and 100 if zero.
 	QPS   float64
 	Burst int
