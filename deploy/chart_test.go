@@ -300,6 +300,9 @@ func readChart(t *testing.T, name string) string {
 
 var metricName = regexp.MustCompile(`\bbailey_[a-z_]+`)
 
+// othersMetric is of the names that a process has by itself elsewhere.
+var othersMetric = regexp.MustCompile(`\b(go|process|promhttp)_`)
+
 // TestMetricsExist: what alerts and dashboard ask for, the server has.
 func TestMetricsExist(t *testing.T) {
 	have := served(t)
@@ -337,6 +340,11 @@ func TestMetricsExist(t *testing.T) {
 	}
 	seen := map[int]bool{}
 	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			if !metricName.MatchString(target.Expr) || othersMetric.MatchString(target.Expr) {
+				t.Errorf("panel %d asks for what is not Bailey's: %s", p.ID, target.Expr)
+			}
+		}
 		if seen[p.ID] || len(p.Targets) == 0 {
 			t.Errorf("panel %d is twice there, or shows nothing", p.ID)
 		}

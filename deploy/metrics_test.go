@@ -20,6 +20,7 @@ func served(t *testing.T) map[string]string {
 	t.Helper()
 	m := server.NewMetrics("test", server.NewLoop(server.LoopOptions{}, server.NewNews()))
 	m.ShowLeads(func() bool { return true })
+	m.Registry.MustRegister(&server.Book{}, server.NewDetector(server.DetectorOptions{}))
 	all := make(chan *prometheus.Desc)
 	go func() {
 		m.Registry.Describe(all)

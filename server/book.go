@@ -238,9 +238,9 @@ func (b *Book) State() LedgerState {
 	list, err := ledger.List(context.Background(), b.root.FS(), ledger.ListOptions{})
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := LedgerState{Appending: b.log != nil && b.checked && b.damage == "", Size: list.Size, Verified: b.verified, Problem: cmp.Or(b.damage, b.failed)}
+	s := LedgerState{Appending: b.log != nil && b.checked && b.damage == "", Size: list.Size, Verified: b.verified, Problem: cmp.Or(b.damage, b.failed), Damaged: b.damage != ""}
 	if err != nil && s.Problem == "" {
-		s.Problem = "it cannot be read: " + err.Error()
+		s.Problem, s.Damaged = "it cannot be read: "+err.Error(), true
 	}
 	return s
 }

@@ -43,7 +43,8 @@ func NewMetrics(version string, l *Loop) *Metrics {
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "bailey_build_info", Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": version}})
 	info.Set(1)
-	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, m.Judging, m.Requests, m.Pruned, m.Deliveries, m.FailingSince, m.Waiting, standing{l})
+	prometheus.WrapRegistererWithPrefix("bailey_", m.Registry).MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.Registry.MustRegister(info, m.Judging, m.Requests, m.Pruned, m.Deliveries, m.FailingSince, m.Waiting, standing{l})
 	return m
 }
 

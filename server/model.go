@@ -381,7 +381,7 @@ type runDoc struct {
 // Alert is something that somebody should look at.
 type Alert struct {
 	Key      string          `json:"key"`
-	Kind     string          `json:"kind"` // detection, finding, rung or staleness
+	Kind     string          `json:"kind"` // detection, finding, ledger, rung or staleness
 	Severity bailey.Severity `json:"severity"`
 	Title    string          `json:"title"`
 	Text     string          `json:"text,omitempty"`
@@ -459,8 +459,9 @@ type LedgerState struct {
 	Size      uint64 `json:"size"` // of the newest signed checkpoint
 	// Verified is when all of it was verified last; nil if it was not since the start.
 	Verified *time.Time `json:"verified,omitempty"`
-	// Problem says why nothing is recorded, or what was found to be damaged.
+	// Problem says why nothing is recorded, or what was found to be damaged, which Damaged tells.
 	Problem string `json:"problem,omitempty"`
+	Damaged bool   `json:"damaged,omitempty"`
 }
 
 // GateState says what the admission gate does that runs beside the server. It names no object.

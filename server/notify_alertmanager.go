@@ -57,7 +57,7 @@ func (p postedAlert) fingerprint() string {
 const AliveAlert = "BaileyAlive"
 
 // alertNames are the names of alerts by their kind.
-var alertNames = map[store.AlertKind]string{store.AlertDetection: "BaileyDetection", store.AlertFinding: "BaileyFindings", store.AlertRung: "BaileyFell", store.AlertStaleness: "BaileyStale"}
+var alertNames = map[store.AlertKind]string{store.AlertDetection: "BaileyDetection", store.AlertFinding: "BaileyFindings", store.AlertLedger: "BaileyLedger", store.AlertRung: "BaileyFell", store.AlertStaleness: "BaileyStale"}
 
 // bring tells what lasts, and what ended since it was told.
 func (m *alertmanager) bring(ctx context.Context) error {

@@ -30,6 +30,8 @@ func alertPage(external *url.URL, a *store.Alert) string {
 		page.RawQuery = q.Encode()
 	case doc.Control != "":
 		page.Path = "/controls/" + doc.Control
+	case a.Kind == store.AlertLedger:
+		page.Path = "/ledger"
 	case a.Kind != store.AlertStaleness: // which the first page tells
 		page.Path = "/alerts"
 	}

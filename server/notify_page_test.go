@@ -24,6 +24,7 @@ func TestAlertPage(t *testing.T) {
 		"/controls/a/b":                           {store.AlertRung, alertDoc{Control: "a/b"}, shop},
 		"/controls/a%3Fb":                         {store.AlertRung, alertDoc{Control: "a?b"}, bailey.Ref{}},
 		"/alerts":                                 {store.AlertDetection, alertDoc{}, shop},
+		"/ledger":                                 {store.AlertLedger, alertDoc{}, bailey.Ref{}},
 		"/":                                       {store.AlertStaleness, alertDoc{}, bailey.Ref{}},
 	} {
 		alert := store.Alert{Kind: a.kind, Object: a.object, Doc: a.doc.text()}

@@ -51,7 +51,7 @@ type WebhookAlert struct {
 	// Key is the alert's, whatever becomes of it.
 	Key       string          `json:"key"`
 	State     string          `json:"state"` // firing or resolved
-	Kind      string          `json:"kind"`  // detection, finding, rung or staleness
+	Kind      string          `json:"kind"`  // detection, finding, ledger, rung or staleness
 	Severity  bailey.Severity `json:"severity"`
 	Title     string          `json:"title"`
 	Text      string          `json:"text,omitempty"`

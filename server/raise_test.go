@@ -177,6 +177,65 @@ func TestSightAlert(t *testing.T) {
 	}
 }
 
+// TestLedgerAlert: a ledger that is damaged is told, once, also by a process that begins anew, and is over once
+// it was verified whole, or none is kept; one that takes nothing is told less loudly, and until it does.
+func TestLedgerAlert(t *testing.T) {
+	k := &keeping{Recorder: &Recorder{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	k.begin(openStore(t))
+	if err := k.keep(t.Context(), &bailey.Report{}); err != nil {
+		t.Fatal(err)
+	}
+	verified := k.now
+	whole := LedgerState{Appending: true, Verified: &verified}
+	unverified := LedgerState{Appending: true}
+	starting := LedgerState{}
+	full := LedgerState{Appending: true, Verified: &verified, Problem: "no space left on device"}
+	damaged := LedgerState{Problem: "entry 7 is not what the tree says", Damaged: true}
+	w := &bookWatch{}
+	for _, step := range []struct {
+		what  string
+		state *LedgerState // nil: none is kept
+		anew  bool
+		want  string
+	}{
+		{"before it was looked at", &starting, false, ""},
+		{"whole", &whole, false, ""},
+		{"full", &full, false, "ledger + high"},
+		{"full still", &full, false, "ledger + high"},
+		{"full after a restart", &full, true, "ledger + high"},
+		{"there is room", &whole, false, "ledger + over high"},
+		{"full again", &full, false, "ledger ++ high"},
+		{"damaged at that", &damaged, false, "ledger +++ critical"},
+		{"damaged still", &damaged, false, "ledger +++ critical"},
+		{"a restart", &starting, true, "ledger +++ critical"},
+		{"damaged after it", &damaged, false, "ledger +++ critical"},
+		{"not verified whole", &unverified, true, "ledger +++ critical"},
+		{"only full", &full, false, "ledger +++ critical"},
+		{"whole again", &whole, false, "ledger +++ over critical"},
+		{"damaged again", &damaged, true, "ledger ++++ critical"},
+		{"none is kept", nil, true, "ledger ++++ over critical"},
+	} {
+		k.now = k.now.Add(time.Minute)
+		if step.anew {
+			w = &bookWatch{}
+		}
+		var state LedgerState
+		if step.state != nil {
+			state = *step.state
+		}
+		if err := k.Raiser.watchBook(t.Context(), w, step.state != nil, state); err != nil {
+			t.Fatal(err)
+		}
+		got := k.alerts(t)
+		if a, err := k.Raiser.Store.Alert(t.Context(), store.Everything(), tellingUID, ledgerKey); err == nil {
+			got += " " + a.Severity.String()
+		}
+		if got != step.want {
+			t.Errorf("%s: %q, want %q", step.what, got, step.want)
+		}
+	}
+}
+
 // TestAlertEvents: the stream of events tells each the alerts of their namespaces, and those of
 // the cluster to who sees everything.
 func TestAlertEvents(t *testing.T) {

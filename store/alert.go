@@ -44,6 +44,7 @@ type AlertKind string
 const (
 	AlertDetection AlertKind = "detection"
 	AlertFinding   AlertKind = "finding"
+	AlertLedger    AlertKind = "ledger"
 	AlertRung      AlertKind = "rung"
 	AlertStaleness AlertKind = "staleness"
 )

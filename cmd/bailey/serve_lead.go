@@ -28,7 +28,8 @@ func (s *serving) parts(kept *store.Store) []part {
 	if s.flags.path != "" {
 		runner.Every = 0
 	}
-	parts := slices.Concat([]part{recorder.Run, runner.Run, raiser.Run, s.keepBook}, s.guards(kept), s.tend(kept), s.detecting(kept))
+	watchBook := func(ctx context.Context) error { return raiser.WatchBook(ctx, s.book) }
+	parts := slices.Concat([]part{recorder.Run, runner.Run, raiser.Run, s.keepBook, watchBook}, s.guards(kept), s.tend(kept), s.detecting(kept))
 	if s.pusher != nil {
 		parts = append(parts, s.pushing(kept))
 	}

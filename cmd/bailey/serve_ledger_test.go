@@ -112,3 +112,50 @@ func TestServeLedger(t *testing.T) {
 	awaitText(t, p, token, "/api/v1/runs/"+run, `"state":"done"`)
 	p.end(t)
 }
+
+// TestServeLedgerAlert: a ledger that is damaged raises a critical alert, which lasts across a restart and is over
+// once the ledger is whole again.
+func TestServeLedgerAlert(t *testing.T) {
+	t.Parallel() // it mostly waits
+	state, folder := t.TempDir(), t.TempDir()
+	writePod(t, folder, "red")
+	data, dir := filepath.Join(state, "data"), filepath.Join(state, "the-ledger")
+	start := func() (*servedProcess, string) {
+		t.Helper()
+		p := startServed(t, state, "serve", "--data", data, "--target", folder, "--ledger", dir)
+		return p, tokenIn(t, data)
+	}
+	p, token := start()
+	awaitText(t, p, token, "/api/v1/status", `"verified":"`)
+	if _, body := p.get(t, "/api/v1/alerts", token); strings.Contains(body, `"ledger"`) {
+		t.Errorf("of a ledger that is whole is told: %s", body)
+	}
+	p.end(t)
+
+	checkpoint := filepath.Join(dir, "log", "checkpoint")
+	whole, err := os.ReadFile(checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(content []byte) {
+		t.Helper()
+		if err := os.WriteFile(checkpoint, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(bytes.Replace(whole, []byte("\n"), []byte("x\n"), 1))
+	for range 2 {
+		p, token = start()
+		awaitText(t, p, token, "/api/v1/alerts?open=true", `"kind":"ledger","severity":"critical","title":"The ledger is damaged"`)
+		awaitText(t, p, token, "/api/v1/alerts", `"count":1`)
+		awaitText(t, p, token, "/alerts", "The ledger is damaged")
+		if _, body := p.get(t, "/metrics", ""); !strings.Contains(body, "bailey_ledger_damaged 1") {
+			t.Error("no metric says that the ledger is damaged")
+		}
+		p.end(t)
+	}
+	write(whole)
+	p, token = start()
+	awaitText(t, p, token, "/api/v1/alerts", `"resolved":"`)
+	p.end(t)
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -209,6 +210,8 @@ func TestServeFiles(t *testing.T) {
 	}
 	if _, body := p.get(t, "/metrics", ""); !strings.Contains(body, `bailey_findings{severity="high"}`) || !strings.Contains(body, "bailey_control_rung") || strings.Contains(body, "shop") {
 		t.Errorf("metrics: %.2000s", body)
+	} else if others := othersNames(body); len(others) > 0 {
+		t.Errorf("names of others: %q", others)
 	}
 
 	if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
@@ -224,6 +227,23 @@ func TestServeFiles(t *testing.T) {
 	if code, said := p.end(t); code != exitOK || strings.Contains(said, "level=ERROR") || strings.Contains(said, token) {
 		t.Errorf("exit %d: %s", code, said)
 	}
+}
+
+// metricLine is a line of metrics, or what describes one.
+var metricLine = regexp.MustCompile(`(?m)^(?:# [A-Z]+ )?([A-Za-z_:][A-Za-z0-9_:]*)`)
+
+// othersNames gives the names of metrics that do not begin with Bailey's.
+func othersNames(body string) (names []string) {
+	all := metricLine.FindAllStringSubmatch(body, -1)
+	for _, m := range all {
+		if !strings.HasPrefix(m[1], "bailey_") {
+			names = append(names, m[1])
+		}
+	}
+	if len(all) < 100 || !strings.Contains(body, "bailey_process_resident_memory_bytes ") {
+		names = append(names, fmt.Sprintf("(of %d lines)", len(all)))
+	}
+	return names
 }
 
 func awaitText(t *testing.T, p *servedProcess, token, path, want string) {
