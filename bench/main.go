@@ -34,6 +34,9 @@ var parts = []struct {
 	{"serve", benchServe},
 }
 
+// printed are made here for the program to hold, and run only when named.
+var printed = map[string]func(bailey string) error{"statistics": printStatistics}
+
 func main() {
 	if child, arg := os.Getenv(childVariable), os.Getenv(childArgument); child != "" {
 		if err := children[child](arg); err != nil {
@@ -44,6 +47,13 @@ func main() {
 	}
 	bailey := flag.String("bailey", "bin/bailey", "the program to measure")
 	flag.Parse()
+	if run := printed[flag.Arg(0)]; run != nil {
+		if err := run(*bailey); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	fmt.Printf("%s/%s, %d processors, %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	for _, part := range parts {
 		if flag.NArg() > 0 && !contains(flag.Args(), part.name) {

@@ -33,7 +33,7 @@ type Engine struct {
 	Unavailable, Damaged func(error) bool
 	// Backup writes everything to a new file; nil where the portable format has to do.
 	Backup func(ctx context.Context, path string) error
-	// Analyze is what brings the planner's statistics up to date.
+	// Analyze is what brings the planner's statistics up to date; empty where they are fixed.
 	Analyze string
 }
 

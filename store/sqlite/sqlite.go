@@ -67,13 +67,16 @@ func (f *file) open(ctx context.Context) (*store.Store, error) {
 	if err := f.claim(ctx); err != nil {
 		return nil, err
 	}
-	return store.New(ctx, store.Engine{
+	s, err := store.New(ctx, store.Engine{
 		Name: "sqlite", Write: f.write, Read: f.read,
 		Int: "INTEGER", Text: "TEXT", RowID: "INTEGER NOT NULL PRIMARY KEY",
 		Hits: "SELECT rowid AS n FROM finding_words WHERE finding_words MATCH ? LIMIT ?", Words: match,
 		Ready: f.ready, Unavailable: unavailable, Damaged: damaged, Backup: f.backup,
-		Analyze: "PRAGMA optimize",
 	})
+	if err != nil {
+		return nil, err
+	}
+	return s, ofKind(f.fixStatistics(ctx))
 }
 
 // readers is how many connections read at once.
@@ -120,13 +123,7 @@ type file struct {
 func (f *file) claim(ctx context.Context) error {
 	var id int
 	if err := f.write.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
-		switch {
-		case damaged(err):
-			return fmt.Errorf("%w: %w", store.ErrDamaged, err)
-		case unavailable(err):
-			return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
-		}
-		return err
+		return ofKind(err)
 	}
 	switch id {
 	case applicationID:
@@ -136,6 +133,19 @@ func (f *file) claim(ctx context.Context) error {
 		return err
 	}
 	return errors.New("this is the database of another program")
+}
+
+// ofKind gives an error the kind that callers tell apart.
+func ofKind(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case damaged(err):
+		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
+	case unavailable(err):
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return err
 }
 
 // ready tells whether the file is still the one that is open. What is written into a file

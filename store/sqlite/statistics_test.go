@@ -1,0 +1,63 @@
+package sqlite
+
+import (
+	"database/sql"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/baileyhq/bailey/store/storetest"
+)
+
+// TestStatistics: the planner's statistics name every index of what grows, and a file that had others
+// goes by them once it is opened.
+func TestStatistics(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	storetest.Fill(t, s)
+	db, err := sql.Open("sqlite", dsn(filepath.Join(dir, File), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	lines := func(query string) (all []string) {
+		t.Helper()
+		rows, err := db.Query(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var line string
+			if err := rows.Scan(&line); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, line)
+		}
+		return all
+	}
+	const stated = "SELECT tbl || ' ' || idx || ' ' || stat || char(10) FROM sqlite_stat1 WHERE idx NOT NULL"
+	for _, index := range lines("SELECT tbl_name || ' ' || name FROM sqlite_schema WHERE type = 'index' AND sql NOT NULL AND tbl_name IN ('findings', 'finding_groups', 'verdicts', 'rungs', 'rung_changes', 'changes')") {
+		if index != "findings findings_cause" && !strings.Contains(statistics, index+" ") { // no cause is in what was measured
+			t.Errorf("%s has no statistics: go run ./bench statistics > store/sqlite/statistics.txt", index)
+		}
+	}
+	want := slices.Sorted(strings.Lines(statistics))
+	if have := slices.Sorted(slices.Values(lines(stated))); !slices.Equal(have, want) {
+		t.Errorf("a new file goes by\n%s", have)
+	}
+	if _, err := db.Exec("ANALYZE"); err != nil {
+		t.Fatal(err)
+	}
+	if have := slices.Sorted(slices.Values(lines(stated))); slices.Equal(have, want) {
+		t.Fatal("the file was not analyzed")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+	if have := slices.Sorted(slices.Values(lines(stated))); !slices.Equal(have, want) {
+		t.Errorf("a file that was analyzed goes by\n%s", have)
+	}
+}
