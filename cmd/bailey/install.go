@@ -209,8 +209,8 @@ func (a *app) awaitReady(ctx context.Context, f *installFlags, config *rest.Conf
 		if err != nil {
 			return false, err
 		}
-		s := d.Status
-		return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == 1 && s.ReadyReplicas == 1 && s.Replicas == 1, nil
+		s, want := d.Status, *d.Spec.Replicas // the API server gives it a default
+		return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.ReadyReplicas == want && s.Replicas == want, nil
 	})
 	switch {
 	case err == nil:
