@@ -42,7 +42,7 @@ func TestServeThroughTrouble(t *testing.T) {
 	w := troubled{cluster: devclustertest.Own(t), namespace: "trouble", state: t.TempDir()}
 	w.make(t, "/api/v1/namespaces", map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": w.namespace}})
 	disk := t.TempDir()
-	mounted := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=200m,mode=0700")
+	mounted := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size="+soaking("200m", "2g")+",mode=0700")
 	if mounted == nil {
 		t.Cleanup(func() {
 			if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
@@ -123,7 +123,7 @@ func TestServeThroughTrouble(t *testing.T) {
 			t.Skipf("no small disk can be mounted here: %v", mounted)
 		}
 		ballast := filepath.Join(disk, "ballast")
-		if err := os.WriteFile(ballast, make([]byte, 400<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		if err := os.WriteFile(ballast, make([]byte, soaking(400<<20, 4<<30)), 0o600); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("the disk is not full: %v", err)
 		}
 		known := len(w.exported(t, w.token))
