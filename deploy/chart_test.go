@@ -28,7 +28,8 @@ const image = "registry.example.com/bailey@sha256:7d6b1c2f6a6f3c1f8a2b0d8f9a3c5e
 // everything turns on whatever the values can.
 var everything = []string{"image=" + image, "prober.enabled=true", "kubeletConfigz=true", "gatekeeper=true", "database.secretName=db",
 	"replicas=3", "hub.enabled=true", "push.to=https://hub.example.com", "push.secretName=push", "push.caConfigMap=ca",
-	"tls.secretName=tls", "alerts.webhookSecret=w", "alerts.deadManSecret=d", "alerts.alertmanagers={https://alertmanager.monitoring:9093}", "alerts.webhookHTTPSecret=wh", "alerts.alertmanagerHTTPSecret=ah", "monitoring.prometheusRule=true", "monitoring.dashboard=true"}
+	"tls.secretName=tls", "alerts.webhookSecret=w", "alerts.deadManSecret=d", "alerts.alertmanagers={https://alertmanager.monitoring:9093}", "alerts.webhookHTTPSecret=wh", "alerts.alertmanagerHTTPSecret=ah", "monitoring.prometheusRule=true", "monitoring.dashboard=true", "monitoring.podMonitor=true",
+	"config.failOn=high", "configFiles.baseline\\.json=x"}
 
 // TestOwnRules judges the chart by Bailey's own rules.
 func TestOwnRules(t *testing.T) {
@@ -109,6 +110,8 @@ func TestRefusedValues(t *testing.T) {
 		"webhookHTTPSecret":   {"image": image, "alerts": map[string]any{"webhookHTTPSecret": "x"}},
 		"externalURL":         {"image": image, "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x"}},
 		"providerPorts":       {"image": image, "externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example:8443", "clientID": "x"}},
+		"recipients":          {"image": image, "ledger": map[string]any{"recipients": []any{"somebody"}}},
+		"propertyName":        {"image": image, "configFiles": map[string]any{"../x": "y"}},
 		"aggregateTo":         {"image": image, "people": map[string]any{"aggregateTo": []any{"everybody"}}},
 	} {
 		if _, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values}); err == nil || !strings.Contains(err.Error(), want) {
@@ -192,6 +195,9 @@ func TestEverySwitch(t *testing.T) {
 		"--offline":                                                     {"extraArgs": []any{"--offline"}},
 		"--oidc-client-secret=/etc/bailey/oidc/client-secret":           {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "secretName": "s"}},
 		"--oidc-ca=/etc/bailey/oidc-ca/ca.crt":                          {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "caSecretName": "s"}},
+		"--ledger=/data/ledger":                                         {},
+		"--ledger-recipient=age1x":                                      {"ledger": map[string]any{"recipients": []any{"age1x"}}},
+		"--config=/etc/bailey/config/bailey.yaml":                       {"config": map[string]any{"failOn": "high"}},
 		"--oidc-username-prefix=-":                                      {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "usernamePrefix": "-"}},
 	} {
 		values["image"] = image
@@ -214,6 +220,49 @@ func TestEverySwitch(t *testing.T) {
 			if !slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name }) {
 				t.Errorf("%s: volume %s is mounted and not there", flag, m.Name)
 			}
+		}
+	}
+}
+
+// TestConfiguration: the ConfigMap holds what the values say, another configuration makes other pods, and no
+// ledger is kept where it would end with the pod or have two writers.
+func TestConfiguration(t *testing.T) {
+	pods := func(values map[string]any) (template, config map[string]any) {
+		values["image"] = image
+		for _, o := range rendered(t, values) {
+			var err error
+			switch {
+			case o.GetKind() == "Deployment":
+				template, _, err = unstructured.NestedMap(o.Object, "spec", "template")
+			case o.GetKind() == "ConfigMap" && o.GetName() == "bailey-config":
+				config, _, err = unstructured.NestedMap(o.Object, "data")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return template, config
+	}
+	of := func(severity string) map[string]any {
+		return map[string]any{"config": map[string]any{"failOn": severity, "baseline": "known.json"}, "configFiles": map[string]any{"known.json": "{}\n"}}
+	}
+	one, config := pods(of("high"))
+	if want := map[string]any{"bailey.yaml": "baseline: known.json\nfailOn: high\n", "known.json": "{}\n"}; !maps.Equal(config, want) {
+		t.Errorf("%q", config)
+	}
+	annotation := func(template map[string]any) string {
+		text, _, _ := unstructured.NestedString(template, "metadata", "annotations", "bailey.dev/config")
+		return text
+	}
+	if other, _ := pods(of("low")); annotation(one) == "" || annotation(one) == annotation(other) {
+		t.Errorf("another configuration makes the same pods: %q", annotation(one))
+	}
+	for _, values := range []map[string]any{{"persistence": map[string]any{"enabled": false}}, {"ledger": map[string]any{"enabled": false}},
+		{"replicas": 2, "database": map[string]any{"secretName": "db"}, "tls": map[string]any{"secretName": "t"}}} {
+		template, _ := pods(values)
+		text, err := json.Marshal(template)
+		if err != nil || strings.Contains(string(text), "--ledger") {
+			t.Errorf("%v: a ledger is kept: %v", values, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,10 +19,13 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
+	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/deploy"
 	"github.com/baileyhq/bailey/deploy/install"
 	"github.com/baileyhq/bailey/enforce/apply"
+	"github.com/baileyhq/bailey/prove"
 )
 
 // releaseName is that of the installation: its objects are named after it.
@@ -45,6 +49,9 @@ func (a *app) installCommand() *cobra.Command {
 into the cluster by server-side apply, and lists in the ConfigMap bailey-install what it
 made; --uninstall takes just that away. Run again with other values, it changes what is
 there, and removes what is no longer wanted.
+
+With prober.enabled and the cluster named by --context, it adds the identity that
+experiments run as, with the rights that those of the cluster as it is now need.
 
 The namespace admits restricted pods only. Claims of volumes, and so history, stay at
 --uninstall unless --delete-data is given.`,
@@ -80,9 +87,19 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	if f.uninstall {
 		return a.uninstall(ctx, f)
 	}
-	objects, err := f.objects()
+	objects, proves, err := f.objects()
 	if err != nil {
 		return err
+	}
+	switch {
+	case proves && f.context == "" && f.kubeconfig == "":
+		fmt.Fprintln(a.stderr, "The rights of the prober depend on the cluster, and are not among these.\nhint: name it by --context, or apply what `bailey prove --explain` prints too")
+	case proves:
+		rights, err := a.proberRights(ctx, f)
+		if err != nil {
+			return fmt.Errorf("what experiments need could not be planned: %w", err)
+		}
+		objects = append(rights, objects...)
 	}
 	if !f.apply {
 		for _, o := range append([]*unstructured.Unstructured{install.Namespace(f.namespace)}, objects...) {
@@ -109,28 +126,29 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	return a.awaitReady(ctx, f, config)
 }
 
-// objects renders the chart with the values of the flags.
-func (f *installFlags) objects() ([]*unstructured.Unstructured, error) {
+// objects renders the chart with the values of the flags, and reports whether it is to run
+// experiments.
+func (f *installFlags) objects() (objects []*unstructured.Unstructured, proves bool, err error) {
 	values := map[string]any{}
 	for _, file := range f.values {
 		data, err := readBounded(file, 1<<20)
 		if err != nil {
-			return nil, usageError("--values: %w", err)
+			return nil, false, usageError("--values: %w", err)
 		}
 		var more map[string]any
 		if err := yaml.Unmarshal(data, &more); err != nil {
-			return nil, usageError("--values %s: %w", file, err)
+			return nil, false, usageError("--values %s: %w", file, err)
 		}
 		values = loader.MergeMaps(values, more)
 	}
 	for _, assignment := range f.sets {
 		if err := strvals.ParseInto(assignment, values); err != nil {
-			return nil, usageError("--set: %w", err)
+			return nil, false, usageError("--set: %w", err)
 		}
 	}
-	objects, err := deploy.Objects(deploy.Release{Name: releaseName, Namespace: f.namespace, Values: values})
+	objects, err = deploy.Objects(deploy.Release{Name: releaseName, Namespace: f.namespace, Values: values})
 	if err != nil {
-		return nil, usageError("the chart: %w", err)
+		return nil, false, usageError("the chart: %w", err)
 	}
 	for _, o := range objects {
 		// Who made it, in Helm's words, would be Helm.
@@ -138,6 +156,30 @@ func (f *installFlags) objects() ([]*unstructured.Unstructured, error) {
 			labels["app.kubernetes.io/managed-by"] = install.FieldManager
 			o.SetLabels(labels)
 		}
+	}
+	proves, _, err = unstructured.NestedBool(values, "prober", "enabled")
+	return objects, proves, err
+}
+
+// proberRights gives the identity of the prober with the rights that the experiments of serve
+// need in the cluster as it is now.
+func (a *app) proberRights(ctx context.Context, f *installFlags) ([]*unstructured.Unstructured, error) {
+	s, err := a.snapshot(ctx, &targetFlags{kubeconfig: f.kubeconfig, context: f.context}, nil)
+	if err != nil {
+		return nil, err
+	}
+	planned := prove.Plan(s, controls.All(), prove.Choice{Worst: bailey.DangerDryRun})
+	var objects []*unstructured.Unstructured
+	for _, object := range proberObjects(prove.Grants(planned.Units), f.namespace) {
+		data, err := json.Marshal(object)
+		if err != nil {
+			return nil, err
+		}
+		o := &unstructured.Unstructured{}
+		if err := json.Unmarshal(data, &o.Object); err != nil {
+			return nil, err
+		}
+		objects = append(objects, o)
 	}
 	return objects, nil
 }

@@ -80,7 +80,7 @@ func installed(t *testing.T, cluster *devcluster.Cluster) string {
 			Metadata struct{ Name, Namespace string }
 		}
 	}
-	out := kubectl(t, cluster, "get", "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,deployments,services,configmaps,serviceaccounts,networkpolicies", "-A", "-o", "json")
+	out := kubectl(t, cluster, "get", "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,deployments,services,configmaps,serviceaccounts,networkpolicies,persistentvolumeclaims,validatingadmissionpolicies,validatingadmissionpolicybindings", "-A", "-o", "json")
 	if err := json.Unmarshal(out, &list); err != nil {
 		t.Fatal(err)
 	}

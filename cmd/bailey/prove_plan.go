@@ -110,10 +110,25 @@ func (a *app) explainPlan(s *bailey.Snapshot, planned prove.Planned, f *proveFla
 	return nil
 }
 
-// rbacManifest is the ServiceAccount of the prober with its Roles, as YAML to
-// apply, and the policy that holds it to dry-runs outside its own namespaces,
-// which RBAC cannot.
+// proberAccount is the name of the identity that experiments run as.
+const proberAccount = "bailey-prober"
+
+// rbacManifest is proberObjects as YAML to apply.
 func rbacManifest(grants []prove.Grant) (string, error) {
+	var b strings.Builder
+	for _, object := range proberObjects(grants, releaseName) {
+		data, err := yaml.Marshal(object)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString("---\n" + string(data))
+	}
+	return b.String(), nil
+}
+
+// proberObjects are the ServiceAccount of the prober in its namespace with its Roles, and the
+// policy that holds it to dry-runs outside its own namespaces, which RBAC cannot.
+func proberObjects(grants []prove.Grant, home string) []map[string]any {
 	rules := map[string][]any{}
 	var namespaces []string
 	for _, g := range grants {
@@ -131,39 +146,29 @@ func rbacManifest(grants []prove.Grant) (string, error) {
 		}
 		rules[g.Namespace] = append(rules[g.Namespace], rule)
 	}
-	const account, home = "bailey-prober", "bailey"
-	subjects := []any{map[string]any{"kind": "ServiceAccount", "name": account, "namespace": home}}
-	objects := []any{
-		map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": account, "namespace": home}},
+	subjects := []any{map[string]any{"kind": "ServiceAccount", "name": proberAccount, "namespace": home}}
+	objects := []map[string]any{
+		{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": proberAccount, "namespace": home}},
 	}
 	for _, ns := range namespaces {
-		kind, metadata := "ClusterRole", map[string]any{"name": account}
+		kind, metadata := "ClusterRole", map[string]any{"name": proberAccount}
 		if ns != "" {
-			kind, metadata = "Role", map[string]any{"name": account, "namespace": ns}
+			kind, metadata = "Role", map[string]any{"name": proberAccount, "namespace": ns}
 		}
 		objects = append(objects,
 			map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules[ns]},
 			map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind + "Binding", "metadata": metadata, "subjects": subjects,
-				"roleRef": map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": account}})
+				"roleRef": map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": proberAccount}})
 	}
-	objects = append(objects, proberPolicy("system:serviceaccount:"+home+":"+account)...)
-	var b strings.Builder
-	for _, object := range objects {
-		data, err := yaml.Marshal(object)
-		if err != nil {
-			return "", err
-		}
-		b.WriteString("---\n" + string(data))
-	}
-	return b.String(), nil
+	return append(objects, proberPolicy("system:serviceaccount:"+home+":"+proberAccount)...)
 }
 
 // proberPolicy refuses the prober every write that is no dry-run outside its own
 // namespaces and objects: RBAC cannot grant "dry-run only".
-func proberPolicy(user string) []any {
+func proberPolicy(user string) []map[string]any {
 	const name = "bailey-prober-dry-run-only"
-	return []any{
-		map[string]any{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": map[string]any{"name": name},
+	return []map[string]any{
+		{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": map[string]any{"name": name},
 			"spec": map[string]any{
 				"failurePolicy": "Fail",
 				"matchConstraints": map[string]any{"resourceRules": []any{map[string]any{
@@ -178,7 +183,7 @@ func proberPolicy(user string) []any {
 					"message":    "outside of its own namespaces the prober may only make dry-runs",
 				}},
 			}},
-		map[string]any{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": map[string]any{"name": name},
+		{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": map[string]any{"name": name},
 			"spec": map[string]any{"policyName": name, "validationActions": []string{"Deny"}}},
 	}
 }
