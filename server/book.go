@@ -58,9 +58,8 @@ const (
 	shownKept = 1 << 16
 )
 
-// OpenBook opens a ledger and takes its lock. That another process holds the lock is an error;
-// a ledger that is damaged is opened to be looked at, and nothing is recorded.
-func OpenBook(ctx context.Context, o BookOptions) (*Book, error) {
+// OpenBook opens a ledger to be read. Begin has it written.
+func OpenBook(o BookOptions) (*Book, error) {
 	root, err := os.OpenRoot(o.Dir)
 	if err != nil {
 		return nil, err
@@ -72,17 +71,52 @@ func OpenBook(ctx context.Context, o BookOptions) (*Book, error) {
 	if b.tree, err = root.OpenRoot("log"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(err, root.Close())
 	}
-	b.log, err = ledger.Open(ctx, o.Dir, ledger.Options{Now: o.Now, Offline: o.Offline})
-	if err == nil {
-		b.begun, err = ledger.Begun(root.FS())
+	return b, nil
+}
+
+// Begin takes the ledger's lock, and has evidence recorded once Verify has ended. ledger.ErrLocked
+// says that another process holds the lock. A ledger that is damaged is left to be looked at, and
+// nothing is recorded. It does nothing in a ledger that is being written.
+func (b *Book) Begin(ctx context.Context) error {
+	b.mu.Lock()
+	writing := b.log != nil
+	b.mu.Unlock()
+	if writing {
+		return nil
 	}
-	switch {
-	case errors.Is(err, ledger.ErrLocked), ctx.Err() != nil:
-		return nil, errors.Join(err, b.Close())
-	case err != nil:
+	log, err := ledger.Open(ctx, b.o.Dir, ledger.Options{Now: b.o.Now, Offline: b.o.Offline})
+	var begun time.Time
+	if err == nil {
+		begun, err = ledger.Begun(b.root.FS())
+	}
+	if errors.Is(err, ledger.ErrLocked) || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err(), b.release(log))
+	}
+	b.mu.Lock()
+	b.log, b.begun, b.checked = log, begun, false
+	b.mu.Unlock()
+	if err != nil {
 		b.stop(err.Error())
 	}
-	return b, nil
+	return nil
+}
+
+// Rest ends what Begin began: what was recorded is signed, and the lock is released.
+func (b *Book) Rest() error {
+	b.mu.Lock()
+	log := b.log
+	b.log, b.checked = nil, false
+	b.mu.Unlock()
+	return b.release(log)
+}
+
+func (b *Book) release(log *ledger.Log) error {
+	if log == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	return log.Close(ctx)
 }
 
 // stop ends recording for good.
@@ -93,14 +127,9 @@ func (b *Book) stop(why string) {
 	b.o.Log.Error("the ledger is damaged; nothing more is recorded in it", "ledger", b.o.Dir, "problem", why)
 }
 
-// Close waits until what was recorded is signed, and releases the ledger.
+// Close rests, and closes the ledger.
 func (b *Book) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
-	defer cancel()
-	var err error
-	if b.log != nil {
-		err = b.log.Close(ctx)
-	}
+	err := b.Rest()
 	if b.tree != nil {
 		err = errors.Join(err, b.tree.Close())
 	}

@@ -40,8 +40,11 @@ func newLedger(t *testing.T) (string, []age.Identity) {
 
 func openBook(t *testing.T, dir string, identities []age.Identity) *Book {
 	t.Helper()
-	b, err := OpenBook(t.Context(), BookOptions{Dir: dir, Identities: identities, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	b, err := OpenBook(BookOptions{Dir: dir, Identities: identities, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -74,7 +77,12 @@ func awaitSigned(t *testing.T, b *Book, size uint64) {
 func TestBook(t *testing.T) {
 	dir, identities := newLedger(t)
 	b := openBook(t, dir, identities)
-	if _, err := OpenBook(t.Context(), BookOptions{Dir: dir, Log: slog.New(slog.DiscardHandler), Now: time.Now}); !errors.Is(err, ledger.ErrLocked) {
+	second, err := OpenBook(BookOptions{Dir: dir, Identities: identities, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeBook(t, second)
+	if err := second.Begin(t.Context()); !errors.Is(err, ledger.ErrLocked) {
 		t.Errorf("a second writer: %v", err)
 	}
 	now := time.Now()

@@ -223,7 +223,7 @@ func newBook(t testing.TB, records int) *book {
 	if _, err := ledger.Init(t.Context(), b.dir, ledger.InitOptions{Recipients: []string{id.Recipient().String()}}); err != nil {
 		t.Fatal(err)
 	}
-	b.Book, err = server.OpenBook(t.Context(), server.BookOptions{Dir: b.dir, Identities: []age.Identity{id}, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	b.Book, err = server.OpenBook(server.BookOptions{Dir: b.dir, Identities: []age.Identity{id}, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,6 +232,9 @@ func newBook(t testing.TB, records int) *book {
 			t.Error(err)
 		}
 	})
+	if err := b.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	b.Verify(t.Context())
 	b.write(t, records)
 	return b

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
@@ -44,9 +45,6 @@ func (s *serving) openBook(ctx context.Context) error {
 	default:
 		return nil
 	}
-	if s.flags.replicate {
-		return usageError("a ledger has one writer, and replicas take turns: a server with --replicate keeps none\nhint: leave out --ledger, or ledger in bailey.yaml")
-	}
 	quietLog()
 	if err := s.makeLedger(ctx, dir); err != nil {
 		return err
@@ -55,14 +53,23 @@ func (s *serving) openBook(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.book, err = server.OpenBook(ctx, server.BookOptions{Dir: dir, Identities: identities, Log: s.log, Now: s.app.now, Offline: s.app.offline})
+	s.book, err = server.OpenBook(server.BookOptions{Dir: dir, Identities: identities, Log: s.log, Now: s.app.now, Offline: s.app.offline})
+	if err == nil && !s.flags.replicate {
+		err = s.book.Begin(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("--ledger: %w", err)
 	}
 	return nil
 }
 
-// closeBook releases the ledger, once what was recorded is signed.
+// restBook lets another process write the ledger, once what was recorded is signed.
+func (s *serving) restBook() {
+	if err := s.book.Rest(); err != nil {
+		s.log.Error("the ledger was not closed in order", "error", err)
+	}
+}
+
 func (s *serving) closeBook() {
 	if s.book == nil {
 		return
@@ -89,6 +96,9 @@ func (s *serving) makeLedger(ctx context.Context, dir string) error {
 	}
 	made, err := ledger.Init(ctx, dir, ledger.InitOptions{Recipients: s.flags.book.recipients})
 	if err != nil {
+		if _, there := os.Stat(filepath.Join(dir, "ledger.json")); s.flags.replicate && there == nil {
+			return nil // another replica has made it meanwhile
+		}
 		return fmt.Errorf("--ledger: %w", err)
 	}
 	fmt.Fprintf(s.app.stderr, "Made a ledger in %s. Keep its public key elsewhere, to verify it by:\n  %s\n", printable(dir), made.Key)
@@ -115,13 +125,31 @@ func (s *serving) showBook() {
 	}
 }
 
+// bookWait is the wait between two tries to take the ledger over from a replica that led before.
+const bookWait = time.Second
+
 // keepBook verifies the ledger, records what was proven while it was not open, and then lets
-// runs record what they prove.
+// runs record what they prove. It has one writer: of replicas the one that leads.
 func (s *serving) keepBook(ctx context.Context) error {
-	if s.book != nil {
-		s.book.Verify(ctx)
+	if s.book == nil {
+		<-ctx.Done()
+		return ctx.Err()
 	}
-	if s.book == nil || s.flags.path != "" {
+	defer s.restBook()
+	for told := false; ; told = true {
+		err := s.book.Begin(ctx)
+		if err == nil {
+			break
+		}
+		if !told && ctx.Err() == nil {
+			s.log.Warn("the ledger is not written yet: another process holds it", "error", err)
+		}
+		if err := rested(ctx, bookWait); err != nil {
+			return err
+		}
+	}
+	s.book.Verify(ctx)
+	if s.flags.path != "" {
 		<-ctx.Done()
 		return ctx.Err()
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
+	"github.com/baileyhq/bailey/ledger"
 	"github.com/baileyhq/bailey/server"
 	"github.com/baileyhq/bailey/store"
 	"github.com/baileyhq/bailey/store/postgres"
@@ -27,6 +28,7 @@ type replicas struct {
 	database *postgrestest.Server
 	store    *store.Store // the test's own view
 	file     string       // holds its URL
+	ledger   string       // that they share
 	uid      string
 }
 
@@ -47,7 +49,7 @@ func startReplicas(t *testing.T) *replicas {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &replicas{cluster: devclustertest.Own(t), database: db, file: filepath.Join(t.TempDir(), "url")}
+	r := &replicas{cluster: devclustertest.Own(t), database: db, file: filepath.Join(t.TempDir(), "url"), ledger: filepath.Join(t.TempDir(), "ledger")}
 	if err := os.WriteFile(r.file, []byte(url+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,7 @@ func (r *replicas) start(t *testing.T) *replica {
 	t.Helper()
 	state := t.TempDir()
 	data := filepath.Join(state, "data")
-	p := startServed(t, state, "serve", "--replicate", "--lease-namespace", "default", "--database", r.file, "--kubeconfig", r.cluster.Kubeconfig, "--data", data)
+	p := startServed(t, state, "serve", "--replicate", "--lease-namespace", "default", "--database", r.file, "--kubeconfig", r.cluster.Kubeconfig, "--data", data, "--ledger", r.ledger)
 	return &replica{p, tokenIn(t, data)}
 }
 
@@ -298,6 +300,60 @@ func TestReplicas(t *testing.T) {
 	if code, said := other.end(t); code != exitOK || strings.Contains(said, other.token) {
 		t.Errorf("exit %d: %s", code, said)
 	}
+	r.recorded(t)
+}
+
+// recorded: the ledger that all of them wrote is intact, and holds each piece of evidence once.
+func (r *replicas) recorded(t *testing.T) {
+	t.Helper()
+	if out, errs, code := program(t, "ledger", "verify", r.ledger); code != exitOK {
+		t.Fatalf("exit %d: %s%s", code, out, errs)
+	}
+	root, err := os.OpenRoot(r.ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	identities, err := keptIdentity(r.ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := ledger.List(t.Context(), root.FS(), ledger.ListOptions{Identities: identities})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]uint64{}
+	for e, err := range list.Entries {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, twice := at[e.ID]; twice {
+			t.Errorf("%s was recorded twice", e.ID)
+		}
+		at[e.ID] = e.Index
+	}
+	shown := 0
+	for q := (store.EvidenceQuery{Cluster: r.uid, Access: store.Everything(), Limit: 1000}); ; {
+		page, err := r.store.Evidence(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Items {
+			if e.Ledger == nil {
+				continue
+			}
+			shown++
+			if index, there := at["evidence/"+e.ID]; !there || index != *e.Ledger {
+				t.Errorf("%s is at %d (%t), and is said to be at %d", e.ID, index, there, *e.Ledger)
+			}
+		}
+		if q.After = page.Next; q.After == "" {
+			break
+		}
+	}
+	if shown == 0 {
+		t.Error("no evidence is said to be in the ledger")
+	}
 }
 
 // leaseLifeOfTests is how long a lease lasts that is not given back.
@@ -352,7 +408,7 @@ func (r *replicas) paused(t *testing.T, leader, other *replica) (now, was *repli
 	time.Sleep(time.Until(stopped.Add(30 * time.Second)))
 	// What the paused one was about to write would be found here: it knows nothing of the pod.
 	leader.signal(t, syscall.SIGCONT)
-	awaitWithin(t, 30*time.Second, "the paused one leads no more", func() bool { return !leader.leads(t) })
+	awaitWithin(t, time.Minute, "the paused one leads no more", func() bool { return !leader.leads(t) })
 	if !other.leads(t) {
 		t.Error("nobody leads")
 	}
@@ -397,7 +453,7 @@ func (r *replicas) cutOff(t *testing.T, one, two *replica) {
 		}
 	}
 	t.Cleanup(resume)
-	awaitWithin(t, 30*time.Second, "nobody leads", func() bool { return !one.leads(t) && !two.leads(t) })
+	awaitWithin(t, time.Minute, "nobody leads", func() bool { return !one.leads(t) && !two.leads(t) })
 	for _, p := range []*replica{one, two} {
 		awaitWithin(t, 3*time.Minute, "a replica says that what it shows is old", func() bool {
 			code, body := p.get(t, "/api/v1/status", p.token)
