@@ -195,6 +195,8 @@ func TestEverySwitch(t *testing.T) {
 		"--offline":                                                     {"extraArgs": []any{"--offline"}},
 		"--oidc-client-secret=/etc/bailey/oidc/client-secret":           {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "secretName": "s"}},
 		"--oidc-ca=/etc/bailey/oidc-ca/ca.crt":                          {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "caSecretName": "s"}},
+		"--prove-control=compute/*,access/tls":                          {"prober": map[string]any{"enabled": true, "controls": []any{"compute/*", "access/tls"}}},
+		"--prove-rate=50":                                               {"prober": map[string]any{"enabled": true, "rate": 50}},
 		"--ledger=/data/ledger":                                         {},
 		"--ledger-recipient=age1x":                                      {"ledger": map[string]any{"recipients": []any{"age1x"}}},
 		"--config=/etc/bailey/config/bailey.yaml":                       {"config": map[string]any{"failOn": "high"}},

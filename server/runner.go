@@ -22,6 +22,8 @@ type Runner struct {
 	Now   func() time.Time
 	// Every is how often the schedule runs; zero: never.
 	Every time.Duration
+	// Controls are those that the schedule tries, as an order names them; none stands for all.
+	Controls []string
 	// Prove does one run and gives what it showed, also where it was ended before. It heeds ctx, and
 	// takes its own switch to stop.
 	Prove func(ctx context.Context, o RunOrder, p Progress) ([]bailey.Evidence, error)
@@ -112,7 +114,7 @@ func (r *Runner) step(ctx context.Context, cleared *bool) error {
 	if err != nil || !due {
 		return err
 	}
-	return r.do(ctx, uid, store.Run{ID: newSecret()[:12], Planned: r.Now(), Trigger: store.TriggerSchedule, Danger: bailey.DangerDryRun})
+	return r.do(ctx, uid, store.Run{ID: newSecret()[:12], Planned: r.Now(), Trigger: store.TriggerSchedule, Danger: bailey.DangerDryRun, Controls: r.Controls})
 }
 
 // clear says of the runs that seem to be under way that they ended with the process that did

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -21,7 +22,6 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/kube"
-	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/deploy"
 	"github.com/baileyhq/bailey/deploy/install"
 	"github.com/baileyhq/bailey/enforce/apply"
@@ -87,15 +87,16 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	if f.uninstall {
 		return a.uninstall(ctx, f)
 	}
-	objects, proves, err := f.objects()
+	objects, prober, err := f.objects()
 	if err != nil {
 		return err
 	}
 	switch {
-	case proves && f.context == "" && f.kubeconfig == "":
+	case !prober.Enabled:
+	case f.context == "" && f.kubeconfig == "":
 		fmt.Fprintln(a.stderr, "The rights of the prober depend on the cluster, and are not among these.\nhint: name it by --context, or apply what `bailey prove --explain` prints too")
-	case proves:
-		rights, err := a.proberRights(ctx, f)
+	default:
+		rights, err := a.proberRights(ctx, f, prober.Controls)
 		if err != nil {
 			return fmt.Errorf("what experiments need could not be planned: %w", err)
 		}
@@ -126,29 +127,34 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	return a.awaitReady(ctx, f, config)
 }
 
-// objects renders the chart with the values of the flags, and reports whether it is to run
-// experiments.
-func (f *installFlags) objects() (objects []*unstructured.Unstructured, proves bool, err error) {
+// proberValues are those of the chart that say what experiments run.
+type proberValues struct {
+	Enabled  bool     `json:"enabled"`
+	Controls []string `json:"controls"`
+}
+
+// objects renders the chart with the values of the flags, and gives what they say of experiments.
+func (f *installFlags) objects() (objects []*unstructured.Unstructured, prober proberValues, err error) {
 	values := map[string]any{}
 	for _, file := range f.values {
 		data, err := readBounded(file, 1<<20)
 		if err != nil {
-			return nil, false, usageError("--values: %w", err)
+			return nil, prober, usageError("--values: %w", err)
 		}
 		var more map[string]any
 		if err := yaml.Unmarshal(data, &more); err != nil {
-			return nil, false, usageError("--values %s: %w", file, err)
+			return nil, prober, usageError("--values %s: %w", file, err)
 		}
 		values = loader.MergeMaps(values, more)
 	}
 	for _, assignment := range f.sets {
 		if err := strvals.ParseInto(assignment, values); err != nil {
-			return nil, false, usageError("--set: %w", err)
+			return nil, prober, usageError("--set: %w", err)
 		}
 	}
 	objects, err = deploy.Objects(deploy.Release{Name: releaseName, Namespace: f.namespace, Values: values})
 	if err != nil {
-		return nil, false, usageError("the chart: %w", err)
+		return nil, prober, usageError("the chart: %w", err)
 	}
 	for _, o := range objects {
 		// Who made it, in Helm's words, would be Helm.
@@ -157,18 +163,25 @@ func (f *installFlags) objects() (objects []*unstructured.Unstructured, proves b
 			o.SetLabels(labels)
 		}
 	}
-	proves, _, err = unstructured.NestedBool(values, "prober", "enabled")
-	return objects, proves, err
+	set, _, err := unstructured.NestedMap(values, "prober")
+	if err == nil {
+		err = runtime.DefaultUnstructuredConverter.FromUnstructured(set, &prober)
+	}
+	return objects, prober, err
 }
 
 // proberRights gives the identity of the prober with the rights that the experiments of serve
 // need in the cluster as it is now.
-func (a *app) proberRights(ctx context.Context, f *installFlags) ([]*unstructured.Unstructured, error) {
+func (a *app) proberRights(ctx context.Context, f *installFlags, names []string) ([]*unstructured.Unstructured, error) {
+	chosen, err := chooseControls(names)
+	if err != nil {
+		return nil, err
+	}
 	s, err := a.snapshot(ctx, &targetFlags{kubeconfig: f.kubeconfig, context: f.context}, nil)
 	if err != nil {
 		return nil, err
 	}
-	planned := prove.Plan(s, controls.All(), prove.Choice{Worst: bailey.DangerDryRun})
+	planned := prove.Plan(s, chosen, prove.Choice{Worst: bailey.DangerDryRun})
 	var objects []*unstructured.Unstructured
 	for _, object := range proberObjects(prove.Grants(planned.Units), f.namespace) {
 		data, err := json.Marshal(object)

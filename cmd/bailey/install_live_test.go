@@ -2,14 +2,19 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
 	"github.com/baileyhq/bailey/report"
+	"github.com/baileyhq/bailey/store"
+	"github.com/baileyhq/bailey/store/sqlite"
 )
 
 // TestInstall installs Bailey on a node, in a namespace that admits restricted pods only, sees it
@@ -21,8 +26,9 @@ func TestInstall(t *testing.T) {
 	cluster, node := devclustertest.SharedNode(t)
 	devclustertest.ImportBailey(t, cluster, node)
 	before := installed(t, cluster)
+	data := volumeFor(t, cluster, node)
 	flags := []string{"install", "--kubeconfig", cluster.Kubeconfig, "--wait", "3m"}
-	apply := append(flags, "--apply", "--set", "image="+devclustertest.BaileyImage, "--set", "persistence.enabled=false")
+	apply := append(flags, "--apply", "--set", "image="+devclustertest.BaileyImage, "--set", "persistence.size=1Gi", "--set", "config.failOn=high")
 	if out, errs, code := program(t, apply...); code != exitOK {
 		t.Fatalf("exit %d\n%s%s\n%s", code, out, errs, kubectlLoose(t, cluster, "-n", "bailey", "logs", "deployment/bailey"))
 	}
@@ -63,12 +69,49 @@ func TestInstall(t *testing.T) {
 	if got := kubectl(t, cluster, "-n", "bailey", "get", "networkpolicies", "-o", "name"); len(got) > 0 {
 		t.Errorf("left of what is no longer wanted: %s", got)
 	}
-	if _, errs, code := program(t, append(flags, "--uninstall")...); code != exitOK {
+	// History outlives the installation, unless it is asked not to.
+	if _, errs, code := program(t, append(flags, "--uninstall")...); code != exitOK || !strings.Contains(errs, "left: persistentvolumeclaim") {
 		t.Fatalf("uninstall: exit %d\n%s", code, errs)
+	}
+	again := time.Now()
+	if _, errs, code := program(t, apply...); code != exitOK {
+		t.Fatalf("over what was left: exit %d\n%s", code, errs)
+	}
+	if _, errs, code := program(t, append(flags, "--uninstall", "--delete-data")...); code != exitOK {
+		t.Fatalf("uninstall with its data: exit %d\n%s", code, errs)
 	}
 	if after := installed(t, cluster); after != before {
 		t.Errorf("left after uninstall:\n%s\nbefore:\n%s", after, before)
 	}
+	kept, err := sqlite.Open(t.Context(), filepath.Join(data, "server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	uid := string(kubectl(t, cluster, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))
+	page, err := kept.Findings(t.Context(), store.FindingQuery{Cluster: uid, Access: store.Everything(), State: store.Open, Limit: 1})
+	if err != nil || len(page.Items) == 0 || !page.Items[0].First.Before(again) {
+		t.Errorf("what was known before it was installed again is lost: %v, %+v", err, page.Items)
+	}
+	if _, err := os.Stat(filepath.Join(data, "ledger", "ledger.json")); err != nil {
+		t.Errorf("no ledger was kept: %v", err)
+	}
+}
+
+// volumeFor gives the folder of a volume on the node that the claim of an installation is bound to.
+func volumeFor(t *testing.T, cluster *devcluster.Cluster, node *devcluster.Node) string {
+	t.Helper()
+	dir := t.TempDir()
+	object := map[string]any{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": map[string]any{"name": "install-test"}, "spec": map[string]any{
+		"capacity": map[string]any{"storage": "1Gi"}, "accessModes": []any{"ReadWriteOnce"}, "persistentVolumeReclaimPolicy": "Retain", "local": map[string]any{"path": dir},
+		"claimRef": map[string]any{"namespace": "bailey", "name": "bailey"},
+		"nodeAffinity": map[string]any{"required": map[string]any{"nodeSelectorTerms": []any{map[string]any{"matchExpressions": []any{
+			map[string]any{"key": "kubernetes.io/hostname", "operator": "In", "values": []any{node.Name}}}}}}}}}
+	if err := cluster.Do(t.Context(), http.MethodPost, "/api/v1/persistentvolumes", object, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kubectlLoose(t, cluster, "delete", "persistentvolume", "install-test", "--wait=false") })
+	return dir
 }
 
 // installed lists what an installation may leave: namespaces, and what is named after it.

@@ -26,6 +26,7 @@ import (
 	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/derive/stakes"
 	"github.com/baileyhq/bailey/enforce/gate"
+	"github.com/baileyhq/bailey/prove"
 	"github.com/baileyhq/bailey/report"
 	"github.com/baileyhq/bailey/server"
 	"github.com/baileyhq/bailey/store"
@@ -45,13 +46,16 @@ type serveFlags struct {
 	tlsOwn   []string // names for a certificate of one's own
 	every    time.Duration
 	prover   string // kubeconfig of the identity that runs experiments
-	image    string
-	isolated bool
-	noLink   bool
-	auditLog string
-	oidc     oidcFlags
-	tend     tendFlags
-	book     bookFlags
+	// scheduled are the controls that the schedule tries; none stands for all.
+	scheduled []string
+	rate      int
+	image     string
+	isolated  bool
+	noLink    bool
+	auditLog  string
+	oidc      oidcFlags
+	tend      tendFlags
+	book      bookFlags
 
 	// gate is the mode of a gate that runs in this process; empty where none does.
 	gate string
@@ -109,6 +113,8 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.StringSliceVar(&f.tlsOwn, "tls-self-signed", nil, "serve with a certificate of one's own for these names, kept in the data folder")
 	flags.StringVar(&f.prover, "prove-kubeconfig", "", "run experiments as whom this kubeconfig names (default: as who watches)")
 	flags.DurationVar(&f.every, "prove-every", time.Hour, "run experiments this often; 0: never")
+	flags.StringSliceVar(&f.scheduled, "prove-control", nil, "the schedule tries these controls only, or areas like compute/* (default: all)")
+	flags.IntVar(&f.rate, "prove-rate", prove.DefaultRate, "requests a second to the API server at most, while experiments run")
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods, for experiments that want a node")
 	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context)")
 	f.book.register(c)
@@ -130,6 +136,8 @@ func (f *serveFlags) check() error {
 		return usageError("--tls-self-signed makes a certificate, and --tls-cert names one\nhint: leave out one of the two")
 	case f.every != 0 && f.every < time.Minute:
 		return usageError("--prove-every wants a minute or more, or 0")
+	case f.rate < 1 || f.rate > 10000:
+		return usageError("--prove-rate wants 1 to 10000 requests a second")
 	case f.path != "" && (f.target.kubeconfig != "" || f.target.context != ""):
 		return usageError("--target watches files, and --kubeconfig and --context choose a cluster\nhint: leave out one of the two")
 	case f.path != "" && f.oidc.claims.Issuer != "":
@@ -144,6 +152,9 @@ func (f *serveFlags) check() error {
 		return usageError("--push-to names a hub, and --push-token the file of its token\nhint: at the hub: bailey hub token UID")
 	case f.leaseNamespace != "" && !f.replicate:
 		return usageError("--lease-namespace is for --replicate")
+	}
+	if _, err := chooseControls(f.scheduled); err != nil {
+		return err
 	}
 	if _, err := f.oidc.pages(); err != nil {
 		return err

@@ -33,7 +33,7 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progres
 	if s.flags.prover != "" {
 		t.kubeconfig, t.context = s.flags.prover, ""
 	}
-	f := &proveFlags{target: t, rate: prove.DefaultRate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated, progress: p}
+	f := &proveFlags{target: t, rate: s.flags.rate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated, progress: p}
 	if s.detector != nil {
 		f.auditLog, f.around = s.flags.auditLog, s.ours
 	}
