@@ -172,7 +172,7 @@ func proberPolicy(user string) []map[string]any {
 			"spec": map[string]any{
 				"failurePolicy": "Fail",
 				"matchConstraints": map[string]any{"resourceRules": []any{map[string]any{
-					"apiGroups": []string{"*"}, "apiVersions": []string{"*"}, "resources": []string{"*", "*/*"}, "operations": []string{"*"}}}},
+					"apiGroups": []string{"*"}, "apiVersions": []string{"*"}, "resources": []string{"*/*"}, "operations": []string{"*"}}}},
 				"matchConditions": []any{
 					map[string]any{"name": "the-prober", "expression": fmt.Sprintf("request.userInfo.username == %q", user)},
 					map[string]any{"name": "for-real", "expression": "!(has(request.dryRun) && request.dryRun)"},
