@@ -22,11 +22,14 @@ type Engine struct {
 	Lock string
 	// Snapshot is the isolation level in which a transaction reads one state.
 	Snapshot sql.IsolationLevel
-	// Hits is a query for the row numbers of findings that hold all words of its
-	// argument, at most its second argument of them; Words writes that argument: words
-	// that are held whole, and beginnings of words.
-	Hits  string
-	Words func(whole, beginnings []string) string
+	// Hits are the findings, f, that hold the words of its first argument, at most its second argument of them. Term
+	// writes a word in that argument, or the beginning of words, And and Or what stands between them.
+	Hits    string
+	Term    func(word string, begins bool) string
+	And, Or string
+	// Vocabulary is a query for the first word of any finding from its argument on; empty where the
+	// beginning of many words is found as fast as the words.
+	Vocabulary string
 	// Ready tells before each transaction whether the database is still there; may be nil.
 	Ready func() error
 	// Unavailable and Damaged tell what an error means; Damaged may be nil.

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"database/sql"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,17 +29,17 @@ type pager struct {
 	parts []part
 	// severities are those that there are, the worst first.
 	severities []int
-	// rare are those of the words that few of the worst findings have.
-	rare []string
-	// known counts, by the word of a state, what holds all words: one more than can be gathered
-	// stands for any number.
-	known map[string]int
+	// sought is what the index of words is asked for, and seen counts by severity what has it of a part of
+	// its rows; nil if words are not looked for so. There counts what there is without regard to words.
+	sought      []clause
+	rare        []string // the words of the text that it is asked for
+	seen, there map[bailey.Severity]int
 
 	counts map[bailey.Severity]int
 	total  int
 	more   bool
-	keys   []rowKey
-	taken  bool // keys are all of the page's
+	keys   []rowKey // of what comes after the cursor
+	taken  bool     // keys are all of the page's
 	found  []Finding
 }
 
@@ -52,6 +53,8 @@ type gather struct {
 type rowKey struct {
 	n, opened int64
 	severity  int
+	object    objectKey // and
+	id        string    // by object only
 }
 
 // part is a range of an index.
@@ -83,9 +86,12 @@ func (p *pager) plan() error {
 		return p.countGathered(p.gather)
 	case p.f.grouped() && p.total <= limits.Gather:
 		return p.countGathered(p.inGroups(""))
-	}
-	if done, err := p.countWords(); done || err != nil {
-		return err
+	case p.seen != nil:
+		p.there, p.counts, p.total, p.more = p.counts, maps.Clone(p.seen), 0, true
+		for _, n := range p.seen {
+			p.total += n
+		}
+		return nil
 	}
 	return p.count()
 }
@@ -98,29 +104,17 @@ func (p *pager) gathered(g *gather) (from string, args []any) {
 		slices.Concat(g.args, []any{p.f.cluster}, whereArgs, saidArgs)
 }
 
-// countGathered counts the rows of a gather, and takes the page's keys of them by the way where
-// they can be sorted here.
+// countGathered takes the keys of all rows of a gather, and counts them.
 func (p *pager) countGathered(g *gather) error {
 	from, args := p.gathered(g)
-	if p.sort == ByObject {
-		return p.tally("SELECT f.severity, count(*)"+from+" GROUP BY f.severity", args...)
-	}
-	if err := p.each(p.take, "SELECT "+keyColumns+from, args...); err != nil {
-		return err
-	}
-	p.counts, p.total, p.taken = map[bailey.Severity]int{}, len(p.keys), true
-	for _, k := range p.keys {
+	p.counts, p.total, p.taken = map[bailey.Severity]int{}, 0, true
+	return p.each(func(rows *sql.Rows) error {
+		k, err := p.scanKey(rows)
 		p.counts[bailey.Severity(k.severity)]++
-	}
-	if c := p.after; c != nil {
-		p.keys = slices.DeleteFunc(p.keys, func(k rowKey) bool {
-			if p.sort == ByNewest || k.severity == c.Severity {
-				return k.opened >= c.Seq
-			}
-			return k.severity > c.Severity
-		})
-	}
-	return nil
+		p.total++
+		p.keep(k)
+		return err
+	}, "SELECT "+p.keyColumns()+from, args...)
 }
 
 // tally takes the counts of what is asked for, by severity.
@@ -346,19 +340,12 @@ func (p *pager) order() string {
 
 // fetch reads the rows that come first of those whose keys were found.
 func (p *pager) fetch() error {
-	if p.sort != ByObject { // by object there are few
-		slices.SortFunc(p.keys, func(a, b rowKey) int {
-			if p.sort == BySeverity && a.severity != b.severity {
-				return cmp.Compare(b.severity, a.severity)
-			}
-			return cmp.Compare(b.opened, a.opened)
-		})
-		p.keys = p.keys[:min(len(p.keys), p.limit+1)]
-	}
+	slices.SortFunc(p.keys, p.compare)
+	p.keys = p.keys[:min(len(p.keys), p.limit+1)]
 	if len(p.keys) == 0 {
 		return nil
 	}
-	numbers := make([]any, len(p.keys), len(p.keys)+1)
+	numbers := make([]any, len(p.keys))
 	for i, k := range p.keys {
 		numbers[i] = k.n
 	}
@@ -366,19 +353,52 @@ func (p *pager) fetch() error {
 		f, err := scanFinding(rows.Scan, p.heard, p.access)
 		p.found = append(p.found, f)
 		return err
-	}, "SELECT "+findingColumns+" FROM findings f WHERE f.n IN ("+marks(len(numbers))+")"+p.order()+" LIMIT ?", append(numbers, p.limit+1)...)
+	}, "SELECT "+findingColumns+" FROM findings f WHERE f.n IN ("+marks(len(numbers))+")"+p.order(), numbers...)
 }
 
-// take notes the key of a row.
+// compare tells which of two rows comes first.
+func (p *pager) compare(a, b rowKey) int {
+	switch p.sort {
+	case ByNewest:
+		return cmp.Compare(b.opened, a.opened)
+	case ByObject:
+		return cmp.Or(compareObjects(a.object, b.object), strings.Compare(a.id, b.id))
+	}
+	return cmp.Or(cmp.Compare(b.severity, a.severity), cmp.Compare(b.opened, a.opened))
+}
+
+// keep notes keys of rows, if they come after the cursor.
+func (p *pager) keep(keys ...rowKey) {
+	if c := p.after; c != nil {
+		last := rowKey{opened: c.Seq, severity: c.Severity, object: objectKey{c.Object, c.Kind, c.Name}, id: c.ID}
+		keys = slices.DeleteFunc(keys, func(k rowKey) bool { return p.compare(last, k) >= 0 })
+	}
+	p.keys = append(p.keys, keys...)
+}
+
+// take notes the key of a row that comes after the cursor.
 func (p *pager) take(rows *sql.Rows) error {
-	var k rowKey
-	err := rows.Scan(&k.n, &k.severity, &k.opened)
+	k, err := p.scanKey(rows)
 	p.keys = append(p.keys, k)
 	return err
 }
 
-// keyColumns are those that take reads.
-const keyColumns = "f.n, f.severity, f.opened"
+// scanKey reads keyColumns, and what follows them.
+func (p *pager) scanKey(rows *sql.Rows, more ...any) (k rowKey, err error) {
+	columns := []any{&k.n, &k.severity, &k.opened}
+	if p.sort == ByObject {
+		columns = append(columns, &k.object.namespace, &k.object.kind, &k.object.name, &k.id)
+	}
+	return k, rows.Scan(append(columns, more...)...)
+}
+
+// keyColumns are those that scanKey reads.
+func (p *pager) keyColumns() string {
+	if p.sort == ByObject {
+		return "f.n, f.severity, f.opened, f.namespace, f.kind, f.name, f.id"
+	}
+	return "f.n, f.severity, f.opened"
+}
 
 // runGather sorts the rows that were gathered.
 func (p *pager) runGather(g *gather) error {
@@ -393,44 +413,56 @@ func (p *pager) runGather(g *gather) error {
 			from, args = from+" AND (f.namespace, f.kind, f.name, f.id) > (?, ?, ?, ?)", append(args, c.Object, c.Kind, c.Name, c.ID)
 		}
 	}
-	return p.each(p.take, "SELECT "+keyColumns+from+p.order()+" LIMIT ?", append(args, p.limit+1-len(p.keys))...)
+	return p.each(p.take, "SELECT "+p.keyColumns()+from+p.order()+" LIMIT ?", append(args, p.limit+1-len(p.keys))...)
 }
 
-// runSeverities finds of each part the newest of each severity.
+// runSeverities finds the newest of each severity.
 func (p *pager) runSeverities() error {
+	severities := slices.Clone(p.severities)
+	if p.sort == BySeverity && p.after != nil {
+		severities = slices.DeleteFunc(severities, func(s int) bool { return s > p.after.Severity })
+	}
+	if p.seen != nil {
+		return p.runWords(severities)
+	}
+	for _, severity := range severities {
+		if err := p.runSeverity(severity); err != nil {
+			return err
+		}
+		if p.sort == BySeverity && len(p.keys) > p.limit {
+			break
+		}
+	}
+	return nil
+}
+
+// runSeverity finds of each part the newest of a severity.
+func (p *pager) runSeverity(severity int) error {
 	parts := p.parts
 	if parts == nil {
 		parts = []part{{severity: -1}}
 	}
-	for _, severity := range p.severities {
-		if p.sort == BySeverity && p.after != nil && severity > p.after.Severity {
+	for _, part := range parts {
+		if part.severity >= 0 && part.severity != severity {
 			continue
 		}
-		for _, part := range parts {
-			if part.severity >= 0 && part.severity != severity {
-				continue
+		for _, gone := range p.f.state.gone() {
+			s := stretch{where: "f.cluster = ? AND f.gone = ? AND f.severity = ?", args: []any{p.f.cluster, gone, severity}, order: " ORDER BY f.opened DESC",
+				words: append([]string{p.f.stateWord(severity, gone)}, part.words...), plenty: p.seen != nil && len(parts) == 1}
+			s.also, s.alsoArgs = p.f.rows()
+			switch part.column {
+			case "grp":
+				s.where, s.args = "f.grp = ? AND f.gone = ?", []any{part.value, gone}
+				s.also, s.alsoArgs = p.f.rest()
+			case "namespace", "rule":
+				s.where, s.args = s.where+" AND f."+part.column+" = ?", append(s.args, part.value)
 			}
-			for _, gone := range p.f.state.gone() {
-				s := stretch{where: "f.cluster = ? AND f.gone = ? AND f.severity = ?", args: []any{p.f.cluster, gone, severity}, order: " ORDER BY f.opened DESC",
-					words: append([]string{p.f.stateWord(severity, gone)}, part.words...)}
-				s.also, s.alsoArgs = p.f.rows()
-				switch part.column {
-				case "grp":
-					s.where, s.args = "f.grp = ? AND f.gone = ?", []any{part.value, gone}
-					s.also, s.alsoArgs = p.f.rest()
-				case "namespace", "rule":
-					s.where, s.args = s.where+" AND f."+part.column+" = ?", append(s.args, part.value)
-				}
-				if p.after != nil && (p.sort == ByNewest || severity == p.after.Severity) {
-					s.where, s.args = s.where+" AND f.opened < ?", append(s.args, p.after.Seq)
-				}
-				if err := p.walk(s); err != nil {
-					return err
-				}
+			if p.after != nil && (p.sort == ByNewest || severity == p.after.Severity) {
+				s.where, s.args = s.where+" AND f.opened < ?", append(s.args, p.after.Seq)
 			}
-		}
-		if p.sort == BySeverity && len(p.keys) > p.limit {
-			break
+			if err := p.walk(s); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -2,9 +2,11 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store/internal/limits"
@@ -29,73 +31,272 @@ func (f *filter) stateWord(severity, gone int) string {
 	return word + "n"
 }
 
-// wordParts is how many parts are searched for words at most: each is asked for by itself.
-const wordParts = 8
-
-// planWords takes the rows that hold the words, if there are not too many.
-func (p *pager) planWords() (done bool, err error) {
-	whole := []string{clusterWord(p.f.cluster)}
-	if p.f.name != "" {
-		whole = append(whole, words(p.f.name)...)
-	}
-	if len(whole)+len(p.f.text) == 1 {
-		return false, nil
-	}
-	_, p.rare, err = p.sample(stretch{where: "f.cluster = ? AND f.gone = ?", args: []any{p.f.cluster, p.f.state.gone()[0]}, order: " ORDER BY f.severity DESC, f.opened DESC"})
-	if err != nil || len(p.rare)+len(whole) == 1 {
-		return err != nil, err
-	}
-	hits, err := p.hits(whole, p.rare)
-	if err != nil || hits == nil {
-		return err != nil, err
-	}
-	p.gather = hits
-	if len(p.rare) == len(p.f.text) {
-		p.f.text = nil // they hold all of it
-	}
-	return true, p.countGathered(hits)
+// token is a word, or the beginning of words.
+type token struct {
+	word   string
+	begins bool
 }
 
-// hits gathers the rows that hold words whole, and beginnings of words; nil if there are too
-// many.
-func (p *pager) hits(whole, beginnings []string) (*gather, error) {
-	argument, most := p.e.Words(whole, beginnings), limits.Gather
-	if p.sort == ByObject {
-		most *= 3 // no severity can be asked for after the other
+// clause is what the index of words is asked for: all words of one of its lists at least.
+type clause [][]token
+
+// held is the list of words that are held whole.
+func held(words ...string) []token {
+	list := make([]token, len(words))
+	for i, w := range words {
+		list[i].word = w
 	}
-	var n int
-	if err := p.row("SELECT count(*) FROM ("+p.e.Hits+") AS h", argument, most+1).Scan(&n); err != nil || n > most {
-		return nil, err
-	}
-	return &gather{p.e.Hits, []any{argument, most + 1}}, nil
+	return list
 }
 
-// countWords counts by the index of words alone, if nothing but words and what stateWord says is
-// asked for, and few of the worst findings have them.
-func (p *pager) countWords() (done bool, err error) {
-	f := p.f
-	if len(p.rare) == 0 || len(p.rare) < len(f.text) || f.name != "" || !f.all || f.grouped() || !f.since.IsZero() || f.waived != nil && f.state != Open {
-		return false, nil
+// anyOf is the clause that the words of one of some names are held; none if a name has no words,
+// or there are too many of them.
+func anyOf(names []string) []clause {
+	if len(names) == 0 || len(names) > wordNames {
+		return nil
 	}
-	p.counts, p.total = map[bailey.Severity]int{}, 0
-	p.known = map[string]int{}
-	for _, gone := range f.state.gone() {
-		for _, severity := range p.severities {
-			word, n := f.stateWord(severity, gone), 0
-			if err := p.row("SELECT count(*) FROM ("+p.e.Hits+") AS h", p.e.Words([]string{word}, f.text), limits.Gather+1).Scan(&n); err != nil {
-				return true, err
-			}
-			p.known[word] = n
-			if p.total += n; n > 0 {
-				p.counts[bailey.Severity(severity)] += n
-			}
-			if p.total > limits.Gather {
-				p.more = true
-				return true, nil
-			}
+	in := map[string]int{}
+	lists := make([][]string, len(names))
+	for i, name := range names {
+		if lists[i] = words(name); len(lists[i]) == 0 {
+			return nil
+		}
+		for _, w := range lists[i] {
+			in[w]++
 		}
 	}
+	var c clause
+	for _, list := range lists {
+		// What all of them have does not tell them apart, and most findings may have it.
+		own := slices.DeleteFunc(slices.Clone(list), func(w string) bool { return in[w] == len(names) })
+		if len(own) == 0 {
+			own = list
+		}
+		c = append(c, held(own...))
+	}
+	return []clause{c}
+}
+
+// argument writes clauses, of which all are fulfilled, as the engine wants them.
+func (e *Engine) argument(clauses []clause) string {
+	all := make([]string, len(clauses))
+	for i, c := range clauses {
+		lists := make([]string, len(c))
+		for k, list := range c {
+			terms := make([]string, len(list))
+			for m, t := range list {
+				terms[m] = e.Term(t.word, t.begins)
+			}
+			lists[k] = "(" + strings.Join(terms, e.And) + ")"
+		}
+		all[i] = "(" + strings.Join(lists, e.Or) + ")"
+	}
+	return strings.Join(all, e.And)
+}
+
+const (
+	// wordParts is how many parts are searched for words at most: each is asked for by itself.
+	wordParts = 8
+	// wordNames is how many names of namespaces or rules are looked for in the index of words at most.
+	wordNames = 50
+	// wordEndings is how many words that begin alike are looked for one by one.
+	wordEndings = 8
+	// wordSpaces is in how many namespaces words are looked for at once, at first.
+	wordSpaces = 8
+	// wordShare is what part of the rows that were read at most tells that a severity has few.
+	wordShare = 8
+	// wordRows is how many rows may come by, as far as can be told, until words that are looked for fill a page.
+	wordRows = 10_000
+)
+
+// planWords takes the rows that hold the words, if there are not too many; if there are, it
+// notes how many of each severity were among those that it read.
+func (p *pager) planWords() (done bool, err error) {
+	name := words(p.f.name)
+	if len(name)+len(p.f.text) == 0 {
+		return false, nil
+	}
+	_, rare, err := p.sample(stretch{where: "f.cluster = ? AND f.gone = ?", args: []any{p.f.cluster, p.f.state.gone()[0]}, order: " ORDER BY f.severity DESC, f.opened DESC"})
+	if err != nil || len(rare)+len(name) == 0 {
+		return err != nil, err
+	}
+	if p.sought, err = p.begun(rare); err != nil {
+		return true, err
+	}
+	p.rare = rare
+	if len(name) > 0 {
+		p.sought = append(p.sought, clause{held(name...)})
+	}
+	if !p.f.all {
+		p.sought = append(p.sought, anyOf(p.f.namespaces)...)
+	}
+	p.sought = append(p.sought, anyOf(p.f.rules)...)
+	mark := clause{held(clusterWord(p.f.cluster))}
+	if p.f.state == Gone || p.f.severity > 0 || p.f.waived != nil && *p.f.waived {
+		mark = p.marks(p.severities)
+	}
+	keys, all, err := p.hits(rare, append([]clause{mark}, p.sought...), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster)
+	if err != nil {
+		return true, err
+	}
+	p.counts, p.total = map[bailey.Severity]int{}, len(keys)
+	for _, k := range keys {
+		p.counts[bailey.Severity(k.severity)]++
+	}
+	if !all {
+		p.seen = p.counts
+		return false, nil
+	}
+	p.keep(keys...)
+	p.taken = true
 	return true, nil
+}
+
+// marks is the clause that is fulfilled by what is asked for of some severities.
+func (p *pager) marks(severities []int) clause {
+	var c clause
+	for _, severity := range severities {
+		for _, gone := range p.f.state.gone() {
+			c = append(c, held(p.f.stateWord(severity, gone)))
+		}
+	}
+	return c
+}
+
+// begun gives for each beginning of words the clause that one of them is held.
+func (p *pager) begun(beginnings []string) ([]clause, error) {
+	var list []clause
+	for _, b := range beginnings {
+		endings, err := p.endings(b)
+		if err != nil {
+			return nil, err
+		}
+		c := clause{{{b, true}}}
+		if len(endings) > 0 {
+			c = nil
+			for _, word := range endings {
+				c = append(c, held(word))
+			}
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// endings gives the words that begin so, if there are only a few and the engine finds whole words
+// faster: it reads all that have a beginning before it gives the first.
+func (p *pager) endings(beginning string) ([]string, error) {
+	if n := utf8.RuneCountInString(beginning); p.e.Vocabulary == "" || n == 2 || n == 3 {
+		return nil, nil // there is an index for it
+	}
+	var list []string
+	for from := beginning; len(list) <= wordEndings; {
+		var word string
+		err := p.row(p.e.Vocabulary, from).Scan(&word)
+		switch {
+		case errors.Is(err, sql.ErrNoRows) || err == nil && !strings.HasPrefix(word, beginning):
+			return list, nil
+		case err != nil:
+			return nil, err
+		}
+		list = append(list, word)
+		from = word + "\x01" // comes before all that words consist of
+	}
+	return nil, nil
+}
+
+// hits gives of the rows that fulfil the clauses, which say that they hold the rare words, those that are asked for and fulfil
+// a condition, unordered, and whether that is all of them: it reads limits.Gather rows and one more at most.
+func (p *pager) hits(rare []string, clauses []clause, where string, args ...any) (keys []rowKey, all bool, err error) {
+	rows := 0
+	also, alsoArgs := p.f.rows()
+	said, saidArgs := p.f.said(rare...)
+	err = p.each(func(row *sql.Rows) error {
+		rows++
+		var wanted int
+		k, err := p.scanKey(row, &wanted)
+		if wanted == 1 {
+			keys = append(keys, k)
+		}
+		return err
+	}, "SELECT "+p.keyColumns()+", CASE WHEN "+where+also+said+" THEN 1 ELSE 0 END FROM "+p.e.Hits,
+		slices.Concat(args, alsoArgs, saidArgs, []any{p.e.argument(clauses), limits.Gather + 1})...)
+	return keys, rows <= limits.Gather, err
+}
+
+// plenty tells whether so many of a severity hold the words that they come by.
+func (p *pager) plenty(severity int) bool {
+	s := bailey.Severity(severity)
+	return p.seen[s] > p.limit && p.there[s]*(p.limit+1) <= p.seen[s]*wordRows
+}
+
+// runWords finds the page of words that many have, by severity or newest: of severities of which few
+// do all at once by the index of words, of others as they come by.
+func (p *pager) runWords(severities []int) error {
+	if p.sort == ByNewest {
+		slices.SortStableFunc(severities, func(a, b int) int { return bit(p.plenty(a)) - bit(p.plenty(b)) })
+	}
+	for len(severities) > 0 && (p.sort == ByNewest || len(p.keys) <= p.limit) {
+		n, rows := 0, 0
+		for n < len(severities) && !p.plenty(severities[n]) {
+			if rows += p.seen[bailey.Severity(severities[n])]; n > 0 && rows*wordShare > limits.Gather {
+				break
+			}
+			n++
+		}
+		for all := n == 0; !all; {
+			var keys []rowKey
+			var err error
+			if keys, all, err = p.hits(p.rare, append([]clause{p.marks(severities[:n])}, p.sought...), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster); err != nil {
+				return err
+			}
+			switch {
+			case all:
+				p.keep(keys...)
+			case n == 1:
+				n, all = 0, true
+			default:
+				n = 1
+			}
+		}
+		if n == 0 {
+			if err := p.runSeverity(severities[0]); err != nil {
+				return err
+			}
+			n = 1
+		}
+		severities = severities[n:]
+	}
+	return nil
+}
+
+// runWordSpaces finds the page of words that many have in the order of objects, in some namespaces at a time.
+func (p *pager) runWordSpaces() error {
+	size := wordSpaces
+	return p.eachSpaces(func(rest []space) (int, error) {
+		var names []string
+		for _, s := range rest[:min(size, len(rest))] {
+			if len(words(s.name)) == 0 {
+				break
+			}
+			names = append(names, s.name)
+		}
+		for len(names) > 0 {
+			some := append(append(anyOf(names), clause{held(clusterWord(p.f.cluster))}), p.sought...)
+			keys, all, err := p.hits(p.rare, some, "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+") AND f.namespace IN ("+marks(len(names))+")", append([]any{p.f.cluster}, anys(names)...)...)
+			if err != nil {
+				return 0, err
+			}
+			if all {
+				p.keep(keys...)
+				size = min(2*size, wordNames)
+				return len(names), nil
+			}
+			names = names[:len(names)/2]
+			size = max(1, len(names))
+		}
+		return 1, p.runSpace(&rest[0].name)
+	})
 }
 
 // stretch is a range of an index whose rows are read in its order.
@@ -108,39 +309,36 @@ type stretch struct {
 	order    string
 	// words are held by all rows of it.
 	words []string
+	// plenty tells that the words that are asked for come by.
+	plenty bool
 }
 
 // walk notes the keys of the first rows of a stretch. Where the words that are asked for are rare in it, it takes
 // those that the index of words has.
 func (p *pager) walk(s stretch) error {
-	from := " FROM findings f WHERE "
-	var args []any
-	known, isKnown := p.known[s.words[0]]
-	isKnown = isKnown && len(s.words) == 1
-	switch {
-	case isKnown && known == 0:
-		return nil
-	case isKnown && known <= limits.Gather:
-		from, args = " FROM ("+p.e.Hits+") AS h CROSS JOIN findings f WHERE f.n = h.n AND ", []any{p.e.Words(s.words, p.f.text), limits.Gather + 1}
-	case isKnown: // so many that they come by
-	case len(p.f.text) > 0:
+	if len(p.f.text) > 0 && !s.plenty {
 		whole, rare, err := p.sample(s)
 		if err != nil {
 			return err
 		}
 		if !whole && len(rare) > 0 {
-			hits, err := p.hits(s.words, rare)
+			begun, err := p.begun(rare)
 			if err != nil {
 				return err
 			}
-			if hits != nil {
-				from, args = " FROM ("+hits.query+") AS h CROSS JOIN findings f WHERE f.n = h.n AND ", hits.args
+			keys, all, err := p.hits(rare, append(begun, clause{held(s.words...)}), s.where, s.args...)
+			if err != nil {
+				return err
+			}
+			if all {
+				p.keep(keys...)
+				return nil
 			}
 		}
 	}
 	said, saidArgs := p.f.said()
-	return p.each(p.take, "SELECT "+keyColumns+from+s.where+s.also+said+s.order+" LIMIT ?",
-		slices.Concat(args, s.args, s.alsoArgs, saidArgs, []any{p.limit + 1})...)
+	return p.each(p.take, "SELECT "+p.keyColumns()+" FROM findings f WHERE "+s.where+s.also+said+s.order+" LIMIT ?",
+		slices.Concat(s.args, s.alsoArgs, saidArgs, []any{p.limit + 1})...)
 }
 
 // sample looks at the first rows of a stretch: whether they are all of it, and which of the
@@ -179,9 +377,13 @@ func (p *pager) sample(s stretch) (whole bool, rare []string, err error) {
 		return false, nil, nil // they fill the page
 	}
 	for i, w := range text {
-		if counts[i]*2 < rows {
+		if counts[i]*wordFew < rows {
 			rare = append(rare, w)
 		}
 	}
 	return false, rare, nil
 }
+
+// wordFew is of how many rows that come by in the order of an index one or more has a word
+// that is not rare.
+const wordFew = 8

@@ -145,6 +145,9 @@ func (f *filter) counts() string {
 	return "open - waived"
 }
 
+// few tells that counts may be of a small part of what there is.
+func (f *filter) few() bool { return f.counts() == "waived" }
+
 // in adds a condition that a column holds one of a list, if the list says something.
 func in(where string, args []any, column string, list []string) (string, []any) {
 	if len(list) == 0 {
@@ -230,9 +233,12 @@ func (f *filter) rest() (where string, args []any) {
 	return where, args
 }
 
-// said gives the conditions on the words of findings.
-func (f *filter) said() (where string, args []any) {
+// said gives the conditions on the words of findings, but for those that are known to be held.
+func (f *filter) said(known ...string) (where string, args []any) {
 	for _, w := range f.text {
+		if slices.Contains(known, w) {
+			continue
+		}
 		where, args = where+" AND (' ' || f.words) LIKE ?", append(args, "% "+w+"%")
 	}
 	return where, args

@@ -65,8 +65,9 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 		Int: "bigint", Text: `text COLLATE "C"`, RowID: "bigint NOT NULL PRIMARY KEY",
 		Numbered: true, Lock: " FOR UPDATE", Snapshot: sql.LevelRepeatableRead,
 		// Planned as if all were asked for, or the limit would keep it from the index.
-		Hits:        "WITH m AS MATERIALIZED (SELECT n FROM findings WHERE array_to_tsvector(string_to_array(" + searched + ", ' ')) @@ CAST(? AS text)::tsquery) SELECT n FROM m LIMIT ?",
-		Words:       match,
+		Hits: "(WITH m AS MATERIALIZED (SELECT n, cluster, id, grp, control, rule, severity, namespace, kind, name, gone, waived, opened, opened_at, words FROM findings" +
+			" WHERE array_to_tsvector(string_to_array(" + searched + ", ' ')) @@ CAST(? AS text)::tsquery) SELECT * FROM m LIMIT ?) AS f",
+		Term: term, And: " & ", Or: " | ",
 		Unavailable: unavailable,
 		Analyze:     "ANALYZE findings, finding_groups, verdicts",
 	})
@@ -141,14 +142,10 @@ func unavailable(err error) bool {
 		errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }
 
-// match asks the index of words.
-func match(whole, beginnings []string) string {
-	var terms []string
-	for _, w := range whole {
-		terms = append(terms, "'"+w+"'")
+// term is a word in what the index of words is asked for.
+func term(word string, begins bool) string {
+	if begins {
+		return "'" + word + "':*"
 	}
-	for _, w := range beginnings {
-		terms = append(terms, "'"+w+"':*")
-	}
-	return strings.Join(terms, " & ")
+	return "'" + word + "'"
 }

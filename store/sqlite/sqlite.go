@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 
 	driver "modernc.org/sqlite"
@@ -70,7 +69,8 @@ func (f *file) open(ctx context.Context) (*store.Store, error) {
 	s, err := store.New(ctx, store.Engine{
 		Name: "sqlite", Write: f.write, Read: f.read,
 		Int: "INTEGER", Text: "TEXT", RowID: "INTEGER NOT NULL PRIMARY KEY",
-		Hits: "SELECT rowid AS n FROM finding_words WHERE finding_words MATCH ? LIMIT ?", Words: match,
+		Hits: "(SELECT rowid AS hit FROM finding_words WHERE finding_words MATCH ? LIMIT ?) AS h CROSS JOIN findings f ON f.n = h.hit",
+		Term: term, And: " AND ", Or: " OR ", Vocabulary: "SELECT term FROM finding_vocabulary WHERE term >= ? LIMIT 1",
 		Ready: f.ready, Unavailable: unavailable, Damaged: damaged, Backup: f.backup,
 	})
 	if err != nil {
@@ -191,14 +191,10 @@ func damaged(err error) bool {
 	return c == sqlite3.SQLITE_CORRUPT || c == sqlite3.SQLITE_NOTADB
 }
 
-// match asks the index of words.
-func match(whole, beginnings []string) string {
-	var terms []string
-	for _, w := range whole {
-		terms = append(terms, `"`+w+`"`)
+// term is a word in what the index of words is asked for.
+func term(word string, begins bool) string {
+	if begins {
+		return `"` + word + `" *`
 	}
-	for _, w := range beginnings {
-		terms = append(terms, `"`+w+`" *`)
-	}
-	return strings.Join(terms, " AND ")
+	return `"` + word + `"`
 }

@@ -396,7 +396,15 @@ func (b *bench) compare(what string, m *model, q store.FindingQuery, allowed []s
 	for _, e := range want {
 		counts[e.Severity]++
 	}
-	if last.More {
+	if last.More { // no more than there are
+		for severity, n := range last.Severities {
+			if n > counts[severity] {
+				b.Fatalf("%s: counted at least %d, by severity %v, of %d, %v", what, last.Total, last.Severities, len(want), counts)
+			}
+		}
+		if last.Total > len(want) {
+			b.Fatalf("%s: counted at least %d of %d", what, last.Total, len(want))
+		}
 		return
 	}
 	if last.Total != len(want) || len(want) > 0 && !maps.Equal(last.Severities, counts) {

@@ -1,0 +1,1 @@
+-- Which words there are: whole words are found faster than all that begin alike. Each engine has its own way.
