@@ -29,11 +29,13 @@ type pager struct {
 	parts []part
 	// severities are those that there are, the worst first.
 	severities []int
-	// sought is what the index of words is asked for, and seen counts by severity what has it of a part of
-	// its rows; nil if words are not looked for so. There counts what there is without regard to words.
+	// sought is what the index of words is asked for, and rare the words of the text in it. If its rows are too many, seen
+	// counts by severity what is asked for of some of them, crowded are the namespaces that have a good part of
+	// those, if by object, and there counts what there is without regard to words.
 	sought      []clause
-	rare        []string // the words of the text that it is asked for
+	rare        []string
 	seen, there map[bailey.Severity]int
+	crowded     map[string]bool
 
 	counts map[bailey.Severity]int
 	total  int

@@ -98,7 +98,7 @@ const (
 	// wordParts is how many parts are searched for words at most: each is asked for by itself.
 	wordParts = 8
 	// wordNames is how many names of namespaces or rules are looked for in the index of words at most.
-	wordNames = 50
+	wordNames = 100
 	// wordEndings is how many words that begin alike are looked for one by one.
 	wordEndings = 8
 	// wordSpaces is in how many namespaces words are looked for at once, at first.
@@ -131,11 +131,14 @@ func (p *pager) planWords() (done bool, err error) {
 		p.sought = append(p.sought, anyOf(p.f.namespaces)...)
 	}
 	p.sought = append(p.sought, anyOf(p.f.rules)...)
-	mark := clause{held(clusterWord(p.f.cluster))}
-	if p.f.state == Gone || p.f.severity > 0 || p.f.waived != nil && *p.f.waived {
-		mark = p.marks(p.severities)
+	mark, err := p.mark()
+	if err != nil {
+		return true, err
 	}
-	keys, all, err := p.hits(rare, append([]clause{mark}, p.sought...), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster)
+	if p.f.state == Gone || p.f.severity > 0 || p.f.waived != nil && *p.f.waived {
+		mark = []clause{p.marks(p.severities)}
+	}
+	keys, all, err := p.hits(rare, append(mark, p.sought...), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster)
 	if err != nil {
 		return true, err
 	}
@@ -144,12 +147,22 @@ func (p *pager) planWords() (done bool, err error) {
 		p.counts[bailey.Severity(k.severity)]++
 	}
 	if !all {
-		p.seen = p.counts
+		p.seen, p.crowded = p.counts, map[string]bool{}
+		p.note(keys)
 		return false, nil
 	}
 	p.keep(keys...)
 	p.taken = true
 	return true, nil
+}
+
+// mark is the clause that the cluster's findings fulfil; none if there is no other cluster, whose words it would tell apart.
+func (p *pager) mark() ([]clause, error) {
+	clusters := 0
+	if err := p.row("SELECT count(*) FROM (SELECT n FROM clusters WHERE n > 0 LIMIT 2) AS counted").Scan(&clusters); err != nil || clusters < 2 {
+		return nil, err
+	}
+	return []clause{{held(clusterWord(p.f.cluster))}}, nil
 }
 
 // marks is the clause that is fulfilled by what is asked for of some severities.
@@ -270,30 +283,47 @@ func (p *pager) runWords(severities []int) error {
 	return nil
 }
 
+// note keeps of which namespaces a good part of the rows is that were read.
+func (p *pager) note(keys []rowKey) {
+	seen := map[string]int{}
+	for _, k := range keys {
+		if seen[k.object.namespace]++; seen[k.object.namespace]*wordShare > limits.Gather {
+			p.crowded[k.object.namespace] = true
+		}
+	}
+}
+
 // runWordSpaces finds the page of words that many have in the order of objects, in some namespaces at a time.
 func (p *pager) runWordSpaces() error {
 	size := wordSpaces
+	mark, err := p.mark()
+	if err != nil {
+		return err
+	}
 	return p.eachSpaces(func(rest []space) (int, error) {
 		var names []string
 		for _, s := range rest[:min(size, len(rest))] {
-			if len(words(s.name)) == 0 {
+			if p.crowded[s.name] || len(words(s.name)) == 0 {
 				break
 			}
 			names = append(names, s.name)
 		}
 		for len(names) > 0 {
-			some := append(append(anyOf(names), clause{held(clusterWord(p.f.cluster))}), p.sought...)
-			keys, all, err := p.hits(p.rare, some, "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+") AND f.namespace IN ("+marks(len(names))+")", append([]any{p.f.cluster}, anys(names)...)...)
+			keys, all, err := p.hits(p.rare, slices.Concat(mark, anyOf(names), p.sought), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+") AND f.namespace IN ("+marks(len(names))+")", append([]any{p.f.cluster}, anys(names)...)...)
 			if err != nil {
 				return 0, err
 			}
 			if all {
 				p.keep(keys...)
-				size = min(2*size, wordNames)
+				size = min(4*size, wordNames)
 				return len(names), nil
 			}
+			p.note(keys)
+			size = max(1, len(names)/2)
 			names = names[:len(names)/2]
-			size = max(1, len(names))
+			if at := slices.IndexFunc(names, func(name string) bool { return p.crowded[name] }); at >= 0 {
+				names = names[:at]
+			}
 		}
 		return 1, p.runSpace(&rest[0].name)
 	})
