@@ -133,7 +133,7 @@ func objectOf(ref bailey.Ref, apiVersion string) Object {
 }
 
 // rankedFindings is how many of the worst findings are ranked by what to fix first.
-const rankedFindings = 1000
+const rankedFindings = 500
 
 // first gives what to fix first.
 func (d *Desk) first(ctx context.Context, a Ask, uid string) ([]FixFirst, error) {

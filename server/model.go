@@ -82,10 +82,10 @@ type FindingPage struct {
 	Findings []Finding `json:"findings"`
 	// Next is the cursor of the next page; empty on the last.
 	Next string `json:"next,omitempty"`
-	// Total counts all that the filter lets through, by severity.
+	// Total counts all that the filter lets through, by severity; at least so many if More.
 	Total Counts `json:"total"`
-	// More tells that there are more than Total counts.
-	More bool `json:"more,omitempty" doc:"there are more than total counts"`
+	// More tells that there may be more than Total counts.
+	More bool `json:"more,omitempty" doc:"total is a lower bound: there may be more than it counts"`
 }
 
 // Rungs counts scopes by the rung they stand on.

@@ -72,8 +72,8 @@ type FindingQuery struct {
 // FindingPage is a page of findings.
 type FindingPage struct {
 	Page[Finding]
-	// Total counts all that the query asks for, and Severities the same by severity; if there
-	// are More, they count only a part.
+	// Total counts all that the query asks for, and Severities the same by severity; at
+	// least so many if there may be More.
 	Total      int
 	Severities map[bailey.Severity]int
 	More       bool

@@ -11,7 +11,7 @@ import (
 type pager struct {
 	From, To int  // counted from 1; 0 for an empty page
 	Total    int  // 0 where it is not known
-	More     bool // there are more than Total
+	More     bool // there may be more than Total
 	First    string
 	Next     string
 	Export   string

@@ -285,6 +285,34 @@ func testProperty(t *testing.T, p Place) {
 	b.check()
 }
 
+// testAlone holds a store of one cluster to the model: no words of others are in its index.
+func testAlone(t *testing.T, p Place) {
+	vary := varyLimits(t)
+	s, err := p.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	b := &bench{t, s, t.Context()}
+	b.ok(s.PutCluster(b.ctx, uid, "production", at(0)))
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	m := &model{entries: map[string]*entry{}}
+	for step := range 30 {
+		d := randomDelta(r)
+		b.apply(step, d)
+		m.apply(at(step), d)
+		for range 8 {
+			vary(r)
+			q, allowed := randomQuery(r)
+			q.Text = pick(r, texts)
+			b.compare(fmt.Sprintf("step %d, gather %d, parts %d, sample %d, %+v", step, limits.Gather, limits.Parts, limits.Sample, q), m, q, allowed)
+		}
+		b.ok(b.s.Check(b.ctx, uid))
+	}
+}
+
 // testUpgrade fills a store as the first version with all of these tables did, and brings it to
 // this one: what is asked then gets the same answers.
 func testUpgrade(t *testing.T, p Place) {

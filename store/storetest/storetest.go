@@ -36,6 +36,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Clusters", testClusters},
 		{"Findings", testFindings},
 		{"Property", testProperty},
+		{"Alone", testAlone},
 		{"Paging", testPaging},
 		{"Access", testAccess},
 		{"Hostile", testHostile},
