@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,8 @@ type Detector struct {
 	blind    map[string]bool
 	noted    uint64    // events that were looked at
 	unjudged time.Time // when a line was last that could not be judged
+	hidden   time.Time // when something was last sent that is not read
+	hider    string    // who sent what
 }
 
 // DetectorOptions are what a Detector is made of.
@@ -62,8 +65,11 @@ type DetectionState struct {
 	// Blind names the detections that could not tell of some request, because the audit policy
 	// records too little of it.
 	Blind []string `json:"blind,omitempty"`
-	// Unreadable counts lines that could not be judged: they are no event, or hold more than one may.
+	// Unreadable counts lines that could not be judged: they are no event.
 	Unreadable int `json:"unreadable,omitempty"`
+	// Cut counts requests that were judged without what was sent, which is larger or deeper than is
+	// read, although some detection reads it.
+	Cut int `json:"cut,omitempty"`
 }
 
 const (
@@ -244,7 +250,7 @@ func (f *following) tail(ctx context.Context, to chan<- readLine) {
 	}
 	for ctx.Err() == nil {
 		err := audit.Tail(ctx, f.o.Path, from, func(line []byte, after audit.Position) error {
-			l := readLine{after: after, told: f.judge(line)}
+			l := readLine{after: after, told: f.judge(detect.Decode(line, detect.DefaultLimits))}
 			from = after
 			return tell(l)
 		})
@@ -253,7 +259,7 @@ func (f *following) tail(ctx context.Context, to chan<- readLine) {
 		switch {
 		case errors.As(err, &long):
 			from = long.Next
-			f.unreadable()
+			_ = tell(readLine{after: from, told: f.judge(detect.DecodeRest(long.Rest, long.Cut, detect.DefaultLimits))})
 			continue
 		case errors.As(err, &lost):
 			oldest, oldestErr := audit.Oldest(f.o.Path)
@@ -270,9 +276,8 @@ func (f *following) tail(ctx context.Context, to chan<- readLine) {
 	}
 }
 
-// judge gives what detections tell of a line.
-func (f *following) judge(line []byte) []detect.Alert {
-	e, err := detect.Decode(line, detect.DefaultLimits)
+// judge gives what detections tell of a line that was decoded, or could not be.
+func (f *following) judge(e *detect.Event, err error) []detect.Alert {
 	if err != nil {
 		f.unreadable()
 		return nil
@@ -283,11 +288,27 @@ func (f *following) judge(line []byte) []detect.Alert {
 	blind := f.set.Blind(e)
 	f.mu.Lock()
 	f.noted++
-	for _, x := range blind {
-		f.blind[x.Name] = true
+	switch {
+	case !e.Cut:
+		for _, x := range blind {
+			f.blind[x.Name] = true
+		}
+	case len(blind) > 0:
+		f.state.Cut++
+		f.hidden, f.hider = f.o.Now(), hiderOf(e, blind)
 	}
 	f.mu.Unlock()
 	return f.set.Match(e)
+}
+
+// hiderOf says who sent what is not read, and which detections do not tell of it.
+func hiderOf(e *detect.Event, blind []*detect.Detection) string {
+	names := make([]string, len(blind))
+	for i, x := range blind {
+		names[i] = x.Name
+	}
+	return fmt.Sprintf("%s: %s %s %s at %s (audit ID %s), of which %s cannot tell", clip(e.User.Username, keyMost), e.Verb, e.Object.Path(),
+		strings.Trim(e.Object.Namespace+"/"+e.Object.Name, "/"), e.Time().UTC().Format(time.RFC3339), clip(e.AuditID, auditIDMost), strings.Join(names, ", "))
 }
 
 func (f *following) unreadable() {
@@ -384,8 +405,12 @@ func (f *following) unread(now time.Time) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.unjudged.IsZero() && now.Sub(f.unjudged) < detectionHold {
-		return fmt.Sprintf("%d %s of the audit log could not be judged, the last at %s: no event, or larger or deeper than one may be, which is a way to hide",
+		return fmt.Sprintf("%d %s of the audit log could not be judged, the last at %s: no event, which is a way to hide",
 			f.state.Unreadable, pluralOf(f.state.Unreadable, "line"), f.unjudged.UTC().Format(time.RFC3339))
+	}
+	if !f.hidden.IsZero() && now.Sub(f.hidden) < detectionHold {
+		return fmt.Sprintf("what was sent with %d %s was not judged, since it is larger or deeper than is read, which is a way to hide; the last by %s",
+			f.state.Cut, pluralOf(f.state.Cut, "request"), f.hider)
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/audit"
 	"github.com/baileyhq/bailey/derive/detect"
 	"github.com/baileyhq/bailey/store"
 )
@@ -94,12 +96,16 @@ const execURI, execAgent = "/api/v1/namespaces/shop/pods/web/exec?command=sh", "
 func (l *logging) own() string { return l.o.Hallmark.id(http.MethodPost, execURI, execAgent) }
 
 // write writes what user did, who chose the audit ID.
-func (l *logging) write(id, user string) {
+func (l *logging) write(id, user string) { l.writeBut(id, user, nil) }
+
+// writeBut is write, of an event that has other members too.
+func (l *logging) writeBut(id, user string, other map[string]any) {
 	l.t.Helper()
 	e := map[string]any{"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": id, "stage": "ResponseComplete",
 		"requestURI": execURI, "verb": "create", "user": map[string]any{"username": user, "groups": []string{"system:authenticated"}},
 		"sourceIPs": []string{"10.0.0.9"}, "userAgent": execAgent, "objectRef": map[string]any{"resource": "pods", "subresource": "exec", "apiVersion": "v1", "namespace": "shop", "name": "web"},
 		"responseStatus": map[string]any{"code": 101}, "requestReceivedTimestamp": time.Now().UTC().Format(time.RFC3339Nano), "stageTimestamp": time.Now().UTC().Format(time.RFC3339Nano)}
+	maps.Copy(e, other)
 	data, err := json.Marshal(e)
 	if err != nil {
 		l.t.Fatal(err)
@@ -205,13 +211,33 @@ func TestDetector(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	l.end()
-	// What cannot be judged is told too.
-	l.kept = openStore(t)
-	if err := l.kept.PutCluster(t.Context(), tellingUID, "telling", time.Now()); err != nil {
-		t.Fatal(err)
+	// What is too large or too deep is told of, as far as it can be without what was sent.
+	anew := func() {
+		t.Helper()
+		l.kept = openStore(t)
+		if err := l.kept.PutCluster(t.Context(), tellingUID, "telling", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		l.begin()
 	}
-	l.begin()
-	l.append([]byte(`{"kind":"Event","requestObject":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "}\n"))
+	anew()
+	deep := json.RawMessage(strings.Repeat("[", 200) + strings.Repeat("]", 200))
+	l.writeBut("deep", "eve", map[string]any{"requestObject": deep})
+	l.writeBut("long", "eve", map[string]any{"requestObject": []string{strings.Repeat("x", audit.MaxLine)}})
+	l.await("detection/exec/eve/shop 2")
+	pods := map[string]any{"resource": "pods", "apiVersion": "v1", "namespace": "shop", "name": "web"}
+	l.writeBut("answer", "eve", map[string]any{"level": "RequestResponse", "objectRef": pods, "requestObject": map[string]any{}, "responseObject": deep})
+	l.write("6", "eve")
+	l.await("detection/exec/eve/shop 3")
+	l.writeBut("hidden", "mallory", map[string]any{"level": "Request", "objectRef": pods, "requestObject": deep})
+	l.await("detection/exec/eve/shop 3, staleness/audit")
+	if s := l.State(); s.Unreadable != 0 || s.Cut != 1 || len(s.Blind) != 0 || !strings.Contains(s.Problem, "the last by mallory: create pods shop/web") || !strings.Contains(s.Problem, "privileged-container") {
+		t.Errorf("%+v", s)
+	}
+	l.end()
+	// What cannot be judged is told too.
+	anew()
+	l.append([]byte(`{"kind":"Event"}` + "\n"))
 	l.await("staleness/audit")
 	if s := l.State(); s.Unreadable != 1 || !strings.Contains(s.Problem, "1 line of the audit log could not be judged") {
 		t.Errorf("%+v", s)

@@ -97,6 +97,8 @@ type detection struct {
 	line       int
 	// blind counts the events that held too little for a detection.
 	blind map[string]int
+	// cut counts the events that held more than is read.
+	cut map[string]int
 }
 
 func (a *app) detect(ctx context.Context, o *detectOptions, args []string) error {
@@ -104,7 +106,7 @@ func (a *app) detect(ctx context.Context, o *detectOptions, args []string) error
 	if err != nil {
 		return err
 	}
-	d := &detection{app: a, options: o, set: set, blind: map[string]int{}}
+	d := &detection{app: a, options: o, set: set, blind: map[string]int{}, cut: map[string]int{}}
 	if err := d.read(ctx, args[0]); err != nil {
 		return err
 	}
@@ -142,7 +144,7 @@ func (d *detection) read(ctx context.Context, name string) error {
 	}
 	var from audit.Position
 	for {
-		err := audit.Tail(ctx, name, from, func(line []byte, _ audit.Position) error { return d.take(line) })
+		err := audit.Tail(ctx, name, from, func(line []byte, _ audit.Position) error { return d.take(line, nil) })
 		var long *audit.LongLineError
 		var lost *audit.LostError
 		switch {
@@ -153,7 +155,7 @@ func (d *detection) read(ctx context.Context, name string) error {
 			}
 		case errors.As(err, &long):
 			from = long.Next
-			if err := d.take(nil); err != nil {
+			if err := d.take(nil, long); err != nil {
 				return err
 			}
 		case ctx.Err() != nil: // this is how following ends
@@ -164,13 +166,16 @@ func (d *detection) read(ctx context.Context, name string) error {
 	}
 }
 
-// take judges one line; nil stands for one that was too long.
-func (d *detection) take(line []byte) error {
+// take judges one line, or what is left of one that was too long.
+func (d *detection) take(line []byte, long *audit.LongLineError) error {
 	d.line++
 	var e *detect.Event
 	err := fmt.Errorf("it is longer than %d bytes", audit.MaxLine)
-	if line != nil {
+	switch {
+	case long == nil:
 		e, err = detect.Decode(line, detect.DefaultLimits)
+	case long.Rest != nil:
+		e, err = detect.DecodeRest(long.Rest, long.Cut, detect.DefaultLimits)
 	}
 	if err != nil {
 		if d.unreadable++; d.unreadable == 1 {
@@ -180,7 +185,11 @@ func (d *detection) take(line []byte) error {
 	}
 	d.events++
 	for _, b := range d.set.Blind(e) {
-		d.blind[b.Name]++
+		if e.Cut {
+			d.cut[b.Name]++
+		} else {
+			d.blind[b.Name]++
+		}
 	}
 	for _, alert := range d.set.Match(e) {
 		if alert.Severity >= d.options.failOn {
@@ -226,14 +235,20 @@ func (d *detection) summarize(w io.Writer) error {
 	if d.unreadable > 0 {
 		fmt.Fprintf(&b, "%d lines could not be read and were not judged. The first: %s\n", d.unreadable, d.first)
 	}
-	if len(d.blind) > 0 {
-		names := make([]string, 0, len(d.blind))
+	names := func(of map[string]int, how func(n int, x *detect.Detection) string) string {
+		var all []string
 		for _, x := range detect.All() { // in the order of the documentation
-			if n := d.blind[x.Name]; n > 0 {
-				names = append(names, fmt.Sprintf("%s (%d events below level %s)", x.Name, n, x.Level))
+			if n := of[x.Name]; n > 0 {
+				all = append(all, fmt.Sprintf("%s (%s)", x.Name, how(n, x)))
 			}
 		}
-		fmt.Fprintf(&b, "Not told, because this log records too little: %s.\n", strings.Join(names, ", "))
+		return strings.Join(all, ", ")
+	}
+	if len(d.blind) > 0 {
+		fmt.Fprintf(&b, "Not told, because this log records too little: %s.\n", names(d.blind, func(n int, x *detect.Detection) string { return fmt.Sprintf("%d events below level %s", n, x.Level) }))
+	}
+	if len(d.cut) > 0 {
+		fmt.Fprintf(&b, "Not told, because what was sent is larger or deeper than is read, which is a way to hide: %s.\n", names(d.cut, func(n int, _ *detect.Detection) string { return plural(n, "event") }))
 	}
 	_, err := io.WriteString(w, printable(b.String()))
 	return err

@@ -198,7 +198,7 @@ func replay(ctx context.Context, path string, judge *enforce.Judge) error {
 	}
 	defer file.Close()
 	read, events := 0, 0
-	err = audit.Lines(ctx, file, func(line []byte) error {
+	err = audit.Lines(ctx, file, func(line []byte, _ *audit.LongLineError) error {
 		read++
 		event, err := detect.DecodeWhole(line, detect.DefaultLimits)
 		if err != nil {

@@ -22,6 +22,10 @@ type LongLineError struct {
 	// Next is the position after it, from which reading can go on. It is zero
 	// for input that is no file.
 	Next Position
+	// Rest is the line without the content of responseObject, and with Cut without that of
+	// requestObject; nil if that is too long as well. It is valid until reading goes on.
+	Rest []byte
+	Cut  bool
 }
 
 func (e *LongLineError) Error() string {
@@ -30,8 +34,9 @@ func (e *LongLineError) Error() string {
 
 // Lines calls fn for each line of r that holds something, without its line
 // break; a last line without one counts. The line is valid during the call. It
-// goes on after a line that is too long, for which it calls fn with a nil line.
-func Lines(ctx context.Context, r io.Reader, fn func(line []byte) error) error {
+// goes on after a line that is too long, for which it calls fn with that in the
+// place of the line.
+func Lines(ctx context.Context, r io.Reader, fn func(line []byte, long *LongLineError) error) error {
 	l := &lineReader{r: bufio.NewReaderSize(r, 64<<10)}
 	for {
 		if err := ctx.Err(); err != nil {
@@ -49,7 +54,7 @@ func Lines(ctx context.Context, r io.Reader, fn func(line []byte) error) error {
 		case len(line) == 0:
 			continue
 		}
-		if err := fn(line); err != nil {
+		if err := fn(line, long); err != nil {
 			return err
 		}
 	}
@@ -61,10 +66,11 @@ type lineReader struct {
 	r *bufio.Reader
 	// offset is where the line begins that is read next.
 	offset int64
-	// partial is that line as far as it is there.
+	// partial is that line as far as it is there, and size how long that is. Of one that is too
+	// long, partial is the room of what is kept of it.
 	partial []byte
-	// skipped are the bytes of it that were dropped because it is too long.
-	skipped int64
+	size    int64
+	long    *envelope
 	taken   bool
 }
 
@@ -72,29 +78,32 @@ type lineReader struct {
 // io.EOF, or with last the beginning of a line as a whole one.
 func (l *lineReader) next(last bool) ([]byte, error) {
 	if l.taken {
-		l.partial, l.taken = l.partial[:0], false
+		l.partial, l.size, l.long, l.taken = l.partial[:0], 0, nil, false
 	}
 	for {
 		part, err := l.r.ReadSlice('\n')
-		if len(l.partial)+len(part) > MaxLine || l.skipped > 0 {
-			l.skipped += int64(len(l.partial) + len(part))
-			l.partial = l.partial[:0]
+		l.size += int64(len(part))
+		if l.long == nil && l.size > MaxLine {
+			l.long = &envelope{kept: l.partial[:0], most: MaxLine}
+			l.long.take(l.partial)
+		}
+		if l.long != nil {
+			l.long.take(part)
 		} else {
 			l.partial = append(l.partial, part...)
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
-		case errors.Is(err, io.EOF) && last && len(l.partial)+int(min(l.skipped, 1)) > 0:
+		case errors.Is(err, io.EOF) && last && l.size > 0:
 		case err != nil:
 			return nil, err
 		}
 		start := l.offset
-		l.offset += int64(len(l.partial)) + l.skipped
+		l.offset += l.size
 		l.taken = true
-		if l.skipped > 0 {
-			l.skipped = 0
-			return nil, &LongLineError{Offset: start}
+		if l.long != nil {
+			return nil, &LongLineError{Offset: start, Rest: l.long.rest(), Cut: l.long.cut}
 		}
 		return bytes.TrimSpace(l.partial), nil
 	}

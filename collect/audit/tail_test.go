@@ -266,7 +266,7 @@ func TestLongLine(t *testing.T) {
 	appendTo(t, path, line(0)+"\n"+strings.Repeat("x", audit.MaxLine+10)+"\n"+line(1)+"\n")
 	var long *audit.LongLineError
 	err := audit.Tail(t.Context(), path, audit.Position{}, func([]byte, audit.Position) error { return nil })
-	if !errors.As(err, &long) || long.Offset != int64(len(line(0))+1) {
+	if !errors.As(err, &long) || long.Offset != int64(len(line(0))+1) || long.Rest != nil {
 		t.Fatalf("%v, want a LongLineError", err)
 	}
 	f := follow(t, path, long.Next)
@@ -278,8 +278,8 @@ func TestLongLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []int
-	err = audit.Lines(t.Context(), strings.NewReader(strings.TrimSuffix(string(data), "\n")), func(text []byte) error {
-		if text == nil {
+	err = audit.Lines(t.Context(), strings.NewReader(strings.TrimSuffix(string(data), "\n")), func(text []byte, long *audit.LongLineError) error {
+		if long != nil {
 			got = append(got, -1)
 		} else {
 			got = append(got, number(t, text))
@@ -341,7 +341,7 @@ func FuzzLines(f *testing.F) {
 			}
 		}
 		var got []string
-		if err := audit.Lines(t.Context(), strings.NewReader(string(data)), func(text []byte) error {
+		if err := audit.Lines(t.Context(), strings.NewReader(string(data)), func(text []byte, _ *audit.LongLineError) error {
 			got = append(got, string(text))
 			return nil
 		}); err != nil {

@@ -14,7 +14,8 @@ type Limits struct {
 	// Bytes is the longest event. The API server takes requests of up to 3 MiB,
 	// and an event may hold the request and the answer.
 	Bytes int
-	// Depth is how deep lists and maps may be nested.
+	// Depth is how deep lists and maps may be nested. What was sent or answered that is deeper is
+	// left out.
 	Depth int
 }
 
@@ -48,6 +49,8 @@ type Event struct {
 	// RequestObject is what was sent: an object, or a patch. Empty at level
 	// Metadata, and where the request was refused before it was read.
 	RequestObject json.RawMessage `json:"requestObject"`
+	// Cut tells that something was sent which is not read, since it is too large or too deep.
+	Cut bool `json:"-"`
 	// ResponseObject is what was answered, of an event that was read by DecodeWhole.
 	ResponseObject json.RawMessage `json:"responseObject"`
 
@@ -92,6 +95,15 @@ type Status struct {
 // Decode reads one event from JSON. It refuses what is not an audit event, and
 // what is beyond the limits. The event keeps no part of data but a copy.
 func Decode(data []byte, limits Limits) (*Event, error) { return decode(data, limits, false) }
+
+// DecodeRest is Decode of what is left of an event that was too large, with cut without what was sent.
+func DecodeRest(data []byte, cut bool, limits Limits) (*Event, error) {
+	e, err := Decode(data, limits)
+	if err == nil && cut {
+		e.RequestObject, e.Cut = nil, true
+	}
+	return e, err
+}
 
 // DecodeWhole is Decode, and keeps the answer, which no detection reads.
 func DecodeWhole(data []byte, limits Limits) (*Event, error) { return decode(data, limits, true) }
@@ -171,11 +183,11 @@ func (e *Event) read(s *scanner, key []byte) error {
 			return err
 		})
 	case "requestObject":
-		raw, err := s.skip()
-		e.RequestObject = bytes.Clone(raw)
+		raw, deep, err := s.skipDeep()
+		e.RequestObject, e.Cut = bytes.Clone(raw), deep
 		return err
 	case "responseObject":
-		raw, err := s.skip()
+		raw, _, err := s.skipDeep()
 		if e.whole {
 			e.ResponseObject = bytes.Clone(raw)
 		}
@@ -283,6 +295,14 @@ func (e *Event) Address() string {
 		return ""
 	}
 	return e.SourceIPs[len(e.SourceIPs)-1]
+}
+
+// level is how much of the request is read.
+func (e *Event) level() Level {
+	if e.Cut {
+		return LevelMetadata
+	}
+	return e.Level
 }
 
 // answered tells whether the event is the one on which the request is judged.

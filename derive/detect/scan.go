@@ -19,7 +19,10 @@ type scanner struct {
 	limit int
 }
 
-var errTruncated = errors.New("the JSON ends too early")
+var (
+	errTruncated = errors.New("the JSON ends too early")
+	errDeep      = errors.New("lists and maps are nested too deeply")
+)
 
 func (s *scanner) unexpected(want string) error {
 	if s.pos >= len(s.data) {
@@ -54,7 +57,7 @@ func (s *scanner) open(bracket byte, want string) error {
 		return s.unexpected(want)
 	}
 	if s.depth++; s.depth > s.limit {
-		return fmt.Errorf("lists and maps are nested deeper than %d", s.limit)
+		return fmt.Errorf("%w: by more than %d", errDeep, s.limit)
 	}
 	s.pos++
 	return nil
@@ -237,7 +240,7 @@ func (s *scanner) skip() ([]byte, error) {
 			s.pos = end
 		case '{', '[':
 			if depth++; s.depth+depth > s.limit {
-				return nil, fmt.Errorf("lists and maps are nested deeper than %d", s.limit)
+				return nil, fmt.Errorf("%w: by more than %d", errDeep, s.limit)
 			}
 		case '}', ']':
 			if depth--; depth == 0 {
@@ -247,4 +250,18 @@ func (s *scanner) skip() ([]byte, error) {
 		}
 	}
 	return nil, errTruncated
+}
+
+// skipDeep is skip of a value that may be nested deeper than others, of which it then gives
+// nothing.
+func (s *scanner) skipDeep() (raw []byte, deep bool, err error) {
+	start := s.pos
+	if raw, err = s.skip(); !errors.Is(err, errDeep) {
+		return raw, false, err
+	}
+	limit := s.limit
+	s.pos, s.limit = start, len(s.data)
+	_, err = s.skip()
+	s.limit = limit
+	return nil, true, err
 }

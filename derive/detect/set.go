@@ -134,14 +134,14 @@ func (d *Detection) asks(e *Event) bool {
 }
 
 // Blind gives the detections that are about this event's request, and of which
-// the event records too little to tell. Its silence about them means nothing.
+// the event records too little to tell, or too much to be read. Its silence about them means nothing.
 func (s *Set) Blind(e *Event) []*Detection {
 	if !e.answered() {
 		return nil
 	}
 	var blind []*Detection
 	for _, c := range s.byResource[resource{e.Object.APIGroup, e.Object.Path()}] {
-		if !e.Level.Covers(c.Level) && c.asks(e) {
+		if !e.level().Covers(c.Level) && c.asks(e) {
 			blind = append(blind, c.Detection)
 		}
 	}

@@ -78,7 +78,7 @@ const detectionsIntro = `**What the log must hold.** The audit policy decides. A
 at level Metadata it is blind, and its silence says nothing: ` + "`bailey detect`" + ` then names it under "not told", and
 ` + "`bailey detect --policy policy.yaml`" + ` says beforehand what a policy leaves unseen. The policy of the development cluster
 (devcluster/audit-policy.yaml) serves every detection and keeps the content of Secrets out. Where authorization refuses a
-request, the API server records no body at any level.
+request, the API server records no body at any level. A body that is larger or deeper than is read is left out, and that is said.
 
 **What is left in peace.** Ordinary work raises nothing from medium on: the control plane, kubelets, controllers that fill
 their caches, leader election, kubectl. The test for it runs on a real control plane, an hour of it in ` + "`make soak`" + `; what
