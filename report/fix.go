@@ -121,6 +121,24 @@ func KubectlCommand(c bailey.Change, kubeconfig, context string) string {
 	return ""
 }
 
+// KubectlShow is the command that shows an object of a cluster, or the current one's; empty where no
+// API server has objects of its kind, and where a name is none that one takes.
+func KubectlShow(ref bailey.Ref) string {
+	kind, group := ref.Kind.Split()
+	if ref.Kind.New() != nil || !isName(kind) || !isName(ref.Name) || group != "" && !isName(group) || ref.Namespace != "" && !isName(ref.Namespace) {
+		return ""
+	}
+	resource := strings.ToLower(kind)
+	if group != "" {
+		resource += "." + group
+	}
+	command := "kubectl get " + resource + "/" + ref.Name
+	if ref.Namespace != "" {
+		command += " -n " + ref.Namespace
+	}
+	return command + " -o yaml"
+}
+
 // fixCommands are the commands of a fix, for findings of a live cluster. What
 // was read from a file is to be changed there, not in a cluster.
 func fixCommands(r *bailey.Report, o Options, f *bailey.Finding, fix []bailey.Change) []string {

@@ -48,6 +48,8 @@ type API struct {
 // RunOrder says which experiments to run.
 type RunOrder struct {
 	Controls []string `json:"controls" doc:"IDs of controls; all if empty" maxItems:"46"`
+	// Experiment is the only one to run, of the only control.
+	Experiment string `json:"experiment,omitempty" doc:"name of the only experiment to run, of the only control named" maxLength:"128"`
 	// Isolated also runs those that make namespaces and objects of their own.
 	Isolated bool `json:"isolated,omitempty" doc:"also those that make namespaces and objects of their own"`
 }

@@ -81,6 +81,14 @@ type (
 		Cursor string `query:"cursor" maxLength:"4096"`
 	}
 
+	actionsQuestion struct {
+		Asking
+		Who    string `query:"who" doc:"by this person or program alone" maxLength:"256"`
+		Action string `query:"action" doc:"of this kind alone, like add waiver or order run" maxLength:"64"`
+		Cursor string `query:"cursor" doc:"next of the page before" maxLength:"4096"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	}
+
 	searchQuestion struct {
 		Asking
 		Text string `query:"text" required:"true" minLength:"1" maxLength:"256"`
@@ -158,6 +166,10 @@ func (a *API) reading(api huma.API) {
 	read(a, api, "/alerts", "listAlerts", "Alerts, the newest first", func(in *alertsQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *alertsQuestion) (paged[Alert], error) {
 			return pageOf(d.Alerts(ctx, ask, in.Open, in.Cursor))
+		})
+	read(a, api, "/actions", "listActions", "Who did what here, and who was refused what, the newest first, for who sees everything", func(in *actionsQuestion) *Asking { return &in.Asking },
+		func(ctx context.Context, ask Ask, in *actionsQuestion) (paged[Action], error) {
+			return pageOf(d.Actions(ctx, ask, ActionFilter{Who: in.Who, Action: in.Action, Cursor: in.Cursor, Limit: in.Limit}))
 		})
 	read(a, api, "/waivers", "listWaivers", "Waivers, ended ones too", plain,
 		func(ctx context.Context, ask Ask, _ *plainQuestion) (paged[WaiverEntry], error) {

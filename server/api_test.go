@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -257,7 +258,11 @@ func TestWhoSeesWhat(t *testing.T) {
 				t.Errorf("a stranger gets %d: %.200s", code, body)
 			}
 			code, body, _ := w.ask(t, tenant, http.MethodGet, path, "")
-			if strings.HasPrefix(path, "/api/v1/ledger/") { // it tells of the whole cluster
+			if path == "/api/v1/actions" { // they tell of the whole cluster
+				if code != http.StatusForbidden {
+					t.Errorf("a tenant gets %d: %.2000s", code, body)
+				}
+			} else if strings.HasPrefix(path, "/api/v1/ledger/") {
 				if code != http.StatusForbidden {
 					t.Errorf("a tenant gets %d: %.2000s", code, body)
 				}
@@ -307,6 +312,20 @@ func TestWhoSeesWhat(t *testing.T) {
 		t.Errorf("a waiver without a reason: %d %s", code, body)
 	}
 	w.awaitFindings(t, "the waiver takes findings in", FindingFilter{Namespace: theirs, State: "waived"}, func(p FindingPage) bool { return len(p.Findings) > 0 })
+	object, err := w.desk.Workload(t.Context(), everything, ref)
+	if n := len(object.Findings); err != nil || n < 2 || object.Findings[0].Waiver != nil || object.Findings[n-1].Waiver == nil || object.Counts.Total() >= n {
+		t.Errorf("what is waived does not stand apart: %v, %+v", err, object)
+	}
+	if !slices.ContainsFunc(object.Alerts, func(a Alert) bool { return a.Object != nil && a.Object.Name == theirs }) {
+		t.Errorf("the namespace's alert is not there: %+v", object.Alerts)
+	}
+	command := strings.Fields(object.Command)
+	if len(command) < 2 {
+		t.Fatalf("the command is %q", object.Command)
+	}
+	if shown, err := w.cluster.Kubectl(t.Context(), command[1:]...); err != nil || !strings.Contains(string(shown), "name: bad") {
+		t.Errorf("%s: %v", object.Command, err)
+	}
 	var made made
 	if err := json.Unmarshal([]byte(body), &made); err != nil {
 		t.Fatal(err)
@@ -315,6 +334,41 @@ func TestWhoSeesWhat(t *testing.T) {
 		t.Fatalf("end the waiver: %d %s", code, body)
 	}
 	w.awaitFindings(t, "the waiver's end lets them go", FindingFilter{Namespace: theirs, State: "waived"}, func(p FindingPage) bool { return len(p.Findings) == 0 })
+
+	// Who did that, and who was refused it, is kept, and shown to who sees everything.
+	past := strings.Replace(waiver, time.Now().UTC().Format("2006"), "2020", 1)
+	if code, body, _ := w.ask(t, admin, http.MethodPost, "/api/v1/waivers", past); code != http.StatusUnprocessableEntity {
+		t.Errorf("a waiver that has ended: %d %s", code, body)
+	}
+	code, body, _ = w.ask(t, reader, http.MethodGet, "/api/v1/actions?limit=1000", "")
+	var acts struct{ Items []Action }
+	if err := json.Unmarshal([]byte(body), &acts); code != http.StatusOK || err != nil {
+		t.Fatalf("%d %v: %.300s", code, err, body)
+	}
+	account := "system:serviceaccount:" + mine + ":"
+	for _, want := range []Action{
+		{Who: account + "admin", Action: ActAddWaiver, Target: made.ID + ": compute/pod-security/host-namespaces " + theirs, Outcome: "done"},
+		{Who: account + "admin", Action: ActEndWaiver, Target: made.ID, Outcome: "done"},
+		{Who: account + "admin", Action: ActAddWaiver, Target: "compute/pod-security/host-namespaces " + theirs, Outcome: "refused", Why: "the waiver's end is past"},
+		{Who: account + "tenant", Action: ActAddWaiver, Target: "compute/pod-security/host-namespaces", Outcome: "refused", Why: "no right to it"},
+		{Who: account + "tenant", Action: ActOrderRun, Target: "all controls", Outcome: "refused", Why: "no right to it"},
+		{Who: account + "tenant", Action: ActStopRun, Target: "none", Outcome: "refused", Why: "no right to it"},
+		{Who: account + "stranger", Action: ActOrderRun, Target: "all controls", Outcome: "refused", Why: "no right to it"},
+	} {
+		if !slices.ContainsFunc(acts.Items, func(a Action) bool {
+			recent := time.Since(a.At) < time.Hour
+			a.At = time.Time{}
+			return recent && a == want
+		}) {
+			t.Errorf("%+v is not kept: %.3000s", want, body)
+		}
+	}
+	if len(acts.Items) > 0 && acts.Items[0].Why != "the waiver's end is past" {
+		t.Errorf("the newest does not come first: %+v", acts.Items[0])
+	}
+	if _, body, _ := w.ask(t, reader, http.MethodGet, "/api/v1/actions?action=stop+run&who="+url.QueryEscape(account+"tenant"), ""); strings.Count(body, `"who"`) != 1 {
+		t.Errorf("filtered: %s", body)
+	}
 }
 
 func (w *world) awaitFindings(t *testing.T, what string, f FindingFilter, there func(FindingPage) bool) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -40,7 +41,7 @@ func (a *API) writing(api huma.API) {
 			Asking
 			Body WaiverOrder
 		}) (*body[made], error) {
-			ask, by, err := a.order(ctx, in.Cluster, WriteWaivers)
+			ask, by, err := a.order(ctx, in.Cluster, WriteWaivers, ActAddWaiver, in.Body.Rule)
 			if err != nil {
 				return nil, err
 			}
@@ -56,7 +57,7 @@ func (a *API) writing(api huma.API) {
 			Asking
 			ID string `path:"id" maxLength:"64"`
 		}) (*struct{}, error) {
-			ask, by, err := a.order(ctx, in.Cluster, WriteWaivers)
+			ask, by, err := a.order(ctx, in.Cluster, WriteWaivers, ActEndWaiver, in.ID)
 			if err != nil {
 				return nil, err
 			}
@@ -68,7 +69,7 @@ func (a *API) writing(api huma.API) {
 	huma.Register(api, huma.Operation{Method: http.MethodPost, Path: "/api/v1/runs", OperationID: "runExperiments", Summary: "Run experiments now",
 		DefaultStatus: http.StatusAccepted, Errors: errs},
 		func(ctx context.Context, in *struct{ Body RunOrder }) (*body[made], error) {
-			_, by, err := a.order(ctx, "", RunExperiments)
+			_, by, err := a.order(ctx, "", RunExperiments, ActOrderRun, in.Body.String())
 			if err != nil {
 				return nil, err
 			}
@@ -86,7 +87,7 @@ func (a *API) writing(api huma.API) {
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" maxLength:"128"`
 		}) (*struct{}, error) {
-			_, by, err := a.order(ctx, "", RunExperiments)
+			_, by, err := a.order(ctx, "", RunExperiments, ActStopRun, in.ID)
 			if err != nil {
 				return nil, err
 			}
@@ -100,14 +101,23 @@ func (a *API) writing(api huma.API) {
 		})
 }
 
-// order says who orders something, if they may.
-func (a *API) order(ctx context.Context, cluster string, right Right) (Ask, string, error) {
-	ask, err := a.ask(ctx, cluster)
+// order says who orders something, if they may; that they may not is kept.
+func (a *API) order(ctx context.Context, cluster string, right Right, action, target string) (Ask, string, error) {
+	by := WhoAsks(ctx).Name
+	ask, err := AskOf(ctx, a.Desk, a.Rights, cluster)
+	if errors.Is(err, ErrForbidden) {
+		a.Desk.Refused(ctx, Ask{}, by, action, target) // of the own cluster: whether there is another is not theirs to know
+	}
 	if err != nil {
-		return ask, "", err
+		return ask, "", a.fail(err)
 	}
-	if err := a.may(ctx, right); err != nil {
-		return ask, "", err
+	allowed, err := a.Rights.May(ctx, WhoAsks(ctx), right, "")
+	if err != nil {
+		return ask, "", a.fail(errors.Join(ErrUnavailable, err))
 	}
-	return ask, WhoAsks(ctx).Name, nil
+	if !allowed {
+		a.Desk.Refused(ctx, ask, by, action, target)
+		return ask, "", a.fail(ErrForbidden)
+	}
+	return ask, by, nil
 }

@@ -18,6 +18,8 @@ type Desk struct {
 	// rules are the controls' rules by their IDs.
 	rules    map[string]*bailey.Rule
 	controls map[string]*bailey.Control
+	// Deeds keeps who did what.
+	Deeds *Deeds
 }
 
 // DeskOptions are what a Desk answers from.
@@ -30,6 +32,8 @@ type DeskOptions struct {
 	// Sight says how current what is kept of the own cluster is, and Namespaces lists its namespaces.
 	Sight      func() Sight
 	Namespaces func() []string
+	// Files tells that files are watched in the place of a cluster.
+	Files bool
 	// Configured are the waivers of the configuration's file.
 	Configured func() []bailey.Waiver
 	// Valid says what is wrong with a waiver.
@@ -42,7 +46,7 @@ type DeskOptions struct {
 
 // NewDesk makes a desk.
 func NewDesk(o DeskOptions) *Desk {
-	d := &Desk{o: o, rules: map[string]*bailey.Rule{}, controls: map[string]*bailey.Control{}}
+	d := &Desk{o: o, rules: map[string]*bailey.Rule{}, controls: map[string]*bailey.Control{}, Deeds: &Deeds{Store: o.Store, Log: o.Log, Now: o.Now}}
 	for _, c := range o.Controls {
 		d.controls[c.ID] = c
 		for _, r := range c.Rules {

@@ -64,7 +64,11 @@ func (d *Desk) Control(ctx context.Context, a Ask, id string) (ControlPage, erro
 }
 
 func scopeStanding(v *store.Verdict) ScopeStanding {
-	return ScopeStanding{Control: v.Control, Scope: v.Scope, Rung: v.Rung, Since: v.Since, Findings: v.Findings, Proof: proofOf(v.Proof), Next: v.Next}
+	s := ScopeStanding{Control: v.Control, Scope: v.Scope, Rung: v.Rung, Since: v.Since, Findings: v.Findings, Proof: proofOf(v.Proof), Next: v.Next}
+	if !v.WaivedUntil.IsZero() {
+		s.WaivedUntil = &v.WaivedUntil
+	}
+	return s
 }
 
 func ruleInfos(c *bailey.Control, counts []store.Count) []RuleInfo {

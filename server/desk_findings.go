@@ -80,7 +80,7 @@ func (d *Desk) Finding(ctx context.Context, a Ask, id string) (Finding, error) {
 // finding writes a finding that is kept as it is shown.
 func (d *Desk) finding(f *store.Finding) Finding {
 	shown := Finding{ID: f.ID, Control: f.Control, Rule: f.Rule, Title: d.title(f.Rule), Severity: f.Severity, Object: objectOf(f.Object, f.APIVersion),
-		Field: f.Field, Message: f.Message, File: f.Source.File, Line: f.Source.Line, Waiver: f.Waiver,
+		Field: f.Field, Message: f.Message, File: f.Source.File, Line: f.Source.Line, Waiver: f.Waiver, Baseline: f.Baseline,
 		First: f.First, Opened: f.Opened, Last: f.Last, Times: f.Times}
 	if f.Base != f.Severity {
 		shown.Base = f.Base

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/report"
 	"github.com/baileyhq/bailey/store"
 )
 
@@ -39,8 +40,8 @@ func (d *Desk) Workloads(ctx context.Context, a Ask, f WorkloadFilter) (Workload
 	return list, nil
 }
 
-// Workload is everything about one object: open findings on it or caused by it, and where it
-// stands.
+// Workload is everything about one object: open findings on it or caused by it, where it stands,
+// and what guards it and alerts of it.
 func (d *Desk) Workload(ctx context.Context, a Ask, ref bailey.Ref) (WorkloadPage, error) {
 	p := WorkloadPage{Object: objectOf(ref, "")}
 	uid, err := d.cluster(a)
@@ -60,15 +61,84 @@ func (d *Desk) Workload(ctx context.Context, a Ask, ref bailey.Ref) (WorkloadPag
 			continue
 		}
 		p.Findings = append(p.Findings, d.finding(f))
-		if f.Waiver == nil {
+		if f.Waiver == nil && !f.Baseline {
 			p.Counts.Add(f.Severity, 1)
 		}
 	}
+	slices.SortStableFunc(p.Findings, func(a, b Finding) int { return cmp.Compare(accepted(&a), accepted(&b)) })
 	for i := range kept.Verdicts {
 		p.Standings = append(p.Standings, scopeStanding(&kept.Verdicts[i]))
 	}
 	p.Evidence, p.Changes = evidenceOf(kept.Evidence), rungChanges(kept.Rungs)
-	return p, nil
+	if uid != d.o.Own() || !d.o.Files {
+		p.Command = report.KubectlShow(ref)
+	}
+	if p.Guards, err = d.guardsOf(ctx, a, uid, ref, p.Standings); err != nil {
+		return p, err
+	}
+	p.Alerts, err = d.alertsOf(ctx, a, uid, ref, kept.Alerts)
+	return p, err
+}
+
+// accepted orders findings: those that nobody accepted come first.
+func accepted(f *Finding) int {
+	switch {
+	case f.Waiver != nil:
+		return 1
+	case f.Baseline:
+		return 2
+	}
+	return 0
+}
+
+// guardsOf gives the guards of the controls that stand for an object, with the stages that count
+// for it: its own, its namespace's and the cluster's.
+func (d *Desk) guardsOf(ctx context.Context, a Ask, uid string, ref bailey.Ref, standings []ScopeStanding) ([]GuardInfo, error) {
+	all, err := d.guardInfos(ctx, a, uid, "")
+	if err != nil {
+		return nil, err
+	}
+	var guards []GuardInfo
+	for _, g := range all {
+		if !slices.ContainsFunc(standings, func(s ScopeStanding) bool { return s.Control == g.Control }) {
+			continue
+		}
+		g.Stages = slices.DeleteFunc(g.Stages, func(s GuardStage) bool {
+			switch s.Scope.Kind {
+			case bailey.ScopeCluster:
+				return false
+			case bailey.ScopeNamespace:
+				return ref.Namespace == "" || s.Scope.Object.Name != ref.Namespace
+			}
+			return s.Scope.Object != ref
+		})
+		if len(g.Stages) > 0 {
+			guards = append(guards, g)
+		}
+	}
+	return guards, nil
+}
+
+// alertsMost bounds the alerts on the page of an object.
+const alertsMost = 10
+
+// alertsOf gives the alerts that last, of an object or of its namespace, the newest first.
+func (d *Desk) alertsOf(ctx context.Context, a Ask, uid string, ref bailey.Ref, own []store.Alert) ([]Alert, error) {
+	kept := slices.DeleteFunc(own, func(k store.Alert) bool { return !k.Resolved.IsZero() })
+	if ref.Namespace != "" {
+		namespace := bailey.Ref{Kind: bailey.KindNamespace, Name: ref.Namespace}
+		page, err := d.o.Store.Alerts(ctx, store.AlertQuery{Cluster: uid, Access: access(a), Namespaces: []string{ref.Namespace}, Object: &namespace, State: store.Open, Limit: alertsMost})
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, page.Items...)
+	}
+	slices.SortStableFunc(kept, func(a, b store.Alert) int { return b.Last.Compare(a.Last) })
+	var alerts []Alert
+	for i := range kept[:min(len(kept), alertsMost)] {
+		alerts = append(alerts, alertOf(&kept[i]))
+	}
+	return alerts, nil
 }
 
 // NamespaceRows gives the namespaces side by side, by name.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store"
@@ -46,7 +46,7 @@ func runOf(r *store.Run) Run {
 	if len(r.Doc) > 0 {
 		_ = json.Unmarshal(r.Doc, &doc) // what another version kept is not shown
 	}
-	return Run{ID: r.ID, Done: r.Done, Total: r.Probes, Experiments: doc.Experiments, Controls: r.Controls, Trigger: string(r.Trigger), By: r.By, State: string(r.State), Danger: r.Danger,
+	return Run{ID: r.ID, Done: r.Done, Total: r.Probes, Experiment: doc.Only, Experiments: doc.Experiments, Controls: r.Controls, Trigger: string(r.Trigger), By: r.By, State: string(r.State), Danger: r.Danger,
 		Planned: r.Planned, Started: r.Started, Ended: r.Ended, Held: r.Held, Tried: r.Tried, Broken: r.Broken, Inconclusive: r.Inconclusive, Error: r.Error}
 }
 
@@ -156,11 +156,18 @@ func (d *Desk) InForce(ctx context.Context, uid string) ([]bailey.Waiver, error)
 }
 
 // AddWaiver accepts findings for a time.
-func (d *Desk) AddWaiver(ctx context.Context, a Ask, by string, w bailey.Waiver) (string, error) {
+func (d *Desk) AddWaiver(ctx context.Context, a Ask, by string, w bailey.Waiver) (id string, err error) {
 	uid, err := d.cluster(a)
 	if err != nil {
 		return "", err
 	}
+	defer func() {
+		target := strings.TrimSpace(strings.TrimSpace(w.Rule+" "+w.Kind) + " " + strings.Trim(w.Namespace+"/"+w.Name, "/"))
+		if id != "" {
+			target = id + ": " + target
+		}
+		d.Deeds.Did(ctx, uid, by, ActAddWaiver, target, err)
+	}()
 	if err := d.watched(uid); err != nil {
 		return "", err
 	}
@@ -171,36 +178,27 @@ func (d *Desk) AddWaiver(ctx context.Context, a Ask, by string, w bailey.Waiver)
 	if !w.Expires.After(now) {
 		return "", badInput(errors.New("the waiver's end is past"))
 	}
-	id := newSecret()[:16]
+	id = newSecret()[:16]
 	if err := d.o.Store.AddWaiver(ctx, uid, now, id, by, w); err != nil {
 		return "", err
 	}
-	d.done(ctx, uid, now, by, "add waiver", w.Rule)
 	d.o.Changed(ctx)
 	return id, nil
 }
 
 // EndWaiver ends a waiver.
-func (d *Desk) EndWaiver(ctx context.Context, a Ask, by, id string) error {
+func (d *Desk) EndWaiver(ctx context.Context, a Ask, by, id string) (err error) {
 	uid, err := d.cluster(a)
 	if err != nil {
 		return err
 	}
+	defer func() { d.Deeds.Did(ctx, uid, by, ActEndWaiver, id, err) }()
 	if err := d.watched(uid); err != nil {
 		return err
 	}
-	now := d.o.Now()
-	if err := d.o.Store.RemoveWaiver(ctx, uid, now, id, by); err != nil {
+	if err := d.o.Store.RemoveWaiver(ctx, uid, d.o.Now(), id, by); err != nil {
 		return err
 	}
-	d.done(ctx, uid, now, by, "end waiver", id)
 	d.o.Changed(ctx)
 	return nil
-}
-
-// done keeps what somebody did. That it cannot be kept undoes nothing, and is in the log.
-func (d *Desk) done(ctx context.Context, uid string, at time.Time, by, action, target string) {
-	if err := d.o.Store.Audit(ctx, uid, at, store.Action{At: at, Who: by, Action: action, Target: target, Outcome: "done"}); err != nil {
-		d.o.Log.Error("what somebody did could not be kept", "who", by, "action", action, "target", target, "error", err)
-	}
 }

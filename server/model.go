@@ -70,11 +70,13 @@ type Finding struct {
 	Command string         `json:"command,omitempty"`
 	Note    string         `json:"note,omitempty"` // what a person must decide first
 	Waiver  *bailey.Waiver `json:"waiver,omitempty"`
-	First   time.Time      `json:"first"`
-	Opened  time.Time      `json:"opened"`
-	Last    time.Time      `json:"last"`
-	Gone    *time.Time     `json:"gone,omitempty"`
-	Times   int            `json:"times"` // how often it came
+	// Baseline tells that a baseline accepts it.
+	Baseline bool       `json:"baseline,omitempty"`
+	First    time.Time  `json:"first"`
+	Opened   time.Time  `json:"opened"`
+	Last     time.Time  `json:"last"`
+	Gone     *time.Time `json:"gone,omitempty"`
+	Times    int        `json:"times"` // how often it came
 }
 
 // FindingPage is one page of findings.
@@ -247,38 +249,6 @@ type GuardImpact struct {
 	Unknown string `json:"unknown,omitempty"`
 }
 
-// ExperimentInfo is an experiment and what it showed.
-type ExperimentInfo struct {
-	Control    string        `json:"control"`
-	Name       string        `json:"name"`
-	Title      string        `json:"title"`
-	Doc        string        `json:"doc"`
-	Hypothesis string        `json:"hypothesis"`
-	Danger     bailey.Danger `json:"danger"`
-	Technique  string        `json:"technique,omitempty"`
-	Window     time.Duration `json:"window"`
-	Evidence   []Evidence    `json:"evidence,omitempty"` // the newest first
-}
-
-// Evidence is what one run showed for one scope.
-type Evidence struct {
-	ID           string       `json:"id"`
-	Run          string       `json:"run,omitempty"`
-	Control      string       `json:"control"`
-	Experiment   string       `json:"experiment"`
-	Scope        bailey.Scope `json:"scope"`
-	At           time.Time    `json:"at"`
-	Held         int          `json:"held"`
-	Tried        int          `json:"tried"`
-	Broken       int          `json:"broken"`
-	Inconclusive int          `json:"inconclusive"`
-	Interrupted  bool         `json:"interrupted,omitempty"`
-	Signer       string       `json:"signer,omitempty"`
-	// Ledger is the index of its record in the ledger.
-	Ledger *uint64        `json:"ledgerIndex,omitempty"`
-	Paths  []bailey.Tally `json:"paths,omitempty"`
-}
-
 // ControlPage is everything about one control.
 type ControlPage struct {
 	Standing
@@ -302,8 +272,10 @@ type ScopeStanding struct {
 	Rung     bailey.Rung  `json:"rung"`
 	Since    time.Time    `json:"since,omitzero"`
 	Findings int          `json:"findings"`
-	Proof    *Proof       `json:"proof,omitempty"`
-	Next     string       `json:"next,omitempty"`
+	// WaivedUntil is set when every finding is waived: the earliest end.
+	WaivedUntil *time.Time `json:"waivedUntil,omitempty"`
+	Proof       *Proof     `json:"proof,omitempty"`
+	Next        string     `json:"next,omitempty"`
 }
 
 // WorkloadRow is a workload in a list.
@@ -321,12 +293,19 @@ type WorkloadList struct {
 
 // WorkloadPage is everything about one object.
 type WorkloadPage struct {
-	Object    Object          `json:"object"`
-	Counts    Counts          `json:"counts"`
+	Object Object `json:"object"`
+	Counts Counts `json:"counts"` // of the open ones that nobody accepted
+	// Findings are those that nobody accepted first, then those of waivers and the baseline.
 	Findings  []Finding       `json:"findings"`
 	Standings []ScopeStanding `json:"standings"`
 	Evidence  []Evidence      `json:"evidence"`
 	Changes   []RungChange    `json:"changes"`
+	// Guards are those of the controls that stand for it, with the stages that count for it alone.
+	Guards []GuardInfo `json:"guards,omitempty"`
+	// Alerts are those that last, of it or of its namespace, the newest first.
+	Alerts []Alert `json:"alerts,omitempty"`
+	// Command shows the object by kubectl; empty where no API server has it.
+	Command string `json:"command,omitempty"`
 }
 
 // NamespaceRow is one namespace beside the others.
@@ -336,46 +315,6 @@ type NamespaceRow struct {
 	Rungs    Rungs  `json:"rungs"` // of the controls that stand for namespaces or workloads
 	// Controls is the rung of each such control here.
 	Controls map[string]bailey.Rung `json:"controls"`
-}
-
-// Run is one run of experiments.
-type Run struct {
-	ID           string        `json:"id"`
-	Controls     []string      `json:"controls,omitempty"`
-	Trigger      string        `json:"trigger"` // schedule, person or api
-	By           string        `json:"by,omitempty"`
-	State        string        `json:"state"` // planned, running, done, stopped or failed
-	Danger       bailey.Danger `json:"danger"`
-	Planned      time.Time     `json:"planned,omitzero"`
-	Started      time.Time     `json:"started,omitzero"`
-	Ended        time.Time     `json:"ended,omitzero"`
-	Held         int           `json:"held"`
-	Tried        int           `json:"tried"`
-	Broken       int           `json:"broken"`
-	Inconclusive int           `json:"inconclusive"`
-	Error        string        `json:"error,omitempty"`
-	// Done counts the tries that are done of the Total that is planned; what they showed is counted
-	// with each experiment that ends.
-	Done  int `json:"done,omitempty"`
-	Total int `json:"total,omitempty"`
-	// Experiments are those that have ended for some scope.
-	Experiments []RunExperiment `json:"experiments,omitempty"`
-}
-
-// RunExperiment is what one experiment has shown in a run.
-type RunExperiment struct {
-	Control      string `json:"control"`
-	Experiment   string `json:"experiment"`
-	Scopes       int    `json:"scopes"` // for which it has ended
-	Held         int    `json:"held"`
-	Tried        int    `json:"tried"`
-	Broken       int    `json:"broken"`
-	Inconclusive int    `json:"inconclusive"`
-}
-
-// runDoc is what is kept of a run beside its counts.
-type runDoc struct {
-	Experiments []RunExperiment `json:"experiments,omitempty"`
 }
 
 // Alert is something that somebody should look at.

@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -15,11 +18,22 @@ type Orders struct {
 	Store *store.Store
 	Own   func() string // the cluster's UID
 	News  *News
-	Now   func() time.Time
+	Deeds *Deeds
+	// Controls is the catalogue.
+	Controls []*bailey.Control
+	// Isolated tells that runs may make namespaces and objects of their own here.
+	Isolated bool
+	Now      func() time.Time
 }
 
 // ErrBusy tells that a run is under way.
 var ErrBusy = fmt.Errorf("%w: a run is under way; the next can begin when it has ended", ErrBadInput)
+
+// HowIsolated says how a server comes to let runs make objects of their own.
+const HowIsolated = "bailey serve --isolated --context NAME, or bailey up --isolated"
+
+// ErrNotIsolated tells that no run makes objects of its own here.
+var ErrNotIsolated = fmt.Errorf("%w: this server lets no run make namespaces and objects of its own; start it as %s", ErrBadInput, HowIsolated)
 
 // Stop stops a run that waits or is under way: its Runner ends it, and what it made is removed.
 func (o *Orders) Stop(ctx context.Context, by, id string) error {
@@ -27,6 +41,12 @@ func (o *Orders) Stop(ctx context.Context, by, id string) error {
 	if uid == "" {
 		return ErrNoCluster
 	}
+	err := o.stop(ctx, uid, by, id)
+	o.Deeds.Did(ctx, uid, by, ActStopRun, id, err)
+	return err
+}
+
+func (o *Orders) stop(ctx context.Context, uid, by, id string) error {
 	run, err := o.Store.Run(ctx, store.Everything(), uid, id)
 	if err != nil {
 		return err
@@ -45,7 +65,7 @@ func (o *Orders) Stop(ctx context.Context, by, id string) error {
 		return err
 	}
 	o.News.Tell(Item{Kind: NewsRun, Data: runOf(&run)})
-	return o.Store.Audit(ctx, uid, now, store.Action{At: now, Who: by, Action: "stop run", Target: id, Outcome: "done"})
+	return nil
 }
 
 // Order keeps a run that somebody asked for, and gives its ID.
@@ -54,10 +74,26 @@ func (o *Orders) Order(ctx context.Context, by string, order RunOrder) (string, 
 	if uid == "" {
 		return "", fmt.Errorf("%w: no cluster was seen yet", ErrBadInput)
 	}
+	id, err := o.order(ctx, uid, by, order)
+	target := order.String()
+	if id != "" {
+		target = id + ": " + target
+	}
+	o.Deeds.Did(ctx, uid, by, ActOrderRun, target, err)
+	return id, err
+}
+
+func (o *Orders) order(ctx context.Context, uid, by string, order RunOrder) (string, error) {
+	if err := o.check(order); err != nil {
+		return "", err
+	}
 	now := o.Now()
 	run := store.Run{ID: newSecret()[:12], Planned: now, Trigger: store.TriggerAPI, By: by, State: store.RunPlanned, Controls: order.Controls, Danger: bailey.DangerDryRun}
 	if order.Isolated {
 		run.Danger = bailey.DangerIsolated
+	}
+	if order.Experiment != "" {
+		run.Doc, _ = json.Marshal(runDoc{Only: order.Experiment}) // a name can be marshalled
 	}
 	err := o.Store.PlanRun(ctx, uid, now, run)
 	if errors.Is(err, store.ErrConflict) {
@@ -68,4 +104,52 @@ func (o *Orders) Order(ctx context.Context, by string, order RunOrder) (string, 
 	}
 	o.News.Tell(Item{Kind: NewsRun, Data: runOf(&run)})
 	return run.ID, nil
+}
+
+// check says what is wrong with an order, before it waits for its turn.
+func (o *Orders) check(order RunOrder) error {
+	if order.Isolated && !o.Isolated {
+		return ErrNotIsolated
+	}
+	for _, id := range order.Controls {
+		if !slices.ContainsFunc(o.Controls, func(c *bailey.Control) bool { return c.ID == id }) {
+			return fmt.Errorf("%w: there is no control %q", ErrBadInput, id)
+		}
+	}
+	if order.Experiment == "" {
+		return nil
+	}
+	if len(order.Controls) != 1 {
+		return fmt.Errorf("%w: an experiment is ordered with the one control that it is of", ErrBadInput)
+	}
+	for _, c := range o.Controls {
+		for _, x := range c.Experiments {
+			if c.ID != order.Controls[0] || x.Name != order.Experiment {
+				continue
+			}
+			if x.Danger == bailey.DangerIsolated && !order.Isolated {
+				return fmt.Errorf("%w: the experiment %s makes objects of its own, which the order does not allow (isolated)", ErrBadInput, x.Name)
+			}
+			if x.Danger == bailey.DangerDisruptive {
+				return fmt.Errorf("%w: the experiment %s may disturb what runs, and is run by hand only: bailey prove %s --allow-disruptive", ErrBadInput, x.Name, c.ID)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s has no experiment %q", ErrBadInput, order.Controls[0], order.Experiment)
+}
+
+// String says what is to be run.
+func (o RunOrder) String() string {
+	what := "all controls"
+	if len(o.Controls) > 0 {
+		what = strings.Join(o.Controls, ", ")
+	}
+	if o.Experiment != "" {
+		what += " " + o.Experiment
+	}
+	if o.Isolated {
+		what += ", isolated"
+	}
+	return what
 }

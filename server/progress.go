@@ -42,6 +42,7 @@ type liveRun struct {
 
 	mu      sync.Mutex
 	run     store.Run
+	only    string // the one experiment that was ordered
 	shown   []RunExperiment
 	changed bool // since listeners were told
 	unkept  bool
@@ -80,7 +81,7 @@ func (l *liveRun) now() store.Run {
 	defer l.mu.Unlock()
 	run := l.run
 	if len(l.shown) > 0 {
-		run.Doc, _ = json.Marshal(runDoc{l.shown}) // names and numbers can be marshalled
+		run.Doc, _ = json.Marshal(runDoc{Only: l.only, Experiments: l.shown}) // names and numbers can be marshalled
 	}
 	return run
 }

@@ -179,11 +179,12 @@ func (r *Runner) do(ctx context.Context, uid string, run store.Run) error {
 		return err
 	}
 	going, stop := context.WithCancelCause(ctx)
-	live := &liveRun{runner: r, uid: uid, run: run, begun: time.Now()}
+	only := runOf(&run).Experiment
+	live := &liveRun{runner: r, uid: uid, run: run, only: only, begun: time.Now()}
 	followed := make(chan struct{})
 	go func() { live.follow(going, stop); close(followed) }()
 	proving, span := spanOf(going, "run experiments")
-	evidence, err := r.Prove(proving, RunOrder{Controls: run.Controls, Isolated: run.Danger == bailey.DangerIsolated}, live)
+	evidence, err := r.Prove(proving, RunOrder{Controls: run.Controls, Experiment: only, Isolated: run.Danger == bailey.DangerIsolated}, live)
 	stop(nil)
 	<-followed
 	run = live.now()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/store"
 	"github.com/baileyhq/bailey/store/sqlite"
 )
@@ -48,7 +49,7 @@ func newRan(t *testing.T) *ran {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &ran{store: kept, begun: make(chan struct{}, 10), end: make(chan error, 10), orders: &Orders{Store: kept, Own: loop.Cluster, News: news, Now: time.Now}}
+	r := &ran{store: kept, begun: make(chan struct{}, 10), end: make(chan error, 10), orders: &Orders{Store: kept, Own: loop.Cluster, News: news, Now: time.Now, Deeds: &Deeds{Store: kept, Log: log, Now: time.Now}, Controls: controls.All(), Isolated: true}}
 	r.Runner = &Runner{Store: term, Loop: loop, News: news, Log: log, Now: time.Now, Prove: func(ctx context.Context, _ RunOrder, p Progress) ([]bailey.Evidence, error) {
 		r.proved.Add(1)
 		r.begun <- struct{}{}

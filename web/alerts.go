@@ -46,11 +46,10 @@ func (s *site) alerts(v *visit) error {
 	if err != nil {
 		return err
 	}
-	sight, err := s.Desk.SightOf(v.r.Context(), v.ask)
-	if err != nil {
-		return err
+	b.Whole = v.ask.Sees.All && v.page.Cluster.Own
+	if v.page.Sight != nil {
+		b.Detections = v.page.Sight.Detections
 	}
-	b.Whole, b.Detections = v.ask.Sees.All && v.page.Cluster.Own, sight.Detections
 	b.Alerts, b.Pager = list, v.paged(len(list), next, 0)
 	v.page.Stream = "alert"
 	return v.show("alerts", "alerts", "Alerts", b)

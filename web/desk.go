@@ -27,6 +27,10 @@ type Desk interface {
 	Waivers(ctx context.Context, ask server.Ask) ([]server.WaiverEntry, error)
 	AddWaiver(ctx context.Context, ask server.Ask, by string, waiver bailey.Waiver) (id string, err error)
 	EndWaiver(ctx context.Context, ask server.Ask, by, id string) error
+	// Actions are ErrForbidden to who does not see everything.
+	Actions(ctx context.Context, ask server.Ask, filter server.ActionFilter) (actions []server.Action, next string, err error)
+	// Refused keeps that somebody was refused something.
+	Refused(ctx context.Context, ask server.Ask, by, action, target string)
 	Guards(ctx context.Context, ask server.Ask) ([]server.GuardInfo, error)
 	Changes(ctx context.Context, ask server.Ask, since time.Time, cursor string) (changes []server.RungChange, next string, err error)
 	Search(ctx context.Context, ask server.Ask, text string) ([]server.Hit, error)

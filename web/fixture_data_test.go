@@ -1,8 +1,10 @@
 package web_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,6 +73,8 @@ func (f *fixture) findings(n int) []server.Finding {
 			x.Cause = &cause
 		case 4:
 			x.Waiver = &bailey.Waiver{Rule: x.Rule, Reason: "The vendor's agent needs it until version 5 is out.", Owner: "team-observability", Expires: f.now.Add(20 * 24 * time.Hour)}
+		case 5:
+			x.Baseline = true
 		case 7:
 			gone := f.now.Add(-time.Duration(i) * time.Minute)
 			x.Gone = &gone
@@ -209,6 +213,43 @@ func (f *fixture) EndWaiver(_ context.Context, _ server.Ask, by, id string) erro
 		}
 	}
 	return server.ErrNotFound
+}
+
+func (f *fixture) Actions(_ context.Context, ask server.Ask, filter server.ActionFilter) ([]server.Action, string, error) {
+	if !ask.Sees.All {
+		return nil, "", server.ErrForbidden
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := slices.Clone(f.refused)
+	for i := range 130 {
+		a := server.Action{At: f.now.Add(-time.Duration(i*i) * time.Minute), Who: "rosa@example.org", Outcome: "done"}
+		switch i % 6 {
+		case 0:
+			a.Action, a.Target = server.ActOrderRun, f.run.ID+": compute/pod-security, network/policy, isolated"
+		case 1:
+			a.Action, a.Target = server.ActAddWaiver, "b7Qk2mX9vT4nR8sL: compute/pod-security/privileged DaemonSet observability/node-agent"
+		case 2:
+			a.Action, a.Target, a.Who = server.ActStopRun, "run-3", "system:serviceaccount:continuous-integration:"+strings.Repeat("deployer-", 4)+"1"
+		case 3:
+			a.Action, a.Target, a.Who, a.Outcome, a.Why = server.ActOrderRun, "all controls", "kai@shop.example.org", "refused", "no right to it"
+		case 4:
+			a.Action, a.Target, a.Outcome, a.Why = server.ActAddWaiver, hostile, "refused", "the waiver's end is past"
+		case 5:
+			a.Action, a.Target, a.Who = server.ActEndWaiver, "b7Qk2mX9vT4nR8sL", hostile
+		}
+		all = append(all, a)
+	}
+	all = slices.DeleteFunc(all, func(a server.Action) bool {
+		return filter.Who != "" && a.Who != filter.Who || filter.Action != "" && a.Action != filter.Action
+	})
+	return piece(all, filter.Cursor, cmp.Or(filter.Limit, 50))
+}
+
+func (f *fixture) Refused(_ context.Context, _ server.Ask, by, action, target string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refused = append(f.refused, server.Action{At: f.now, Who: by, Action: action, Target: target, Outcome: "refused", Why: "no right to it"})
 }
 
 func (f *fixture) Guards(context.Context, server.Ask) ([]server.GuardInfo, error) {

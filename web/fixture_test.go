@@ -25,11 +25,14 @@ type fixture struct {
 	mu      sync.Mutex
 	waivers []server.WaiverEntry
 	run     server.Run // the one that goes on
+	refused []server.Action
 
 	// What it stands for: nothing seen, a cluster out of sight, several clusters, a failing store.
 	empty, firstLook, lost, many bool
 	// more has more findings than are counted.
-	more     bool
+	more bool
+	// asksOnly lets no run make objects of its own.
+	asksOnly bool
 	fails    error
 	slow     time.Duration     // for each page of findings
 	patience time.Duration     // of the server, for an answer; 0: it has no end
@@ -56,9 +59,19 @@ func (f *fixture) Clusters(ctx context.Context, ask server.Ask) ([]server.Cluste
 	}), nil
 }
 
-func (f *fixture) SightOf(context.Context, server.Ask) (server.Sight, error) {
-	s := server.Sight{Ready: true, Changed: f.now, Detections: &server.DetectionState{Since: f.now.Add(-30 * time.Hour), Blind: []string{"admin-role", "static-pod"}}}
+func (f *fixture) SightOf(_ context.Context, ask server.Ask) (server.Sight, error) {
+	s := server.Sight{Ready: !f.firstLook, Changed: f.now.Add(-7 * time.Second), Objects: 12_843}
+	if ask.Cluster != "" && ask.Cluster != ownUID {
+		if ask.Cluster == "spoke-1" {
+			since := f.now.Add(-time.Hour)
+			s.Lost, s.Why = &since, "nothing was pushed since then"
+		}
+		return s, nil
+	}
+	s.Detections = &server.DetectionState{Since: f.now.Add(-30 * time.Hour), Blind: []string{"admin-role", "static-pod"}}
 	if f.lost {
+		since := f.now.Add(-11 * time.Minute)
+		s.Lost, s.Why = &since, "Get \"https://10.0.0.1:6443/version\": dial tcp 10.0.0.1:6443: connect: connection refused"
 		s.Detections.Problem = "the audit log is not read since 2026-11-26T10:00:00Z: open /var/log/kubernetes/audit.log: permission denied"
 	}
 	return s, nil
@@ -66,11 +79,8 @@ func (f *fixture) SightOf(context.Context, server.Ask) (server.Sight, error) {
 
 func (f *fixture) Overview(_ context.Context, ask server.Ask) (server.Overview, error) {
 	clusters, _ := f.Clusters(context.Background(), ask)
-	o := server.Overview{Cluster: clusters[0], Sight: server.Sight{Ready: !f.firstLook, Changed: f.now.Add(-7 * time.Second), Objects: 12_843}}
-	if f.lost {
-		since := f.now.Add(-11 * time.Minute)
-		o.Sight.Lost, o.Sight.Why = &since, "Get \"https://10.0.0.1:6443/version\": dial tcp 10.0.0.1:6443: connect: connection refused"
-	}
+	o := server.Overview{Cluster: clusters[0]}
+	o.Sight, _ = f.SightOf(context.Background(), ask)
 	for _, c := range f.controls {
 		s := f.standing(c)
 		if len(o.Lanes) == 0 || o.Lanes[len(o.Lanes)-1].Name != c.Area() {
@@ -277,15 +287,28 @@ func (f *fixture) Workload(_ context.Context, ask server.Ask, ref bailey.Ref) (s
 		return server.WorkloadPage{}, server.ErrNotFound
 	}
 	p := server.WorkloadPage{Object: server.Object{APIVersion: "apps/v1", Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}, Changes: f.moves(3)}
-	p.Findings = f.visible(ask, server.FindingFilter{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name})
-	for _, x := range p.Findings {
-		p.Counts.Add(x.Severity, 1)
+	for _, state := range []string{"open", "waived"} {
+		for _, x := range f.visible(ask, server.FindingFilter{State: state, Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}) {
+			p.Findings = append(p.Findings, x)
+			if x.Waiver == nil && !x.Baseline {
+				p.Counts.Add(x.Severity, 1)
+			}
+		}
 	}
+	p.Command = "kubectl get " + strings.ToLower(string(ref.Kind)) + "/" + ref.Name + " -n " + ref.Namespace + " -o yaml"
+	p.Alerts, _, _ = f.Alerts(context.Background(), ask, true, "")
+	p.Alerts = p.Alerts[:4]
+	guards, _ := f.Guards(context.Background(), ask)
+	p.Guards = guards[:7]
 	for i, c := range f.controls {
 		if c.Scope == bailey.ScopeWorkload {
 			s := server.ScopeStanding{Control: c.ID, Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: ref}, Rung: rungOf(i)}
 			if s.Rung == bailey.RungGap {
 				s.Findings = 3
+				if i%2 == 0 {
+					until := f.now.Add(20 * 24 * time.Hour)
+					s.WaivedUntil = &until
+				}
 			} else if s.Rung == bailey.RungProven {
 				s.Proof = &server.Proof{Held: 64, Tried: 64}
 			}

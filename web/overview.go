@@ -33,7 +33,7 @@ func (s *site) overview(v *visit) error {
 	}
 	v.page.Stream = "report sight"
 	if !o.Sight.Ready && o.Cluster.Own {
-		v.page.Refresh = 3
+		v.page.Refresh, v.page.Sight = 3, nil // the page itself says it
 		return v.show("firstlook", "overview", "The first look is under way", o)
 	}
 	b := overviewBody{Overview: o}
@@ -100,7 +100,7 @@ func eachPage(ask func(cursor string) (next string, err error)) error {
 type controlBody struct {
 	server.ControlPage
 	Previous, Following string // controls, in the order of the catalogue
-	Ran                 bool   // an experiment of it left evidence
+	Guards              []guardRow
 }
 
 func (s *site) control(v *visit) error {
@@ -110,7 +110,9 @@ func (s *site) control(v *visit) error {
 		return err
 	}
 	b := controlBody{ControlPage: c}
-	b.Ran = slices.ContainsFunc(c.Experiments, func(x server.ExperimentInfo) bool { return len(x.Evidence) > 0 })
+	for _, g := range c.Guards {
+		b.Guards = append(b.Guards, rowOf(g))
+	}
 	for i, one := range s.Controls {
 		if one.ID != id {
 			continue

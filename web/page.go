@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -29,6 +30,8 @@ type page struct {
 	Can      abilities
 	Cluster  server.ClusterInfo
 	Clusters []server.ClusterInfo
+	// Sight says how current what is kept of the cluster is; nil where no cluster is seen.
+	Sight *server.Sight
 
 	Stream  string // the kinds of news that bring this page up to date, separated by spaces
 	Refresh int    // seconds, for browsers without JavaScript; 0 for never
@@ -36,7 +39,7 @@ type page struct {
 }
 
 // abilities are what whoever asks may do.
-type abilities struct{ Run, Waive, Plan, Ledger bool }
+type abilities struct{ Run, Isolate, Waive, Plan, Ledger bool }
 
 func (s *site) newPage(r *http.Request, who server.Who) *page {
 	p := &page{Assets: s.assets.prefix, Version: s.Version, Path: r.URL.Path, Query: r.URL.Query(), Now: s.Now(), Local: who.Local, Asker: who.Name}
@@ -45,6 +48,9 @@ func (s *site) newPage(r *http.Request, who server.Who) *page {
 	}
 	return p
 }
+
+// HowIsolated says how a server comes to run experiments that make objects of their own.
+func (p *page) HowIsolated() string { return server.HowIsolated }
 
 // section is one entry of the navigation, and group several under a heading.
 type (
@@ -72,11 +78,21 @@ var navigation = []group{
 		{"alerts", "/alerts", "alert", "Alerts"},
 		{"waivers", "/waivers", "waiver", "Waivers"},
 		{"enforce", "/enforce", "enforce", "Enforce"},
+		{"activity", "/activity", "activity", "Activity"},
 	}},
 }
 
 // Navigation is what whoever asks can open.
-func (p *page) Navigation() []group { return navigation }
+func (p *page) Navigation() []group {
+	var open []group
+	for _, g := range navigation {
+		g.Sections = slices.DeleteFunc(slices.Clone(g.Sections), func(s section) bool {
+			return s.Name == "ledger" && !p.Can.Ledger || s.Name == "activity" && p.Tenant
+		})
+		open = append(open, g)
+	}
+	return open
+}
 
 // Href is the address of a page of the shown cluster, with parameters in pairs; those that
 // are empty are left out.

@@ -5,12 +5,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/net/html"
 
+	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/server"
 )
 
@@ -96,7 +98,7 @@ func TestWhoSeesWhat(t *testing.T) {
 			t.Errorf("nobody gets %d at %s", status, p.path)
 		}
 	}
-	for path, form := range map[string]url.Values{"/waivers": {"rule": {"compute/pod-security"}, "reason": {"r"}, "owner": {"o"}, "expires": {"2027-01-01"}}, "/waivers/1/end": {}, "/runs": {"control": {"network/policy"}}} {
+	for path, form := range map[string]url.Values{"/waivers": {"rule": {"compute/pod-security"}, "reason": {"r"}, "owner": {"o"}, "expires": {"2027-01-01"}}, "/waivers/1/end": {}, "/runs/run-1/stop": {}, "/runs": {"control": {"network/policy"}}} {
 		for name, d := range map[string]*dashboard{"tenant": tenant, "stranger": stranger} {
 			answer, err := d.client().PostForm(d.url+path, form)
 			if err != nil {
@@ -107,6 +109,19 @@ func TestWhoSeesWhat(t *testing.T) {
 				t.Errorf("a %s gets %s at POST %s", name, answer.Status, path)
 			}
 		}
+	}
+	if status, _ := tenant.get(t, "/activity"); status != http.StatusForbidden {
+		t.Errorf("a tenant sees what others did: %d", status)
+	}
+	if _, text := tenant.get(t, "/findings"); strings.Contains(text, `href="/activity"`) {
+		t.Error("a tenant is led to what others did")
+	}
+	if len(f.refused) != 8 || !slices.ContainsFunc(f.refused, func(a server.Action) bool {
+		return a.Who == people["tenant"].Name && a.Action == server.ActOrderRun && a.Target == "network/policy"
+	}) || !slices.ContainsFunc(f.refused, func(a server.Action) bool {
+		return a.Who == people["stranger"].Name && a.Action == server.ActEndWaiver && a.Target == "1"
+	}) {
+		t.Errorf("what was refused is kept as %+v", f.refused)
 	}
 	if len(tenant.runs)+len(stranger.runs) > 0 || len(f.waivers) != 4 || f.waivers[0].RemovedAt != nil {
 		t.Error("something was done for who may not")
@@ -190,8 +205,56 @@ func TestActs(t *testing.T) {
 	if a := post("/runs", url.Values{"control": {"network/policy"}, "isolated": {"yes"}}, "same-origin"); a.Header.Get("Location") != "/runs/"+f.run.ID || len(d.runs) != 1 || !d.runs[0].Isolated {
 		t.Errorf("a run: %s %s, %+v", a.Status, a.Header.Get("Location"), d.runs)
 	}
+	if a := post("/runs", url.Values{"control": {"network/policy"}, "experiment": {"reachability"}}, "same-origin"); a.StatusCode != http.StatusSeeOther || len(d.runs) != 2 || d.runs[1].Experiment != "reachability" || d.runs[1].Isolated {
+		t.Errorf("one experiment: %s, %+v", a.Status, d.runs)
+	}
 	if a := post("/runs", url.Values{"control": {"no/such"}}, "same-origin"); a.StatusCode != http.StatusBadRequest {
 		t.Errorf("a run of nothing: %s", a.Status)
+	}
+}
+
+// TestActivity lists who did what, and leads to the runs and waivers it was done to.
+func TestActivity(t *testing.T) {
+	f := newFixture()
+	d := start(t, f, "admin", nil)
+	_, text := d.get(t, "/activity")
+	for _, want := range []string{`<a class="lead" href="/runs/` + f.run.ID + `">order run</a>`, `<a class="lead" href="/waivers?state=all">add waiver</a>`, `<span class="lead">order run</span>`,
+		`<span class="tag bad">refused</span><p>no right to it</p>`, `<span class="tag">done</span>`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if _, text := d.get(t, "/activity?action=end+waiver"); strings.Contains(text, "<span class=\"lead\">order run<") || !strings.Contains(text, ">end waiver<") {
+		t.Error("the filter lets others through")
+	}
+	if status, _ := d.get(t, "/activity?action=sing"); status != http.StatusBadRequest {
+		t.Errorf("an act that nobody knows: %d", status)
+	}
+}
+
+// TestIsolated: runs that make objects of their own are offered where the server lets them, and where it
+// does not its pages say how it would.
+func TestIsolated(t *testing.T) {
+	f := newFixture()
+	paths := []string{"/runs"}
+	for _, c := range f.controls {
+		for _, x := range c.Experiments {
+			if x.Danger == bailey.DangerIsolated {
+				paths = append(paths, "/experiments/"+c.ID+"/"+x.Name)
+			}
+		}
+	}
+	for _, f.asksOnly = range []bool{false, true} {
+		d := start(t, f, "admin", nil)
+		for _, path := range paths {
+			_, text := d.get(t, path)
+			if strings.Contains(text, `name="isolated"`) == f.asksOnly || strings.Contains(text, "started as bailey serve --isolated --context NAME") != f.asksOnly {
+				t.Errorf("%s, where none may: %t", path, f.asksOnly)
+			}
+			if strings.Contains(text, `name="experiment"`) == (f.asksOnly || path == "/runs") {
+				t.Errorf("%s offers what must fail, or does not what may: %t", path, f.asksOnly)
+			}
+		}
 	}
 }
 
@@ -236,7 +299,7 @@ func TestExports(t *testing.T) {
 	f := newFixture()
 	f.found[9].Message = "=HYPERLINK(\"https://evil.example\")"
 	d := start(t, f, "admin", newBook(t, 60))
-	for path, least := range map[string]int{"/findings?": 2000, "/findings?severity=critical&": 10, "/workloads?": 400, "/namespaces?": 120, "/experiments?": 20, "/runs?": 91, "/alerts?state=all&": 70, "/waivers?": 3, "/enforce?": 30, "/changes?": 140, "/ledger?": 61} {
+	for path, least := range map[string]int{"/findings?": 2000, "/findings?severity=critical&": 10, "/workloads?": 400, "/namespaces?": 120, "/experiments?": 20, "/runs?": 91, "/alerts?state=all&": 70, "/waivers?": 3, "/enforce?": 30, "/changes?": 140, "/ledger?": 61, "/activity?": 130, "/activity?action=order+run&": 40} {
 		status, text := d.get(t, path+"format=csv")
 		rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
 		if status != http.StatusOK || err != nil || len(rows)-1 < least {

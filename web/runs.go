@@ -73,15 +73,11 @@ func (s *site) beginRun(v *visit) error {
 	if err := v.r.ParseForm(); err != nil {
 		return errors.Join(server.ErrBadInput, err)
 	}
-	order := server.RunOrder{Isolated: v.r.PostForm.Get("isolated") != ""}
-	for _, id := range v.r.PostForm["control"] {
-		if id == "" { // all of them
-			continue
-		}
+	order := v.order()
+	for _, id := range order.Controls {
 		if !s.isControl(id) {
 			return fmt.Errorf("%w: there is no control %q", server.ErrBadInput, id)
 		}
-		order.Controls = append(order.Controls, id)
 	}
 	id, err := s.Run(v.r.Context(), v.by(), order)
 	if err != nil {
@@ -89,6 +85,17 @@ func (s *site) beginRun(v *visit) error {
 	}
 	http.Redirect(v.w, v.r, v.page.Href("/runs/"+id), http.StatusSeeOther)
 	return nil
+}
+
+// order is what a form orders; no control means all of them.
+func (v *visit) order() server.RunOrder {
+	o := server.RunOrder{Experiment: v.r.PostFormValue("experiment"), Isolated: v.r.PostFormValue("isolated") != ""}
+	for _, id := range v.r.PostForm["control"] {
+		if id != "" {
+			o.Controls = append(o.Controls, id)
+		}
+	}
+	return o
 }
 
 // stopRun stops a run, for who may begin one.

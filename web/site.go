@@ -25,6 +25,8 @@ type Options struct {
 	Front    *server.Front
 	// Run begins experiments and gives the run's ID; nil where none are run here.
 	Run func(ctx context.Context, by string, order server.RunOrder) (id string, err error)
+	// Isolated tells that runs may make namespaces and objects of their own here.
+	Isolated bool
 	// Stop stops a run; nil where none are run here.
 	Stop func(ctx context.Context, by, id string) error
 	// Ledger gives entries of the ledger; nil where none is kept.
@@ -83,6 +85,7 @@ func New(o Options) http.Handler {
 		"POST /waivers":                            s.addWaiver,
 		"POST /waivers/{id}/end":                   s.endWaiver,
 		"GET /enforce":                             s.enforce,
+		"GET /activity":                            s.activity,
 		"GET /search":                              s.search,
 		"/":                                        s.nowhere,
 	} {
@@ -112,10 +115,37 @@ func (s *site) answering(a answer) http.Handler {
 		if err == nil {
 			err = a(v)
 		}
+		if errors.Is(err, server.ErrForbidden) {
+			v.refused()
+		}
 		if err != nil {
 			v.fail(err)
 		}
 	})
+}
+
+// acts are the forms that do something, by their patterns, as they are kept.
+var acts = map[string]string{
+	"POST /waivers":          server.ActAddWaiver,
+	"POST /waivers/{id}/end": server.ActEndWaiver,
+	"POST /runs":             server.ActOrderRun,
+	"POST /runs/{id}/stop":   server.ActStopRun,
+}
+
+// refused keeps that somebody may not do what a form asks for; pages that may not be seen are no act.
+func (v *visit) refused() {
+	action := acts[v.r.Pattern]
+	if action == "" {
+		return
+	}
+	target := v.r.PathValue("id")
+	switch action {
+	case server.ActAddWaiver:
+		target = v.r.PostFormValue("rule")
+	case server.ActOrderRun:
+		target = v.order().String()
+	}
+	v.site.Desk.Refused(v.r.Context(), v.ask, v.by(), action, target)
 }
 
 // enter finds out what may be seen, and of which clusters.
@@ -151,14 +181,20 @@ func (v *visit) enter() error {
 		}
 	}
 	p.Can = abilities{
-		Run:    v.may(server.RunExperiments) && v.site.Run != nil && (p.Cluster.Own || p.Cluster.UID == ""),
-		Waive:  v.may(server.WriteWaivers) && (p.Cluster.Own || p.Cluster.UID == ""),
-		Plan:   v.may(server.PlanGuards),
-		Ledger: v.may(server.ReadLedger),
+		Run:     v.may(server.RunExperiments) && v.site.Run != nil && (p.Cluster.Own || p.Cluster.UID == ""),
+		Isolate: v.site.Isolated,
+		Waive:   v.may(server.WriteWaivers) && (p.Cluster.Own || p.Cluster.UID == ""),
+		Plan:    v.may(server.PlanGuards),
+		Ledger:  v.may(server.ReadLedger),
 	}
 	p.Tenant = !v.ask.Sees.All
 	p.Sees = v.ask.Sees.Names
-	return nil
+	if v.nobodySeen() {
+		return nil
+	}
+	sight, err := v.site.Desk.SightOf(ctx, v.ask)
+	p.Sight = &sight
+	return err
 }
 
 // may reports whether a right is granted for the whole cluster. What cannot be told is not.

@@ -47,7 +47,10 @@ func (s *site) workloads(v *visit) error {
 
 type objectBody struct {
 	server.WorkloadPage
-	Cut int // how many findings are not shown
+	Open, Accepted []server.Finding
+	Waived         bool // some of Accepted are
+	Cut            int  // how many findings are not shown
+	Guards         []guardRow
 }
 
 // objectFindings is how many findings the page of one object lists.
@@ -63,7 +66,17 @@ func (s *site) object(v *visit) error {
 		return err
 	}
 	b := objectBody{WorkloadPage: w, Cut: max(0, len(w.Findings)-objectFindings)}
-	b.Findings = w.Findings[:len(w.Findings)-b.Cut]
+	for _, f := range w.Findings[:len(w.Findings)-b.Cut] {
+		if f.Waiver == nil && !f.Baseline {
+			b.Open = append(b.Open, f)
+			continue
+		}
+		b.Accepted = append(b.Accepted, f)
+		b.Waived = b.Waived || f.Waiver != nil
+	}
+	for _, g := range w.Guards {
+		b.Guards = append(b.Guards, rowOf(g))
+	}
 	v.page.Stream = "report"
 	return v.show("object", "workloads", w.Object.Name, b)
 }

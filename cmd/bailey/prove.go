@@ -45,6 +45,8 @@ type proveFlags struct {
 
 	etcd etcd.Options
 
+	// only are the names of the experiments to run; all if empty.
+	only []string
 	// record is told of each piece of evidence in the place of a ledger, where it is set; progress
 	// how far the run is.
 	record   func(ctx context.Context, id string, envelope []byte)
@@ -282,7 +284,7 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	if f.image != "" {
 		a.unpinnedProbes(s, f.image)
 	}
-	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Places: f.places(conf), Schedule: schedule, Evidence: evidence})
+	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Only: f.only, Places: f.places(conf), Schedule: schedule, Evidence: evidence})
 	if f.explain {
 		return a.explainPlan(s, planned, f)
 	}

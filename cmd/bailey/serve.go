@@ -57,6 +57,8 @@ type serveFlags struct {
 	tend      tendFlags
 	book      bookFlags
 
+	// own tells that the cluster is one of up's own, whose kubeconfig is known once it runs.
+	own bool
 	// gate is the mode of a gate that runs in this process; empty where none does.
 	gate string
 	// gateAt is where it listens.
@@ -116,7 +118,7 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.StringSliceVar(&f.scheduled, "prove-control", nil, "the schedule tries these controls only, or areas like compute/* (default: all)")
 	flags.IntVar(&f.rate, "prove-rate", prove.DefaultRate, "requests a second to the API server at most, while experiments run")
 	flags.StringVar(&f.image, "probe-image", "", "the image of probe pods, for experiments that want a node")
-	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context)")
+	flags.BoolVar(&f.isolated, "isolated", false, "let ordered runs make namespaces and objects of their own (wants --context, but of up in its own cluster)")
 	f.book.register(c)
 	flags.StringVar(&f.auditLog, "audit-log", "", "raise alerts of attacks that the API server's audit log tells of: its file (default: the configuration's; of up, that of its own cluster)")
 	flags.BoolVar(&f.hub, "hub", false, "take what servers of other clusters push (see bailey hub)")
@@ -142,7 +144,9 @@ func (f *serveFlags) check() error {
 		return usageError("--target watches files, and --kubeconfig and --context choose a cluster\nhint: leave out one of the two")
 	case f.path != "" && f.oidc.claims.Issuer != "":
 		return usageError("--oidc-issuer logs in whom the cluster's rules give rights, and --target watches no cluster\nhint: leave out one of the two")
-	case f.isolated && f.target.context == "" && f.target.kubeconfig == "":
+	case f.isolated && f.path != "":
+		return usageError("--isolated lets runs make objects in a cluster, and --target watches files\nhint: leave out one of the two")
+	case f.isolated && f.target.context == "" && f.target.kubeconfig == "" && !f.own:
 		return usageError("what goes beyond dry-runs wants the cluster's name: --context NAME")
 	case f.replicate && f.path != "":
 		return usageError("--replicate shares the work of watching a cluster, and --target watches files\nhint: leave out one of the two")
@@ -314,12 +318,12 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 		s.showGate()
 	}
 	s.desk = server.NewDesk(server.DeskOptions{Store: s.store, Controls: o.Controls, Own: s.loop.Cluster, Sight: s.sight, Namespaces: s.loop.Namespaces,
-		Configured: func() []bailey.Waiver { return waivers }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, o.Controls) },
+		Files: s.flags.path != "", Configured: func() []bailey.Waiver { return waivers }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, o.Controls) },
 		Changed: s.loop.Refresh, Log: s.log, Now: s.app.now})
 	stopping := make(chan struct{})
 	api := &server.API{Version: version, Desk: s.desk, Rights: s.rights, News: s.news, Report: s.report, Log: s.log, Book: s.book, Stopping: stopping}
 	if s.flags.path == "" {
-		orders := &server.Orders{Store: s.store, Own: s.loop.Cluster, News: s.news, Now: s.app.now}
+		orders := &server.Orders{Store: s.store, Own: s.loop.Cluster, News: s.news, Deeds: s.desk.Deeds, Controls: o.Controls, Isolated: s.flags.isolated, Now: s.app.now}
 		api.Run, api.Stop = orders.Order, orders.Stop
 	}
 	sessions := &server.Sessions{Now: s.app.now}

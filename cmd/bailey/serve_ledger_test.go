@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,7 +18,18 @@ import (
 // order begins a run and gives its ID.
 func (p *servedProcess) order(t *testing.T, token, body string) string {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/api/v1/runs", strings.NewReader(body))
+	code, answer := p.post(t, "/api/v1/runs", token, body)
+	var made struct{ ID string }
+	if err := json.Unmarshal([]byte(answer), &made); err != nil || made.ID == "" {
+		t.Fatalf("no run was begun: %d, %v", code, err)
+	}
+	return made.ID
+}
+
+// post sends JSON and gives status and body.
+func (p *servedProcess) post(t *testing.T, path, token, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,11 +40,11 @@ func (p *servedProcess) order(t *testing.T, token, body string) string {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	var made struct{ ID string }
-	if err := json.NewDecoder(answer.Body).Decode(&made); err != nil || made.ID == "" {
-		t.Fatalf("no run was begun: %d, %v", answer.StatusCode, err)
+	data, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return made.ID
+	return answer.StatusCode, string(data)
 }
 
 // TestServeLedger: what a run proves is in the ledger, which verifies by itself; pages say where;

@@ -11,7 +11,7 @@ import (
 
 // pages gives the dashboard.
 func (s *serving) pages(front *server.Front, api *server.API) http.Handler {
-	o := web.Options{Desk: s.desk, Controls: controls.All(), Rights: s.rights, Front: front, Run: api.Run, Stop: api.Stop, Version: version, Log: s.log, Now: s.app.now,
+	o := web.Options{Desk: s.desk, Controls: controls.All(), Rights: s.rights, Front: front, Run: api.Run, Isolated: s.flags.isolated, Stop: api.Stop, Version: version, Log: s.log, Now: s.app.now,
 		Ask: func(ctx context.Context, cluster string) (server.Ask, error) {
 			return server.AskOf(ctx, s.desk, s.rights, cluster)
 		}}

@@ -14,7 +14,7 @@ import (
 // prove does one run of experiments for the server, as `bailey prove` does.
 func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progress) ([]bailey.Evidence, error) {
 	if o.Isolated && !s.flags.isolated {
-		return nil, errors.New("this server makes no namespaces of its own\nhint: bailey serve --isolated --context NAME")
+		return nil, server.ErrNotIsolated // ordered at another replica
 	}
 	chosen, err := chooseControls(o.Controls)
 	if err != nil {
@@ -34,6 +34,9 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progres
 		t.kubeconfig, t.context = s.flags.prover, ""
 	}
 	f := &proveFlags{target: t, rate: s.flags.rate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated, progress: p}
+	if o.Experiment != "" {
+		f.only = []string{o.Experiment}
+	}
 	if s.detector != nil {
 		f.auditLog, f.around = s.flags.auditLog, s.ours
 	}

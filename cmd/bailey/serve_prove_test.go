@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
 	"github.com/baileyhq/bailey/server"
 )
@@ -48,6 +49,21 @@ func TestServeRun(t *testing.T) {
 	if done.Total == 0 || done.Done != done.Total || len(done.Experiments) == 0 || done.Experiments[0].Scopes < 3 || done.Held == 0 {
 		t.Errorf("a run that has ended: %+v", done)
 	}
+	const one = "strangers-refused" // of several that could be tried there
+	id = p.order(t, token, `{"controls":["access/api-server"],"experiment":"`+one+`"}`)
+	alone := until(id, "done", func(r server.Run) bool { return r.State == "done" })
+	if alone.Experiment != one || len(alone.Experiments) != 1 || alone.Experiments[0].Experiment != one || alone.Total == 0 {
+		t.Errorf("one experiment: %+v", alone)
+	}
+	if code, said := p.post(t, "/api/v1/runs", token, `{"controls":[],"isolated":true}`); code != http.StatusUnprocessableEntity || !strings.Contains(said, "bailey serve --isolated --context NAME") {
+		t.Errorf("an isolated run: %d %s", code, said)
+	}
+	if _, page := p.get(t, "/runs", token); strings.Contains(page, `name="isolated"`) || !strings.Contains(page, "bailey serve --isolated --context NAME") {
+		t.Error("an isolated run is offered")
+	}
+	if _, acts := p.get(t, "/api/v1/actions?action=order+run", token); !strings.Contains(acts, id+": access/api-server "+one) || !strings.Contains(acts, `"why":"this server lets no run make namespaces`) {
+		t.Errorf("what was done: %s", acts)
+	}
 	id = p.order(t, token, `{"controls":[]}`)
 	until(id, "under way", func(r server.Run) bool { return r.State == "running" && r.Done > 0 && r.Done < r.Total })
 	if _, page := p.get(t, "/runs/"+id, token); !strings.Contains(page, "<progress value=") || !strings.Contains(page, `action="/runs/`+id+`/stop"`) {
@@ -70,6 +86,33 @@ func TestServeRun(t *testing.T) {
 	next := p.order(t, token, `{"controls":["compute/pod-security"]}`)
 	until(next, "done", func(r server.Run) bool { return r.State == "done" })
 	if code, said := p.end(t); code != exitOK || strings.Contains(said, "level=ERROR") {
+		t.Errorf("exit %d: %s", code, said)
+	}
+}
+
+// TestUpIsolated: in a cluster of its own, up lets runs make objects of their own where it is told so.
+func TestUpIsolated(t *testing.T) {
+	u := newUpGated(t)
+	p := u.up(false, "--gate", "off", "--isolated")
+	token := tokenIn(t, filepath.Join(u.state, "bailey", "server"))
+	awaitText(t, p, token, "/api/v1/overview", `"ready":true`)
+	if _, page := p.get(t, "/runs", token); !strings.Contains(page, `name="isolated"`) {
+		t.Error("no isolated run is offered")
+	}
+	id := p.order(t, token, `{"controls":["access/certificate-signing"],"isolated":true}`)
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		var run server.Run
+		if code, body := p.get(t, "/api/v1/runs/"+id, token); code != http.StatusOK || json.Unmarshal([]byte(body), &run) != nil {
+			t.Fatalf("%d %s", code, body)
+		}
+		if run.State == "done" && run.Danger == bailey.DangerIsolated && run.Tried > 0 {
+			break
+		}
+		if time.Now().After(end) || run.State == "done" || run.State == "failed" {
+			t.Fatalf("%+v", run)
+		}
+	}
+	if code, said := p.end(t); code != exitOK {
 		t.Errorf("exit %d: %s", code, said)
 	}
 }

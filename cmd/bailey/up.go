@@ -105,6 +105,7 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 		}
 		return a.serve(ctx, &f.serveFlags)
 	}
+	f.own = true
 	if err := f.check(); err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ async function look() {
       if (words(fresh.querySelector("main")) !== words(main)) hint();
       return;
     }
+    document.getElementById("sight").replaceWith(document.adoptNode(fresh.getElementById("sight")));
     const next = fresh.querySelector("[data-live]");
     if (!next) { location.reload(); return; } // it has become another page
     part.replaceWith(document.adoptNode(next));
@@ -67,7 +68,7 @@ function hint() {
 }
 
 const source = new EventSource("/api/v1/events");
-for (const kind of [...kinds, "missed"]) source.addEventListener(kind, (event) => {
+for (const kind of new Set([...kinds, "sight", "missed"])) source.addEventListener(kind, (event) => {
   const part = live();
   if (kind === "run" && part?.dataset.id) {
     try { if (JSON.parse(event.data).id !== part.dataset.id) return; } catch { /* look anyway */ }

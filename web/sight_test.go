@@ -1,0 +1,48 @@
+package web_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestOutOfSight: every page that shows a cluster's state says once that it is old, and nothing of it
+// while it is not.
+func TestOutOfSight(t *testing.T) {
+	for what, test := range map[string]struct {
+		world           func(f *fixture)
+		cluster, notice string
+	}{
+		"in sight":           {func(*fixture) {}, "", ""},
+		"out of sight":       {func(f *fixture) { f.lost = true }, "", "The cluster has been out of sight since "},
+		"read anew":          {func(f *fixture) { f.firstLook = true }, "", "The cluster is being read, and was not judged yet"},
+		"a silent spoke":     {func(f *fixture) { f.many = true }, "spoke-1", "The cluster has been out of sight since "},
+		"a spoke that talks": {func(f *fixture) { f.many = true }, "spoke-2", ""},
+	} {
+		f := newFixture()
+		test.world(f)
+		d := start(t, f, "admin", newBook(t, 3))
+		for _, p := range places(f) {
+			if p.person != "" || p.world != nil || p.refused || p.path == "/" && f.firstLook {
+				continue
+			}
+			path := p.path
+			if test.cluster != "" {
+				separator := "?"
+				if strings.Contains(path, "?") {
+					separator = "&"
+				}
+				path += separator + "cluster=" + test.cluster
+			}
+			status, text := d.get(t, path)
+			if status != http.StatusOK {
+				t.Errorf("%s: %d at %s", what, status, path)
+				continue
+			}
+			said := strings.Count(text, "The cluster has been out of sight") + strings.Count(text, "The cluster is being read")
+			if test.notice == "" && said != 0 || test.notice != "" && (said != 1 || !strings.Contains(text, test.notice)) {
+				t.Errorf("%s: %s says it %d times", what, path, said)
+			}
+		}
+	}
+}
