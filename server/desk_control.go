@@ -55,12 +55,29 @@ func (d *Desk) Control(ctx context.Context, a Ask, id string) (ControlPage, erro
 	if p.Changes, _, err = d.changes(ctx, a, store.RungQuery{Cluster: uid, Control: id, Limit: controlEvidence}); err != nil {
 		return p, err
 	}
-	low, err := d.o.Store.Verdicts(ctx, store.VerdictQuery{Cluster: uid, Access: access(a), Control: id, Limit: controlScopes,
-		Rungs: []bailey.Rung{bailey.RungGap, bailey.RungUnknown}})
-	for i := range low.Items {
-		p.ScopesLow = append(p.ScopesLow, scopeStanding(&low.Items[i]))
-	}
+	p.ScopesLow, _, err = d.ScopesLow(ctx, a, id, "")
 	return p, err
+}
+
+// ScopesLow gives a page of the scopes for which a control is a gap or unknown.
+func (d *Desk) ScopesLow(ctx context.Context, a Ask, control, cursor string) ([]ScopeStanding, string, error) {
+	if d.controls[control] == nil {
+		return nil, "", ErrNotFound
+	}
+	uid, err := d.cluster(a)
+	if err != nil {
+		return nil, "", err
+	}
+	page, err := d.o.Store.Verdicts(ctx, store.VerdictQuery{Cluster: uid, Access: access(a), Control: control, Limit: controlScopes,
+		Rungs: []bailey.Rung{bailey.RungGap, bailey.RungUnknown}, After: cursor})
+	if err != nil {
+		return nil, "", err
+	}
+	var low []ScopeStanding
+	for i := range page.Items {
+		low = append(low, scopeStanding(&page.Items[i]))
+	}
+	return low, page.Next, nil
 }
 
 func scopeStanding(v *store.Verdict) ScopeStanding {

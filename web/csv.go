@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -18,6 +19,9 @@ const (
 	rowsPatience = time.Minute
 	rowsEvery    = 10 * time.Millisecond
 )
+
+// errNoTable tells that a view cannot be a file.
+var errNoTable = errors.New("this page has no table, and cannot be had as CSV\nhint: leave out format=csv; /api/v1/openapi.json lists what programs can read")
 
 // wantsCSV reports whether the view is asked for as a file.
 func (v *visit) wantsCSV() bool { return v.r.URL.Query().Get("format") == "csv" }

@@ -14,6 +14,7 @@ type Desk interface {
 	SightOf(ctx context.Context, ask server.Ask) (server.Sight, error)
 	Overview(ctx context.Context, ask server.Ask) (server.Overview, error)
 	Control(ctx context.Context, ask server.Ask, id string) (server.ControlPage, error)
+	ScopesLow(ctx context.Context, ask server.Ask, control, cursor string) (scopes []server.ScopeStanding, next string, err error)
 	Findings(ctx context.Context, ask server.Ask, filter server.FindingFilter) (server.FindingPage, error)
 	Finding(ctx context.Context, ask server.Ask, id string) (server.Finding, error)
 	Workloads(ctx context.Context, ask server.Ask, filter server.WorkloadFilter) (server.WorkloadList, error)

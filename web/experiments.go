@@ -97,6 +97,20 @@ func (s *site) experiment(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if v.wantsCSV() {
+		return v.export("evidence", []string{"control", "experiment", "id", "scope", "at", "run", "held", "tried", "broken", "inconclusive", "interrupted", "signer", "ledger entry"}, func(row func(...any) bool) error {
+			for _, e := range x.Evidence {
+				index := ""
+				if e.Ledger != nil {
+					index = plain(e.Ledger)
+				}
+				if !row(e.Control, e.Experiment, e.ID, e.Scope, e.At, e.Run, e.Held, e.Tried, e.Broken, e.Inconclusive, e.Interrupted, e.Signer, index) {
+					break
+				}
+			}
+			return nil
+		})
+	}
 	b := experimentBody{experimentRow: v.row(x), Cut: max(0, len(x.Evidence)-evidenceRows)}
 	b.Evidence = slices.Clone(x.Evidence[:len(x.Evidence)-b.Cut])
 	v.page.Stream = "run"

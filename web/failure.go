@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -27,6 +28,8 @@ func (v *visit) fail(err error) {
 		return
 	case errors.Is(err, context.Canceled):
 		return
+	case errors.Is(err, errNoTable):
+		title, f.Status, f.What = "There is no table here", http.StatusNotAcceptable, err.Error()
 	case errors.Is(err, server.ErrForbidden):
 		name, title, f.Status = "forbidden", "You may not see this", http.StatusForbidden
 	case errors.Is(err, server.ErrNotFound):
@@ -40,6 +43,10 @@ func (v *visit) fail(err error) {
 	default:
 		title, f.Status = "This failed here", http.StatusInternalServerError
 		v.site.Log.Error("a page failed", "path", v.r.URL.Path, "error", err)
+	}
+	if v.wantsCSV() { // whoever wants a file reads no page
+		http.Error(v.w, cmp.Or(f.What, title), f.Status)
+		return
 	}
 	if err := v.showAs(f.Status, name, "", title, f); err != nil {
 		v.site.Log.Error("the page about a failure failed", "error", err)

@@ -73,20 +73,26 @@ func (s *site) findings(v *visit) error {
 	return v.show("findings", "findings", "Findings", b)
 }
 
+// findingHead and findingRow are a finding in a file.
+var findingHead = []string{"id", "severity", "control", "rule", "kind", "namespace", "name", "field", "message", "opened", "last", "gone", "waived until", "waiver owner", "baseline"}
+
+func findingRow(row func(...any) bool, x *server.Finding) bool {
+	var until time.Time
+	owner := ""
+	if x.Waiver != nil {
+		until, owner = x.Waiver.Expires, x.Waiver.Owner
+	}
+	return row(x.ID, x.Severity, x.Control, x.Rule, x.Object.Kind, x.Object.Namespace, x.Object.Name, x.Field, x.Message, x.Opened, x.Last, x.Gone, until, owner, x.Baseline)
+}
+
 func (s *site) exportFindings(v *visit, f server.FindingFilter) error {
 	f.Limit = 1000
-	head := []string{"id", "severity", "control", "rule", "kind", "namespace", "name", "field", "message", "opened", "last", "gone", "waived until", "waiver owner"}
-	return v.export("findings", head, func(row func(...any) bool) error {
+	return v.export("findings", findingHead, func(row func(...any) bool) error {
 		return eachPage(func(cursor string) (string, error) {
 			f.Cursor = cursor
 			list, err := s.Desk.Findings(v.r.Context(), v.ask, f)
-			for _, x := range list.Findings {
-				var until time.Time
-				owner := ""
-				if x.Waiver != nil {
-					until, owner = x.Waiver.Expires, x.Waiver.Owner
-				}
-				if !row(x.ID, x.Severity, x.Control, x.Rule, x.Object.Kind, x.Object.Namespace, x.Object.Name, x.Field, x.Message, x.Opened, x.Last, x.Gone, until, owner) {
+			for i := range list.Findings {
+				if !findingRow(row, &list.Findings[i]) {
 					return "", err
 				}
 			}

@@ -201,6 +201,14 @@ func (f *fixture) Control(ctx context.Context, ask server.Ask, id string) (serve
 	return p, nil
 }
 
+func (f *fixture) ScopesLow(ctx context.Context, ask server.Ask, control, cursor string) ([]server.ScopeStanding, string, error) {
+	p, err := f.Control(ctx, ask, control)
+	if err != nil {
+		return nil, "", err
+	}
+	return piece(p.ScopesLow, cursor, 5)
+}
+
 // visible gives the findings that a filter and the asker's rights let through.
 func (f *fixture) visible(ask server.Ask, filter server.FindingFilter) []server.Finding {
 	var out []server.Finding

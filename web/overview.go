@@ -2,6 +2,7 @@ package web
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/baileyhq/bailey/server"
@@ -31,6 +32,9 @@ func (s *site) overview(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if v.wantsCSV() {
+		return v.exportStandings(o.Lanes)
+	}
 	v.page.Stream = "report sight"
 	if !o.Sight.Ready && o.Cluster.Own {
 		v.page.Refresh, v.page.Sight = 3, nil // the page itself says it
@@ -44,6 +48,25 @@ func (s *site) overview(v *visit) error {
 	b.More = max(0, len(o.Missing)-missingShown)
 	b.Missing = o.Missing[:len(o.Missing)-b.More]
 	return v.show("overview", "overview", "Overview", b)
+}
+
+func (v *visit) exportStandings(lanes []server.Lane) error {
+	head := []string{"control", "phase", "rung", "since", "waived until", "critical", "high", "medium", "low", "info", "seen", "needed", "held", "tried", "what would change it"}
+	return v.export("controls", head, func(row func(...any) bool) error {
+		for _, lane := range lanes {
+			for _, s := range lane.Standings {
+				proof := server.Proof{}
+				if s.Proof != nil {
+					proof = *s.Proof
+				}
+				c := s.Findings
+				if !row(s.Control, lane.Phase, s.Rung, s.Since, s.WaivedUntil, c.Critical, c.High, c.Medium, c.Low, c.Info, s.Seen, s.Needed, proof.Held, proof.Tried, s.Next) {
+					return nil
+				}
+			}
+		}
+		return nil
+	})
 }
 
 type changesBody struct {
@@ -97,6 +120,25 @@ func eachPage(ask func(cursor string) (next string, err error)) error {
 	}
 }
 
+// exportScopes writes where a control stands lowest, as its page lists it.
+func (s *site) exportScopes(v *visit, id string) error {
+	return v.export(strings.ReplaceAll(id, "/", "-"), []string{"control", "scope", "rung", "since", "waived until", "findings", "held", "tried", "what would change it"}, func(row func(...any) bool) error {
+		return eachPage(func(cursor string) (string, error) {
+			list, next, err := s.Desk.ScopesLow(v.r.Context(), v.ask, id, cursor)
+			for _, x := range list {
+				proof := server.Proof{}
+				if x.Proof != nil {
+					proof = *x.Proof
+				}
+				if !row(x.Control, x.Scope, x.Rung, x.Since, x.WaivedUntil, x.Findings, proof.Held, proof.Tried, x.Next) {
+					return "", err
+				}
+			}
+			return next, err
+		})
+	})
+}
+
 type controlBody struct {
 	server.ControlPage
 	Previous, Following string // controls, in the order of the catalogue
@@ -105,6 +147,9 @@ type controlBody struct {
 
 func (s *site) control(v *visit) error {
 	id := v.r.PathValue("area") + "/" + v.r.PathValue("name")
+	if v.wantsCSV() {
+		return s.exportScopes(v, id)
+	}
 	c, err := s.Desk.Control(v.r.Context(), v.ask, id)
 	if err != nil {
 		return err

@@ -190,6 +190,9 @@ func (v *visit) show(name, sect, title string, body any) error {
 }
 
 func (v *visit) showAs(status int, name, sect, title string, body any) error {
+	if status == http.StatusOK && v.wantsCSV() {
+		return errNoTable
+	}
 	v.page.Section, v.page.Title, v.page.Body = sect, title, body
 	return v.site.write(v.w, status, name, v.page)
 }

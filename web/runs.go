@@ -55,6 +55,16 @@ func (s *site) run(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if v.wantsCSV() {
+		return v.export("run-"+r.ID, []string{"run", "control", "experiment", "scopes", "held", "tried", "broken", "inconclusive"}, func(row func(...any) bool) error {
+			for _, x := range r.Experiments {
+				if !row(r.ID, x.Control, x.Experiment, x.Scopes, x.Held, x.Tried, x.Broken, x.Inconclusive) {
+					break
+				}
+			}
+			return nil
+		})
+	}
 	b := runBody{Run: r, Live: r.State == "running" || r.State == "planned"}
 	if b.Live {
 		v.page.Stream, v.page.Refresh = "run", 3

@@ -41,6 +41,16 @@ func (s *site) search(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if v.wantsCSV() {
+		return v.export("search", []string{"kind", "id", "text", "object"}, func(row func(...any) bool) error {
+			for _, h := range hits {
+				if !row(h.Kind, h.ID, h.Text, objectName(h.Object)) {
+					break
+				}
+			}
+			return nil
+		})
+	}
 	b.Count = len(hits)
 	for _, g := range []struct{ kind, title string }{{"control", "Controls"}, {"rule", "Rules"}, {"object", "Objects"}, {"finding", "Findings"}} {
 		group := hitGroup{Title: g.title}

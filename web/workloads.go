@@ -65,6 +65,16 @@ func (s *site) object(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if v.wantsCSV() {
+		return v.export("object", findingHead, func(row func(...any) bool) error {
+			for i := range w.Findings {
+				if !findingRow(row, &w.Findings[i]) {
+					break
+				}
+			}
+			return nil
+		})
+	}
 	b := objectBody{WorkloadPage: w, Cut: max(0, len(w.Findings)-objectFindings)}
 	for _, f := range w.Findings[:len(w.Findings)-b.Cut] {
 		if f.Waiver == nil && !f.Baseline {
