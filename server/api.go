@@ -36,6 +36,8 @@ type API struct {
 	Report func(w http.ResponseWriter, r *http.Request)
 	// Run begins experiments; nil where none are run here.
 	Run func(ctx context.Context, by string, o RunOrder) (id string, err error)
+	// Proposer says what experiments would try; nil where none are run here.
+	Proposer *Proposer
 	// Stop stops a run; nil where none are run here.
 	Stop func(ctx context.Context, by, id string) error
 	// Book is the ledger; nil where none is kept.

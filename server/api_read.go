@@ -110,6 +110,9 @@ func pageOf[T any](items []T, next string, err error) (paged[T], error) {
 
 func plain(in *plainQuestion) *Asking { return &in.Asking }
 
+// planPatience is how long an answer waits for the plan of an experiment.
+const planPatience = 30 * time.Second
+
 // reading registers what reads.
 func (a *API) reading(api huma.API) {
 	d := a.Desk
@@ -156,6 +159,18 @@ func (a *API) reading(api huma.API) {
 	read(a, api, "/experiments/{area}/{name}/{experiment}", "getExperiment", "One experiment with its evidence", func(in *experimentQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *experimentQuestion) (ExperimentInfo, error) {
 			return d.Experiment(ctx, ask, in.Area+"/"+in.Name, in.Experiment)
+		})
+	read(a, api, "/experiments/{area}/{name}/{experiment}/plan", "planExperiment", "What a run of an experiment would try now, for who sees everything", func(in *experimentQuestion) *Asking { return &in.Asking },
+		func(ctx context.Context, ask Ask, in *experimentQuestion) (Proposal, error) {
+			switch {
+			case !ask.Sees.All:
+				return Proposal{}, ErrForbidden
+			case a.Proposer == nil, d.clusterOf(ask) != d.Own():
+				return Proposal{}, ErrNotFound // its runs are another server's
+			}
+			ctx, cancel := context.WithTimeout(ctx, planPatience)
+			defer cancel()
+			return a.Proposer.Propose(ctx, in.Area+"/"+in.Name, in.Experiment)
 		})
 	read(a, api, "/runs", "listRuns", "Runs of experiments, the newest first", func(in *pagedQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *pagedQuestion) (paged[Run], error) {

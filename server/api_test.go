@@ -66,6 +66,7 @@ func startWorld(t *testing.T) *world {
 		Configured: func() []bailey.Waiver { return nil }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, controls.All()) },
 		Changed: w.loop.Refresh, Log: log, Now: time.Now})
 	w.api = &API{Version: "test", Desk: w.desk, Rights: &ClusterRights{Client: client.AuthorizationV1().SubjectAccessReviews(), Now: time.Now}, News: w.news, Log: log}
+	w.api.Proposer = NewProposer(ProposerOptions{Rate: 200, Snapshot: w.loop.Snapshot, Controls: controls.All(), Evidence: func(context.Context) ([]bailey.Evidence, error) { return nil, nil }, Now: time.Now})
 	dir, identities := newLedger(t)
 	w.api.Book = openBook(t, dir, identities)
 	t.Cleanup(func() { closeBook(t, w.api.Book) })
@@ -258,7 +259,7 @@ func TestWhoSeesWhat(t *testing.T) {
 				t.Errorf("a stranger gets %d: %.200s", code, body)
 			}
 			code, body, _ := w.ask(t, tenant, http.MethodGet, path, "")
-			if path == "/api/v1/actions" { // they tell of the whole cluster
+			if path == "/api/v1/actions" || strings.HasSuffix(path, "/plan") { // they tell of the whole cluster
 				if code != http.StatusForbidden {
 					t.Errorf("a tenant gets %d: %.2000s", code, body)
 				}

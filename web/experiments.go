@@ -1,8 +1,11 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/server"
@@ -86,7 +89,13 @@ func (s *site) experiments(v *visit) error {
 type experimentBody struct {
 	experimentRow
 	Cut int // how many pieces of evidence are not shown
+	// Proposal is what a run of it would try; nil where that is not known, or not to be seen.
+	Proposal *server.Proposal
+	Planning bool // it takes longer than a page waits
 }
+
+// planPatience is how long a page waits for what would be tried.
+const planPatience = 2 * time.Second
 
 // evidenceRows is how many pieces of evidence one page lists.
 const evidenceRows = 50
@@ -113,6 +122,19 @@ func (s *site) experiment(v *visit) error {
 	}
 	b := experimentBody{experimentRow: v.row(x), Cut: max(0, len(x.Evidence)-evidenceRows)}
 	b.Evidence = slices.Clone(x.Evidence[:len(x.Evidence)-b.Cut])
+	if s.Propose != nil && v.ask.Sees.All && v.page.Cluster.Own {
+		ctx, cancel := context.WithTimeout(v.r.Context(), planPatience)
+		defer cancel()
+		p, err := s.Propose(ctx, x.Control, x.Name)
+		switch {
+		case err == nil:
+			b.Proposal = &p
+		case errors.Is(err, server.ErrPlanning):
+			b.Planning = true
+		case !errors.Is(err, server.ErrUnavailable): // the cluster is read first
+			return err
+		}
+	}
 	v.page.Stream = "run"
 	return v.show("experiment", "experiments", x.Title, b)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/prove"
 	"github.com/baileyhq/bailey/server"
 )
 
@@ -31,6 +32,8 @@ type fixture struct {
 	empty, firstLook, lost, many bool
 	// more has more findings than are counted.
 	more bool
+	// planning tells that plans of experiments take long.
+	planning bool
 	// asksOnly lets no run make objects of its own.
 	asksOnly bool
 	fails    error
@@ -360,6 +363,30 @@ func (f *fixture) Experiments(context.Context, server.Ask) ([]server.ExperimentI
 		}
 	}
 	return all, nil
+}
+
+// propose plans what the experiment needs of the fixture: many places, by several ways.
+func (f *fixture) propose(_ context.Context, control, name string) (server.Proposal, error) {
+	x, err := f.Experiment(context.Background(), server.Ask{}, control, name)
+	if f.planning {
+		return server.Proposal{}, server.ErrPlanning
+	}
+	if err != nil || f.firstLook {
+		return server.Proposal{}, cmp.Or(err, server.ErrUnavailable)
+	}
+	p := server.Proposal{Control: control, Experiment: name, Danger: x.Danger, At: f.now.Add(-time.Minute), Scopes: 120, Probes: 4218, Repeat: x.Danger.Tries(), Requests: 135_012, Rate: prove.DefaultRate, Limit: prove.DefaultLimit}
+	if x.Danger == bailey.DangerIsolated && f.asksOnly {
+		p.Refused = "makes objects of its own: --isolated allows it"
+	}
+	for i, way := range []string{"create pod (privileged container)", "ephemeral container", "update of a Deployment's template " + hostile} {
+		p.Paths = append(p.Paths, server.ProposedPath{Path: way, Probes: 1406 - i, Examples: []string{"privileged container", "host network, in an init container", "hostPath volume"}})
+	}
+	for i := range 20 {
+		p.Where = append(p.Where, bailey.Scope{Kind: bailey.ScopeNamespace, Object: bailey.Ref{Kind: bailey.KindNamespace, Name: f.namespaces[i]}})
+	}
+	p.Later = []string{"namespace team-dill-27: this scope and 31 more have their turn later: 150 of 182 are tried every 7 days"}
+	p.Rights = []prove.Grant{{Path: "/readyz", Verbs: []string{"get"}}, {Resource: "pods", Verbs: []string{"create"}}, {Group: "apps", Resource: "deployments", Namespace: "shop", Names: []string{"web"}, Verbs: []string{"get", "update"}}}
+	return p, nil
 }
 
 func (f *fixture) evidence(control, experiment string, n int) []server.Evidence {

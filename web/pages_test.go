@@ -232,6 +232,45 @@ func TestActivity(t *testing.T) {
 	}
 }
 
+// TestProposal: an experiment's page says what it would try before it is run, to who sees everything and of
+// the cluster that the server watches; and that it cannot be run, where it cannot.
+func TestProposal(t *testing.T) {
+	f := newFixture()
+	f.many = true
+	path := "/experiments/compute/pod-security/" + f.control("compute/pod-security").Experiments[0].Name
+	const title = "What it would try now"
+	admin := start(t, f, "admin", nil)
+	_, text := admin.get(t, path)
+	for _, want := range []string{title, "4,218", "about 135,012", "at most 200 a second", "11 minutes", "after 30 minutes", "ephemeral container", "host network, in an init container",
+		">shop</a>", "120 in all", "have their turn later", "get, update deployments.apps</code> web", "get /readyz"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if _, text := admin.get(t, path+"?cluster=spoke-1"); strings.Contains(text, title) {
+		t.Error("what would be tried is told of another server's cluster")
+	}
+	if _, text := start(t, f, "tenant", nil).get(t, path); strings.Contains(text, title) {
+		t.Error("a tenant sees what would be tried everywhere")
+	}
+	f.planning = true
+	if _, text := admin.get(t, path); strings.Contains(text, title) || !strings.Contains(text, "is being planned.") {
+		t.Error("a plan that takes long is waited for")
+	}
+	f.planning, f.asksOnly = false, true
+	for _, c := range f.controls {
+		for _, x := range c.Experiments {
+			if x.Danger != bailey.DangerIsolated {
+				continue
+			}
+			if _, text := start(t, f, "admin", nil).get(t, "/experiments/"+c.ID+"/"+x.Name); !strings.Contains(text, "An order of it tries nothing here:</b> makes objects of its own") {
+				t.Errorf("%s is said to be tried", x.Name)
+			}
+			return
+		}
+	}
+}
+
 // TestIsolated: runs that make objects of their own are offered where the server lets them, and where it
 // does not its pages say how it would.
 func TestIsolated(t *testing.T) {

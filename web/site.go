@@ -25,6 +25,8 @@ type Options struct {
 	Front    *server.Front
 	// Run begins experiments and gives the run's ID; nil where none are run here.
 	Run func(ctx context.Context, by string, order server.RunOrder) (id string, err error)
+	// Propose says what a run of an experiment would try; nil where none are run here.
+	Propose func(ctx context.Context, control, experiment string) (server.Proposal, error)
 	// Isolated tells that runs may make namespaces and objects of their own here.
 	Isolated bool
 	// Stop stops a run; nil where none are run here.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/server"
 )
 
@@ -58,6 +59,7 @@ func places(f *fixture) []place {
 		{name: "namespaces", path: "/namespaces"},
 		{name: "experiments", path: "/experiments"},
 		{name: "experiment", path: "/experiments/compute/pod-security/" + f.control("compute/pod-security").Experiments[0].Name},
+		{name: "experiment-refused", path: "/experiments/" + f.isolated(), world: func(f *fixture) { f.asksOnly = true }},
 		{name: "experiment-never", path: "/experiments/" + f.never(), rare: true},
 		{name: "runs", path: "/runs"},
 		{name: "run-live", path: "/runs/" + f.run.ID},
@@ -91,6 +93,18 @@ func (f *fixture) never() string {
 				return c.ID + "/" + x.Name
 			}
 			n++
+		}
+	}
+	return ""
+}
+
+// isolated gives the path of an experiment that makes objects of its own.
+func (f *fixture) isolated() string {
+	for _, c := range f.controls {
+		for _, x := range c.Experiments {
+			if x.Danger == bailey.DangerIsolated {
+				return c.ID + "/" + x.Name
+			}
 		}
 	}
 	return ""

@@ -28,6 +28,7 @@ var words = template.FuncMap{
 	"prose":       prose,
 	"short":       short,
 	"span":        span,
+	"atLeast":     atLeast,
 	"wall":        drawWall,
 	"ladder":      drawLadder,
 	"days":        drawDays,
@@ -164,6 +165,11 @@ func span(d time.Duration) string {
 		return plural(int(d.Seconds()), "second")
 	}
 	return plural(int(d.Milliseconds()), "millisecond")
+}
+
+// atLeast is how long so many requests take at so many a second.
+func atLeast(requests, rate int) string {
+	return span(time.Duration(requests) * time.Second / time.Duration(max(rate, 1)))
 }
 
 // moment is a time for people and for machines.

@@ -324,7 +324,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	api := &server.API{Version: version, Desk: s.desk, Rights: s.rights, News: s.news, Report: s.report, Log: s.log, Book: s.book, Stopping: stopping}
 	if s.flags.path == "" {
 		orders := &server.Orders{Store: s.store, Own: s.loop.Cluster, News: s.news, Deeds: s.desk.Deeds, Controls: o.Controls, Isolated: s.flags.isolated, Now: s.app.now}
-		api.Run, api.Stop = orders.Order, orders.Stop
+		api.Run, api.Stop, api.Proposer = orders.Order, orders.Stop, s.proposer(o.Controls)
 	}
 	sessions := &server.Sessions{Now: s.app.now}
 	front := &server.Front{Sessions: sessions, Tokens: s.tokens, OIDC: provider, Secure: secure, Log: s.log, Now: s.app.now}

@@ -15,6 +15,9 @@ func (s *serving) pages(front *server.Front, api *server.API) http.Handler {
 		Ask: func(ctx context.Context, cluster string) (server.Ask, error) {
 			return server.AskOf(ctx, s.desk, s.rights, cluster)
 		}}
+	if api.Proposer != nil {
+		o.Propose = api.Proposer.Propose
+	}
 	if s.book != nil {
 		o.Ledger = s.book.Page
 	}

@@ -29,20 +29,8 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progres
 	for _, k := range kept {
 		before[k.Summary.Evidence.ID] = true
 	}
-	t := s.flags.target
-	if s.flags.prover != "" {
-		t.kubeconfig, t.context = s.flags.prover, ""
-	}
-	f := &proveFlags{target: t, rate: s.flags.rate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated, progress: p}
-	if o.Experiment != "" {
-		f.only = []string{o.Experiment}
-	}
-	if s.detector != nil {
-		f.auditLog, f.around = s.flags.auditLog, s.ours
-	}
-	if s.book != nil {
-		f.record = s.book.Record
-	}
+	f := s.proving(o)
+	f.progress = p
 	quiet := *s.app
 	quiet.stdout, quiet.stderr, quiet.quiet = io.Discard, io.Discard, true
 	err = quiet.prove(ctx, f, chosen)
@@ -67,4 +55,36 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progres
 		}
 	}
 	return made, err
+}
+
+// proving says how a run is done that is ordered here.
+func (s *serving) proving(o server.RunOrder) *proveFlags {
+	t := s.flags.target
+	if s.flags.prover != "" {
+		t.kubeconfig, t.context = s.flags.prover, ""
+	}
+	f := &proveFlags{target: t, rate: s.flags.rate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated}
+	if o.Experiment != "" {
+		f.only = []string{o.Experiment}
+	}
+	if s.detector != nil {
+		f.auditLog, f.around = s.flags.auditLog, s.ours
+	}
+	if s.book != nil {
+		f.record = s.book.Record
+	}
+	return f
+}
+
+// proposer says what such runs would try.
+func (s *serving) proposer(all []*bailey.Control) *server.Proposer {
+	return server.NewProposer(server.ProposerOptions{Snapshot: s.loop.Snapshot, Controls: all, Isolated: s.flags.isolated, Rate: s.flags.rate, Places: s.proving(server.RunOrder{}).places(s.conf), Now: s.app.now,
+		Evidence: func(ctx context.Context) ([]bailey.Evidence, error) {
+			kept, err := s.app.kept(ctx, s.conf, s.loop.Cluster(), s.app.now())
+			var evidence []bailey.Evidence
+			for _, k := range kept {
+				evidence = append(evidence, k.Summary.Evidence)
+			}
+			return evidence, err
+		}})
 }

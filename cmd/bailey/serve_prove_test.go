@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
 	"github.com/baileyhq/bailey/server"
 )
@@ -50,9 +51,26 @@ func TestServeRun(t *testing.T) {
 		t.Errorf("a run that has ended: %+v", done)
 	}
 	const one = "strangers-refused" // of several that could be tried there
+	plan := func(experiment string) (plan server.Proposal) {
+		t.Helper()
+		if code, body := p.get(t, "/api/v1/experiments/"+experiment+"/plan", token); code != http.StatusOK || json.Unmarshal([]byte(body), &plan) != nil {
+			t.Fatalf("%d %s", code, body)
+		}
+		return plan
+	}
+	proposed := plan("access/api-server/" + one)
+	if proposed.Refused != "" || proposed.Requests < proposed.Probes || len(proposed.Paths) == 0 || len(proposed.Rights) == 0 {
+		t.Errorf("what would be tried: %+v", proposed)
+	}
+	if _, page := p.get(t, "/experiments/access/api-server/"+one, token); !strings.Contains(page, "What it would try now") || !strings.Contains(page, proposed.Paths[0].Path) {
+		t.Error("the page does not say what would be tried")
+	}
+	if own := plan("access/certificate-signing/" + isolatedOf(t, "access/certificate-signing")); !strings.Contains(own.Refused, "--isolated") || own.Probes == 0 {
+		t.Errorf("what may not be tried here: %+v", own)
+	}
 	id = p.order(t, token, `{"controls":["access/api-server"],"experiment":"`+one+`"}`)
 	alone := until(id, "done", func(r server.Run) bool { return r.State == "done" })
-	if alone.Experiment != one || len(alone.Experiments) != 1 || alone.Experiments[0].Experiment != one || alone.Total == 0 {
+	if alone.Experiment != one || len(alone.Experiments) != 1 || alone.Experiments[0].Experiment != one || alone.Total == 0 || alone.Total != proposed.Probes*proposed.Repeat {
 		t.Errorf("one experiment: %+v", alone)
 	}
 	if code, said := p.post(t, "/api/v1/runs", token, `{"controls":[],"isolated":true}`); code != http.StatusUnprocessableEntity || !strings.Contains(said, "bailey serve --isolated --context NAME") {
@@ -88,6 +106,20 @@ func TestServeRun(t *testing.T) {
 	if code, said := p.end(t); code != exitOK || strings.Contains(said, "level=ERROR") {
 		t.Errorf("exit %d: %s", code, said)
 	}
+}
+
+// isolatedOf names an experiment of a control that makes objects of its own.
+func isolatedOf(t *testing.T, control string) string {
+	t.Helper()
+	for _, c := range controls.All() {
+		for _, x := range c.Experiments {
+			if c.ID == control && x.Danger == bailey.DangerIsolated {
+				return x.Name
+			}
+		}
+	}
+	t.Fatalf("%s has no isolated experiment", control)
+	return ""
 }
 
 // TestUpIsolated: in a cluster of its own, up lets runs make objects of their own where it is told so.
