@@ -134,7 +134,7 @@ func (a *app) historyRestore(ctx context.Context, f *historyFlags, path string) 
 	end()
 	switch {
 	case errors.Is(err, sqlite.ErrInUse):
-		return usageError("%w\nhint: end the server that uses %s first", err, f.data)
+		return usageError("%w\nhint: end that server first; bailey history backup makes a copy while it runs", err)
 	case errors.Is(err, fs.ErrExist):
 		return usageError("%w\nhint: --replace restores over it, and keeps it beside under another name", err)
 	case err != nil:

@@ -113,8 +113,11 @@ func TestHistoryOfRunningServer(t *testing.T) {
 	awaitText(t, p, token, "/api/v1/findings?name="+last, "host-namespaces")
 
 	backup := filepath.Join(backups, "0")
-	if _, errs, code := programIn(t, state, "history", "restore", backup, "--data", data, "--replace"); code != exitUsage || !strings.Contains(errs, fmt.Sprint("(process ", p.cmd.Process.Pid, ")")) || !strings.Contains(errs, "hint: end the server") {
+	if _, errs, code := programIn(t, state, "history", "restore", backup, "--data", data, "--replace"); code != exitUsage || !strings.Contains(errs, fmt.Sprint("(process ", p.cmd.Process.Pid, ")")) || !strings.Contains(errs, "hint: end that server") {
 		t.Errorf("a restore under the hands of a server: exit %d: %s", code, errs)
+	}
+	if _, errs, code := programIn(t, state, "history", "restore", filepath.Join(data, sqlite.File), "--data", filepath.Join(backups, "copied")); code != exitUsage || !strings.Contains(errs, "a process uses the database") {
+		t.Errorf("a restore of what a server has open: exit %d: %s", code, errs)
 	}
 	awaitText(t, p, token, "/api/v1/findings?name="+last, "host-namespaces")
 	if code, said := p.end(t); code != exitOK || strings.Contains(said, "level=ERROR") {

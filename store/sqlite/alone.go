@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,13 +36,22 @@ func alone(path string) (release func(), err error) {
 		if !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EACCES) {
 			return nil, fmt.Errorf("store: %s could not be locked: %w", path, err)
 		}
-		who := ""
-		if syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock) == nil && lock.Type != syscall.F_UNLCK && lock.Pid > 0 {
-			who = fmt.Sprintf(" (process %d)", lock.Pid)
-		}
-		return nil, fmt.Errorf("store: %s: %w%s", path, ErrInUse, who)
+		return nil, cmp.Or(usedBy(f), fmt.Errorf("store: %s: %w", path, ErrInUse))
 	}
 	return func() { f.Close() }, nil
+}
+
+// usedBy fails with ErrInUse where another process has a database open, and says which.
+func usedBy(f *os.File) error {
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Start: lockBytes, Len: lockLength}
+	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock); err != nil || lock.Type == syscall.F_UNLCK {
+		return nil
+	}
+	who := ""
+	if lock.Pid > 0 { // it is in sight from here
+		who = fmt.Sprintf(" (process %d)", lock.Pid)
+	}
+	return fmt.Errorf("store: %s: %w%s", f.Name(), ErrInUse, who)
 }
 
 // ownedAs gives a file that root made to the owner of its folder, who is to use it.

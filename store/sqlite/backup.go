@@ -99,6 +99,9 @@ func Restore(ctx context.Context, backup, dir string, replace bool) (aside strin
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return "", fmt.Errorf("store: %w", err)
 	}
+	if same(backup, path) {
+		return "", fmt.Errorf("store: %s is the database itself", backup)
+	}
 	release, err := alone(path)
 	if err != nil {
 		return "", err
@@ -108,9 +111,19 @@ func Restore(ctx context.Context, backup, dir string, replace bool) (aside strin
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(temporary)
-	if err := copyFile(ctx, backup, temporary); err != nil {
-		return "", err
+	defer func() {
+		for _, suffix := range []string{"", walSuffix, shmSuffix} {
+			os.Remove(temporary + suffix)
+		}
+	}()
+	// A copy of a database that was not closed has what was written last beside it.
+	for _, suffix := range []string{"", walSuffix} {
+		if suffix != "" && !isThere(backup+suffix) {
+			continue
+		}
+		if err := copyFile(ctx, backup+suffix, temporary+suffix); err != nil {
+			return "", err
+		}
 	}
 	if err := check(ctx, temporary); err != nil {
 		return "", fmt.Errorf("store: %s cannot be restored: %w", backup, err)
@@ -124,6 +137,12 @@ func Restore(ctx context.Context, backup, dir string, replace bool) (aside strin
 		}
 	}
 	return aside, install(temporary, path)
+}
+
+func same(one, other string) bool {
+	a, err1 := os.Stat(one)
+	b, err2 := os.Stat(other)
+	return err1 == nil && err2 == nil && os.SameFile(a, b)
 }
 
 func isThere(path string) bool {
@@ -158,7 +177,10 @@ func copyFile(ctx context.Context, from, to string) error {
 		return fmt.Errorf("store: restore: %w", err)
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err := usedBy(in); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("store: restore: %w", err)
 	}
@@ -182,9 +204,10 @@ func (u *upTo) Read(p []byte) (int, error) {
 	return u.Reader.Read(p)
 }
 
-// check reads a whole database and its indexes, and whether it is Bailey's.
+// check reads a whole database and its indexes, and whether it is Bailey's. What lies beside it is then
+// in it.
 func check(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite", fileURL(path)+"?mode=ro&_defensive=1")
+	db, err := sql.Open("sqlite", fileURL(path)+"?mode=rw&_defensive=1")
 	if err != nil {
 		return err
 	}
@@ -207,5 +230,15 @@ func check(ctx context.Context, path string) error {
 	if err := db.QueryRowContext(ctx, "SELECT coalesce(max(version), 0), coalesce(max(reader), 0) FROM schema_versions").Scan(&version, &reader); err != nil {
 		return err
 	}
-	return store.Readable(version, reader)
+	if err := store.Readable(version, reader); err != nil {
+		return err
+	}
+	var busy, written, moved int // -1, -1 where nothing lies beside
+	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &written, &moved); err != nil {
+		return err
+	}
+	if busy != 0 || written != moved {
+		return fmt.Errorf("of %d pages that lie beside it %d could be taken in", written, moved)
+	}
+	return nil
 }

@@ -335,6 +335,16 @@ func TestRestoreReplace(t *testing.T) {
 			}
 			s := open(t, dir)
 			storetest.Same(t, from, s)
+			if what == "of a killed one" { // what is kept beside is a backup too
+				back := t.TempDir()
+				if _, err := Restore(t.Context(), aside, back, false); err != nil {
+					t.Fatal(err)
+				}
+				if all := list(back); !slices.Equal(all, []string{File}) {
+					t.Errorf("there is %q", all)
+				}
+				storetest.Same(t, from, open(t, back))
+			}
 			if what == "whole" {
 				if err := errors.Join(s.Close(), os.Rename(aside, filepath.Join(dir, File))); err != nil {
 					t.Fatal(err)
