@@ -129,7 +129,7 @@ func (a *app) historyRestore(ctx context.Context, f *historyFlags, path string) 
 	case isExport(begin):
 		return usageError("%s is an export, or a backup of PostgreSQL\nhint: bailey history import reads it into a folder that holds no history", path)
 	}
-	tell, end := a.historyProgress("copied; then it is checked")
+	tell, end := a.historyProgress("copied; then the whole is checked")
 	aside, err := sqlite.Restore(store.WithProgress(ctx, tell), path, f.data, f.replace)
 	end()
 	switch {

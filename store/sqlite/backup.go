@@ -28,7 +28,8 @@ func (f *file) backup(ctx context.Context, path string) error {
 		return err
 	}
 	defer db.Close()
-	defer f.tellSize(ctx, temporary)()
+	tell := store.Progress(ctx)
+	defer repeating(func() { tell(sizeOf(temporary), sizeOf(f.path)) })()
 	// The file is there, with its mode, and empty: so SQLite wants it.
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", temporary); err != nil {
 		return err
@@ -36,31 +37,35 @@ func (f *file) backup(ctx context.Context, path string) error {
 	return install(temporary, path)
 }
 
-// tellSize tells how far a copy of the database is, until what it gives back is called.
-func (f *file) tellSize(ctx context.Context, copied string) (stop func()) {
-	tell := store.Progress(ctx)
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
+// repeating calls do again and again, until what it gives back is called.
+func repeating(do func()) (stop func()) {
+	ending, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for tick := time.NewTicker(200 * time.Millisecond); ; {
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
 			select {
 			case <-tick.C:
-			case <-ctx.Done():
-				tick.Stop()
+				do()
+			case <-ending:
 				return
-			}
-			done, err1 := os.Stat(copied)
-			total, err2 := os.Stat(f.path)
-			if err1 == nil && err2 == nil {
-				tell(done.Size(), total.Size())
 			}
 		}
 	}()
 	return func() {
-		cancel()
+		close(ending)
 		<-ended
 	}
+}
+
+// sizeOf is how large a file is; 0 where that cannot be told.
+func sizeOf(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // temporaryFile makes an empty file beside a path, mode 0600.
@@ -125,7 +130,10 @@ func Restore(ctx context.Context, backup, dir string, replace bool) (aside strin
 			return "", err
 		}
 	}
-	if err := check(ctx, temporary); err != nil {
+	tell, size := store.Progress(ctx), sizeOf(temporary)
+	stop := repeating(func() { tell(size, size) })
+	err = check(ctx, temporary)
+	if stop(); err != nil {
 		return "", fmt.Errorf("store: %s cannot be restored: %w", backup, err)
 	}
 	if err := ownedAs(dir, temporary); err != nil {
