@@ -373,12 +373,13 @@ func testDowngrade(t *testing.T, p Place) {
 		b := open(t, p)
 		ask := func(what string) {
 			t.Helper()
+			if turn == 0 {
+				return // names and words are looked up in an index that is not there yet
+			}
 			for range 40 {
 				vary(r)
 				q, allowed := randomQuery(r)
-				if q.Text = pick(r, texts); turn == 0 {
-					q.Text = "" // words are searched by an index that is not there yet
-				}
+				q.Text = pick(r, texts)
 				b.compare(fmt.Sprintf("turn %d, %s, %+v", turn, what, q), m, q, allowed)
 			}
 		}
