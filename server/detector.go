@@ -86,7 +86,9 @@ const (
 	lastWrite = 2 * time.Second
 	// waitingMost bounds the detections that wait to be kept; the log is not read on meanwhile.
 	waitingMost = 10_000
-	auditKey    = "staleness/audit"
+	// recallMost bounds what is read again at the start, in bytes: some ten thousand events.
+	recallMost = 32 << 20
+	auditKey   = "staleness/audit"
 )
 
 // NewDetector makes a detector.
@@ -170,7 +172,7 @@ type readLine struct {
 
 // Run follows the log until ctx ends, and raises alerts in a store.
 func (d *Detector) Run(ctx context.Context, kept *store.Store) error {
-	from, err := d.begin()
+	from, placed, lost, err := d.begin()
 	if err != nil {
 		return err
 	}
@@ -180,6 +182,12 @@ func (d *Detector) Run(ctx context.Context, kept *store.Store) error {
 	}
 	f := &following{Detector: d, raiser: &Raiser{Store: kept, Loop: d.o.Loop, News: d.o.News, Log: d.o.Log, Now: d.o.Now}, set: set, from: from}
 	f.read, f.marked = f.from, f.from
+	switch {
+	case placed:
+		f.recall(ctx)
+	case lost:
+		f.lost, f.why = d.o.Now(), placeUnknown
+	}
 	lines := make(chan readLine)
 	go f.tail(ctx, lines)
 	tick := time.NewTicker(flushEvery)
@@ -217,24 +225,49 @@ func (d *Detector) Run(ctx context.Context, kept *store.Store) error {
 // takeAgain is the wait after what was told could not be kept.
 const takeAgain = 2 * time.Second
 
-// begin gives the place from which to read: where the process before was, or the log's end.
-func (d *Detector) begin() (audit.Position, error) {
-	var p audit.Position
+// placeUnknown is said where a process has left no place that can be read.
+const placeUnknown = "the place up to which the audit log was read is not known: it is read from its end on, and events before it may be missing"
+
+// begin gives the place from which to read: where the process before was, or the log's end; then
+// placed is false, and lost tells that there should have been one.
+func (d *Detector) begin() (p audit.Position, placed, lost bool, err error) {
 	data, err := d.o.Load()
 	if err != nil {
-		return p, err
+		return p, false, false, err
 	}
 	if len(data) > 0 {
 		if err := json.Unmarshal(data, &p); err == nil {
-			return p, nil
+			return p, true, false, nil
 		}
-		d.o.Log.Warn("the place up to which the audit log was read is not known: it is read from its end on")
+		d.o.Log.Warn(placeUnknown)
 	}
 	p, err = audit.End(d.o.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return audit.Position{}, nil // an API server that was not started yet
+		err = nil // an API server that was not started yet
 	}
-	return p, err
+	return p, false, len(data) > 0, err
+}
+
+// recall reads again the end of what was read before, so that bursts which had begun are counted on,
+// and audit IDs of Bailey's own requests count no second time. What it tells was told.
+func (f *following) recall(ctx context.Context) {
+	err := audit.Before(ctx, f.o.Path, f.from, recallMost, func(line []byte, long *audit.LongLineError) error {
+		var e *detect.Event
+		var err error
+		if long == nil {
+			e, err = detect.Decode(line, detect.DefaultLimits)
+		} else {
+			e, err = detect.DecodeRest(long.Rest, long.Cut, detect.DefaultLimits)
+		}
+		if err == nil && !f.made(e) {
+			f.set.Match(e)
+		}
+		return nil
+	})
+	var lost *audit.LostError
+	if err != nil && ctx.Err() == nil && !errors.As(err, &lost) { // that it is lost is told by who reads on
+		f.o.Log.Warn("bursts that had begun before are not counted on", "error", err)
+	}
 }
 
 // tail reads lines until ctx ends.

@@ -200,13 +200,36 @@ func TestDetector(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	l.end()
+	// A burst that had begun is counted on, and told once; an ID that was Bailey's stays used.
+	l.begin()
+	list := func(namespace string) {
+		l.writeBut("list-"+namespace, "trudy", map[string]any{"verb": "list", "requestURI": "/api/v1/namespaces/" + namespace + "/secrets",
+			"objectRef": map[string]any{"resource": "secrets", "apiVersion": "v1", "namespace": namespace}, "responseStatus": map[string]any{"code": 200}})
+	}
+	for _, namespace := range []string{"a", "b", "c", "d"} {
+		list(namespace)
+	}
+	own = l.own()
+	l.write(own, "bailey")
+	l.write("5", "eve")
+	l.await("detection/exec/eve/shop 6, detection/exec/mallory/shop 1")
+	l.end()
+	l.begin()
+	list("e")
+	l.write(own, "trudy")
+	l.await("detection/exec/eve/shop 6, detection/exec/mallory/shop 1, detection/exec/trudy/shop 1, detection/secrets-sweep/trudy/e 1")
+	l.end()
+	l.begin()
+	l.write("6", "eve")
+	l.await("detection/exec/eve/shop 7, detection/exec/mallory/shop 1, detection/exec/trudy/shop 1, detection/secrets-sweep/trudy/e 1")
+	l.end()
 	// The log is another one: what was between is not known.
 	if err := os.Remove(l.path); err != nil {
 		t.Fatal(err)
 	}
-	l.write("5", "eve")
+	l.write("7", "eve")
 	l.begin()
-	l.await("detection/exec/eve/shop 6, detection/exec/mallory/shop 1, staleness/audit")
+	l.await("detection/exec/eve/shop 8, detection/exec/mallory/shop 1, detection/exec/trudy/shop 1, detection/secrets-sweep/trudy/e 1, staleness/audit")
 	if s := l.State(); !strings.Contains(s.Problem, "events may be missing") {
 		t.Errorf("%+v", s)
 	}
@@ -234,6 +257,17 @@ func TestDetector(t *testing.T) {
 	if s := l.State(); s.Unreadable != 0 || s.Cut != 1 || len(s.Blind) != 0 || !strings.Contains(s.Problem, "the last by mallory: create pods shop/web") || !strings.Contains(s.Problem, "privileged-container") {
 		t.Errorf("%+v", s)
 	}
+	l.end()
+	// What the process before left is damaged: the log is read from its end, and that is told.
+	l.mark = []byte(`{"offset": 1`)
+	l.write("unread", "mallory")
+	anew()
+	l.await("staleness/audit")
+	if s := l.State(); !strings.Contains(s.Problem, "is not known: it is read from its end on") {
+		t.Errorf("%+v", s)
+	}
+	l.write("8", "eve")
+	l.await("detection/exec/eve/shop 1, staleness/audit")
 	l.end()
 	// What cannot be judged is told too.
 	anew()

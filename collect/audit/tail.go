@@ -86,6 +86,28 @@ func Tail(ctx context.Context, path string, from Position, fn func(line []byte, 
 	}
 }
 
+// Before calls fn for the whole lines within the last most bytes that a file holds before a
+// position, as Lines does. The error is a *LostError where the position cannot be found.
+func Before(ctx context.Context, path string, upto Position, most int64, fn func(line []byte, long *LongLineError) error) error {
+	t := &tail{path: path}
+	defer t.close()
+	if err := t.find(upto); err != nil {
+		return err
+	}
+	// With the byte before, a line that begins just there is whole.
+	start := max(0, upto.Offset-most-1)
+	lines := bufio.NewReader(io.NewSectionReader(t.f, start, upto.Offset-start))
+	if start > 0 {
+		for cut := true; cut; {
+			_, err := lines.ReadSlice('\n')
+			if cut = errors.Is(err, bufio.ErrBufferFull); !cut && err != nil && !errors.Is(err, io.EOF) {
+				return fmt.Errorf("the audit log: %w", err)
+			}
+		}
+	}
+	return Lines(ctx, lines, fn)
+}
+
 // Oldest is the beginning of the oldest file that is left of an audit log, from where
 // to go on after a *LostError: of what comes once more there are whole lines.
 func Oldest(path string) (Position, error) {

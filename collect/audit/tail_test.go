@@ -291,6 +291,40 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
+// TestBefore wants the whole lines before a position, as far back as asked, in the file that has it.
+func TestBefore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	for n := range 5 {
+		appendTo(t, path, line(n)+"\n")
+	}
+	upto, err := audit.End(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, path, line(5)+"\n")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, path, line(6)+"\n")
+	one := int64(len(line(4)) + 1)
+	for most, from := range map[int64]int{0: 5, one - 1: 5, one: 4, one + 1: 4, 2 * one: 3, 5 * one: 0, 1 << 20: 0} {
+		var got []int
+		if err := audit.Before(t.Context(), path, upto, most, func(text []byte, _ *audit.LongLineError) error {
+			got = append(got, number(t, text))
+			return nil
+		}); err != nil || !slices.Equal(got, []int{0, 1, 2, 3, 4}[from:]) {
+			t.Errorf("%d bytes: lines %v (%v), want from %d on", most, got, err, from)
+		}
+	}
+	if err := os.Remove(path + ".1"); err != nil {
+		t.Fatal(err)
+	}
+	var lost *audit.LostError
+	if err := audit.Before(t.Context(), path, upto, 1, nil); !errors.As(err, &lost) {
+		t.Errorf("%v, want a LostError", err)
+	}
+}
+
 // TestTailError wants the error of the callback back, and its line read again.
 func TestTailError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
