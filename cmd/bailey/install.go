@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/strvals"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -300,6 +302,14 @@ func whyNot(ctx context.Context, client kubernetes.Interface, namespace string, 
 			if s.State.Waiting != nil {
 				fmt.Fprintf(w, "    %s: %s\n", s.State.Waiting.Reason, printable(oneLine(s.State.Waiting.Message)))
 			}
+		}
+		events, err := client.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.name=" + p.Name, Limit: 100})
+		if err != nil {
+			return err
+		}
+		slices.SortFunc(events.Items, func(a, b corev1.Event) int { return b.LastTimestamp.Compare(a.LastTimestamp.Time) })
+		for _, e := range events.Items[:min(len(events.Items), 3)] {
+			fmt.Fprintf(w, "    %s: %s\n", printable(e.Reason), printable(oneLine(e.Message)))
 		}
 	}
 	return nil

@@ -101,9 +101,13 @@ func TestInstall(t *testing.T) {
 // volumeFor gives the folder of a volume on the node that the claim of an installation is bound to.
 func volumeFor(t *testing.T, cluster *devcluster.Cluster, node *devcluster.Node) string {
 	t.Helper()
-	dir := t.TempDir()
+	const path = "/mnt/install-test"
+	dir := filepath.Join(node.Root, path)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	object := map[string]any{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": map[string]any{"name": "install-test"}, "spec": map[string]any{
-		"capacity": map[string]any{"storage": "1Gi"}, "accessModes": []any{"ReadWriteOnce"}, "persistentVolumeReclaimPolicy": "Retain", "local": map[string]any{"path": dir},
+		"capacity": map[string]any{"storage": "1Gi"}, "accessModes": []any{"ReadWriteOnce"}, "persistentVolumeReclaimPolicy": "Retain", "local": map[string]any{"path": path},
 		"claimRef": map[string]any{"namespace": "bailey", "name": "bailey"},
 		"nodeAffinity": map[string]any{"required": map[string]any{"nodeSelectorTerms": []any{map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "kubernetes.io/hostname", "operator": "In", "values": []any{node.Name}}}}}}}}}
