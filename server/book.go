@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"filippo.io/age"
@@ -75,8 +77,9 @@ func OpenBook(o BookOptions) (*Book, error) {
 }
 
 // Begin takes the ledger's lock, and has evidence recorded once Verify has ended. ledger.ErrLocked
-// says that another process holds the lock. A ledger that is damaged is left to be looked at, and
-// nothing is recorded. It does nothing in a ledger that is being written.
+// says that another process holds the lock, and another error that the disk does not answer. A ledger
+// that is damaged is left to be looked at, and nothing is recorded. It does nothing in a ledger that is
+// being written.
 func (b *Book) Begin(ctx context.Context) error {
 	b.mu.Lock()
 	writing := b.log != nil
@@ -89,11 +92,11 @@ func (b *Book) Begin(ctx context.Context) error {
 	if err == nil {
 		begun, err = ledger.Begun(b.root.FS())
 	}
-	if errors.Is(err, ledger.ErrLocked) || ctx.Err() != nil {
+	if away(err) || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err(), b.release(log))
 	}
 	b.mu.Lock()
-	b.log, b.begun, b.checked = log, begun, false
+	b.log, b.begun, b.checked, b.failed = log, begun, false, ""
 	b.mu.Unlock()
 	if err != nil {
 		b.stop(err.Error())
@@ -101,11 +104,53 @@ func (b *Book) Begin(ctx context.Context) error {
 	return nil
 }
 
+const (
+	// lockWait is the wait between two tries to begin, and lockPatience how long another process may
+	// hold the lock before it is told: whoever wrote before signs what it has recorded.
+	lockWait     = time.Second
+	lockPatience = time.Minute
+)
+
+// Await begins as soon as that is possible. State says what stands against it.
+func (b *Book) Await(ctx context.Context) error {
+	begun := time.Now()
+	for {
+		err := b.Begin(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil && (!errors.Is(err, ledger.ErrLocked) || time.Since(begun) > lockPatience) {
+			b.fail("the ledger cannot be written; it is tried again", err)
+		}
+		if !pause(ctx, lockWait) {
+			return ctx.Err()
+		}
+	}
+}
+
+// away tells an error of the lock or the disk, which may end, from what damage is: files that are
+// missing or hold something else.
+func away(err error) bool {
+	var number syscall.Errno
+	return errors.Is(err, ledger.ErrLocked) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &number) && !slices.Contains([]syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.EISDIR}, number)
+}
+
+// fail notes why nothing is recorded now, and says it once.
+func (b *Book) fail(what string, err error, more ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failed != err.Error() {
+		b.failed = err.Error()
+		b.o.Log.Error(what, append(more, "error", err)...)
+	}
+}
+
 // Rest ends what Begin began: what was recorded is signed, and the lock is released.
 func (b *Book) Rest() error {
 	b.mu.Lock()
 	log := b.log
-	b.log, b.checked = nil, false
+	b.log, b.checked, b.failed = nil, false, "" // what another process cannot do is said there
 	b.mu.Unlock()
 	return b.release(log)
 }
@@ -189,15 +234,14 @@ func (b *Book) Record(ctx context.Context, id string, envelope []byte) {
 		return
 	}
 	index, err := log.Append(ctx, ledger.Record{ID: evidenceName(id), Data: envelope})
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if err != nil {
 		if ctx.Err() == nil {
-			b.failed = err.Error()
-			b.o.Log.Error("evidence could not be recorded in the ledger; it is tried again after the next run", "evidence", id, "error", err)
+			b.fail("evidence could not be recorded in the ledger; it is tried again after the next run", err, "evidence", id)
 		}
 		return
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.failed = ""
 	b.indexes[id] = index[0]
 }
@@ -269,7 +313,7 @@ func (b *Book) State() LedgerState {
 	defer b.mu.Unlock()
 	s := LedgerState{Appending: b.log != nil && b.checked && b.damage == "", Size: list.Size, Verified: b.verified, Problem: cmp.Or(b.damage, b.failed), Damaged: b.damage != ""}
 	if err != nil && s.Problem == "" {
-		s.Problem, s.Damaged = "it cannot be read: "+err.Error(), true
+		s.Problem, s.Damaged = "it cannot be read: "+err.Error(), !away(err)
 	}
 	return s
 }

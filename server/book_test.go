@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -321,4 +323,51 @@ func FuzzPublished(f *testing.F) {
 			t.Errorf("%q is published", name)
 		}
 	})
+}
+
+// TestBookAwaited: a lock that another process holds, and a disk that does not answer, are waited for and
+// told of; neither counts as damage.
+func TestBookAwaited(t *testing.T) {
+	dir, identities := newLedger(t)
+	first := openBook(t, dir, identities)
+	second, err := OpenBook(BookOptions{Dir: dir, Identities: identities, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeBook(t, second)
+	got := make(chan error, 1)
+	go func() { got <- second.Await(t.Context()) }()
+	select {
+	case err := <-got:
+		t.Fatalf("two write: %v", err)
+	case <-time.After(2 * lockWait):
+	}
+	if err := first.Rest(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+	second.Verify(t.Context())
+	second.Record(t.Context(), "a", envelopeOf("x/y", "z", "held"))
+	if s := second.State(); s.Problem != "" || !s.Appending {
+		t.Errorf("%+v", s)
+	}
+	second.fail("a disk that is full", syscall.ENOSPC)
+	if s := second.State(); s.Problem == "" || s.Damaged {
+		t.Errorf("a full disk: %+v", s)
+	}
+	if err := second.Rest(); err != nil {
+		t.Fatal(err)
+	}
+	if s := second.State(); s.Problem != "" {
+		t.Errorf("who writes no more goes on telling what it could not do: %+v", s)
+	}
+	for err, want := range map[error]bool{&fs.PathError{Op: "open", Err: syscall.ESTALE}: true, fmt.Errorf("lock: %w", syscall.ENOLCK): true, context.DeadlineExceeded: true,
+		&fs.PathError{Op: "open", Err: syscall.ENOENT}: false, errors.New("tile 3 is not what was signed"): false} {
+		if away(err) != want {
+			t.Errorf("%v: away is %t", err, !want)
+		}
+	}
+	closeBook(t, first)
 }

@@ -183,6 +183,13 @@ func (a *app) proberRights(ctx context.Context, f *installFlags, names []string)
 	if err != nil {
 		return nil, err
 	}
+	_, missing := s.Coverage()
+	for _, m := range missing {
+		// Fewer rights than experiments need would take away what an earlier installation gave.
+		if m.Name == "" && (m.Reason == bailey.ReasonForbidden || m.Reason == bailey.ReasonUnreadable) {
+			return nil, fmt.Errorf("%s was not seen: %s\nhint: install as who may read it, or leave out prober.enabled and apply what `bailey prove --explain` prints", m.Kind, m.Detail)
+		}
+	}
 	planned := prove.Plan(s, chosen, prove.Choice{Worst: bailey.DangerDryRun})
 	var objects []*unstructured.Unstructured
 	for _, object := range proberObjects(prove.Grants(planned.Units), f.namespace) {

@@ -147,9 +147,9 @@ func proberObjects(grants []prove.Grant, home string) []map[string]any {
 		rules[g.Namespace] = append(rules[g.Namespace], rule)
 	}
 	subjects := []any{map[string]any{"kind": "ServiceAccount", "name": proberAccount, "namespace": home}}
-	objects := []map[string]any{
-		{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": proberAccount, "namespace": home}},
-	}
+	// What holds it comes before what it may do, and goes after it.
+	objects := append(proberPolicy("system:serviceaccount:"+home+":"+proberAccount),
+		map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": proberAccount, "namespace": home}})
 	for _, ns := range namespaces {
 		kind, metadata := "ClusterRole", map[string]any{"name": proberAccount}
 		if ns != "" {
@@ -160,7 +160,7 @@ func proberObjects(grants []prove.Grant, home string) []map[string]any {
 			map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind + "Binding", "metadata": metadata, "subjects": subjects,
 				"roleRef": map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": proberAccount}})
 	}
-	return append(objects, proberPolicy("system:serviceaccount:"+home+":"+proberAccount)...)
+	return objects
 }
 
 // proberPolicy refuses the prober every write that is no dry-run outside its own

@@ -48,6 +48,7 @@ func (s *serving) lead(ctx context.Context) error {
 		group.Go(func() error { return ended(ctx, run(ctx)) })
 	}
 	err = group.Wait()
+	s.restBook() // not before: runs record what they showed until they were ended
 	if errors.Is(err, store.ErrFenced) {
 		err = fmt.Errorf("%w\nhint: one server watches a cluster; several take turns with --replicate", err)
 	}

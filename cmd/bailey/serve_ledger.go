@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
@@ -55,7 +54,9 @@ func (s *serving) openBook(ctx context.Context) error {
 	}
 	s.book, err = server.OpenBook(server.BookOptions{Dir: dir, Identities: identities, Log: s.log, Now: s.app.now, Offline: s.app.offline})
 	if err == nil && !s.flags.replicate {
-		err = s.book.Begin(ctx)
+		if err = s.book.Begin(ctx); !errors.Is(err, ledger.ErrLocked) {
+			err = ctx.Err() // keepBook waits for a disk
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("--ledger: %w", err)
@@ -65,6 +66,9 @@ func (s *serving) openBook(ctx context.Context) error {
 
 // restBook lets another process write the ledger, once what was recorded is signed.
 func (s *serving) restBook() {
+	if s.book == nil {
+		return
+	}
 	if err := s.book.Rest(); err != nil {
 		s.log.Error("the ledger was not closed in order", "error", err)
 	}
@@ -125,9 +129,6 @@ func (s *serving) showBook() {
 	}
 }
 
-// bookWait is the wait between two tries to take the ledger over from a replica that led before.
-const bookWait = time.Second
-
 // keepBook verifies the ledger, records what was proven while it was not open, and then lets
 // runs record what they prove. It has one writer: of replicas the one that leads.
 func (s *serving) keepBook(ctx context.Context) error {
@@ -135,18 +136,8 @@ func (s *serving) keepBook(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	defer s.restBook()
-	for told := false; ; told = true {
-		err := s.book.Begin(ctx)
-		if err == nil {
-			break
-		}
-		if !told && ctx.Err() == nil {
-			s.log.Warn("the ledger is not written yet: another process holds it", "error", err)
-		}
-		if err := rested(ctx, bookWait); err != nil {
-			return err
-		}
+	if err := s.book.Await(ctx); err != nil {
+		return err
 	}
 	s.book.Verify(ctx)
 	if s.flags.path != "" {
