@@ -66,6 +66,11 @@ func TestInstallReplicas(t *testing.T) {
 		"--set", "database.secretName=bailey-database", "--set", "prober.enabled=true", "--set", "prober.every=1m")...); code != exitOK {
 		t.Fatalf("exit %d\n%s%s\n%s", code, out, errs, kubectlLoose(t, cluster, "-n", "bailey", "logs", "--prefix", "-l", "app.kubernetes.io/name=bailey"))
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s", kubectlLoose(t, cluster, "-n", "bailey", "logs", "--prefix", "--tail=-1", "-l", "app.kubernetes.io/name=bailey"))
+		}
+	})
 	uid := string(kubectl(t, cluster, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))
 	holder := func() string {
 		name, _, _ := strings.Cut(string(kubectl(t, cluster, "-n", "bailey", "get", "lease", "bailey", "-o", "jsonpath={.spec.holderIdentity}")), "_")
