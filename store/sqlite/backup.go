@@ -34,7 +34,10 @@ func (f *file) backup(ctx context.Context, path string) error {
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", temporary); err != nil {
 		return err
 	}
-	return install(temporary, path)
+	if err := onDisk(temporary); err != nil {
+		return err
+	}
+	return store.Install(temporary, path)
 }
 
 // repeating calls do again and again, until what it gives back is called.
@@ -77,16 +80,16 @@ func temporaryFile(path string) (string, error) {
 	return t.Name(), t.Close()
 }
 
-// install gives a file its name, once it is on the disk.
-func install(temporary, path string) error {
-	f, err := os.OpenFile(temporary, os.O_RDWR, 0)
+// onDisk has a file on the disk, with its mode: where there is no room, or the disk fails, that shows here.
+func onDisk(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("store: backup: %w", err)
 	}
 	if err := errors.Join(f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("store: backup: %w", err)
 	}
-	return store.Install(temporary, path)
+	return nil
 }
 
 // Restore makes a backup the store of a folder. The backup is checked first. Where there is a store
@@ -99,9 +102,6 @@ func Restore(ctx context.Context, backup, dir string, replace bool) (aside strin
 		return "", fmt.Errorf("store: there is a database at %s: %w", path, fs.ErrExist)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("store: %w", err)
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
 		return "", fmt.Errorf("store: %w", err)
 	}
 	if same(backup, path) {
@@ -139,12 +139,13 @@ func Restore(ctx context.Context, backup, dir string, replace bool) (aside strin
 	if err := ownedAs(dir, temporary); err != nil {
 		return "", err
 	}
-	if there {
-		if aside, err = setAside(path); err != nil {
-			return "", err
-		}
+	if err := onDisk(temporary); err != nil {
+		return "", err
 	}
-	return aside, install(temporary, path)
+	if !there {
+		return "", store.Install(temporary, path)
+	}
+	return replaced(temporary, path)
 }
 
 func same(one, other string) bool {
@@ -164,19 +165,39 @@ const (
 	shmSuffix = "-shm"
 )
 
-// setAside gives a database that nobody uses another name, and what was written last with it: that
-// would be read into the database that takes its place.
-func setAside(path string) (string, error) {
-	aside := path + ".until-" + time.Now().UTC().Format("20060102T150405.000Z")
-	for _, suffix := range []string{"", walSuffix} {
-		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("store: %w", err)
+// replaced puts a file in the place of a database that nobody uses, and gives the name under which that is
+// kept. Where this fails, the database is where it was, or the error tells where it is.
+func replaced(temporary, path string) (aside string, err error) {
+	aside = path + ".until-" + time.Now().UTC().Format("20060102T150405.000Z")
+	if err = setAside(path, aside); err == nil {
+		err = store.Install(temporary, path)
+	}
+	switch {
+	case err == nil:
+		return aside, nil
+	case same(path, aside): // two names of one file
+		return "", errors.Join(err, os.Remove(aside))
+	case isThere(aside) || isThere(aside+walSuffix):
+		return "", fmt.Errorf("%w; what was there is kept as %s", err, aside)
+	}
+	return "", err
+}
+
+// setAside gives a database another name, and what was written last with it: that would be read into the
+// database that takes its place. Where nothing lies beside, it has both names until then, so
+// that there is a database at every moment.
+func setAside(path, aside string) error {
+	if isThere(path+walSuffix) || os.Link(path, aside) != nil {
+		for _, suffix := range []string{"", walSuffix} {
+			if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("store: %w", err)
+			}
 		}
 	}
 	if err := os.Remove(path + shmSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("store: %w", err)
+		return fmt.Errorf("store: %w", err)
 	}
-	return aside, nil
+	return nil
 }
 
 func copyFile(ctx context.Context, from, to string) error {

@@ -76,17 +76,19 @@ func (f *file) open(ctx context.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	version, program, err := s.Version(ctx)
+	if err != nil || version != program { // another program uses it: see store.AsItIs
+		return s, err
+	}
 	return s, ofKind(f.fixStatistics(ctx))
 }
 
 // readers is how many connections read at once.
 func readers() int { return max(4, 2*runtime.NumCPU()) }
 
-// private makes the file, and lets nobody else read it or look into its folder.
+// private makes the file, and lets nobody else read it. A folder that was there keeps its mode: it may
+// hold what others are to read.
 func private(dir, path string) error {
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
 	made := !isThere(path)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

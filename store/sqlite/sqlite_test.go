@@ -187,6 +187,65 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestFolderKeepsMode: a folder that was there is as it was, also where something is put into it.
+func TestFolderKeepsMode(t *testing.T) {
+	dir := t.TempDir()
+	broken := filepath.Join(t.TempDir(), "broken")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(broken, []byte("not a backup"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	keeps := func(after string) {
+		t.Helper()
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o755 {
+			t.Errorf("after %s: %v, %v", after, info.Mode(), err)
+		}
+	}
+	if _, err := Restore(t.Context(), broken, dir, false); err == nil {
+		t.Error("what is no backup was restored")
+	}
+	keeps("a restore that is refused")
+	from := open(t, t.TempDir())
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := from.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), backup, dir, false); err != nil {
+		t.Fatal(err)
+	}
+	keeps("a restore")
+	open(t, dir)
+	keeps("it was opened")
+}
+
+// TestReplaceFails: where a database cannot be put in the place of another, that is there still, or the
+// error tells where.
+func TestReplaceFails(t *testing.T) {
+	for _, beside := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), File)
+		err := os.WriteFile(path, []byte("what was there"), 0o600)
+		if beside {
+			err = errors.Join(err, os.WriteFile(path+walSuffix, []byte("and last"), 0o600))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = replaced(filepath.Join(filepath.Dir(path), "absent"), path)
+		if err == nil {
+			t.Fatal("nothing was put in its place")
+		}
+		if !beside {
+			if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 || entries[0].Name() != File {
+				t.Errorf("there is %v, %v", entries, err)
+			}
+			continue
+		}
+		names, globbed := filepath.Glob(path + ".until-*")
+		if globbed != nil || len(names) != 2 || !strings.Contains(err.Error(), "kept as "+names[0]) {
+			t.Errorf("there is %q: %v", names, err)
+		}
+	}
+}
+
 // TestForeign opens files that are no store's.
 func TestForeign(t *testing.T) {
 	for what, content := range map[string][]byte{"text": bytes.Repeat([]byte("this is no database\n"), 1000)} {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/baileyhq/bailey/store"
+	"github.com/baileyhq/bailey/store/internal/limits"
 	"github.com/baileyhq/bailey/store/storetest"
 )
 
@@ -59,5 +61,38 @@ func TestStatistics(t *testing.T) {
 	open(t, dir)
 	if have := slices.Sorted(slices.Values(lines(stated))); !slices.Equal(have, want) {
 		t.Errorf("a file that was analyzed goes by\n%s", have)
+	}
+}
+
+// TestStatisticsAsItIs: a file of another version is backed up as it is.
+func TestStatisticsAsItIs(t *testing.T) {
+	limits.Newest = 3
+	t.Cleanup(func() { limits.Newest = 0 })
+	dir := t.TempDir()
+	storetest.Fill(t, open(t, dir))
+	db, err := sql.Open("sqlite", dsn(filepath.Join(dir, File), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("ANALYZE"); err != nil {
+		t.Fatal(err)
+	}
+	stated := func() (all string) {
+		t.Helper()
+		if err := db.QueryRow("SELECT group_concat(tbl || idx || stat) FROM sqlite_stat1").Scan(&all); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	before := stated()
+	limits.Newest = 0
+	s, err := Open(store.AsItIs(t.Context()), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if after := stated(); after != before {
+		t.Errorf("it goes by\n%s\nand went by\n%s", after, before)
 	}
 }
