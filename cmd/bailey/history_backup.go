@@ -101,7 +101,10 @@ PostgreSQL database that holds nothing. End the server first: while a process ha
 history open it is refused.
 
 A history that is there stays, unless --replace is given: then it is kept beside, under
-another name, also if it is damaged.`,
+another name, also if it is damaged.
+
+What was taken back since the backup counts again: look at the waivers, and at the tokens of
+spokes (bailey hub list), and revoke or make anew what is not to count.`,
 		Example: `  bailey history restore history-2026-11-27.db --data /var/lib/bailey --replace
   bailey history restore history.jsonl --database url-of-an-empty-database`,
 		Args: exactArgs(1, "the file of a backup"),

@@ -101,6 +101,9 @@ func (a *app) historyImport(ctx context.Context, f *historyFlags, path string) (
 		}
 		in, size = file, info.Size()
 	}
+	if err := f.holdsNothing(ctx); err != nil {
+		return err
+	}
 	tell, end := a.historyProgress("read")
 	defer end()
 	s, err := openStore(ctx, f.data, f.database)
@@ -120,5 +123,25 @@ func (a *app) historyImport(ctx context.Context, f *historyFlags, path string) (
 		where = "the database that " + printable(f.database) + " names"
 	}
 	fmt.Fprintf(a.stdout, "Imported %s into %s.\n", printable(path), where)
+	return nil
+}
+
+// holdsNothing refuses a history that holds something before its tables are brought to this version: the
+// server that uses it may be an older one.
+func (f *historyFlags) holdsNothing(ctx context.Context) error {
+	s, err := openStore(store.AsItIs(ctx), f.data, f.database)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return f.hinted(err)
+	}
+	clusters, err := s.Clusters(ctx)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return f.hinted(err)
+	}
+	if len(clusters) > 0 {
+		return usageError("a history of %s is there\nhint: name a folder, or a database, that holds no history", plural(len(clusters), "cluster"))
+	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -137,6 +138,32 @@ func TestHistoryOfRunningServer(t *testing.T) {
 	}
 	if code, said := p.end(t); code != exitOK || strings.Contains(said, "level=ERROR") {
 		t.Errorf("exit %d: %s", code, said)
+	}
+}
+
+// TestHistoryImportRefuses leaves the tables of a history that is there at their version: an older program
+// may be using it.
+func TestHistoryImportRefuses(t *testing.T) {
+	state := t.TempDir()
+	data, export := filepath.Join(state, "data"), filepath.Join(state, "export")
+	if _, errs, code := programIn(t, state, "hub", "token", "uid-1", "--name", "production", "--data", data); code != exitOK {
+		t.Fatal(errs)
+	}
+	history(t, state, "export", export, "--data", data)
+	db, err := sql.Open("sqlite", filepath.Join(data, sqlite.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var before, after int
+	if err := db.QueryRow("DELETE FROM schema_versions WHERE version = (SELECT max(version) FROM schema_versions) RETURNING version - 1").Scan(&before); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := programIn(t, state, "history", "import", export, "--data", data); code != exitUsage || !strings.Contains(errs, "a history of 1 cluster is there") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if err := db.QueryRow("SELECT max(version) FROM schema_versions").Scan(&after); err != nil || after != before {
+		t.Errorf("the tables had version %d and have %d, %v", before, after, err)
 	}
 }
 
