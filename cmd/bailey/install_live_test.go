@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -143,7 +144,7 @@ func installed(t *testing.T, cluster *devcluster.Cluster) string {
 // kubectlLoose is kubectl for what only explains a failure.
 func kubectlLoose(t *testing.T, cluster *devcluster.Cluster, args ...string) string {
 	t.Helper()
-	out, err := cluster.Kubectl(t.Context(), args...)
+	out, err := cluster.Kubectl(context.WithoutCancel(t.Context()), args...) // also at the end of a test
 	if err != nil {
 		return err.Error()
 	}
