@@ -1,13 +1,19 @@
 package main
 
 import (
+	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/client-go/tools/clientcmd"
+
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
+	"github.com/baileyhq/bailey/server"
 )
 
 // TestProberRights: an API server takes the rights that --explain prints, and with them the prober
@@ -65,4 +71,29 @@ spec:
 	if !strings.Contains(said, "may only make dry-runs") {
 		t.Error(said)
 	}
+
+	// A server runs experiments as the prober, who may not look around.
+	config, err := clientcmd.LoadFromFile(cluster.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range config.AuthInfos {
+		user.Impersonate = "system:serviceaccount:bailey:bailey-prober"
+	}
+	file, state := filepath.Join(dir, "prober"), t.TempDir()
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(state, "data")
+	p := startServed(t, state, "serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-kubeconfig", file, "--prove-control", "compute/pod-security", "--prove-rate", "100")
+	token := tokenIn(t, data)
+	var runs struct{ Items []server.Run }
+	awaitWithin(t, 2*time.Minute, "the schedule has run experiments", func() bool {
+		code, body := p.get(t, "/api/v1/runs", token)
+		return code == http.StatusOK && json.Unmarshal([]byte(body), &runs) == nil && len(runs.Items) > 0 && runs.Items[0].State != "running"
+	})
+	if run := runs.Items[0]; run.State != "done" || run.Held == 0 || run.Inconclusive > 0 || !slices.Equal(run.Controls, []string{"compute/pod-security"}) {
+		t.Errorf("%+v", run)
+	}
+	p.end(t)
 }
