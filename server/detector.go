@@ -29,8 +29,9 @@ type Detector struct {
 	// in: each counts for the first request that bears it. Who reads the log may learn of an ID and
 	// send it himself, for the same request and within a minute, but he comes second. What remains is
 	// who learns of one from elsewhere before the log has it (that of another API server, or the API
-	// server's own), or once so many others came after it.
-	own *lru.Cache[string, time.Time]
+	// server's own).
+	own  *lru.Cache[string, time.Time]
+	late bool // an ID was seen that does not hold any more, or not yet; it is told once
 
 	mu       sync.Mutex
 	state    DetectionState
@@ -50,10 +51,12 @@ type DetectorOptions struct {
 	Save func([]byte) error
 	// Hallmark knows the requests that Bailey makes.
 	Hallmark *Hallmark
-	Loop     *Loop
-	News     *News
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Rate bounds the requests a second that experiments make.
+	Rate int
+	Loop *Loop
+	News *News
+	Log  *slog.Logger
+	Now  func() time.Time
 }
 
 // DetectionState is how the audit log is followed.
@@ -73,9 +76,8 @@ type DetectionState struct {
 }
 
 const (
-	// ownMost bounds how many of Bailey's own requests are remembered: it makes fewer in the minute
-	// for which an ID counts.
-	ownMost = 20_000
+	// ownLeast is how many of Bailey's own requests are remembered at least.
+	ownLeast = 20_000
 	// flushEvery is how often what was told is kept, and markEvery how often how far the log was
 	// read is.
 	flushEvery = 500 * time.Millisecond
@@ -93,16 +95,25 @@ const (
 
 // NewDetector makes a detector.
 func NewDetector(o DetectorOptions) *Detector {
-	own, err := lru.New[string, time.Time](ownMost)
+	// An ID holds for a while before and after its time, and must not be forgotten meanwhile.
+	own, err := lru.New[string, time.Time](max(ownLeast, o.Rate*int(2*idHolds/time.Second)))
 	if err != nil {
-		panic(err) // the size is a constant
+		panic(err) // the size is above zero
 	}
 	return &Detector{o: o, own: own, blind: map[string]bool{}}
 }
 
 // made reports whether Bailey made the request of an event.
 func (d *Detector) made(e *detect.Event) bool {
-	if !d.o.Hallmark.made(e) {
+	after, sealed := d.o.Hallmark.sealed(e)
+	switch {
+	case !sealed:
+		return false
+	case after.Abs() > idHolds:
+		if !d.late {
+			d.late = true
+			d.o.Log.Warn("a request with an audit ID of Bailey's is judged like anybody's: it came at another time than the ID was made for; the clocks of this machine and the API server's differ, or somebody sent it again", "after", after)
+		}
 		return false
 	}
 	came, known, _ := d.own.PeekOrAdd(e.AuditID, e.Received)

@@ -83,21 +83,21 @@ func (h *Hallmark) mac(id []byte, method, uri, agent string) []byte {
 	return append(slices.Clip(id), sum.Sum(nil)[:idMAC]...)
 }
 
-// made reports whether an event is of the request for which its audit ID was made: method, path,
-// parameters and User-Agent are the same. The body, which not every event has, and as whom a client
-// is taken, which it does not know itself, are no part of that.
-func (h *Hallmark) made(e *detect.Event) bool {
+// sealed reports whether the audit ID of an event was made for its request, and how long before that
+// came: method, path, parameters and User-Agent are the same. The body, which not every event has, and
+// as whom a client is taken, which it does not know itself, are no part of that.
+func (h *Hallmark) sealed(e *detect.Event) (after time.Duration, sealed bool) {
 	text, prefixed := strings.CutPrefix(e.AuditID, hallmarkPrefix)
 	if !prefixed || len(text) != base64.RawURLEncoding.EncodedLen(idTime+idNonce+idMAC) {
-		return false
+		return 0, false
 	}
 	id, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
-		return false
+		return 0, false
 	}
 	at := time.UnixMilli(int64(binary.BigEndian.Uint64(append(make([]byte, 8-idTime, 8), id[:idTime]...))))
 	method := cmp.Or(methods[e.Verb], strings.ToUpper(e.Verb))
-	return e.Received.Sub(at).Abs() <= idHolds && hmac.Equal(id, h.mac(id[:idTime+idNonce], method, e.RequestURI, e.UserAgent))
+	return e.Received.Sub(at), hmac.Equal(id, h.mac(id[:idTime+idNonce], method, e.RequestURI, e.UserAgent))
 }
 
 // methods are those of the verbs of resources; other paths have the method as their verb.

@@ -53,7 +53,7 @@ func (s *serving) openDetector() error {
 		return err
 	}
 	kept := filepath.Join(s.flags.data, auditFile)
-	s.detector = server.NewDetector(server.DetectorOptions{Path: path, Hallmark: s.flags.hallmark, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now,
+	s.detector = server.NewDetector(server.DetectorOptions{Path: path, Hallmark: s.flags.hallmark, Rate: s.flags.rate, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now,
 		Load: func() ([]byte, error) {
 			data, err := readBounded(kept, 64<<10)
 			if errors.Is(err, fs.ErrNotExist) {
