@@ -174,7 +174,7 @@ func TestEverySwitch(t *testing.T) {
 		"--database=/etc/bailey/database/url":                           {"database": map[string]any{"secretName": "x"}},
 		"--prove-every=0":                                               {},
 		"--prove-every=2h":                                              {"prober": map[string]any{"enabled": true, "every": "2h"}},
-		"--prove-kubeconfig=/etc/bailey/prober/kubeconfig":              {"prober": map[string]any{"enabled": true}},
+		"--prove-as=system:serviceaccount:bailey:bailey-prober":         {"prober": map[string]any{"enabled": true}},
 		"--alert-webhook=/etc/bailey/alert-webhook/webhook":             {"alerts": map[string]any{"webhookSecret": "x"}},
 		"--dead-man=/etc/bailey/dead-man/url":                           {"alerts": map[string]any{"deadManSecret": "x"}},
 		"--alertmanager=https://b:9093":                                 {"alerts": map[string]any{"alertmanagers": []any{"https://a:9093", "https://b:9093"}}},

@@ -93,6 +93,7 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	if err != nil {
 		return err
 	}
+	all := objects
 	switch {
 	case !prober.Enabled:
 	case f.context == "" && f.kubeconfig == "":
@@ -102,10 +103,10 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 		if err != nil {
 			return fmt.Errorf("what experiments need could not be planned: %w", err)
 		}
-		objects = append(rights, objects...)
+		all = slices.Concat(rights, objects)
 	}
 	if !f.apply {
-		for _, o := range append([]*unstructured.Unstructured{install.Namespace(f.namespace)}, objects...) {
+		for _, o := range append([]*unstructured.Unstructured{install.Namespace(f.namespace)}, all...) {
 			text, err := yaml.Marshal(o.Object)
 			if err != nil {
 				return err
@@ -120,8 +121,19 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := installer.Apply(ctx, objects); err != nil {
+	if err := installer.Apply(ctx, all); err != nil {
 		return err
+	}
+	if prober.Enabled {
+		// What was installed is something to try, too.
+		rights, err := a.proberRights(ctx, f, prober.Controls)
+		if err != nil {
+			return fmt.Errorf("what experiments need could not be planned: %w", err)
+		}
+		installer.Did = func(string) {}
+		if err := installer.Apply(ctx, slices.Concat(rights, objects)); err != nil {
+			return err
+		}
 	}
 	if f.wait == 0 {
 		return nil

@@ -68,7 +68,8 @@ func TestInstallReplicas(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("%s", kubectlLoose(t, cluster, "-n", "bailey", "logs", "--prefix", "--tail=-1", "-l", "app.kubernetes.io/name=bailey"))
+			page, err := kept.Runs(context.WithoutCancel(t.Context()), store.RunQuery{Access: store.Everything(), Cluster: string(kubectlLoose(t, cluster, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))})
+			t.Logf("%+v %v\n%s", page.Items, err, kubectlLoose(t, cluster, "-n", "bailey", "logs", "--prefix", "--tail=-1", "-l", "app.kubernetes.io/name=bailey"))
 		}
 	})
 	uid := string(kubectl(t, cluster, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))

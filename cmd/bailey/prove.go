@@ -45,6 +45,8 @@ type proveFlags struct {
 
 	etcd etcd.Options
 
+	// as is whom the prober is impersonated as; empty: nobody.
+	as string
 	// only are the names of the experiments to run; all if empty.
 	only []string
 	// record is told of each piece of evidence in the place of a ledger, where it is set; progress
@@ -272,6 +274,9 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	config, err := kube.RESTConfig(f.target.kubeconfig, f.target.context)
 	if err != nil {
 		return err
+	}
+	if f.as != "" {
+		config.Impersonate.UserName = f.as
 	}
 	schedule, err := f.scheduled(conf, a.now())
 	if err != nil {

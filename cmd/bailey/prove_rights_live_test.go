@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/tools/clientcmd"
-
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
 	"github.com/baileyhq/bailey/server"
 )
@@ -73,19 +71,9 @@ spec:
 	}
 
 	// A server runs experiments as the prober, who may not look around.
-	config, err := clientcmd.LoadFromFile(cluster.Kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, user := range config.AuthInfos {
-		user.Impersonate = "system:serviceaccount:bailey:bailey-prober"
-	}
-	file, state := filepath.Join(dir, "prober"), t.TempDir()
-	if err := clientcmd.WriteToFile(*config, file); err != nil {
-		t.Fatal(err)
-	}
+	state := t.TempDir()
 	data := filepath.Join(state, "data")
-	p := startServed(t, state, "serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-kubeconfig", file, "--prove-control", "compute/pod-security", "--prove-rate", "100")
+	p := startServed(t, state, "serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-as", "system:serviceaccount:bailey:bailey-prober", "--prove-control", "compute/pod-security", "--prove-rate", "100")
 	token := tokenIn(t, data)
 	var runs struct{ Items []server.Run }
 	awaitWithin(t, 2*time.Minute, "the schedule has run experiments", func() bool {

@@ -46,6 +46,7 @@ type serveFlags struct {
 	tlsOwn   []string // names for a certificate of one's own
 	every    time.Duration
 	prover   string // kubeconfig of the identity that runs experiments
+	proveAs  string // or whom it is impersonated as
 	// scheduled are the controls that the schedule tries; none stands for all.
 	scheduled []string
 	rate      int
@@ -114,6 +115,7 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.StringVar(&f.tlsKey, "tls-key", "", "PEM file of its key")
 	flags.StringSliceVar(&f.tlsOwn, "tls-self-signed", nil, "serve with a certificate of one's own for these names, kept in the data folder")
 	flags.StringVar(&f.prover, "prove-kubeconfig", "", "run experiments as whom this kubeconfig names (default: as who watches)")
+	flags.StringVar(&f.proveAs, "prove-as", "", "run experiments as this user, whom they are impersonated as, like system:serviceaccount:bailey:bailey-prober")
 	flags.DurationVar(&f.every, "prove-every", time.Hour, "run experiments this often; 0: never")
 	flags.StringSliceVar(&f.scheduled, "prove-control", nil, "the schedule tries these controls only, or areas like compute/* (default: all)")
 	flags.IntVar(&f.rate, "prove-rate", prove.DefaultRate, "requests a second to the API server at most, while experiments run")
@@ -138,6 +140,8 @@ func (f *serveFlags) check() error {
 		return usageError("--tls-self-signed makes a certificate, and --tls-cert names one\nhint: leave out one of the two")
 	case f.every != 0 && f.every < time.Minute:
 		return usageError("--prove-every wants a minute or more, or 0")
+	case f.prover != "" && f.proveAs != "":
+		return usageError("--prove-kubeconfig and --prove-as both say as whom experiments run\nhint: leave out one of the two")
 	case f.rate < 1 || f.rate > 10000:
 		return usageError("--prove-rate wants 1 to 10000 requests a second")
 	case f.path != "" && (f.target.kubeconfig != "" || f.target.context != ""):

@@ -60,11 +60,14 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progres
 // proving says how a run is done that is ordered here.
 func (s *serving) proving(o server.RunOrder) *proveFlags {
 	t := s.flags.target
-	if s.flags.prover != "" {
-		// It may try, and not look around: what there is to try is seen by who watches.
-		t.kubeconfig, t.context, t.watched = s.flags.prover, "", s.loop.Snapshot
+	if s.flags.prover != "" || s.flags.proveAs != "" {
+		// A prober may try, and not look around: what there is to try is seen by who watches.
+		t.watched = s.loop.Snapshot
 	}
-	f := &proveFlags{target: t, rate: s.flags.rate, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated}
+	if s.flags.prover != "" {
+		t.kubeconfig, t.context = s.flags.prover, ""
+	}
+	f := &proveFlags{target: t, rate: s.flags.rate, as: s.flags.proveAs, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated}
 	if o.Experiment != "" {
 		f.only = []string{o.Experiment}
 	}
