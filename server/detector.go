@@ -76,8 +76,6 @@ type DetectionState struct {
 }
 
 const (
-	// ownLeast is how many of Bailey's own requests are remembered at least.
-	ownLeast = 20_000
 	// flushEvery is how often what was told is kept, and markEvery how often how far the log was
 	// read is.
 	flushEvery = 500 * time.Millisecond
@@ -101,23 +99,6 @@ func NewDetector(o DetectorOptions) *Detector {
 		panic(err) // the size is above zero
 	}
 	return &Detector{o: o, own: own, blind: map[string]bool{}}
-}
-
-// made reports whether Bailey made the request of an event.
-func (d *Detector) made(e *detect.Event) bool {
-	after, sealed := d.o.Hallmark.sealed(e)
-	switch {
-	case !sealed:
-		return false
-	case after.Abs() > idHolds:
-		if !d.late {
-			d.late = true
-			d.o.Log.Warn("a request with an audit ID of Bailey's is judged like anybody's: it came at another time than the ID was made for; the clocks of this machine and the API server's differ, or somebody sent it again", "after", after)
-		}
-		return false
-	}
-	came, known, _ := d.own.PeekOrAdd(e.AuditID, e.Received)
-	return !known || came.Equal(e.Received)
 }
 
 // State says how the audit log is followed.
