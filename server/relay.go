@@ -66,11 +66,14 @@ func (r *Relay) Sight() Sight {
 	return s
 }
 
+// errNotKept tells that there is nothing to show yet, as at every first start.
+var errNotKept = errors.New("no report was kept yet")
+
 // Kept fails until there is something to show.
 func (r *Relay) Kept(ctx context.Context) error {
 	c, err := r.Store.Cluster(ctx, r.Loop.Cluster())
-	if err == nil && c.Judged.IsZero() {
-		err = errors.New("no report was kept yet")
+	if errors.Is(err, store.ErrNotFound) || err == nil && c.Judged.IsZero() {
+		return errNotKept
 	}
 	return err
 }

@@ -68,7 +68,12 @@ func (h *HTTP) ready(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "not ready: the first report is not made yet")
 		return
 	}
-	if err := h.Ready(ctx); err != nil {
+	switch err := h.Ready(ctx); {
+	case errors.Is(err, errNotKept):
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "not ready:", err)
+		return
+	case err != nil:
 		h.Log.Error("not ready", "error", err)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintln(w, "not ready: the store does not answer")
