@@ -46,6 +46,8 @@ type Choice struct {
 	// Evidence is what there is already: where not all can be tried at once it says
 	// whose turn it is.
 	Evidence []bailey.Evidence
+	// Every plans all that comes to its turn in some run, as the rights of a prober want it that stays.
+	Every bool
 }
 
 // Plan plans the controls' experiments on what the snapshot shows. It asks
@@ -78,7 +80,10 @@ func Plan(s *bailey.Snapshot, controls []*bailey.Control, c Choice) Planned {
 					break // one line says it for all scopes
 				}
 			}
-			p.Units = append(p.Units, turns(sample(units, x, s.Meta.At), x, newest(c.Evidence, control, x))...)
+			if !c.Every {
+				units = turns(sample(units, x, s.Meta.At), x, newest(c.Evidence, control, x))
+			}
+			p.Units = append(p.Units, units...)
 		}
 	}
 	return p

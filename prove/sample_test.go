@@ -51,3 +51,34 @@ func TestTurns(t *testing.T) {
 		}
 	}
 }
+
+// TestEvery: the rights of a prober that stays are those of all that has its turn in some run.
+func TestEvery(t *testing.T) {
+	b := bailey.NewBuilder(bailey.Meta{At: time.Now()})
+	for i := range 2 * perRun {
+		b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindNamespace, Name: fmt.Sprintf("n%d", i)}})
+	}
+	b.Saw(bailey.KindNamespace, "")
+	plan := func(_ *bailey.View, at bailey.Ref) []bailey.Probe {
+		step := bailey.Step{Request: &bailey.Request{Verb: "create", APIVersion: "v1", Resource: "pods", Namespace: at.Name}}
+		return []bailey.Probe{{Name: "p", Path: "create", Twin: step, Try: step}}
+	}
+	for _, sampled := range []int{0, 3} {
+		control := &bailey.Control{ID: "test/x", Experiments: []*bailey.Experiment{{Name: "x", Danger: bailey.DangerDryRun, Scope: bailey.ScopeNamespace, Sample: sampled, Window: 7 * 24 * time.Hour, Plan: plan}}}
+		namespaces := func(every bool) int {
+			in := map[string]bool{}
+			for _, g := range Grants(Plan(b.Snapshot(), []*bailey.Control{control}, Choice{Worst: bailey.DangerDryRun, Every: every}).Units) {
+				if g.Resource == "pods" {
+					in[g.Namespace] = true
+				}
+			}
+			return len(in)
+		}
+		if got := namespaces(true); got != 2*perRun {
+			t.Errorf("rights in %d of %d namespaces", got, 2*perRun)
+		}
+		if got := namespaces(false); got >= 2*perRun || got == 0 {
+			t.Errorf("one run acts in %d namespaces", got)
+		}
+	}
+}

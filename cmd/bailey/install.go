@@ -99,11 +99,9 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	case f.context == "" && f.kubeconfig == "":
 		fmt.Fprintln(a.stderr, "The rights of the prober depend on the cluster, and are not among these.\nhint: name it by --context, or apply what `bailey prove --explain` prints too")
 	default:
-		rights, err := a.proberRights(ctx, f, prober.Controls)
-		if err != nil {
-			return fmt.Errorf("what experiments need could not be planned: %w", err)
+		if all, err = a.withRights(ctx, f, prober.Controls, objects); err != nil {
+			return err
 		}
-		all = slices.Concat(rights, objects)
 	}
 	if !f.apply {
 		for _, o := range append([]*unstructured.Unstructured{install.Namespace(f.namespace)}, all...) {
@@ -126,12 +124,11 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	}
 	if prober.Enabled {
 		// What was installed is something to try, too.
-		rights, err := a.proberRights(ctx, f, prober.Controls)
-		if err != nil {
-			return fmt.Errorf("what experiments need could not be planned: %w", err)
+		if all, err = a.withRights(ctx, f, prober.Controls, objects); err != nil {
+			return err
 		}
 		installer.Did = func(string) {}
-		if err := installer.Apply(ctx, slices.Concat(rights, objects)); err != nil {
+		if err := installer.Apply(ctx, all); err != nil {
 			return err
 		}
 	}
@@ -184,26 +181,26 @@ func (f *installFlags) objects() (objects []*unstructured.Unstructured, prober p
 	return objects, prober, err
 }
 
-// proberRights gives the identity of the prober with the rights that the experiments of serve
-// need in the cluster as it is now.
-func (a *app) proberRights(ctx context.Context, f *installFlags, names []string) ([]*unstructured.Unstructured, error) {
+// withRights puts before the objects the identity of the prober, with the rights that the experiments
+// of serve need in the cluster as it is now.
+func (a *app) withRights(ctx context.Context, f *installFlags, names []string, objects []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
 	chosen, err := chooseControls(names)
 	if err != nil {
 		return nil, err
 	}
 	s, err := a.snapshot(ctx, &targetFlags{kubeconfig: f.kubeconfig, context: f.context}, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("what experiments need could not be planned: %w", err)
 	}
 	_, missing := s.Coverage()
 	for _, m := range missing {
 		// Fewer rights than experiments need would take away what an earlier installation gave.
 		if m.Name == "" && (m.Reason == bailey.ReasonForbidden || m.Reason == bailey.ReasonUnreadable) {
-			return nil, fmt.Errorf("%s was not seen: %s\nhint: install as who may read it, or leave out prober.enabled and apply what `bailey prove --explain` prints", m.Kind, m.Detail)
+			return nil, fmt.Errorf("what experiments need could not be planned: %s was not seen: %s\nhint: install as who may read it, or leave out prober.enabled and apply what `bailey prove --explain` prints", m.Kind, m.Detail)
 		}
 	}
-	planned := prove.Plan(s, chosen, prove.Choice{Worst: bailey.DangerDryRun})
-	var objects []*unstructured.Unstructured
+	planned := prove.Plan(s, chosen, prove.Choice{Worst: bailey.DangerDryRun, Every: true})
+	var rights []*unstructured.Unstructured
 	for _, object := range proberObjects(prove.Grants(planned.Units), f.namespace) {
 		data, err := json.Marshal(object)
 		if err != nil {
@@ -213,9 +210,9 @@ func (a *app) proberRights(ctx context.Context, f *installFlags, names []string)
 		if err := json.Unmarshal(data, &o.Object); err != nil {
 			return nil, err
 		}
-		objects = append(objects, o)
+		rights = append(rights, o)
 	}
-	return objects, nil
+	return slices.Concat(rights, objects), nil
 }
 
 // installer names the cluster before anything is done to it.

@@ -289,9 +289,11 @@ func (a *app) prove(ctx context.Context, f *proveFlags, chosen []*bailey.Control
 	if f.image != "" {
 		a.unpinnedProbes(s, f.image)
 	}
-	planned := prove.Plan(s, chosen, prove.Choice{Worst: f.worst(), Only: f.only, Places: f.places(conf), Schedule: schedule, Evidence: evidence})
+	choice := prove.Choice{Worst: f.worst(), Only: f.only, Places: f.places(conf), Schedule: schedule, Evidence: evidence}
+	planned := prove.Plan(s, chosen, choice)
 	if f.explain {
-		return a.explainPlan(s, planned, f)
+		choice.Every = true // the next run takes other scopes, by the same rights
+		return a.explainPlan(s, planned, prove.Grants(prove.Plan(s, chosen, choice).Units), f)
 	}
 	key, err := f.signingKey(state)
 	if err != nil {

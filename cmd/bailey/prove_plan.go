@@ -59,9 +59,8 @@ func (a *app) listExperiments(chosen []*bailey.Control, format string) error {
 	return nil
 }
 
-// explainPlan prints what a run would do, and the rights that it needs.
-func (a *app) explainPlan(s *bailey.Snapshot, planned prove.Planned, f *proveFlags) error {
-	grants := prove.Grants(planned.Units)
+// explainPlan prints what a run would do, and the rights that such runs need.
+func (a *app) explainPlan(s *bailey.Snapshot, planned prove.Planned, grants []prove.Grant, f *proveFlags) error {
 	if f.format == "json" {
 		type unit struct {
 			Control    string         `json:"control"`
