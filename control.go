@@ -42,6 +42,16 @@ func (c *Control) Area() string {
 // RuleID is the rule's identity in reports: "<control>/<rule>".
 func (c *Control) RuleID(r *Rule) string { return c.ID + "/" + r.Name }
 
+// Experiment gives the control's experiment of a name, or nil.
+func (c *Control) Experiment(name string) *Experiment {
+	for _, x := range c.Experiments {
+		if x.Name == name {
+			return x
+		}
+	}
+	return nil
+}
+
 // Reference points to the source that asks for a control or a rule.
 type Reference struct {
 	// Source is one of the Source constants below, or another document's name.

@@ -188,10 +188,8 @@ func (d *Desk) Experiment(ctx context.Context, a Ask, control, name string) (Exp
 		return ExperimentInfo{}, err
 	}
 	if c := d.controls[control]; c != nil {
-		for _, x := range c.Experiments {
-			if x.Name == name {
-				return d.experiment(ctx, a, uid, c, x, controlEvidence)
-			}
+		if x := c.Experiment(name); x != nil {
+			return d.experiment(ctx, a, uid, c, x, controlEvidence)
 		}
 	}
 	return ExperimentInfo{}, ErrNotFound

@@ -111,10 +111,13 @@ func (o *Orders) check(order RunOrder) error {
 	if order.Isolated && !o.Isolated {
 		return ErrNotIsolated
 	}
+	var last *bailey.Control
 	for _, id := range order.Controls {
-		if !slices.ContainsFunc(o.Controls, func(c *bailey.Control) bool { return c.ID == id }) {
+		at := slices.IndexFunc(o.Controls, func(c *bailey.Control) bool { return c.ID == id })
+		if at < 0 {
 			return fmt.Errorf("%w: there is no control %q", ErrBadInput, id)
 		}
+		last = o.Controls[at]
 	}
 	if order.Experiment == "" {
 		return nil
@@ -122,21 +125,16 @@ func (o *Orders) check(order RunOrder) error {
 	if len(order.Controls) != 1 {
 		return fmt.Errorf("%w: an experiment is ordered with the one control that it is of", ErrBadInput)
 	}
-	for _, c := range o.Controls {
-		for _, x := range c.Experiments {
-			if c.ID != order.Controls[0] || x.Name != order.Experiment {
-				continue
-			}
-			if x.Danger == bailey.DangerIsolated && !order.Isolated {
-				return fmt.Errorf("%w: the experiment %s makes objects of its own, which the order does not allow (isolated)", ErrBadInput, x.Name)
-			}
-			if x.Danger == bailey.DangerDisruptive {
-				return fmt.Errorf("%w: the experiment %s may disturb what runs, and is run by hand only: bailey prove %s --allow-disruptive", ErrBadInput, x.Name, c.ID)
-			}
-			return nil
-		}
+	x := last.Experiment(order.Experiment)
+	switch {
+	case x == nil:
+		return fmt.Errorf("%w: %s has no experiment %q", ErrBadInput, last.ID, order.Experiment)
+	case x.Danger == bailey.DangerIsolated && !order.Isolated:
+		return fmt.Errorf("%w: the experiment %s makes objects of its own, which the order does not allow (isolated)", ErrBadInput, x.Name)
+	case x.Danger == bailey.DangerDisruptive:
+		return fmt.Errorf("%w: the experiment %s may disturb what runs, and is run by hand only: bailey prove %s --allow-disruptive", ErrBadInput, x.Name, last.ID)
 	}
-	return fmt.Errorf("%w: %s has no experiment %q", ErrBadInput, order.Controls[0], order.Experiment)
+	return nil
 }
 
 // String says what is to be run.

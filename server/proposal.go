@@ -44,6 +44,7 @@ func NewProposer(o ProposerOptions) *Proposer {
 type proposing struct {
 	done  chan struct{} // closed when the others are there
 	plan  Proposal
+	err   error // why there is none
 	ended time.Time
 	took  time.Duration
 }
@@ -112,28 +113,24 @@ func (p *Proposer) Propose(ctx context.Context, control, experiment string) (Pro
 	if s == nil {
 		return Proposal{}, ErrUnavailable
 	}
-	evidence, err := p.o.Evidence(ctx)
-	if err != nil {
-		return Proposal{}, err
-	}
-	k := p.begin(s, c, x, evidence)
+	k := p.begin(context.WithoutCancel(ctx), s, c, x)
 	select {
 	case <-k.done:
-		return k.plan, nil
+		return k.plan, k.err
 	case <-ctx.Done():
 		return Proposal{}, ErrPlanning
 	}
 }
 
 // begin gives the plan that is made, or is not old, or begins another, which goes on whoever waits for it.
-func (p *Proposer) begin(s *bailey.Snapshot, c *bailey.Control, x *bailey.Experiment, evidence []bailey.Evidence) *proposing {
+func (p *Proposer) begin(ctx context.Context, s *bailey.Snapshot, c *bailey.Control, x *bailey.Experiment) *proposing {
 	key := c.ID + "/" + x.Name
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if k := p.kept[key]; k != nil {
 		select {
 		case <-k.done:
-			if p.o.Now().Sub(k.ended) < max(proposalKept, proposalShare*k.took) {
+			if k.err == nil && p.o.Now().Sub(k.ended) < max(proposalKept, proposalShare*k.took) {
 				return k
 			}
 		default:
@@ -146,7 +143,10 @@ func (p *Proposer) begin(s *bailey.Snapshot, c *bailey.Control, x *bailey.Experi
 		p.turn <- struct{}{}
 		defer func() { <-p.turn }()
 		begun := p.o.Now()
-		k.plan = p.plan(s, c, x, evidence)
+		var evidence []bailey.Evidence
+		if evidence, k.err = p.o.Evidence(ctx); k.err == nil {
+			k.plan = p.plan(s, c, x, evidence)
+		}
 		k.ended = p.o.Now()
 		k.took = k.ended.Sub(begun)
 		close(k.done)
@@ -176,13 +176,8 @@ func (p *Proposer) plan(s *bailey.Snapshot, c *bailey.Control, x *bailey.Experim
 
 func (p *Proposer) find(control, experiment string) (*bailey.Control, *bailey.Experiment) {
 	for _, c := range p.o.Controls {
-		if c.ID != control {
-			continue
-		}
-		for _, x := range c.Experiments {
-			if x.Name == experiment {
-				return c, x
-			}
+		if c.ID == control {
+			return c, c.Experiment(experiment)
 		}
 	}
 	return nil, nil

@@ -26,9 +26,10 @@ func TestProposer(t *testing.T) {
 	}}
 	none := &bailey.Experiment{Name: "none", Danger: bailey.DangerNone, Scope: bailey.ScopeCluster, Plan: func(*bailey.View, bailey.Ref) []bailey.Probe { return nil }}
 	var snapshot *bailey.Snapshot
+	read, unread := 0, error(nil)
 	p := NewProposer(ProposerOptions{Rate: 200, Snapshot: func() *bailey.Snapshot { return snapshot }, Now: func() time.Time { return now },
 		Controls: append(controls.All(), &bailey.Control{ID: "a/b", Experiments: []*bailey.Experiment{slow, own, none}}),
-		Evidence: func(context.Context) ([]bailey.Evidence, error) { return nil, nil }})
+		Evidence: func(context.Context) ([]bailey.Evidence, error) { read++; return nil, unread }})
 	if _, err := p.Propose(t.Context(), "a/b", "slow"); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrPlanning) {
 		t.Errorf("before the cluster is read: %v", err)
 	}
@@ -50,13 +51,18 @@ func TestProposer(t *testing.T) {
 			t.Errorf("%v: %+v", err, plan)
 		}
 	}
-	if len(began) != 1 {
-		t.Errorf("it was planned %d times", len(began))
+	if len(began) != 1 || read != 1 {
+		t.Errorf("it was planned %d times, and evidence read %d times", len(began), read)
 	}
 	now = now.Add(2 * proposalKept)
 	if _, err := p.Propose(t.Context(), "a/b", "slow"); err != nil || len(began) != 2 {
 		t.Errorf("an old plan is shown: %v", err)
 	}
+	unread = errors.New("the disk does not answer")
+	if _, err := p.Propose(t.Context(), "a/b", "own"); !errors.Is(err, unread) {
+		t.Errorf("a plan without the evidence: %v", err)
+	}
+	unread = nil
 	if plan, err := p.Propose(t.Context(), "a/b", "own"); err != nil || plan.Refused == "" || plan.Probes != 1 {
 		t.Errorf("what the server lets nobody do: %v %+v", err, plan)
 	}
