@@ -168,7 +168,7 @@ func (b *Book) release(log *ledger.Log) error {
 func (b *Book) stop(why string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.damage = why
+	b.damage, b.verified = why, nil
 	b.o.Log.Error("the ledger is damaged; nothing more is recorded in it", "ledger", b.o.Dir, "problem", why)
 }
 
@@ -314,6 +314,9 @@ func (b *Book) State() LedgerState {
 	s := LedgerState{Appending: b.log != nil && b.checked && b.damage == "", Size: list.Size, Verified: b.verified, Problem: cmp.Or(b.damage, b.failed), Damaged: b.damage != ""}
 	if err != nil && s.Problem == "" {
 		s.Problem, s.Damaged = "it cannot be read: "+err.Error(), !away(err)
+		if s.Damaged { // what was verified before says nothing any more
+			b.verified, s.Verified = nil, nil
+		}
 	}
 	return s
 }

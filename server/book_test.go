@@ -371,3 +371,30 @@ func TestBookAwaited(t *testing.T) {
 	}
 	closeBook(t, first)
 }
+
+// TestBookDoubted: a ledger that could not be read once is not taken for verified any more, also when it can
+// be read again.
+func TestBookDoubted(t *testing.T) {
+	dir, identities := newLedger(t)
+	b := openBook(t, dir, identities)
+	defer closeBook(t, b)
+	b.Verify(t.Context())
+	if s := b.State(); s.Verified == nil || s.Problem != "" {
+		t.Fatalf("%+v", s)
+	}
+	checkpoint := filepath.Join(dir, "log/checkpoint")
+	whole, err := os.ReadFile(checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flip(t, checkpoint, 60)
+	if s := b.State(); s.Verified != nil || !s.Damaged {
+		t.Errorf("with another checkpoint: %+v", s)
+	}
+	if err := os.WriteFile(checkpoint, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.State(); s.Verified != nil || s.Problem != "" {
+		t.Errorf("with the first one again: %+v", s)
+	}
+}
