@@ -82,6 +82,9 @@ type asItIsKey struct{}
 // older Bailey may be using: to back it up or to export it, and nothing else.
 func AsItIs(ctx context.Context) context.Context { return context.WithValue(ctx, asItIsKey{}, true) }
 
+// IsAsItIs tells whether a database is opened so: nothing is to be written.
+func IsAsItIs(ctx context.Context) bool { return ctx.Value(asItIsKey{}) != nil }
+
 // asItIs tells whether the tables can be read.
 func (s *Store) asItIs(ctx context.Context) error {
 	var version, oldest int

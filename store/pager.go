@@ -29,7 +29,9 @@ type pager struct {
 	parts []part
 	// severities are those that there are, the worst first.
 	severities []int
-	// sought is what the index of words is asked for, and rare the words of the text in it. If its rows are too many, seen
+	// own is what the cluster's findings fulfil in the index of words; see mark.
+	own []clause
+	// sought is what that is asked for, and rare the words of the text in it. If its rows are too many, seen
 	// counts by severity what is asked for of some of them, crowded are the namespaces that have a good part of
 	// those, if by object, and there counts what there is without regard to words.
 	sought      []clause

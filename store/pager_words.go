@@ -131,14 +131,14 @@ func (p *pager) planWords() (done bool, err error) {
 		p.sought = append(p.sought, anyOf(p.f.namespaces)...)
 	}
 	p.sought = append(p.sought, anyOf(p.f.rules)...)
-	mark, err := p.mark()
-	if err != nil {
+	if p.own, err = p.mark(); err != nil {
 		return true, err
 	}
+	mark := p.own
 	if p.f.state == Gone || p.f.severity > 0 || p.f.waived != nil && *p.f.waived {
 		mark = []clause{p.marks(p.severities)}
 	}
-	keys, all, err := p.hits(rare, append(mark, p.sought...), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster)
+	keys, all, err := p.hits(rare, slices.Concat(mark, p.sought), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster)
 	if err != nil {
 		return true, err
 	}
@@ -296,10 +296,6 @@ func (p *pager) note(keys []rowKey) {
 // runWordSpaces finds the page of words that many have in the order of objects, in some namespaces at a time.
 func (p *pager) runWordSpaces() error {
 	size := wordSpaces
-	mark, err := p.mark()
-	if err != nil {
-		return err
-	}
 	return p.eachSpaces(func(rest []space) (int, error) {
 		var names []string
 		for _, s := range rest[:min(size, len(rest))] {
@@ -309,7 +305,7 @@ func (p *pager) runWordSpaces() error {
 			names = append(names, s.name)
 		}
 		for len(names) > 0 {
-			keys, all, err := p.hits(p.rare, slices.Concat(mark, anyOf(names), p.sought), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+") AND f.namespace IN ("+marks(len(names))+")", append([]any{p.f.cluster}, anys(names)...)...)
+			keys, all, err := p.hits(p.rare, slices.Concat(p.own, anyOf(names), p.sought), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+") AND f.namespace IN ("+marks(len(names))+")", append([]any{p.f.cluster}, anys(names)...)...)
 			if err != nil {
 				return 0, err
 			}

@@ -46,7 +46,7 @@ type Store struct {
 func New(ctx context.Context, e Engine) (*Store, error) {
 	s := &Store{e: e}
 	prepare := s.migrate
-	if ctx.Value(asItIsKey{}) != nil {
+	if IsAsItIs(ctx) {
 		prepare = s.asItIs
 	}
 	if err := prepare(ctx); err != nil {

@@ -73,11 +73,7 @@ func (f *file) open(ctx context.Context) (*store.Store, error) {
 		Term: term, And: " AND ", Or: " OR ", Vocabulary: "SELECT term FROM finding_vocabulary WHERE term >= ? LIMIT 1",
 		Ready: f.ready, Unavailable: unavailable, Damaged: damaged, Backup: f.backup,
 	})
-	if err != nil {
-		return nil, err
-	}
-	version, program, err := s.Version(ctx)
-	if err != nil || version != program { // another program uses it: see store.AsItIs
+	if err != nil || store.IsAsItIs(ctx) {
 		return s, err
 	}
 	return s, ofKind(f.fixStatistics(ctx))

@@ -58,6 +58,16 @@ func TestStatistics(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	analyzed := lines(stated)
+	if s, err = Open(store.AsItIs(t.Context()), dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if have := lines(stated); !slices.Equal(have, analyzed) {
+		t.Errorf("whoever only backs it up writes\n%s", have)
+	}
 	open(t, dir)
 	if have := slices.Sorted(slices.Values(lines(stated))); !slices.Equal(have, want) {
 		t.Errorf("a file that was analyzed goes by\n%s", have)
