@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/client-go/tools/clientcmd"
+
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
 	"github.com/baileyhq/bailey/server"
 )
@@ -43,14 +45,14 @@ spec:
 	}
 	kubectl(t, cluster, "create", "namespace", "bailey")
 	kubectl(t, cluster, "apply", "-f", rights)
-	prober := []string{"--as", "system:serviceaccount:bailey:bailey-prober", "-n", "guarded", "create", "-f", pod}
+	asProber := []string{"--as", "system:serviceaccount:bailey:bailey-prober", "-n", "guarded", "create", "-f", pod}
 	awaitWithin(t, time.Minute, "it may make dry-runs", func() bool {
-		_, err := cluster.Kubectl(t.Context(), append(prober, "--dry-run=server")...)
+		_, err := cluster.Kubectl(t.Context(), append(asProber, "--dry-run=server")...)
 		return err == nil
 	})
 	said := ""
 	awaitWithin(t, time.Minute, "what is no dry-run is refused", func() bool {
-		out, err := cluster.Kubectl(t.Context(), prober...)
+		out, err := cluster.Kubectl(t.Context(), asProber...)
 		if err == nil {
 			kubectl(t, cluster, "-n", "guarded", "delete", "pod", "p", "--grace-period=0", "--force")
 			return false
@@ -63,17 +65,31 @@ spec:
 	}
 
 	// A server runs experiments as the prober, who may not look around.
-	state := t.TempDir()
-	data := filepath.Join(state, "data")
-	p := startServed(t, state, "serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-as", "system:serviceaccount:bailey:bailey-prober", "--prove-control", "compute/pod-security", "--prove-rate", "100")
-	token := tokenIn(t, data)
-	var runs struct{ Items []server.Run }
-	awaitWithin(t, 2*time.Minute, "the schedule has run experiments", func() bool {
-		code, body := p.get(t, "/api/v1/runs", token)
-		return code == http.StatusOK && json.Unmarshal([]byte(body), &runs) == nil && len(runs.Items) > 0 && runs.Items[0].State != "running"
-	})
-	if run := runs.Items[0]; run.State != "done" || run.Held == 0 || run.Inconclusive > 0 || !slices.Equal(run.Controls, []string{"compute/pod-security"}) {
-		t.Errorf("%+v", run)
+	const prober = "system:serviceaccount:bailey:bailey-prober"
+	config, err := clientcmd.LoadFromFile(cluster.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
 	}
-	p.end(t)
+	for _, user := range config.AuthInfos {
+		user.Impersonate = prober
+	}
+	file := filepath.Join(dir, "prober")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	for _, as := range [][2]string{{"--prove-as", prober}, {"--prove-kubeconfig", file}} {
+		state := t.TempDir()
+		data := filepath.Join(state, "data")
+		p := startServed(t, state, "serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, as[0], as[1], "--prove-control", "compute/pod-security", "--prove-rate", "100")
+		token := tokenIn(t, data)
+		var runs struct{ Items []server.Run }
+		awaitWithin(t, 2*time.Minute, "the schedule has run experiments", func() bool {
+			code, body := p.get(t, "/api/v1/runs", token)
+			return code == http.StatusOK && json.Unmarshal([]byte(body), &runs) == nil && len(runs.Items) > 0 && runs.Items[0].State != "running"
+		})
+		if run := runs.Items[0]; run.State != "done" || run.Held == 0 || run.Inconclusive > 0 || !slices.Equal(run.Controls, []string{"compute/pod-security"}) {
+			t.Errorf("%s: %+v", as[0], run)
+		}
+		p.end(t)
+	}
 }

@@ -60,10 +60,7 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progres
 // proving says how a run is done that is ordered here.
 func (s *serving) proving(o server.RunOrder) *proveFlags {
 	t := s.flags.target
-	if s.flags.prover != "" || s.flags.proveAs != "" {
-		// A prober may try, and not look around: what there is to try is seen by who watches.
-		t.watched = s.loop.Snapshot
-	}
+	t.watched = s.loop.Snapshot // it is current, and a prober may try, not look around
 	if s.flags.prover != "" {
 		t.kubeconfig, t.context = s.flags.prover, ""
 	}

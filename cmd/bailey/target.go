@@ -31,8 +31,8 @@ type targetFlags struct {
 	host        bool // the target is the machine itself
 	hosts       []string
 	ownGate     *imagegate.Config // of the gate that up runs, whose webhook configuration is left out; nil: none runs
-	// watched, if set, gives the cluster as it is watched, in the place of reading it; nil while it
-	// is not seen.
+	// watched, if set, gives the cluster as it is watched, with its hosts, in the place of reading it; nil
+	// while it is not seen.
 	watched func() *bailey.Snapshot
 	// whole, if set, is shown each object before it is cut down to what rules read.
 	whole func(apiVersion, kind string, object any)
@@ -73,6 +73,12 @@ func (t *targetFlags) load() (*config, error) {
 
 // snapshot reads the targets. Nothing read is an error of its own.
 func (a *app) snapshot(ctx context.Context, t *targetFlags, targets []string) (*bailey.Snapshot, error) {
+	if t.watched != nil {
+		if s := t.watched(); s != nil {
+			return s, nil
+		}
+		return nil, errors.New("the cluster is not seen yet")
+	}
 	conf, err := t.load()
 	if err != nil {
 		return nil, err
@@ -81,10 +87,6 @@ func (a *app) snapshot(ctx context.Context, t *targetFlags, targets []string) (*
 	defer p.end()
 	var s *bailey.Snapshot
 	switch {
-	case t.watched != nil:
-		if s = t.watched(); s == nil {
-			return nil, errors.New("the cluster is not seen yet")
-		}
 	case len(targets) == 0:
 		s, err = kube.Collect(ctx, kube.Options{Kubeconfig: t.kubeconfig, Context: t.context, Namespaces: t.namespaces,
 			KubeletConfigz: t.configz, UserAgent: "bailey/" + version, Offline: a.offline, Progress: p.step, Whole: t.whole})
