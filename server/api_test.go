@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
-
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/check"
 	"github.com/baileyhq/bailey/collect/kube"
@@ -43,7 +41,7 @@ func startWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := kubernetes.NewForConfig(config)
+	rights, tokens, err := AskCluster(config, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,12 +63,12 @@ func startWorld(t *testing.T) *world {
 	w.desk = NewDesk(DeskOptions{Store: kept, Controls: controls.All(), Own: w.loop.Cluster, Sight: w.loop.Sight, Namespaces: w.loop.Namespaces,
 		Configured: func() []bailey.Waiver { return nil }, Valid: func(w bailey.Waiver) error { return check.ValidateWaiver(w, controls.All()) },
 		Changed: w.loop.Refresh, Log: log, Now: time.Now})
-	w.api = &API{Version: "test", Desk: w.desk, Rights: &ClusterRights{Client: client.AuthorizationV1().SubjectAccessReviews(), Now: time.Now}, News: w.news, Log: log}
+	w.api = &API{Version: "test", Desk: w.desk, Rights: rights, News: w.news, Log: log}
 	w.api.Proposer = NewProposer(ProposerOptions{Rate: 200, Snapshot: w.loop.Snapshot, Controls: controls.All(), Evidence: func(context.Context) ([]bailey.Evidence, error) { return nil, nil }, Now: time.Now})
 	dir, identities := newLedger(t)
 	w.api.Book = openBook(t, dir, identities)
 	t.Cleanup(func() { closeBook(t, w.api.Book) })
-	front := &Front{Sessions: &Sessions{Now: time.Now}, Tokens: &ClusterTokens{Client: client.AuthenticationV1().TokenReviews(), Now: time.Now}, Log: log, Now: time.Now}
+	front := &Front{Sessions: &Sessions{Now: time.Now}, Tokens: tokens, Log: log, Now: time.Now}
 	s := httptest.NewServer(front.Wrap(w.api.Handler()))
 	t.Cleanup(s.Close)
 	w.url = s.URL

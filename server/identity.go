@@ -10,11 +10,11 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/cache"
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 )
 
@@ -57,16 +57,13 @@ const Audience = "bailey"
 
 // ClusterTokens asks the cluster whose a token is, by TokenReview.
 type ClusterTokens struct {
-	Client authenticationclient.TokenReviewInterface
-	Now    func() time.Time
-
-	mu    sync.Mutex
-	known map[[sha256.Size]byte]owner
+	client authenticationclient.TokenReviewInterface
+	known  *cache.LRUExpireCache // who owns the token of a hash
 }
 
-type owner struct {
-	who   Who
-	until time.Time
+// NewClusterTokens asks by the client.
+func NewClusterTokens(client authenticationclient.TokenReviewInterface, now func() time.Time) *ClusterTokens {
+	return &ClusterTokens{client, cache.NewLRUExpireCacheWithClock(tokensKept, ticking(now))}
 }
 
 const (
@@ -83,15 +80,11 @@ func (c *ClusterTokens) Whose(ctx context.Context, token string) (Who, error) {
 		return Who{}, ErrUnknownToken
 	}
 	k := sha256.Sum256([]byte(token))
-	now := c.Now()
-	c.mu.Lock()
-	known, found := c.known[k]
-	c.mu.Unlock()
-	if found && now.Before(known.until) {
-		return known.who, nil
+	if who, found := c.known.Get(k); found {
+		return who.(Who), nil
 	}
 	for _, audiences := range [][]string{{Audience}, nil} {
-		got, err := c.Client.Create(ctx, &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences}}, metav1.CreateOptions{})
+		got, err := c.client.Create(ctx, &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences}}, metav1.CreateOptions{})
 		if err != nil {
 			return Who{}, fmt.Errorf("the cluster could not be asked whose the token is: %w", withoutToken(err, token))
 		}
@@ -105,12 +98,7 @@ func (c *ClusterTokens) Whose(ctx context.Context, token string) (Who, error) {
 				who.Extra[name] = values
 			}
 		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if len(c.known) >= tokensKept || c.known == nil {
-			c.known = map[[sha256.Size]byte]owner{}
-		}
-		c.known[k] = owner{who, now.Add(tokenKept)}
+		c.known.Add(k, who, tokenKept)
 		return who, nil
 	}
 	return Who{}, ErrUnknownToken

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/cache"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 )
 
@@ -61,7 +63,9 @@ type Who struct {
 func (w Who) Anonymous() bool { return w.Name == "" && !w.Local }
 
 // key names the asker for caches.
-func (w Who) key() string { return fmt.Sprintf("%q %q %q %q", w.Name, w.UID, w.Groups, w.Extra) }
+func (w Who) key() [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", w.Name, w.UID, w.Groups, w.Extra))
+}
 
 // Namespaces are those that somebody may see.
 type Namespaces struct {
@@ -106,34 +110,42 @@ const (
 	// on for so long. refusalKept is how long a refusal does: a grant that is given comes soon.
 	reviewKept  = 30 * time.Second
 	refusalKept = 5 * time.Second
-	// reviewsAtOnce bounds the questions under way for one asker.
+	// refusalEach is added up over the namespaces that somebody is asked about, so that one person's
+	// refusals are asked for at most ten times a second; refusalMost bounds how long they count then.
+	refusalEach = 100 * time.Millisecond
+	refusalMost = time.Minute
+	// reviewsAtOnce bounds the questions under way for one asker, and reviewsOfAll those for all.
 	reviewsAtOnce = 8
+	reviewsOfAll  = 32
 	// reviewsKept bounds the answers that are remembered.
-	reviewsKept = 50_000
+	reviewsKept = 200_000
 )
 
 // ClusterRights asks the cluster by SubjectAccessReviews, so that its RBAC rules decide.
 type ClusterRights struct {
-	Client authorizationclient.SubjectAccessReviewInterface
-	Now    func() time.Time
+	client authorizationclient.SubjectAccessReviewInterface
+	known  *cache.LRUExpireCache // whether what is reviewed is granted
+	turns  chan struct{}
+}
 
-	mu    sync.Mutex
-	known map[reviewed]answer
+// NewClusterRights asks by the client.
+func NewClusterRights(client authorizationclient.SubjectAccessReviewInterface, now func() time.Time) *ClusterRights {
+	return &ClusterRights{client, cache.NewLRUExpireCacheWithClock(reviewsKept, ticking(now)), make(chan struct{}, reviewsOfAll)}
 }
 
 type reviewed struct {
-	who       string
+	who       [sha256.Size]byte
 	right     Right
 	namespace string
 }
 
-type answer struct {
-	allowed bool
-	until   time.Time
-}
-
 // May is of Rights.
 func (c *ClusterRights) May(ctx context.Context, who Who, right Right, namespace string) (bool, error) {
+	return c.may(ctx, who, right, namespace, refusalKept)
+}
+
+// may asks whether a right is granted, and remembers a refusal for the time given.
+func (c *ClusterRights) may(ctx context.Context, who Who, right Right, namespace string, refused time.Duration) (bool, error) {
 	if who.Local {
 		return true, nil
 	}
@@ -141,13 +153,23 @@ func (c *ClusterRights) May(ctx context.Context, who Who, right Right, namespace
 		return false, nil
 	}
 	k := reviewed{who.key(), right, namespace}
-	now := c.Now()
-	c.mu.Lock()
-	known, found := c.known[k]
-	c.mu.Unlock()
-	if found && now.Before(known.until) {
-		return known.allowed, nil
+	if allowed, found := c.known.Get(k); found {
+		return allowed.(bool), nil
 	}
+	allowed, err := c.review(ctx, who, right, namespace)
+	if err != nil {
+		return false, fmt.Errorf("the cluster could not be asked what %s may do: %w", who.Name, err)
+	}
+	kept := refused
+	if allowed {
+		kept = reviewKept
+	}
+	c.known.Add(k, allowed, kept)
+	return allowed, nil
+}
+
+// review asks the cluster.
+func (c *ClusterRights) review(ctx context.Context, who Who, right Right, namespace string) (bool, error) {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: who.Name, UID: who.UID, Groups: who.Groups,
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: Group, Resource: right.Resource, Verb: right.Verb, Name: right.Name, Namespace: namespace},
@@ -158,22 +180,17 @@ func (c *ClusterRights) May(ctx context.Context, who Who, right Right, namespace
 			review.Spec.Extra[name] = values
 		}
 	}
-	got, err := c.Client.Create(ctx, review, metav1.CreateOptions{})
+	select {
+	case c.turns <- struct{}{}:
+		defer func() { <-c.turns }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	got, err := c.client.Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
-		return false, fmt.Errorf("the cluster could not be asked what %s may do: %w", who.Name, err)
+		return false, err
 	}
-	allowed := got.Status.Allowed && !got.Status.Denied
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.known) >= reviewsKept || c.known == nil {
-		c.known = map[reviewed]answer{}
-	}
-	kept := refusalKept
-	if allowed {
-		kept = reviewKept
-	}
-	c.known[k] = answer{allowed, now.Add(kept)}
-	return allowed, nil
+	return got.Status.Allowed && !got.Status.Denied, nil
 }
 
 // Sees is of Rights.
@@ -187,6 +204,7 @@ func (c *ClusterRights) Sees(ctx context.Context, who Who, namespaces []string) 
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	refused := max(refusalKept, min(refusalMost, time.Duration(len(namespaces))*refusalEach))
 	seen := make([]bool, len(namespaces))
 	turns := make(chan struct{}, reviewsAtOnce)
 	var group sync.WaitGroup
@@ -194,7 +212,7 @@ func (c *ClusterRights) Sees(ctx context.Context, who Who, namespaces []string) 
 		turns <- struct{}{}
 		group.Go(func() {
 			defer func() { <-turns }()
-			allowed, err := c.May(ctx, who, ReadReports, name)
+			allowed, err := c.may(ctx, who, ReadReports, name, refused)
 			if err != nil {
 				cancel(err)
 			}

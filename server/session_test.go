@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
-
 	"github.com/baileyhq/bailey/collect/kube"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
 )
@@ -421,12 +419,12 @@ func TestSessionOfAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := kubernetes.NewForConfig(config)
+	w, ns, c, browser := &world{cluster: cluster}, devclustertest.Namespace(t, nil), &clock{}, person()
+	_, tokens, err := AskCluster(config, c.now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, ns, c, browser := &world{cluster: cluster}, devclustertest.Namespace(t, nil), &clock{}, person()
-	_, at := lobby(t, &ClusterTokens{Client: client.AuthenticationV1().TokenReviews(), Now: c.now}, c)
+	_, at := lobby(t, tokens, c)
 	enter(t, browser, at, w.token(t, ns, "ann"))
 	account := "system:serviceaccount:" + ns + ":ann"
 	for range 3 {

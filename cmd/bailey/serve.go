@@ -17,7 +17,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"github.com/baileyhq/bailey"
@@ -394,12 +393,9 @@ func (s *serving) watch(o *server.LoopOptions) error {
 	if err != nil {
 		return err
 	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
+	if s.rights, s.tokens, err = server.AskCluster(config, s.app.now); err != nil {
 		return err
 	}
-	s.rights = &server.ClusterRights{Client: client.AuthorizationV1().SubjectAccessReviews(), Now: s.app.now}
-	s.tokens = &server.ClusterTokens{Client: client.AuthenticationV1().TokenReviews(), Now: s.app.now}
 	if s.flags.replicate {
 		if s.lease, err = newLease(config, s.flags.leaseNamespace); err != nil {
 			return err
