@@ -31,7 +31,8 @@ type Front struct {
 	Log    *slog.Logger
 	Now    func() time.Time
 
-	limits limits
+	limits    limits
+	strangers strangers
 }
 
 type askerKey struct{}
@@ -78,7 +79,7 @@ const (
 	// Requests a second of one address, and how many at once after a pause.
 	perAddress, addressBurst = 100, 300
 	// failedLogins is how many wrong tokens or links one address may try at once, and
-	// failedEvery how often one more.
+	// failedEvery how often one more. Over that, none of its that is not known is looked at.
 	failedLogins, failedEvery = 10, 6 * time.Second
 	// addressesMost bounds the addresses that are remembered.
 	addressesMost = 100_000
@@ -90,14 +91,17 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 	guarded := http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, ended, err := f.who(r.Context(), r)
 		switch {
-		case err != nil && forAnybody(r.URL.Path) && !errors.Is(err, ErrUnknownToken): // as nobody
+		case err != nil && forAnybody(r.URL.Path) && !errors.Is(err, ErrUnknownToken) && !errors.Is(err, ErrTooMany): // as nobody
+		case errors.Is(err, ErrTooMany):
+			tooMany(w)
+			return
 		case errors.Is(err, ErrUnknownToken):
-			if !f.limits.fail(address(r), f.Now()) {
-				tooMany(w)
-				return
-			}
 			w.Header().Set("WWW-Authenticate", `Bearer realm="bailey"`)
 			http.Error(w, "the token is not accepted\nhint: kubectl create token NAME --audience "+Audience, http.StatusUnauthorized)
+			return
+		case errors.Is(err, errBusy): // no line of the log for each of a flood
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, err.Error()+"\nhint: try again in a moment", http.StatusServiceUnavailable)
 			return
 		case err != nil:
 			f.Log.Error("who asks could not be told", "error", err)
@@ -155,10 +159,7 @@ func (f *Front) headers(h http.Header) {
 // who tells who a request is from; of a session also what is closed when it ends.
 func (f *Front) who(ctx context.Context, r *http.Request) (who Who, ended <-chan struct{}, err error) {
 	if token, found := bearer(r); found {
-		if f.Tokens == nil {
-			return Who{}, nil, ErrUnknownToken
-		}
-		who, err = f.Tokens.Whose(ctx, token)
+		who, err = f.whose(ctx, address(r), token)
 		return who, nil, err
 	}
 	if c, err := r.Cookie(f.cookieName()); err == nil {
@@ -208,27 +209,26 @@ func (f *Front) LogOut(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: f.cookieName(), Path: "/", HttpOnly: true, Secure: f.Secure, SameSite: http.SameSiteLaxMode, MaxAge: -1})
 }
 
-// LogInByLink logs the local administrator in, if the link's secret is good. It reports
-// whether it is; a false one counts against its address.
-func (f *Front) LogInByLink(w http.ResponseWriter, r *http.Request, secret string) bool {
-	if !f.limits.mayFail(address(r), f.Now()) || !f.Sessions.UseLink(secret) {
-		f.limits.fail(address(r), f.Now())
-		return false
+// LogInByLink logs the local administrator in, if the link's secret is good. A false one
+// counts against its address.
+func (f *Front) LogInByLink(w http.ResponseWriter, r *http.Request, secret string) error {
+	try := f.limits.try(address(r), f.Now())
+	if try == nil {
+		return ErrTooMany
+	}
+	good := f.Sessions.UseLink(secret)
+	try(!good, f.Now())
+	if !good {
+		return ErrUnknownToken
 	}
 	f.logIn(w, r, login{who: localAdministrator})
-	return true
+	return nil
 }
 
 // LogInByToken logs the owner of a token in.
 func (f *Front) LogInByToken(w http.ResponseWriter, r *http.Request, token string) error {
-	if f.Tokens == nil || !f.limits.mayFail(address(r), f.Now()) {
-		return ErrUnknownToken
-	}
-	who, err := f.Tokens.Whose(r.Context(), token)
+	who, err := f.whose(r.Context(), address(r), token)
 	if err != nil {
-		if errors.Is(err, ErrUnknownToken) {
-			f.limits.fail(address(r), f.Now())
-		}
 		return err
 	}
 	l := login{who: who}
@@ -262,6 +262,7 @@ type limits struct {
 
 type limit struct {
 	requests, failures *rate.Limiter
+	trying             int // tokens and links that may turn out to be wrong
 	seen               time.Time
 }
 
@@ -294,14 +295,27 @@ func (l *limits) allow(a netip.Prefix, now time.Time) bool {
 	return l.of(a, now).requests.AllowN(now, 1)
 }
 
-// mayFail reports whether one more failed login is borne.
-func (l *limits) mayFail(a netip.Prefix, now time.Time) bool {
+// try begins to look at a token or a link, and gives what is called when it is known whether it
+// was wrong; nil if the address has sent too many that were.
+func (l *limits) try(a netip.Prefix, now time.Time) (end func(wrong bool, now time.Time)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.of(a, now).failures.TokensAt(now) >= 1
+	one := l.of(a, now)
+	if one.failures.TokensAt(now) < float64(one.trying+1) {
+		return nil
+	}
+	one.trying++
+	return func(wrong bool, now time.Time) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		one.trying--
+		if wrong {
+			one.failures.AllowN(now, 1)
+		}
+	}
 }
 
-// fail counts a failed login, and reports whether it was borne.
+// fail counts a wrong token, and reports whether it was borne.
 func (l *limits) fail(a netip.Prefix, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

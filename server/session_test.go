@@ -89,8 +89,8 @@ func lobby(t *testing.T, tokens Tokens, c *clock) (front *Front, at string) {
 		}
 	})
 	mux.HandleFunc("POST "+LogInPath, func(w http.ResponseWriter, r *http.Request) {
-		if !front.LogInByLink(w, r, r.PostFormValue("link")) {
-			http.Error(w, "no such link", http.StatusUnauthorized)
+		if err := front.LogInByLink(w, r, r.PostFormValue("link")); err != nil {
+			http.Error(w, err.Error(), http.StatusUnauthorized)
 		}
 	})
 	mux.HandleFunc("POST "+LogOutPath, front.LogOut)

@@ -47,8 +47,12 @@ func (s *site) showLogin(w http.ResponseWriter, r *http.Request, status int, bod
 func (s *site) logInByToken(w http.ResponseWriter, r *http.Request) {
 	next := local(r.PostFormValue("next"))
 	if link := r.PostFormValue("link"); link != "" {
-		if s.Front.LogInByLink(w, r, link) {
+		switch err := s.Front.LogInByLink(w, r, link); {
+		case err == nil:
 			http.Redirect(w, r, next, http.StatusSeeOther)
+			return
+		case errors.Is(err, server.ErrTooMany):
+			s.tooMany(w, r, next)
 			return
 		}
 		s.showLogin(w, r, http.StatusUnauthorized, loginBody{Next: next, Problem: "This link was used before, or is too old. Start Bailey again, or ask it for another."})
@@ -58,12 +62,18 @@ func (s *site) logInByToken(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		http.Redirect(w, r, next, http.StatusSeeOther)
+	case errors.Is(err, server.ErrTooMany):
+		s.tooMany(w, r, next)
 	case errors.Is(err, server.ErrUnknownToken):
 		s.showLogin(w, r, http.StatusUnauthorized, loginBody{Next: next, Problem: "The token is not accepted: it may have expired, or be for another audience."})
 	default:
 		s.Log.Error("a token could not be checked", "error", err)
 		s.showLogin(w, r, http.StatusServiceUnavailable, loginBody{Next: next, Problem: "The cluster does not answer, so the token could not be checked. Try again in a moment."})
 	}
+}
+
+func (s *site) tooMany(w http.ResponseWriter, r *http.Request, next string) {
+	s.showLogin(w, r, http.StatusTooManyRequests, loginBody{Next: next, Problem: "Too many wrong tokens came from your address, so this one was not looked at. Wait a minute, and try again."})
 }
 
 // beginOIDC sends to the identity provider. It is a link, not a form: the policy of contents
