@@ -188,7 +188,7 @@ func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, er
 		case !all:
 			return Ask{Shown: ask.Shown}, ErrForbidden
 		}
-		ask.Sees.All = true
+		ask.Sees.All, ask.Guards = true, true
 		return ask, nil
 	}
 	var err error
@@ -197,6 +197,9 @@ func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, er
 	}
 	if !ask.Sees.All && len(ask.Sees.Names) == 0 {
 		return Ask{Shown: ask.Shown}, ErrForbidden
+	}
+	if ask.Guards, err = rights.May(ctx, who, PlanGuards, ""); err != nil {
+		return Ask{}, errors.Join(ErrUnavailable, err)
 	}
 	return ask, nil
 }

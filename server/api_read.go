@@ -191,7 +191,7 @@ func (a *API) reading(api huma.API) {
 			all, err := d.Waivers(ctx, ask)
 			return pageOf(all, "", err)
 		})
-	read(a, api, "/guards", "listGuards", "Guards and how far they are in place", plain,
+	read(a, api, "/guards", "listGuards", "Guards and how far they are in place, for who may get guards", plain,
 		func(ctx context.Context, ask Ask, _ *plainQuestion) (paged[GuardInfo], error) {
 			all, err := d.Guards(ctx, ask)
 			return pageOf(all, "", err)

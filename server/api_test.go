@@ -226,7 +226,7 @@ func TestWhoSeesWhat(t *testing.T) {
 	reader := w.token(t, mine, "reader")
 	w.grant(t, mine, "reader", "", baileyRule("get", "reports"))
 	w.grant(t, mine, "tenant", mine, baileyRule("get", "reports"))
-	w.grant(t, mine, "admin", "", baileyRule("get", "reports"), baileyRule("create", "waivers"), baileyRule("get", "ledgers"))
+	w.grant(t, mine, "admin", "", baileyRule("get", "reports"), baileyRule("create", "waivers"), baileyRule("get", "ledgers"), baileyRule("get", "guards"))
 
 	ref := bailey.Ref{Kind: bailey.KindPod, Namespace: theirs, Name: "bad"}
 	id := ""
@@ -261,7 +261,7 @@ func TestWhoSeesWhat(t *testing.T) {
 				if code != http.StatusForbidden {
 					t.Errorf("a tenant gets %d: %.2000s", code, body)
 				}
-			} else if strings.HasPrefix(path, "/api/v1/ledger/") {
+			} else if strings.HasPrefix(path, "/api/v1/ledger/") || path == "/api/v1/guards" {
 				if code != http.StatusForbidden {
 					t.Errorf("a tenant gets %d: %.2000s", code, body)
 				}

@@ -11,6 +11,8 @@ import (
 type Ask struct {
 	Cluster string // its UID; the server's own if empty
 	Sees    Namespaces
+	// Guards tells that whoever asks may see how far guards are, and what they would refuse.
+	Guards bool
 	// Shown reports whether whoever asks may see something of a cluster; nil: of the server's own alone.
 	Shown func(ctx context.Context, uid string) (bool, error)
 }

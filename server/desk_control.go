@@ -111,8 +111,11 @@ func ruleInfos(c *bailey.Control, counts []store.Count) []RuleInfo {
 	return infos
 }
 
-// Guards gives every guard and how far it is in place.
+// Guards gives every guard and how far it is in place, to who may see that.
 func (d *Desk) Guards(ctx context.Context, a Ask) ([]GuardInfo, error) {
+	if !a.Guards {
+		return nil, ErrForbidden
+	}
 	uid, err := d.cluster(a)
 	if err != nil {
 		return nil, err
@@ -126,11 +129,15 @@ type GuardDoc struct {
 	Impact  *GuardImpact `json:"impact,omitempty"`
 }
 
-// guardInfos gives the guards of a control, or of all.
+// guardInfos gives the guards of a control, or of all: to who may not see how far they are, what
+// they are alone.
 func (d *Desk) guardInfos(ctx context.Context, a Ask, uid, control string) ([]GuardInfo, error) {
-	kept, err := d.o.Store.Guards(ctx, store.GuardQuery{Cluster: uid, Access: access(a), Control: control})
-	if err != nil {
-		return nil, err
+	var kept []store.Guard
+	if a.Guards {
+		var err error
+		if kept, err = d.o.Store.Guards(ctx, store.GuardQuery{Cluster: uid, Access: access(a), Control: control}); err != nil {
+			return nil, err
+		}
 	}
 	infos := []GuardInfo{}
 	for _, c := range d.o.Controls {

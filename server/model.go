@@ -222,7 +222,8 @@ type GuardInfo struct {
 	OptIn   string `json:"optIn,omitempty"`
 	// Changes names what would be written to put it in place: objects, or settings of components.
 	Changes []string `json:"changes,omitempty"`
-	// Stages are the places that the guard was planned for; none if nobody looked yet.
+	// Stages are the places that the guard was planned for; none if nobody looked yet, or they may
+	// not be seen.
 	Stages []GuardStage `json:"stages,omitempty"`
 }
 

@@ -252,7 +252,10 @@ func (f *fixture) Refused(_ context.Context, _ server.Ask, by, action, target st
 	f.refused = append(f.refused, server.Action{At: f.now, Who: by, Action: action, Target: target, Outcome: "refused", Why: "no right to it"})
 }
 
-func (f *fixture) Guards(context.Context, server.Ask) ([]server.GuardInfo, error) {
+func (f *fixture) Guards(_ context.Context, ask server.Ask) ([]server.GuardInfo, error) {
+	if !ask.Guards {
+		return nil, server.ErrForbidden
+	}
 	var all []server.GuardInfo
 	stages := []string{"absent", "audit", "warn", "deny", "in place"}
 	for _, c := range f.controls {

@@ -310,7 +310,7 @@ func (f *fixture) Workload(_ context.Context, ask server.Ask, ref bailey.Ref) (s
 	p.Alerts, _, _ = f.Alerts(context.Background(), ask, true, "")
 	p.Alerts = p.Alerts[:4]
 	guards, _ := f.Guards(context.Background(), ask)
-	p.Guards = guards[:7]
+	p.Guards = guards[:min(7, len(guards))]
 	for i, c := range f.controls {
 		if c.Scope == bailey.ScopeWorkload {
 			s := server.ScopeStanding{Control: c.ID, Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: ref}, Rung: rungOf(i)}

@@ -48,12 +48,31 @@ func TestObject(t *testing.T) {
 	}
 }
 
+// TestGuardsUnseen: who may read everything, and not how far guards are, reads nothing of it, and is
+// led to no page about it.
+func TestGuardsUnseen(t *testing.T) {
+	f := newFixture()
+	d := start(t, f, "reader", nil)
+	o := f.workload(9)
+	for _, path := range []string{"/", "/findings", "/controls/compute/pod-security", "/objects/" + string(o.Kind) + "/" + o.Namespace + "/" + o.Name} {
+		status, text := d.get(t, path)
+		if status != http.StatusOK || strings.Contains(text, `href="/enforce"`) || strings.Contains(text, `class="stage`) || strings.Contains(text, "is planned") || strings.Contains(text, "not planned") {
+			t.Errorf("%d at %s, which tells of guards", status, path)
+		}
+	}
+	for _, path := range []string{"/enforce", "/enforce?format=csv"} {
+		if status, _ := d.get(t, path); status != http.StatusForbidden {
+			t.Errorf("%d at %s", status, path)
+		}
+	}
+}
+
 // TestGuardOfControl: a control's page says of a guard how far it is where it is least in place, and
 // that it has drifted anywhere.
 func TestGuardOfControl(t *testing.T) {
 	f := newFixture()
 	d := start(t, f, "admin", nil)
-	guards, _ := f.Guards(t.Context(), server.Ask{})
+	guards, _ := f.Guards(t.Context(), server.Ask{Guards: true})
 	told := 0
 	for _, g := range guards {
 		least, drifted := "in place", false

@@ -87,7 +87,7 @@ func (p *page) Navigation() []group {
 	var open []group
 	for _, g := range navigation {
 		g.Sections = slices.DeleteFunc(slices.Clone(g.Sections), func(s section) bool {
-			return s.Name == "ledger" && !p.Can.Ledger || s.Name == "activity" && p.Tenant
+			return s.Name == "ledger" && !p.Can.Ledger || s.Name == "enforce" && !p.Can.Plan || s.Name == "activity" && p.Tenant
 		})
 		open = append(open, g)
 	}

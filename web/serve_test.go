@@ -34,6 +34,7 @@ var people = map[string]server.Who{
 	"admin":    {Name: "rosa@example.org"},
 	"tenant":   {Name: "kai@shop.example.org"},
 	"stranger": {Name: "nobody@example.org"},
+	"reader":   {Name: "reader@example.org"},
 	"guest":    {Name: "guest@example.org"},
 }
 
@@ -49,7 +50,8 @@ func (tokens) Whose(_ context.Context, token string) (server.Who, error) {
 	return server.Who{}, server.ErrUnknownToken
 }
 
-// rules are what the people may: the administrator everything, the tenant two namespaces.
+// rules are what the people may: the administrator everything, the reader to read all, the tenant to
+// read two namespaces.
 type rules struct{}
 
 func (rules) May(_ context.Context, who server.Who, _ server.Right, _ string) (bool, error) {
@@ -58,7 +60,7 @@ func (rules) May(_ context.Context, who server.Who, _ server.Right, _ string) (b
 
 func (rules) Sees(_ context.Context, who server.Who, _ []string) (server.Namespaces, error) {
 	switch {
-	case who.Local || slices.Contains(administrators, who.Name):
+	case who.Local || slices.Contains(administrators, who.Name), who.Name == people["reader"].Name:
 		return server.Namespaces{All: true}, nil
 	case who.Name == people["tenant"].Name:
 		return server.Namespaces{Names: []string{"payments", "shop"}}, nil
@@ -104,14 +106,15 @@ func askAnybody(ctx context.Context, cluster string) (server.Ask, error) {
 		return server.Ask{}, server.ErrLogIn
 	}
 	sees, _ := rules{}.Sees(ctx, who, nil)
-	ask := server.Ask{Cluster: cluster, Sees: sees, Shown: func(_ context.Context, uid string) (bool, error) {
+	plans, _ := rules{}.May(ctx, who, server.PlanGuards, "")
+	ask := server.Ask{Cluster: cluster, Sees: sees, Guards: plans, Shown: func(_ context.Context, uid string) (bool, error) {
 		return sees.All || uid == ownUID && len(sees.Names) > 0 || uid == "spoke-1" && who.Name == people["guest"].Name, nil
 	}}
 	if shown, _ := ask.Shown(ctx, cmp.Or(cluster, ownUID)); !shown {
 		return server.Ask{Shown: ask.Shown}, server.ErrForbidden
 	}
 	if cluster != "" && cluster != ownUID {
-		ask.Sees.All = true
+		ask.Sees.All, ask.Guards = true, true
 	}
 	return ask, nil
 }

@@ -186,7 +186,7 @@ func (v *visit) enter() error {
 		Run:     v.may(server.RunExperiments) && v.site.Run != nil && (p.Cluster.Own || p.Cluster.UID == ""),
 		Isolate: v.site.Isolated,
 		Waive:   v.may(server.WriteWaivers) && (p.Cluster.Own || p.Cluster.UID == ""),
-		Plan:    v.may(server.PlanGuards),
+		Plan:    v.ask.Guards,
 		Ledger:  v.may(server.ReadLedger),
 	}
 	p.Tenant = !v.ask.Sees.All
