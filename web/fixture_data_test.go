@@ -147,7 +147,9 @@ func (f *fixture) Run(ctx context.Context, ask server.Ask, id string) (server.Ru
 }
 
 func (f *fixture) Alerts(_ context.Context, _ server.Ask, open bool, cursor string) ([]server.Alert, string, error) {
-	if f.empty {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.empty || f.calm {
 		return nil, "", nil
 	}
 	var all []server.Alert

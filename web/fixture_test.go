@@ -32,6 +32,8 @@ type fixture struct {
 	empty, firstLook, lost, many bool
 	// more has more findings than are counted.
 	more bool
+	// calm has no alerts.
+	calm bool
 	// planning tells that plans of experiments take long.
 	planning bool
 	// asksOnly lets no run make objects of its own.

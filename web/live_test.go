@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -48,6 +49,27 @@ func TestLive(t *testing.T) {
 	for _, problem := range x.heard(t) {
 		t.Error(problem)
 	}
+}
+
+// TestStreamRefused: a page whose stream of events was refused, as by an ingress while the server begins
+// anew, opens another, and says what has changed meanwhile and after.
+func TestStreamRefused(t *testing.T) {
+	b := newBrowser(t)
+	f := newFixture()
+	d := start(t, f, "admin", nil)
+	d.deaf.Store(1)
+	x := b.open(t, d, look{1280, 800, false})
+	x.visit(t, d, "/alerts")
+	for end := time.Now().Add(30 * time.Second); d.heard.Load() == 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no other stream is opened")
+		}
+	}
+	f.mu.Lock()
+	f.calm = true
+	f.mu.Unlock()
+	d.news.Tell(server.Item{Kind: server.NewsAlert, Data: "over"})
+	x.until(t, `document.getElementById("news").textContent.includes("Something has changed")`)
 }
 
 // TestLogOutElsewhere: when somebody logs out in one tab, another leaves what it shows.

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,6 +80,8 @@ type dashboard struct {
 	// stopped are the runs that were stopped, and by whom.
 	stopped []string
 	book    *book
+	// deaf counts streams of events that are to be refused yet, and heard those that were opened.
+	deaf, heard atomic.Int32
 }
 
 // logged keeps what the server wrote to its log.
@@ -188,6 +191,11 @@ func (d *dashboard) events(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "log in first", http.StatusUnauthorized)
 		return
 	}
+	if d.deaf.Add(-1) >= 0 {
+		http.Error(w, "no server is there now", http.StatusServiceUnavailable)
+		return
+	}
+	d.heard.Add(1)
 	w.Header().Set("Content-Type", "text/event-stream")
 	stream := http.NewResponseController(w)
 	after := d.news.Last()

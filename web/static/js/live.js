@@ -9,7 +9,7 @@ const live = () => document.querySelector("[data-live]");
 
 const pause = 1000; // at least so long between two looks, in milliseconds
 const rest = 10000; // the same, where only a hint is shown
-const poll = 5000; // where there are no events
+const soon = 5000, late = 60000; // between two tries to open a stream that was refused: at first, and at most
 
 let due = false;
 let looking = false;
@@ -42,7 +42,7 @@ async function look() {
     const next = fresh.querySelector("[data-live]");
     if (!next) { location.reload(); return; } // it has become another page
     part.replaceWith(document.adoptNode(next));
-    if (next.dataset.id && !next.querySelector("progress")) source?.close(); // the run has ended
+    if (next.dataset.id && !next.querySelector("progress")) { source.close(); clearTimeout(again); } // the run has ended
   } catch {
     // The server is away; the next event comes when it is back.
   } finally {
@@ -67,16 +67,31 @@ function hint() {
   news.append(line);
 }
 
-const source = new EventSource("/api/v1/events");
-for (const kind of new Set([...kinds, "sight", "missed"])) source.addEventListener(kind, (event) => {
-  const part = live();
-  if (kind === "run" && part?.dataset.id) {
-    try { if (JSON.parse(event.data).id !== part.dataset.id) return; } catch { /* look anyway */ }
-  }
-  changed();
-});
-source.addEventListener("error", () => {
-  if (source.readyState !== EventSource.CLOSED) return; // it connects again by itself
-  look();
-  if (live()) setInterval(changed, poll);
-});
+let source;
+let again; // the timer of the next stream, where one ended for good
+let wait = soon;
+
+// listen opens a stream. After an error of the network a browser connects again by itself; after an
+// answer that is none, like that of an ingress without a server behind it, it never does.
+function listen() {
+  source = new EventSource("/api/v1/events");
+  for (const kind of new Set([...kinds, "sight", "missed"])) source.addEventListener(kind, (event) => {
+    const part = live();
+    if (kind === "run" && part?.dataset.id) {
+      try { if (JSON.parse(event.data).id !== part.dataset.id) return; } catch { /* look anyway */ }
+    }
+    changed();
+  });
+  source.addEventListener("open", () => {
+    if (again) changed(); // a new stream does not tell what happened before it
+    again = undefined;
+    wait = soon;
+  });
+  source.addEventListener("error", () => {
+    if (source.readyState !== EventSource.CLOSED) return;
+    again = setTimeout(listen, wait);
+    wait = Math.min(2 * wait, late);
+    look();
+  });
+}
+listen();
