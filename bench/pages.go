@@ -121,7 +121,7 @@ func pagesHandler(s *store.Store, now time.Time) http.Handler {
 			return server.AskOf(ctx, desk, somebody{}, cluster)
 		}})
 	h := &server.HTTP{Front: front, API: api.Handler(), Pages: pages, Metrics: server.NewMetrics("bench", loop), Loop: loop, Ready: s.Ping, Log: log}
-	return h.Handler()
+	return h.Handler(true)
 }
 
 // visitor asks as somebody.

@@ -28,7 +28,7 @@ const image = "registry.example.com/bailey@sha256:7d6b1c2f6a6f3c1f8a2b0d8f9a3c5e
 // everything turns on whatever the values can.
 var everything = []string{"image=" + image, "prober.enabled=true", "kubeletConfigz=true", "gatekeeper=true", "database.secretName=db",
 	"replicas=3", "hub.enabled=true", "push.to=https://hub.example.com", "push.secretName=push", "push.caConfigMap=ca",
-	"tls.secretName=tls", "alerts.webhookSecret=w", "alerts.deadManSecret=d", "alerts.alertmanagers={https://alertmanager.monitoring:9093}", "alerts.webhookHTTPSecret=wh", "alerts.alertmanagerHTTPSecret=ah", "monitoring.prometheusRule=true", "monitoring.dashboard=true", "monitoring.podMonitor=true",
+	"tls.secretName=tls", "alerts.webhookSecret=w", "alerts.deadManSecret=d", "alerts.alertmanagers={https://alertmanager.monitoring:9093}", "alerts.webhookHTTPSecret=wh", "alerts.alertmanagerHTTPSecret=ah", "monitoring.prometheusRule=true", "monitoring.dashboard=true", "monitoring.podMonitor=true", "monitoring.authorization.credentials.name=metrics", "monitoring.authorization.credentials.key=token",
 	"config.failOn=high", "configFiles.baseline\\.json=x"}
 
 // TestOwnRules judges the chart by Bailey's own rules.
@@ -112,6 +112,7 @@ func TestRefusedValues(t *testing.T) {
 		"providerPorts":       {"image": image, "externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example:8443", "clientID": "x"}},
 		"recipients":          {"image": image, "ledger": map[string]any{"recipients": []any{"somebody"}}},
 		"propertyName":        {"image": image, "configFiles": map[string]any{"../x": "y"}},
+		"get /metrics":        {"image": image, "monitoring": map[string]any{"podMonitor": true}},
 		"aggregateTo":         {"image": image, "people": map[string]any{"aggregateTo": []any{"everybody"}}},
 	} {
 		if _, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values}); err == nil || !strings.Contains(err.Error(), want) {

@@ -22,8 +22,8 @@ import (
 const Group = "bailey.dev"
 
 // Right is one thing that somebody may do: a verb on one of Bailey's resource names, and where
-// Name is not empty on the one of that name.
-type Right struct{ Verb, Resource, Name string }
+// Name is not empty on the one of that name; or on a path that is no resource (nonResourceURLs).
+type Right struct{ Verb, Resource, Name, Path string }
 
 // The rights that are asked for.
 var (
@@ -38,6 +38,8 @@ var (
 	WriteWaivers = Right{Verb: "create", Resource: "waivers"}
 	// PlanGuards computes what guards would refuse.
 	PlanGuards = Right{Verb: "get", Resource: "guards"}
+	// ReadMetrics shows /metrics: by the rule that lets Prometheus read those of Kubernetes itself.
+	ReadMetrics = Right{Verb: "get", Path: MetricsPath}
 	// ReadClusters shows everything of clusters that spokes push; see ReadCluster.
 	ReadClusters = Right{Verb: "get", Resource: "clusters"}
 )
@@ -170,10 +172,12 @@ func (c *ClusterRights) may(ctx context.Context, who Who, right Right, namespace
 
 // review asks the cluster.
 func (c *ClusterRights) review(ctx context.Context, who Who, right Right, namespace string) (bool, error) {
-	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: who.Name, UID: who.UID, Groups: who.Groups,
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: Group, Resource: right.Resource, Verb: right.Verb, Name: right.Name, Namespace: namespace},
-	}}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: who.Name, UID: who.UID, Groups: who.Groups}}
+	if right.Path != "" {
+		review.Spec.NonResourceAttributes = &authorizationv1.NonResourceAttributes{Path: right.Path, Verb: right.Verb}
+	} else {
+		review.Spec.ResourceAttributes = &authorizationv1.ResourceAttributes{Group: Group, Resource: right.Resource, Verb: right.Verb, Name: right.Name, Namespace: namespace}
+	}
 	if len(who.Extra) > 0 {
 		review.Spec.Extra = map[string]authorizationv1.ExtraValue{}
 		for name, values := range who.Extra {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ type HTTP struct {
 	Push    http.Handler // takes what spokes push; nil where none do
 	Pages   http.Handler // everything that is not under /api; nil serves none
 	Metrics *Metrics
+	// Rights say who may read the metrics, where others than this machine reach the server.
+	Rights Rights
 	Loop    *Loop
 	// Ready says what keeps the server from answering with what is so; nil if nothing does.
 	Ready func(ctx context.Context) error
@@ -40,8 +43,12 @@ const (
 	grace = 10 * time.Second
 )
 
-// Handler gives all that is served. Health and metrics name no object and are open to all.
-func (h *HTTP) Handler() http.Handler {
+// MetricsPath is where the metrics are.
+const MetricsPath = "/metrics"
+
+// Handler gives all that is served. Health is open to all, and so are metrics if local tells that
+// only this machine reaches them: they name no object, and say what is weak.
+func (h *HTTP) Handler(local bool) http.Handler {
 	inner := http.NewServeMux()
 	inner.Handle("/api/", h.API)
 	if h.Pages != nil {
@@ -50,12 +57,43 @@ func (h *HTTP) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", h.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(h.Metrics.Registry, promhttp.HandlerOpts{}))
+	metrics := promhttp.HandlerFor(h.Metrics.Registry, promhttp.HandlerOpts{})
+	if !local {
+		metrics = h.Front.Wrap(h.measured(metrics))
+	}
+	mux.Handle("GET "+MetricsPath, metrics)
 	if h.Push != nil {
 		mux.Handle("POST "+PushPath, h.Push)
 	}
 	mux.Handle("/", h.Front.Wrap(routed(inner)))
 	return traced(h.timed(routed(mux)))
+}
+
+// measured lets those read metrics who may.
+func (h *HTTP) measured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who := WhoAsks(r.Context())
+		if who.Anonymous() {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="bailey"`)
+			http.Error(w, "metrics want a bearer token\nhint: kubectl create token NAME --audience "+Audience+", of an account that may get the path "+MetricsPath, http.StatusUnauthorized)
+			return
+		}
+		switch may, err := h.Rights.May(r.Context(), who, ReadMetrics, ""); {
+		case err != nil:
+			h.Log.Error("who reads metrics could not be told", "error", err)
+			http.Error(w, "the cluster does not answer now; try again in a moment", http.StatusServiceUnavailable)
+		case !may:
+			http.Error(w, "you may not read metrics\nhint: a ClusterRole with verbs: [get] and nonResourceURLs: ["+MetricsPath+"], bound by a ClusterRoleBinding", http.StatusForbidden)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// local reports whether an address is reached by this machine alone.
+func local(a net.Addr) bool {
+	at, err := netip.ParseAddrPort(a.String())
+	return err == nil && at.Addr().IsLoopback()
 }
 
 // ready answers 200 once there is a report and what is asked for can be answered. A cluster
@@ -97,7 +135,7 @@ func (h *HTTP) timed(next http.Handler) http.Handler {
 			area = "push"
 		case strings.HasPrefix(r.URL.Path, "/api/"):
 			area = "api"
-		case r.URL.Path == "/healthz", r.URL.Path == "/readyz", r.URL.Path == "/metrics":
+		case r.URL.Path == "/healthz", r.URL.Path == "/readyz", r.URL.Path == MetricsPath:
 			area = "other"
 		}
 		h.Metrics.Requests.WithLabelValues(area, strconv.Itoa(s.status/100)+"xx").Observe(time.Since(begun).Seconds())
@@ -118,7 +156,7 @@ func (s *statusWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // Serve answers at the listener until ctx ends; requests under way are ended in peace.
 func (h *HTTP) Serve(ctx context.Context, l net.Listener) error {
-	s := &http.Server{Handler: h.Handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
+	s := &http.Server{Handler: h.Handler(local(l.Addr())), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(h.Log.Handler(), slog.LevelDebug)}
 	s.RegisterOnShutdown(h.Stop)
 	done := make(chan error, 1)

@@ -331,7 +331,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	}
 	sessions := &server.Sessions{Now: s.app.now}
 	front := &server.Front{Sessions: sessions, Tokens: s.tokens, OIDC: provider, Secure: secure, Log: s.log, Now: s.app.now}
-	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Loop: s.loop, Ready: ready, Log: s.log,
+	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Rights: s.rights, Loop: s.loop, Ready: ready, Log: s.log,
 		Stop: sync.OnceFunc(func() { close(stopping) })}
 	if s.flags.hub {
 		h.Push = &server.Hub{Store: s.store, Front: front, Own: s.loop.Cluster, News: s.news, Log: s.log, Now: s.app.now}
