@@ -24,7 +24,7 @@ type HTTP struct {
 	Metrics *Metrics
 	// Rights say who may read the metrics, where others than this machine reach the server.
 	Rights Rights
-	Loop    *Loop
+	Loop   *Loop
 	// Ready says what keeps the server from answering with what is so; nil if nothing does.
 	Ready func(ctx context.Context) error
 	// Stop ends the streams, which would not end by themselves.
