@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -184,24 +185,63 @@ func (s *Store) Waiting(ctx context.Context, cluster string, limit int) ([]Alert
 	return all, err
 }
 
-// AlertQuery asks for alerts, those that came first last.
+// AlertSort is the order of alerts.
+type AlertSort string
+
+// The orders of alerts.
+const (
+	AlertsNewest AlertSort = ""         // those that came first last
+	AlertsOldest AlertSort = "oldest"   // those that came first first
+	AlertsWorst  AlertSort = "severity" // the worst first, of equal ones the newest
+)
+
+// AlertQuery asks for alerts. What is not set does not narrow it.
 type AlertQuery struct {
 	Cluster    string
 	Access     Access
 	Namespaces []string
 	// State is Open for those that last, Gone for those that were resolved, or All.
-	State  State
-	Kind   AlertKind
+	State State
+	Kind  AlertKind
+	// Severity is the least.
+	Severity bailey.Severity
+	// Keys asks for those whose key begins with one of these.
+	Keys   []string
 	Object *bailey.Ref
-	Limit  int
-	After  string
+	// Text asks for those that hold each word of it in their key, title or text.
+	Text  string
+	Sort  AlertSort
+	Limit int
+	After string
 }
 
-// Alerts gives a page of alerts.
+// Alerts gives a page of alerts. With a text it may hold less than its limit, and go on.
 func (s *Store) Alerts(ctx context.Context, q AlertQuery) (Page[Alert], error) {
-	l := listing{columns: alertFields, table: "alerts", cluster: q.Cluster, limit: q.Limit, after: q.After}
+	l := listing{columns: alertFields, table: "alerts", cluster: q.Cluster, limit: q.Limit, after: q.After, text: q.Text}
+	by := sieve[Alert]{keep: saying(q.Text, func(a *Alert) []string { return []string{a.Key, a.Title, a.Text} })}
+	switch q.Sort {
+	case AlertsNewest:
+	case AlertsOldest:
+		l.oldest = true
+	case AlertsWorst:
+		by.severity = func(a *Alert) bailey.Severity { return a.Severity }
+	default:
+		return Page[Alert]{}, fmt.Errorf("store: no order %q: use %q, %q or %q", q.Sort, AlertsNewest, AlertsOldest, AlertsWorst)
+	}
 	l.within(q.Access, q.Namespaces)
 	l.equal("kind", string(q.Kind))
+	if q.Severity > bailey.SeverityNone {
+		l.where.WriteString(" AND severity >= ?")
+		l.args = append(l.args, int(q.Severity))
+	}
+	if len(q.Keys) > 0 {
+		var begins []string
+		for _, key := range q.Keys {
+			begins = append(begins, "id >= ? AND id < ?")
+			l.args = append(l.args, clean(key), clean(key)+"\U0010FFFF")
+		}
+		l.where.WriteString(" AND (" + strings.Join(begins, " OR ") + ")")
+	}
 	if q.Object != nil {
 		l.equal("object", refText(*q.Object))
 	}
@@ -211,7 +251,7 @@ func (s *Store) Alerts(ctx context.Context, q AlertQuery) (Page[Alert], error) {
 	case Gone:
 		l.where.WriteString(" AND resolved_at IS NOT NULL")
 	}
-	return list(ctx, s, l, scanAlert)
+	return sift(ctx, s, l, scanAlert, by)
 }
 
 // Alert gives one alert.

@@ -5,11 +5,14 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store/internal/limits"
 )
 
 // Page is a part of a list.
@@ -96,6 +99,8 @@ type listing struct {
 	limit                   int
 	after                   string
 	since                   time.Time // by the column "at"; zero for no limit
+	oldest                  bool      // the oldest first
+	text                    string    // which a sieve looks for
 }
 
 func (l *listing) within(access Access, namespaces []string) {
@@ -119,24 +124,54 @@ func (l *listing) object(o *bailey.Ref) {
 	}
 }
 
+// sieve says what of a listing SQL does not.
+type sieve[T any] struct {
+	// keep tells which rows are asked for: all of them if nil.
+	keep func(*T) bool
+	// severity is what rows are sorted by before their numbers, the worst first; nil: it does not count.
+	severity func(*T) bailey.Severity
+}
+
+// errEnough ends the reading of rows.
+var errEnough = errors.New("enough")
+
 // list gives a page of a listing; scan reads a row and its sequence number.
 func list[T any](ctx context.Context, s *Store, l listing, scan func(scan func(...any) error) (T, int64, error)) (Page[T], error) {
+	return sift(ctx, s, l, scan, sieve[T]{})
+}
+
+// sift gives a page of what a sieve lets through of a listing. Where it keeps back most of it, a page
+// holds less than its limit, and Next looks on.
+func sift[T any](ctx context.Context, s *Store, l listing, scan func(scan func(...any) error) (T, int64, error), by sieve[T]) (Page[T], error) {
 	var page Page[T]
-	query := fingerprint(l.table, l.cluster, l.where.String(), l.args, l.since)
+	query := fingerprint(l.table, l.cluster, l.where.String(), l.args, l.since, l.oldest, l.text, by.severity != nil)
 	after, err := parseCursor(l.after, query)
 	if err != nil {
 		return page, err
 	}
 	limit := pageSize(l.limit)
+	most := limit
+	if by.keep != nil {
+		most = limits.Looked
+	}
 	err = s.read(ctx, func(r *reader) error {
 		n, err := r.cluster(l.cluster)
 		if err != nil {
 			return err
 		}
 		where, args := l.where.String(), append([]any{n}, l.args...)
-		if after != nil {
-			where += " AND seq < ?"
-			args = append(args, after.Seq)
+		order, beyond := "seq DESC", "seq < ?"
+		if l.oldest {
+			order, beyond = "seq", "seq > ?"
+		}
+		switch {
+		case after != nil && by.severity != nil:
+			where, args = where+" AND severity <= ? AND (severity < ? OR "+beyond+")", append(args, after.Severity, after.Severity, after.Seq)
+		case after != nil:
+			where, args = where+" AND "+beyond, append(args, after.Seq)
+		}
+		if by.severity != nil {
+			order = "severity DESC, " + order
 		}
 		if !l.since.IsZero() {
 			seq, err := r.seqAt(n, l.since)
@@ -146,18 +181,48 @@ func list[T any](ctx context.Context, s *Store, l listing, scan func(scan func(.
 			where += " AND seq >= ? AND at >= ?"
 			args = append(args, seq, nanos(l.since))
 		}
-		var last int64
-		return r.each(func(rows *sql.Rows) error {
-			if len(page.Items) == limit {
-				page.Next = cursor{Query: query, Seq: last}.String()
-				return nil
+		last, looked := cursor{Query: query}, 0
+		err = r.each(func(rows *sql.Rows) error {
+			if looked++; looked > most {
+				page.Next = last.String()
+				return errEnough
 			}
 			item, seq, err := scan(rows.Scan)
-			page.Items, last = append(page.Items, item), seq
-			return err
-		}, "SELECT "+l.columns+" FROM "+l.table+" WHERE cluster = ?"+where+" ORDER BY seq DESC LIMIT ?", append(args, limit+1)...)
+			if err != nil {
+				return err
+			}
+			kept := by.keep == nil || by.keep(&item)
+			if kept && len(page.Items) == limit {
+				page.Next = last.String()
+				return errEnough
+			}
+			if kept {
+				page.Items = append(page.Items, item)
+			}
+			last.Seq = seq
+			if by.severity != nil {
+				last.Severity = int(by.severity(&item))
+			}
+			return nil
+		}, "SELECT "+l.columns+" FROM "+l.table+" WHERE cluster = ?"+where+" ORDER BY "+order+" LIMIT ?", append(args, most+1)...)
+		if errors.Is(err, errEnough) {
+			err = nil
+		}
+		return err
 	})
 	return page, err
+}
+
+// saying takes what holds each word of a text somewhere, in any case; nil takes all.
+func saying[T any](text string, texts func(*T) []string) func(*T) bool {
+	words := strings.Fields(strings.ToLower(text))
+	if len(words) == 0 {
+		return nil
+	}
+	return func(item *T) bool {
+		all := strings.ToLower(strings.Join(texts(item), "\n"))
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(all, w) })
+	}
 }
 
 // whole limits a listing of what belongs to the cluster to who sees everything.

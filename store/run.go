@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -121,21 +123,38 @@ func (w *writer) run(run Run) error {
 }
 
 // RunQuery asks for runs, the newest first. Runs belong to the cluster as a whole: who
-// does not see everything sees none.
+// does not see everything sees none. What is not set does not narrow it.
 type RunQuery struct {
 	Cluster string
 	Access  Access
 	State   RunState
-	Limit   int
-	After   string
+	Trigger RunTrigger
+	// Control asks for runs of one control's experiments, among others or all.
+	Control string
+	// Broken asks for runs in which something broke.
+	Broken bool
+	// Text asks for those that hold each word of it in their ID, controls, error, or who asked.
+	Text   string
+	Oldest bool // the oldest first
+	Limit  int
+	After  string
 }
 
-// Runs gives a page of runs.
+// Runs gives a page of runs. Narrowed by more than the state it may hold less than its limit, and go on.
 func (s *Store) Runs(ctx context.Context, q RunQuery) (Page[Run], error) {
-	l := listing{columns: "seq, doc", table: "runs", cluster: q.Cluster, limit: q.Limit, after: q.After}
+	l := listing{columns: "seq, doc", table: "runs", cluster: q.Cluster, limit: q.Limit, after: q.After, oldest: q.Oldest,
+		text: strings.Join([]string{q.Text, string(q.Trigger), q.Control, fmt.Sprint(q.Broken)}, "\n")}
 	l.whole(q.Access)
 	l.equal("state", string(q.State))
-	return list(ctx, s, l, scanRun)
+	var by sieve[Run]
+	says := saying(q.Text, func(r *Run) []string { return append([]string{r.ID, r.By, r.Error}, r.Controls...) })
+	if says != nil || q.Trigger != "" || q.Control != "" || q.Broken {
+		by.keep = func(r *Run) bool {
+			return (says == nil || says(r)) && (q.Trigger == "" || r.Trigger == q.Trigger) && (!q.Broken || r.Broken > 0) &&
+				(q.Control == "" || len(r.Controls) == 0 || slices.Contains(r.Controls, q.Control))
+		}
+	}
+	return sift(ctx, s, l, scanRun, by)
 }
 
 func scanRun(scan func(...any) error) (Run, int64, error) {

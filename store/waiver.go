@@ -23,12 +23,27 @@ type Waiver struct {
 	// Removed is zero while it is in force or has expired.
 	Removed   time.Time `json:"removed,omitzero"`
 	RemovedBy string    `json:"removedBy,omitempty"`
-	Seq       int64     `json:"seq,omitempty"`
+	// Extended is how its end was put off, the first time first.
+	Extended []Extension `json:"extended,omitempty"`
+	Seq      int64       `json:"seq,omitempty"`
 }
+
+// Extension is how the end of a waiver was put off.
+type Extension struct {
+	At      time.Time `json:"at"`
+	By      string    `json:"by"`
+	From    time.Time `json:"from"` // when it would have ended
+	Expires time.Time `json:"expires"`
+	Reason  string    `json:"reason"`
+}
+
+// extensionsMost is how often a waiver is extended at most.
+const extensionsMost = 100
 
 type waiverDoc struct {
 	bailey.Waiver
-	AddedBy string `json:"addedBy"`
+	AddedBy  string      `json:"addedBy"`
+	Extended []Extension `json:"extended,omitempty"`
 }
 
 // AddWaiver keeps a waiver under an ID of its own; added again it must be the same.
@@ -41,7 +56,7 @@ func (s *Store) AddWaiver(ctx context.Context, cluster string, at time.Time, id,
 	}
 	waiver.Expires = waiver.Expires.UTC()
 	return s.write(ctx, cluster, at, func(w *writer) error {
-		doc, _, err := encode(waiverDoc{waiver, by})
+		doc, _, err := encode(waiverDoc{waiver, by, nil})
 		if err != nil {
 			return err
 		}
@@ -62,6 +77,50 @@ func (s *Store) AddWaiver(ctx context.Context, cluster string, at time.Time, id,
 		}
 		return w.insert("waivers", []string{"cluster", "id", "seq", "namespace", "added_at", "removed_at", "removed_by", "doc"},
 			[][]any{{w.cluster, clean(id), w.change("waiver", "added", namespace, 0, clean(id)), namespace, w.at, nil, "", doc}}, "")
+	})
+}
+
+// ExtendWaiver puts off the end of a waiver that was not removed, also of one that has expired, and keeps
+// who did it and why. Extended a second time to the same end it stays as it is. One that is not to end
+// later, that was removed or was extended a hundred times fails with ErrConflict.
+func (s *Store) ExtendWaiver(ctx context.Context, cluster string, at time.Time, id, by, reason string, expires time.Time) error {
+	if by == "" || reason == "" {
+		return errors.New("store: a waiver is extended by somebody, for a reason")
+	}
+	expires = expires.UTC()
+	return s.write(ctx, cluster, at, func(w *writer) error {
+		var namespace, text string
+		var removed sql.NullInt64
+		err := w.row("SELECT namespace, removed_at, doc FROM waivers WHERE cluster = ? AND id = ?", w.cluster, clean(id)).Scan(&namespace, &removed, &text)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("store: no waiver %q: %w", id, ErrNotFound)
+		}
+		if err != nil {
+			return err
+		}
+		var doc waiverDoc
+		if err := decode(text, &doc); err != nil {
+			return err
+		}
+		last := len(doc.Extended) - 1
+		switch {
+		case removed.Valid:
+			return fmt.Errorf("store: the waiver %q was ended: %w", id, ErrConflict)
+		case last >= 0 && expires.Equal(doc.Expires) && doc.Extended[last].By == clean(by) && doc.Extended[last].Reason == clean(reason):
+			return nil
+		case !expires.After(doc.Expires):
+			return fmt.Errorf("store: the waiver %q does not end before %s: %w", id, doc.Expires.Format(time.RFC3339), ErrConflict)
+		case last+1 >= extensionsMost:
+			return fmt.Errorf("store: the waiver %q was extended %d times: %w", id, extensionsMost, ErrConflict)
+		}
+		doc.Extended = append(doc.Extended, Extension{moment(w.at), clean(by), doc.Expires, expires, clean(reason)})
+		doc.Expires = expires
+		if text, _, err = encode(doc); err != nil {
+			return err
+		}
+		w.change("waiver", "extended", namespace, 0, clean(id))
+		_, err = w.exec("UPDATE waivers SET doc = ? WHERE cluster = ? AND id = ?", text, w.cluster, clean(id))
+		return err
 	})
 }
 
@@ -118,7 +177,7 @@ func (s *Store) Waivers(ctx context.Context, q WaiverQuery) (Page[Waiver], error
 		}
 		var doc waiverDoc
 		err := decode(text, &doc)
-		w.Waiver, w.AddedBy, w.Added = doc.Waiver, doc.AddedBy, moment(added)
+		w.Waiver, w.AddedBy, w.Added, w.Extended = doc.Waiver, doc.AddedBy, moment(added), doc.Extended
 		if removed.Valid {
 			w.Removed = moment(removed.Int64)
 		}

@@ -84,15 +84,22 @@ func testPlans(t *testing.T, p Place) {
 			_, err := b.s.Evidence(b.ctx, q)
 			b.ok(err)
 		}
-		for _, q := range []store.AlertQuery{{}, {State: store.Gone}, {State: store.All}, {Object: &web}} {
+		for _, q := range []store.AlertQuery{{}, {State: store.Gone}, {State: store.All}, {Object: &web}, {Kind: store.AlertRung, Severity: 3}, {Keys: []string{"rung/a/b/"}}, {Sort: store.AlertsWorst},
+			{Sort: store.AlertsWorst, State: store.All, Text: "a"}, {Sort: store.AlertsOldest}} {
 			q.Cluster, q.Access = uid, access
 			_, err := b.s.Alerts(b.ctx, q)
 			b.ok(err)
 		}
-		_, err = b.s.Runs(b.ctx, store.RunQuery{Cluster: uid, Access: access, State: store.RunDone})
-		b.ok(err)
-		_, err = b.s.Actions(b.ctx, store.AuditQuery{Cluster: uid, Access: access, Who: "ada"})
-		b.ok(err)
+		for _, q := range []store.RunQuery{{State: store.RunDone}, {Control: "a/b", Oldest: true}} {
+			q.Cluster, q.Access = uid, access
+			_, err = b.s.Runs(b.ctx, q)
+			b.ok(err)
+		}
+		for _, q := range []store.AuditQuery{{Who: "ada"}, {Action: "login", Outcome: "refused", Since: at(0), Until: at(9), Oldest: true}} {
+			q.Cluster, q.Access = uid, access
+			_, err = b.s.Actions(b.ctx, q)
+			b.ok(err)
+		}
 		_, err = b.s.Waivers(b.ctx, store.WaiverQuery{Cluster: uid, Access: access})
 		b.ok(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store"
@@ -305,6 +306,7 @@ func testWaivers(t *testing.T, p Place) {
 			t.Errorf("%q: %s", state, diff)
 		}
 	}
+	testExtended(b)
 	// More findings than a page holds.
 	var d store.Delta
 	other := bailey.Waiver{Rule: "a/b/c", Reason: "another", Owner: "team", Expires: at(500)}
@@ -334,6 +336,44 @@ func testWaivers(t *testing.T, p Place) {
 			t.Errorf("accepted: %s, more: %v", diff, more)
 		}
 	}
+}
+
+// testExtended puts off the end of a waiver, and keeps who did and why.
+func testExtended(b *bench) {
+	b.Helper()
+	w := bailey.Waiver{Rule: "a/b/*", Namespace: "shop", Reason: "legacy", Owner: "team", Expires: at(1000)}
+	b.ok(b.s.AddWaiver(b.ctx, uid, at(4), "long", "ada", w))
+	b.ok(b.s.ExtendWaiver(b.ctx, uid, at(5), "long", "bob", "not delivered yet", at(2000)))
+	before := b.seq()
+	b.ok(b.s.ExtendWaiver(b.ctx, uid, at(6), "long", "bob", "not delivered yet", at(2000)))
+	if b.seq() != before {
+		b.Error("the same extension made changes")
+	}
+	b.ok(b.s.ExtendWaiver(b.ctx, uid, at(7), "long", "eve", "still not", at(3000)))
+	for id, expires := range map[string]time.Time{"long": at(3000), "w1": at(9000)} { // no later end; one that was ended
+		if err := b.s.ExtendWaiver(b.ctx, uid, at(8), id, "bob", "r", expires); !errors.Is(err, store.ErrConflict) {
+			b.Errorf("extended %s: %v", id, err)
+		}
+	}
+	if err := b.s.ExtendWaiver(b.ctx, uid, at(8), "w9", "bob", "r", at(9000)); !errors.Is(err, store.ErrNotFound) {
+		b.Errorf("no such waiver: %v", err)
+	}
+	if err := b.s.ExtendWaiver(b.ctx, uid, at(8), "long", "bob", "", at(9000)); err == nil {
+		b.Error("a waiver was extended without a reason")
+	}
+	page, err := b.s.Waivers(b.ctx, store.WaiverQuery{Cluster: uid, Access: store.Everything()})
+	b.ok(err)
+	want := store.Waiver{ID: "long", Waiver: w, Added: at(4), AddedBy: "ada", Extended: []store.Extension{
+		{At: at(5), By: "bob", From: at(1000), Expires: at(2000), Reason: "not delivered yet"},
+		{At: at(7), By: "eve", From: at(2000), Expires: at(3000), Reason: "still not"}}}
+	want.Expires = at(3000)
+	if len(page.Items) == 1 {
+		want.Seq = page.Items[0].Seq
+	}
+	if diff := cmp.Diff([]store.Waiver{want}, page.Items); diff != "" {
+		b.Error(diff)
+	}
+	b.ok(b.s.RemoveWaiver(b.ctx, uid, at(9), "long", "bob"))
 }
 
 func testGuards(t *testing.T, p Place) {

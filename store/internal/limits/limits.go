@@ -16,6 +16,9 @@ var Sample = 500
 // Spaces is how many namespaces are looked up at once.
 var Spaces = 100
 
+// Looked is how many rows are looked at for a page of what no index finds.
+var Looked = 1000
+
 // Newest, if set, is the newest migration that is known, as to an older program.
 var Newest int
 
