@@ -14,11 +14,6 @@ type (
 	// What is embedded in them is exported: huma passes over what is not.
 	plainQuestion struct{ Asking }
 
-	pagedQuestion struct {
-		Asking
-		Cursor string `query:"cursor" doc:"next of the page before" maxLength:"4096"`
-	}
-
 	findingsQuestion struct {
 		Asking
 		Control   string    `query:"control" doc:"a control, like compute/pod-security" maxLength:"128"`
@@ -77,16 +72,66 @@ type (
 
 	alertsQuestion struct {
 		Asking
-		Open   bool   `query:"open" doc:"only those that are not resolved"`
-		Cursor string `query:"cursor" maxLength:"4096"`
+		Open      bool   `query:"open" doc:"only those that are not resolved; the same as state=open"`
+		State     string `query:"state" enum:"open,over,all" doc:"all if neither this nor open is given"`
+		Kind      string `query:"kind" enum:"detection,finding,ledger,rung,staleness"`
+		Severity  string `query:"severity" enum:"info,low,medium,high,critical" doc:"the least severity"`
+		Control   string `query:"control" doc:"a control, like compute/pod-security" maxLength:"128"`
+		Namespace string `query:"namespace" maxLength:"63"`
+		Text      string `query:"text" doc:"words in title and text" maxLength:"256"`
+		Order     string `query:"order" enum:"newest,oldest,severity" default:"newest"`
+		Cursor    string `query:"cursor" doc:"next of the page before" maxLength:"4096"`
+		Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	}
+
+	runsQuestion struct {
+		Asking
+		State   string `query:"state" enum:"planned,running,done,broken,stopped,failed" doc:"broken: one in which something broke"`
+		Trigger string `query:"trigger" enum:"schedule,person,api"`
+		Control string `query:"control" doc:"with experiments of this control, like compute/pod-security" maxLength:"128"`
+		Text    string `query:"text" doc:"words in ID, controls, error and who asked" maxLength:"256"`
+		Order   string `query:"order" enum:"newest,oldest" default:"newest"`
+		Cursor  string `query:"cursor" doc:"next of the page before" maxLength:"4096"`
+		Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	}
+
+	waiversQuestion struct {
+		Asking
+		State   string `query:"state" enum:"current,active,expiring,expired,ended,all" default:"all" doc:"expiring: within two weeks; current: not ended"`
+		Control string `query:"control" doc:"of a control or its rules, like compute/pod-security" maxLength:"128"`
+		Owner   string `query:"owner" doc:"a part of the owner" maxLength:"256"`
+		Text    string `query:"text" doc:"words in what it says" maxLength:"256"`
+		Order   string `query:"order" enum:"expiry,newest,accepts,rule,owner" default:"expiry"`
+	}
+
+	experimentsQuestion struct {
+		Asking
+		Control string `query:"control" doc:"a control, like compute/pod-security" maxLength:"128"`
+		Danger  string `query:"danger" maxLength:"32"`
+		State   string `query:"state" enum:"held,broken,inconclusive,stale,never"`
+		Text    string `query:"text" doc:"words in control, title, hypothesis and technique" maxLength:"256"`
+		Order   string `query:"order" enum:"control,state,newest" default:"control"`
+	}
+
+	namespacesQuestion struct {
+		Asking
+		Text    string `query:"text" doc:"a part of the name" maxLength:"63"`
+		Control string `query:"control" doc:"in which this control stands" maxLength:"128"`
+		Rung    string `query:"rung" enum:"gap,unknown,sound,guarded,proven" doc:"in which the control, or any, stands on it"`
+		Order   string `query:"order" enum:"name,worst,findings" default:"name"`
 	}
 
 	actionsQuestion struct {
 		Asking
-		Who    string `query:"who" doc:"by this person or program alone" maxLength:"256"`
-		Action string `query:"action" doc:"of this kind alone, like add waiver or order run" maxLength:"64"`
-		Cursor string `query:"cursor" doc:"next of the page before" maxLength:"4096"`
-		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+		Who     string    `query:"who" doc:"by this person or program alone" maxLength:"256"`
+		Action  string    `query:"action" doc:"of this kind alone, like add waiver or order run" maxLength:"64"`
+		Outcome string    `query:"outcome" enum:"done,refused"`
+		Since   time.Time `query:"since" doc:"done since then"`
+		Until   time.Time `query:"until" doc:"done before"`
+		Text    string    `query:"text" doc:"words in who, target and outcome" maxLength:"256"`
+		Order   string    `query:"order" enum:"newest,oldest" default:"newest"`
+		Cursor  string    `query:"cursor" doc:"next of the page before" maxLength:"4096"`
+		Limit   int       `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	}
 
 	searchQuestion struct {
@@ -98,7 +143,7 @@ type (
 // paged is a page of a list.
 type paged[T any] struct {
 	Items []T    `json:"items"`
-	Next  string `json:"next,omitempty" doc:"the cursor of the next page; absent on the last"`
+	Next  string `json:"next,omitempty" doc:"the cursor of the next page; absent on the last. A page before it may hold less than its limit"`
 }
 
 func pageOf[T any](items []T, next string, err error) (paged[T], error) {
@@ -138,7 +183,7 @@ func (a *API) reading(api huma.API) {
 		func(ctx context.Context, ask Ask, in *namedQuestion) (Finding, error) {
 			return d.Finding(ctx, ask, in.ID)
 		})
-	read(a, api, "/workloads", "listWorkloads", "Workloads, the worst first", func(in *workloadsQuestion) *Asking { return &in.Asking },
+	read(a, api, "/workloads", "listWorkloads", "Workloads, by namespace, kind and name", func(in *workloadsQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *workloadsQuestion) (WorkloadList, error) {
 			return d.Workloads(ctx, ask, WorkloadFilter{Namespace: in.Namespace, Kind: bailey.Kind(in.Kind), Text: in.Text, Cursor: in.Cursor, Limit: in.Limit})
 		})
@@ -146,14 +191,21 @@ func (a *API) reading(api huma.API) {
 		func(ctx context.Context, ask Ask, in *objectQuestion) (WorkloadPage, error) {
 			return d.Workload(ctx, ask, bailey.Ref{Kind: bailey.Kind(in.Kind), Namespace: in.Namespace, Name: in.Name})
 		})
-	read(a, api, "/namespaces", "listNamespaces", "Namespaces side by side", plain,
-		func(ctx context.Context, ask Ask, _ *plainQuestion) (paged[NamespaceRow], error) {
-			rows, err := d.NamespaceRows(ctx, ask)
+	read(a, api, "/namespaces", "listNamespaces", "Namespaces side by side", func(in *namespacesQuestion) *Asking { return &in.Asking },
+		func(ctx context.Context, ask Ask, in *namespacesQuestion) (paged[NamespaceRow], error) {
+			f := NamespaceFilter{Text: in.Text, Control: in.Control, Order: in.Order}
+			if in.Rung != "" {
+				f.Rung = new(bailey.Rung)
+				if err := f.Rung.UnmarshalText([]byte(in.Rung)); err != nil {
+					return paged[NamespaceRow]{}, badInput(err)
+				}
+			}
+			rows, err := d.NamespaceRows(ctx, ask, f)
 			return pageOf(rows, "", err)
 		})
-	read(a, api, "/experiments", "listExperiments", "The experiments and what they showed last", plain,
-		func(ctx context.Context, ask Ask, _ *plainQuestion) (paged[ExperimentInfo], error) {
-			all, err := d.Experiments(ctx, ask)
+	read(a, api, "/experiments", "listExperiments", "The experiments and what they showed last", func(in *experimentsQuestion) *Asking { return &in.Asking },
+		func(ctx context.Context, ask Ask, in *experimentsQuestion) (paged[ExperimentInfo], error) {
+			all, err := d.Experiments(ctx, ask, ExperimentFilter{Control: in.Control, Danger: bailey.Danger(in.Danger), State: in.State, Text: in.Text, Order: in.Order})
 			return pageOf(all, "", err)
 		})
 	read(a, api, "/experiments/{area}/{name}/{experiment}", "getExperiment", "One experiment with its evidence", func(in *experimentQuestion) *Asking { return &in.Asking },
@@ -172,23 +224,31 @@ func (a *API) reading(api huma.API) {
 			defer cancel()
 			return a.Proposer.Propose(ctx, in.Area+"/"+in.Name, in.Experiment)
 		})
-	read(a, api, "/runs", "listRuns", "Runs of experiments, the newest first", func(in *pagedQuestion) *Asking { return &in.Asking },
-		func(ctx context.Context, ask Ask, in *pagedQuestion) (paged[Run], error) {
-			return pageOf(d.Runs(ctx, ask, in.Cursor))
+	read(a, api, "/runs", "listRuns", "Runs of experiments, filtered and paged", func(in *runsQuestion) *Asking { return &in.Asking },
+		func(ctx context.Context, ask Ask, in *runsQuestion) (paged[Run], error) {
+			return pageOf(d.Runs(ctx, ask, RunFilter{State: in.State, Trigger: in.Trigger, Control: in.Control, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}))
 		})
 	read(a, api, "/runs/{id}", "getRun", "One run", func(in *namedQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *namedQuestion) (Run, error) { return d.Run(ctx, ask, in.ID) })
-	read(a, api, "/alerts", "listAlerts", "Alerts, the newest first", func(in *alertsQuestion) *Asking { return &in.Asking },
+	read(a, api, "/alerts", "listAlerts", "Alerts, filtered and paged", func(in *alertsQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *alertsQuestion) (paged[Alert], error) {
-			return pageOf(d.Alerts(ctx, ask, in.Open, in.Cursor))
+			least, err := severityOf(in.Severity)
+			if err != nil {
+				return paged[Alert]{}, err
+			}
+			f := AlertFilter{State: in.State, Kind: in.Kind, Least: least, Control: in.Control, Namespace: in.Namespace, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}
+			if in.Open && f.State == "" {
+				f.State = "open"
+			}
+			return pageOf(d.Alerts(ctx, ask, f))
 		})
-	read(a, api, "/actions", "listActions", "Who did what here, and who was refused what, the newest first, for who sees everything", func(in *actionsQuestion) *Asking { return &in.Asking },
+	read(a, api, "/actions", "listActions", "Who did what here, and who was refused what, for who sees everything", func(in *actionsQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *actionsQuestion) (paged[Action], error) {
-			return pageOf(d.Actions(ctx, ask, ActionFilter{Who: in.Who, Action: in.Action, Cursor: in.Cursor, Limit: in.Limit}))
+			return pageOf(d.Actions(ctx, ask, ActionFilter{Who: in.Who, Action: in.Action, Outcome: in.Outcome, Since: in.Since, Until: in.Until, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}))
 		})
-	read(a, api, "/waivers", "listWaivers", "Waivers, ended ones too", plain,
-		func(ctx context.Context, ask Ask, _ *plainQuestion) (paged[WaiverEntry], error) {
-			all, err := d.Waivers(ctx, ask)
+	read(a, api, "/waivers", "listWaivers", "Waivers, ended ones too", func(in *waiversQuestion) *Asking { return &in.Asking },
+		func(ctx context.Context, ask Ask, in *waiversQuestion) (paged[WaiverEntry], error) {
+			all, err := d.Waivers(ctx, ask, WaiverFilter{State: in.State, Control: in.Control, Owner: in.Owner, Text: in.Text, Order: in.Order})
 			return pageOf(all, "", err)
 		})
 	read(a, api, "/guards", "listGuards", "Guards and how far they are in place, for who may get guards", plain,
@@ -200,7 +260,7 @@ func (a *API) reading(api huma.API) {
 		func(ctx context.Context, ask Ask, in *changesQuestion) (paged[RungChange], error) {
 			return pageOf(d.Changes(ctx, ask, in.Since, in.Cursor))
 		})
-	read(a, api, "/search", "search", "Controls, rules, objects and findings that bear a text", func(in *searchQuestion) *Asking { return &in.Asking },
+	read(a, api, "/search", "search", "What bears a text: controls, rules, experiments, objects, findings, alerts, waivers and runs", func(in *searchQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *searchQuestion) (paged[Hit], error) {
 			hits, err := d.Search(ctx, ask, in.Text)
 			return pageOf(hits, "", err)

@@ -329,6 +329,41 @@ func TestWhoSeesWhat(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &made); err != nil {
 		t.Fatal(err)
 	}
+	extend := "/api/v1/waivers/" + url.PathEscape(made.ID) + "/extend"
+	longer := fmt.Sprintf(`{"reason":"not delivered yet","expires":%q}`, time.Now().Add(100*24*time.Hour).UTC().Format(time.RFC3339))
+	for _, token := range []string{"", stranger, tenant} {
+		if code, body, _ := w.ask(t, token, http.MethodPost, extend, longer); code != http.StatusUnauthorized && code != http.StatusForbidden {
+			t.Errorf("a waiver is extended without a right: %d %s", code, body)
+		}
+	}
+	for path, body := range map[string]string{extend: strings.Replace(longer, "20", "19", 1), extend + "?": strings.Replace(longer, "not delivered yet", "", 1)} {
+		if code, answer, _ := w.ask(t, admin, http.MethodPost, path, body); code != http.StatusUnprocessableEntity {
+			t.Errorf("extended by %s: %d %s", body, code, answer)
+		}
+	}
+	if code, body, _ := w.ask(t, admin, http.MethodPost, extend, longer); code != http.StatusNoContent {
+		t.Fatalf("extend the waiver: %d %s", code, body)
+	}
+	for query, want := range map[string]bool{"?state=active&control=compute/pod-security&owner=ME": true, "?text=a+test+" + theirs: true, "?state=expiring": false, "?state=ended": false, "?control=network/policy": false, "?owner=eve": false} {
+		if code, body, _ := w.ask(t, admin, http.MethodGet, "/api/v1/waivers"+query, ""); code != http.StatusOK || strings.Contains(body, made.ID) != want || want && !strings.Contains(body, `"reason":"not delivered yet"`) {
+			t.Errorf("waivers%s: %d %.2000s", query, code, body)
+		}
+	}
+	w.awaitFindings(t, "the longer waiver takes findings in", FindingFilter{Namespace: theirs, State: "waived"}, func(p FindingPage) bool {
+		return len(p.Findings) > 0 && time.Until(p.Findings[0].Waiver.Expires) > 90*24*time.Hour
+	})
+	for query, want := range map[string]bool{"?state=open&kind=finding&severity=high&control=compute/pod-security&order=severity&namespace=" + theirs: true, "?text=" + theirs: true, "?kind=rung&text=" + theirs + "+nothing": false,
+		"?state=over&text=nothing": false, "?namespace=" + mine: false, "?control=compute/pod": false} {
+		if code, body, _ := w.ask(t, admin, http.MethodGet, "/api/v1/alerts"+query, ""); code != http.StatusOK || strings.Contains(body, theirs) != want {
+			t.Errorf("alerts%s: %d %.2000s", query, code, body)
+		}
+	}
+	// Search finds both, for who may see them.
+	for token, want := range map[string]bool{admin: true, tenant: false} {
+		if code, body, _ := w.ask(t, token, http.MethodGet, "/api/v1/search?text="+theirs, ""); code != http.StatusOK || strings.Contains(body, `"kind":"waiver"`) != want || strings.Contains(body, `"kind":"alert"`) != want {
+			t.Errorf("search: %d %.2000s", code, body)
+		}
+	}
 	if code, body, _ := w.ask(t, admin, http.MethodDelete, "/api/v1/waivers/"+url.PathEscape(made.ID), ""); code != http.StatusNoContent {
 		t.Fatalf("end the waiver: %d %s", code, body)
 	}
@@ -348,6 +383,7 @@ func TestWhoSeesWhat(t *testing.T) {
 	for _, want := range []Action{
 		{Who: account + "admin", Action: ActAddWaiver, Target: made.ID + ": compute/pod-security/host-namespaces " + theirs, Outcome: "done"},
 		{Who: account + "admin", Action: ActEndWaiver, Target: made.ID, Outcome: "done"},
+		{Who: account + "tenant", Action: ActExtendWaiver, Target: made.ID, Outcome: "refused", Why: "no right to it"},
 		{Who: account + "admin", Action: ActAddWaiver, Target: "compute/pod-security/host-namespaces " + theirs, Outcome: "refused", Why: "the waiver's end is past"},
 		{Who: account + "tenant", Action: ActAddWaiver, Target: "compute/pod-security/host-namespaces", Outcome: "refused", Why: "no right to it"},
 		{Who: account + "tenant", Action: ActOrderRun, Target: "all controls", Outcome: "refused", Why: "no right to it"},

@@ -27,6 +27,12 @@ func (o WaiverOrder) Waiver() bailey.Waiver {
 	return bailey.Waiver{Rule: o.Rule, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Reason: o.Reason, Owner: o.Owner, Expires: o.Expires}
 }
 
+// WaiverExtensionOrder puts off the end of a waiver.
+type WaiverExtensionOrder struct {
+	Reason  string    `json:"reason" minLength:"1" maxLength:"4096" doc:"why the risk is accepted for longer"`
+	Expires time.Time `json:"expires" doc:"the new end, after the old one"`
+}
+
 // made names what was made.
 type made struct {
 	ID string `json:"id"`
@@ -62,6 +68,22 @@ func (a *API) writing(api huma.API) {
 				return nil, err
 			}
 			if err := a.Desk.EndWaiver(ctx, ask, by, in.ID); err != nil {
+				return nil, a.fail(err)
+			}
+			return nil, nil
+		})
+	huma.Register(api, huma.Operation{Method: http.MethodPost, Path: "/api/v1/waivers/{id}/extend", OperationID: "extendWaiver", Summary: "Put off the end of a waiver",
+		DefaultStatus: http.StatusNoContent, Errors: errs},
+		func(ctx context.Context, in *struct {
+			Asking
+			ID   string `path:"id" maxLength:"64"`
+			Body WaiverExtensionOrder
+		}) (*struct{}, error) {
+			ask, by, err := a.order(ctx, in.Cluster, WriteWaivers, ActExtendWaiver, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			if err := a.Desk.ExtendWaiver(ctx, ask, by, in.ID, in.Body.Reason, in.Body.Expires); err != nil {
 				return nil, a.fail(err)
 			}
 			return nil, nil

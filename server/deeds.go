@@ -15,11 +15,15 @@ import (
 
 // The things that somebody does, as they are kept.
 const (
-	ActAddWaiver = "add waiver"
-	ActEndWaiver = "end waiver"
-	ActOrderRun  = "order run"
-	ActStopRun   = "stop run"
+	ActAddWaiver    = "add waiver"
+	ActExtendWaiver = "extend waiver"
+	ActEndWaiver    = "end waiver"
+	ActOrderRun     = "order run"
+	ActStopRun      = "stop run"
 )
+
+// Acts are all of them.
+var Acts = []string{ActAddWaiver, ActExtendWaiver, ActEndWaiver, ActOrderRun, ActStopRun}
 
 // Deeds keeps who did what, and who was refused what. It is kept for ever.
 type Deeds struct {
@@ -97,14 +101,22 @@ type Action struct {
 
 // ActionFilter narrows what was done. The zero filter takes all, the newest first.
 type ActionFilter struct {
-	Who    string
-	Action string
-	Cursor string
+	Who     string
+	Action  string
+	Outcome string // done or refused
+	// Since and Until take what was done from one moment up to, not with, another.
+	Since, Until time.Time
+	Text         string // words in who, target and outcome
+	Order        string // newest or oldest; newest if empty
+	Cursor       string
 	// Limit is the size of a page: the store's if zero.
 	Limit int
 }
 
-// Actions gives a page of who did what, the newest first, to who sees everything.
+// actionOutcomes are the outcomes that actions are narrowed to.
+var actionOutcomes = []string{"done", "refused"}
+
+// Actions gives a page of who did what to who sees everything. With a text a page may be short, and go on.
 func (d *Desk) Actions(ctx context.Context, a Ask, f ActionFilter) ([]Action, string, error) {
 	if !a.Sees.All {
 		return nil, "", ErrForbidden
@@ -113,7 +125,13 @@ func (d *Desk) Actions(ctx context.Context, a Ask, f ActionFilter) ([]Action, st
 	if err != nil {
 		return nil, "", err
 	}
-	page, err := d.o.Store.Actions(ctx, store.AuditQuery{Cluster: uid, Access: access(a), Who: f.Who, Action: f.Action, Limit: f.Limit, After: f.Cursor})
+	for _, err := range []error{known("outcome", f.Outcome, actionOutcomes), known("order", f.Order, TimeOrders)} {
+		if err != nil {
+			return nil, "", err
+		}
+	}
+	page, err := d.o.Store.Actions(ctx, store.AuditQuery{Cluster: uid, Access: access(a), Who: f.Who, Action: f.Action, Outcome: f.Outcome, Since: f.Since, Until: f.Until,
+		Text: f.Text, Oldest: f.Order == "oldest", Limit: f.Limit, After: f.Cursor})
 	if err != nil {
 		return nil, "", err
 	}

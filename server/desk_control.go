@@ -169,8 +169,8 @@ func (d *Desk) guardInfos(ctx context.Context, a Ask, uid, control string) ([]Gu
 	return infos, nil
 }
 
-// Experiments gives every experiment with the newest evidence of each.
-func (d *Desk) Experiments(ctx context.Context, a Ask) ([]ExperimentInfo, error) {
+// Experiments gives the experiments that a filter takes, with the newest evidence of each.
+func (d *Desk) Experiments(ctx context.Context, a Ask, f ExperimentFilter) ([]ExperimentInfo, error) {
 	uid, err := d.cluster(a)
 	if err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func (d *Desk) Experiments(ctx context.Context, a Ask) ([]ExperimentInfo, error)
 			infos = append(infos, info)
 		}
 	}
-	return infos, nil
+	return f.Of(infos, d.o.Now())
 }
 
 // Experiment gives one experiment with its evidence.
@@ -206,6 +206,7 @@ func (d *Desk) experiment(ctx context.Context, a Ask, uid string, c *bailey.Cont
 	info := ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window}
 	page, err := d.o.Store.Evidence(ctx, store.EvidenceQuery{Cluster: uid, Access: access(a), Control: c.ID, Experiment: x.Name, Limit: most})
 	info.Evidence = evidenceOf(page.Items)
+	info.State = info.StateAt(d.o.Now())
 	return info, err
 }
 

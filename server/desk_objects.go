@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/report"
@@ -141,8 +140,8 @@ func (d *Desk) alertsOf(ctx context.Context, a Ask, uid string, ref bailey.Ref, 
 	return alerts, nil
 }
 
-// NamespaceRows gives the namespaces side by side, by name.
-func (d *Desk) NamespaceRows(ctx context.Context, a Ask) ([]NamespaceRow, error) {
+// NamespaceRows gives the namespaces that a filter takes, side by side.
+func (d *Desk) NamespaceRows(ctx context.Context, a Ask, f NamespaceFilter) ([]NamespaceRow, error) {
 	uid, err := d.cluster(a)
 	if err != nil {
 		return nil, err
@@ -180,53 +179,5 @@ func (d *Desk) NamespaceRows(ctx context.Context, a Ask) ([]NamespaceRow, error)
 		}
 		all = append(all, *r)
 	}
-	slices.SortFunc(all, func(a, b NamespaceRow) int { return cmp.Compare(a.Name, b.Name) })
-	return all, nil
-}
-
-// searchMost bounds the hits of each kind.
-const searchMost = 20
-
-// Search finds controls, rules, objects and findings by words.
-func (d *Desk) Search(ctx context.Context, a Ask, text string) ([]Hit, error) {
-	hits := []Hit{}
-	words := strings.Fields(strings.ToLower(text))
-	if len(words) == 0 {
-		return hits, nil
-	}
-	bears := func(texts ...string) bool {
-		all := strings.ToLower(strings.Join(texts, " "))
-		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(all, w) })
-	}
-	for _, c := range d.o.Controls {
-		if bears(c.ID, c.Asks) {
-			hits = append(hits, Hit{Kind: "control", ID: c.ID, Text: c.Asks})
-		}
-	}
-	n := 0
-	for _, c := range d.o.Controls {
-		for _, r := range c.Rules {
-			if n < searchMost && bears(c.RuleID(r), r.Title) {
-				n++
-				hits = append(hits, Hit{Kind: "rule", ID: c.RuleID(r), Text: r.Title})
-			}
-		}
-	}
-	uid, err := d.cluster(a)
-	if err != nil {
-		return hits, nil
-	}
-	found, err := d.o.Store.Search(ctx, access(a), uid, text, searchMost)
-	if err != nil {
-		return hits, err
-	}
-	for _, ref := range found.Objects {
-		object := objectOf(ref, "")
-		hits = append(hits, Hit{Kind: "object", ID: ref.String(), Text: ref.String(), Object: &object})
-	}
-	for i := range found.Findings {
-		f := d.finding(&found.Findings[i])
-		hits = append(hits, Hit{Kind: "finding", ID: f.ID, Text: f.Message, Object: &f.Object})
-	}
-	return hits, nil
+	return f.Of(all)
 }

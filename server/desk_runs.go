@@ -6,18 +6,29 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store"
 )
 
-// Runs gives a page of runs of experiments, the newest first.
-func (d *Desk) Runs(ctx context.Context, a Ask, cursor string) ([]Run, string, error) {
+// Runs gives a page of runs of experiments. Narrowed by more than a state a page may be short, and go on.
+func (d *Desk) Runs(ctx context.Context, a Ask, f RunFilter) ([]Run, string, error) {
 	uid, err := d.cluster(a)
 	if err != nil {
 		return nil, "", err
 	}
-	page, err := d.o.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: access(a), After: cursor})
+	for _, err := range []error{known("state", f.State, RunStates), known("trigger", f.Trigger, RunTriggers), known("order", f.Order, TimeOrders)} {
+		if err != nil {
+			return nil, "", err
+		}
+	}
+	q := store.RunQuery{Cluster: uid, Access: access(a), State: store.RunState(f.State), Trigger: store.RunTrigger(f.Trigger), Control: f.Control, Text: f.Text,
+		Oldest: f.Order == "oldest", Limit: f.Limit, After: f.Cursor}
+	if f.State == "broken" {
+		q.State, q.Broken = "", true
+	}
+	page, err := d.o.Store.Runs(ctx, q)
 	if err != nil {
 		return nil, "", err
 	}
@@ -50,15 +61,32 @@ func runOf(r *store.Run) Run {
 		Planned: r.Planned, Started: r.Started, Ended: r.Ended, Held: r.Held, Tried: r.Tried, Broken: r.Broken, Inconclusive: r.Inconclusive, Error: r.Error}
 }
 
-// Alerts gives a page of alerts, the newest first.
-func (d *Desk) Alerts(ctx context.Context, a Ask, open bool, cursor string) ([]Alert, string, error) {
+// Alerts gives a page of alerts. With a text a page may be short, and go on.
+func (d *Desk) Alerts(ctx context.Context, a Ask, f AlertFilter) ([]Alert, string, error) {
 	uid, err := d.cluster(a)
 	if err != nil {
 		return nil, "", err
 	}
-	q := store.AlertQuery{Cluster: uid, Access: access(a), State: store.All, After: cursor}
-	if open {
+	for _, err := range []error{known("state", f.State, AlertStates), known("kind", f.Kind, AlertKinds), known("order", f.Order, AlertOrders)} {
+		if err != nil {
+			return nil, "", err
+		}
+	}
+	q := store.AlertQuery{Cluster: uid, Access: access(a), State: store.All, Kind: store.AlertKind(f.Kind), Severity: f.Least, Text: f.Text, Limit: f.Limit, After: f.Cursor}
+	switch f.State {
+	case "open":
 		q.State = store.Open
+	case "over":
+		q.State = store.Gone
+	}
+	if f.Order != "newest" {
+		q.Sort = store.AlertSort(f.Order)
+	}
+	if f.Namespace != "" {
+		q.Namespaces = []string{f.Namespace}
+	}
+	if f.Control != "" {
+		q.Keys = []string{findingKey + f.Control + "/", rungKey + f.Control + "/"}
 	}
 	page, err := d.o.Store.Alerts(ctx, q)
 	if err != nil {
@@ -94,30 +122,52 @@ func alertOf(k *store.Alert) Alert {
 // waiversMost bounds the waivers that are kept: each is looked at with every finding.
 const waiversMost = 1000
 
-// Waivers gives the waivers, those of the configuration first, then the newest.
-func (d *Desk) Waivers(ctx context.Context, a Ask) ([]WaiverEntry, error) {
+// Waivers gives the waivers that a filter takes.
+func (d *Desk) Waivers(ctx context.Context, a Ask, f WaiverFilter) ([]WaiverEntry, error) {
 	uid, err := d.cluster(a)
 	if err != nil {
 		return nil, err
 	}
+	all, err := d.waivers(ctx, a, uid)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.accepts(ctx, a, uid, all); err != nil {
+		return nil, err
+	}
+	return f.Of(all, d.o.Now())
+}
+
+// waivers gives all waivers that may be seen, without what they accept: those of the configuration, then
+// the newest, then those that were ended.
+func (d *Desk) waivers(ctx context.Context, a Ask, uid string) ([]WaiverEntry, error) {
 	all := []WaiverEntry{}
 	if a.Sees.All {
 		for _, w := range d.o.Configured() {
 			all = append(all, WaiverEntry{Waiver: w, Configured: true})
 		}
 	}
-	page, err := d.o.Store.Waivers(ctx, store.WaiverQuery{Cluster: uid, Access: access(a), State: store.All, Limit: waiversMost})
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range page.Items {
-		entry := WaiverEntry{ID: w.ID, Waiver: w.Waiver, AddedBy: w.AddedBy, AddedAt: w.Added, RemovedBy: w.RemovedBy}
-		if !w.Removed.IsZero() {
-			entry.RemovedAt = &w.Removed
+	for _, state := range []store.State{store.Open, store.Gone} {
+		page, err := d.o.Store.Waivers(ctx, store.WaiverQuery{Cluster: uid, Access: access(a), State: state, Limit: waiversMost})
+		if err != nil {
+			return nil, err
 		}
-		all = append(all, entry)
+		for i := range page.Items {
+			all = append(all, waiverOf(&page.Items[i]))
+		}
 	}
-	return all, d.accepts(ctx, a, uid, all)
+	return all, nil
+}
+
+func waiverOf(w *store.Waiver) WaiverEntry {
+	entry := WaiverEntry{ID: w.ID, Waiver: w.Waiver, AddedBy: w.AddedBy, AddedAt: w.Added, RemovedBy: w.RemovedBy}
+	if !w.Removed.IsZero() {
+		entry.RemovedAt = &w.Removed
+	}
+	for _, e := range w.Extended {
+		entry.Extended = append(entry.Extended, WaiverExtension(e))
+	}
+	return entry
 }
 
 // accepts counts the findings that each waiver takes in.
@@ -197,6 +247,35 @@ func (d *Desk) EndWaiver(ctx context.Context, a Ask, by, id string) (err error) 
 		return err
 	}
 	if err := d.o.Store.RemoveWaiver(ctx, uid, d.o.Now(), id, by); err != nil {
+		return err
+	}
+	d.o.Changed(ctx)
+	return nil
+}
+
+// ExtendWaiver puts off the end of a waiver, for a reason that is kept with who did it.
+func (d *Desk) ExtendWaiver(ctx context.Context, a Ask, by, id, reason string, expires time.Time) (err error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		d.Deeds.Did(ctx, uid, by, ActExtendWaiver, id+": until "+expires.UTC().Format(time.RFC3339)+": "+reason, err)
+	}()
+	if err := d.watched(uid); err != nil {
+		return err
+	}
+	switch {
+	case strings.TrimSpace(reason) == "":
+		return badInput(errors.New("say why the risk is accepted for longer"))
+	case !expires.After(d.o.Now()):
+		return badInput(errors.New("the waiver's end is past"))
+	}
+	err = d.o.Store.ExtendWaiver(ctx, uid, d.o.Now(), id, by, reason, expires)
+	if errors.Is(err, store.ErrConflict) {
+		return badInput(errors.New(strings.TrimSuffix(strings.TrimPrefix(err.Error(), "store: "), ": "+store.ErrConflict.Error())))
+	}
+	if err != nil {
 		return err
 	}
 	d.o.Changed(ctx)

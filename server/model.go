@@ -347,6 +347,9 @@ type WaiverEntry struct {
 	AddedAt   time.Time  `json:"addedAt"`
 	RemovedBy string     `json:"removedBy,omitempty"`
 	RemovedAt *time.Time `json:"removedAt,omitempty"`
+	// Extended is how its end was put off, the first time first.
+	Extended []WaiverExtension `json:"extended,omitempty"`
+	State    string            `json:"state"` // active, expiring, expired or ended
 	// Configured tells one that the configuration's file holds, which only that file ends.
 	Configured bool `json:"configured,omitempty"`
 	// Accepts counts the findings that it takes in now.
@@ -355,12 +358,21 @@ type WaiverEntry struct {
 	More bool `json:"more,omitempty" doc:"it may take in more than accepts"`
 }
 
+// WaiverExtension is how the end of a waiver was put off.
+type WaiverExtension struct {
+	At      time.Time `json:"at"`
+	By      string    `json:"by"`
+	From    time.Time `json:"from"` // when it would have ended
+	Expires time.Time `json:"expires"`
+	Reason  string    `json:"reason"`
+}
+
 // Hit is something that a search found.
 type Hit struct {
-	Kind string `json:"kind"` // control, rule, object or finding
+	Kind string `json:"kind"` // control, rule, experiment, object, finding, alert, waiver or run
 	ID   string `json:"id"`
 	Text string `json:"text"`
-	// Object is set of objects and findings.
+	// Object is set of objects, findings and alerts that are about one.
 	Object *Object `json:"object,omitempty"`
 }
 

@@ -16,6 +16,7 @@ type ExperimentInfo struct {
 	Danger     bailey.Danger `json:"danger"`
 	Technique  string        `json:"technique,omitempty"`
 	Window     time.Duration `json:"window"`
+	State      string        `json:"state"`              // held, broken, inconclusive, stale or never (tried)
 	Evidence   []Evidence    `json:"evidence,omitempty"` // the newest first
 }
 

@@ -128,6 +128,8 @@ func (l *listing) object(o *bailey.Ref) {
 type sieve[T any] struct {
 	// keep tells which rows are asked for: all of them if nil.
 	keep func(*T) bool
+	// most is how many rows are looked at for a page, if less than of others: of such as take longer.
+	most int
 	// severity is what rows are sorted by before their numbers, the worst first; nil: it does not count.
 	severity func(*T) bailey.Severity
 }
@@ -153,6 +155,9 @@ func sift[T any](ctx context.Context, s *Store, l listing, scan func(scan func(.
 	most := limit
 	if by.keep != nil {
 		most = limits.Looked
+		if by.most > 0 {
+			most = min(most, by.most)
+		}
 	}
 	err = s.read(ctx, func(r *reader) error {
 		n, err := r.cluster(l.cluster)

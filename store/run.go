@@ -140,13 +140,16 @@ type RunQuery struct {
 	After  string
 }
 
+// runsLooked is how many runs are looked at for a page of some: each says what every experiment showed.
+const runsLooked = 400
+
 // Runs gives a page of runs. Narrowed by more than the state it may hold less than its limit, and go on.
 func (s *Store) Runs(ctx context.Context, q RunQuery) (Page[Run], error) {
 	l := listing{columns: "seq, doc", table: "runs", cluster: q.Cluster, limit: q.Limit, after: q.After, oldest: q.Oldest,
 		text: strings.Join([]string{q.Text, string(q.Trigger), q.Control, fmt.Sprint(q.Broken)}, "\n")}
 	l.whole(q.Access)
 	l.equal("state", string(q.State))
-	var by sieve[Run]
+	by := sieve[Run]{most: runsLooked}
 	says := saying(q.Text, func(r *Run) []string { return append([]string{r.ID, r.By, r.Error}, r.Controls...) })
 	if says != nil || q.Trigger != "" || q.Control != "" || q.Broken {
 		by.keep = func(r *Run) bool {

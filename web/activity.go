@@ -8,8 +8,7 @@ import (
 
 type activityBody struct {
 	Actions []actionRow
-	Filter  server.ActionFilter
-	Kinds   []string
+	Filters *filters
 	Pager   pager
 }
 
@@ -28,23 +27,29 @@ func (v *visit) actionRow(a server.Action) actionRow {
 	switch {
 	case a.Action == server.ActOrderRun && named, a.Action == server.ActStopRun && a.Outcome == "done":
 		r.Href = v.page.Href("/runs/" + id)
-	case a.Action == server.ActAddWaiver && named, a.Action == server.ActEndWaiver && a.Outcome == "done":
-		r.Href = v.page.Href("/waivers", "state", "all")
+	case a.Action == server.ActAddWaiver && named, a.Action == server.ActExtendWaiver && a.Outcome == "done", a.Action == server.ActEndWaiver && a.Outcome == "done":
+		r.Href = v.page.Href("/waivers", "state", "all", "q", id)
 	}
 	return r
 }
 
 func (s *site) activity(v *visit) error {
-	q := v.r.URL.Query()
-	f := server.ActionFilter{Who: strings.TrimSpace(q.Get("who")), Action: q.Get("action"), Cursor: v.cursor(), Limit: activityRows}
-	kinds := []string{server.ActAddWaiver, server.ActEndWaiver, server.ActOrderRun, server.ActStopRun}
-	if f.Action != "" {
-		if err := oneOf("action", f.Action, kinds...); err != nil {
-			return err
-		}
+	form := v.filters()
+	f := server.ActionFilter{
+		Text:    form.text("Text", "q", ""),
+		Who:     form.name("Who", "who", 256),
+		Action:  form.choice("What", "action", plainly("anything", server.Acts...)...),
+		Outcome: form.choice("Outcome", "outcome", plainly("any", "done", "refused")...),
+		Since:   form.day("From", "since"),
+		Until:   form.lastDay("To", "until"),
+		Order:   form.order(option{"newest", "newest first"}, option{"oldest", "oldest first"}),
+		Cursor:  v.cursor(), Limit: activityRows,
+	}
+	if form.err != nil {
+		return form.err
 	}
 	if v.wantsCSV() {
-		f.Limit = 1000
+		f.Limit = exportPage
 		return v.export("activity", []string{"at", "who", "action", "target", "outcome", "why"}, func(row func(...any) bool) error {
 			return eachPage(func(cursor string) (string, error) {
 				f.Cursor = cursor
@@ -62,7 +67,7 @@ func (s *site) activity(v *visit) error {
 	if err != nil {
 		return err
 	}
-	b := activityBody{Filter: f, Kinds: kinds, Pager: v.paged(len(list), next, 0)}
+	b := activityBody{Filters: form, Pager: v.paged(len(list), next, 0)}
 	for _, a := range list {
 		b.Actions = append(b.Actions, v.actionRow(a))
 	}

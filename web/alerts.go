@@ -3,9 +3,10 @@ package web
 import "github.com/baileyhq/bailey/server"
 
 type alertsBody struct {
-	Alerts []server.Alert
-	All    bool
-	Pager  pager
+	Alerts  []server.Alert
+	State   string
+	Filters *filters
+	Pager   pager
 	// Whole tells that alerts of the whole cluster are seen, and Detections how the audit log is
 	// followed; nil where none is.
 	Whole      bool
@@ -21,18 +22,26 @@ func objectName(o *server.Object) string {
 }
 
 func (s *site) alerts(v *visit) error {
-	b := alertsBody{}
-	state := v.r.URL.Query().Get("state")
-	if state != "" {
-		if err := oneOf("state", state, "open", "all"); err != nil {
-			return err
-		}
-		b.All = state == "all"
+	form := v.filters()
+	f := server.AlertFilter{
+		Text:      form.text("Text", "q", ""),
+		State:     form.choice("State", "state", option{"open", "open"}, option{"over", "over"}, option{"all", "open or over"}),
+		Kind:      form.choice("Kind", "kind", plainly("all", server.AlertKinds...)...),
+		Least:     form.severity(),
+		Control:   form.control(),
+		Namespace: form.name("Namespace", "namespace", 63),
+		Order:     form.order(option{"newest", "newest first"}, option{"severity", "worst first"}, option{"oldest", "oldest first"}),
+		Cursor:    v.cursor(),
+	}
+	if form.err != nil {
+		return form.err
 	}
 	if v.wantsCSV() {
+		f.Limit = exportPage
 		return v.export("alerts", []string{"kind", "severity", "title", "text", "first", "last", "count", "resolved", "control", "rule", "object", "delivered"}, func(row func(...any) bool) error {
 			return eachPage(func(cursor string) (string, error) {
-				list, next, err := s.Desk.Alerts(v.r.Context(), v.ask, !b.All, cursor)
+				f.Cursor = cursor
+				list, next, err := s.Desk.Alerts(v.r.Context(), v.ask, f)
 				for _, a := range list {
 					if !row(a.Kind, a.Severity, a.Title, a.Text, a.First, a.Last, a.Count, a.Resolved, a.Control, a.Rule, objectName(a.Object), a.Delivered) {
 						return "", err
@@ -42,15 +51,14 @@ func (s *site) alerts(v *visit) error {
 			})
 		})
 	}
-	list, next, err := s.Desk.Alerts(v.r.Context(), v.ask, !b.All, v.cursor())
+	list, next, err := s.Desk.Alerts(v.r.Context(), v.ask, f)
 	if err != nil {
 		return err
 	}
-	b.Whole = v.ask.Sees.All && v.page.Cluster.Own
+	b := alertsBody{Alerts: list, State: f.State, Filters: form, Pager: v.paged(len(list), next, 0), Whole: v.ask.Sees.All && v.page.Cluster.Own}
 	if v.page.Sight != nil {
 		b.Detections = v.page.Sight.Detections
 	}
-	b.Alerts, b.Pager = list, v.paged(len(list), next, 0)
 	v.page.Stream = "alert"
 	return v.show("alerts", "alerts", "Alerts", b)
 }

@@ -14,6 +14,9 @@ import (
 // csvMost bounds the rows of one export.
 const csvMost = 100_000
 
+// exportPage is how many rows of an export are asked for at once.
+const exportPage = 1000
+
 const (
 	// rowsPatience is how long an export waits for the next rows, and for them to be taken.
 	rowsPatience = time.Minute

@@ -19,14 +19,15 @@ type Desk interface {
 	Finding(ctx context.Context, ask server.Ask, id string) (server.Finding, error)
 	Workloads(ctx context.Context, ask server.Ask, filter server.WorkloadFilter) (server.WorkloadList, error)
 	Workload(ctx context.Context, ask server.Ask, ref bailey.Ref) (server.WorkloadPage, error)
-	NamespaceRows(ctx context.Context, ask server.Ask) ([]server.NamespaceRow, error)
-	Experiments(ctx context.Context, ask server.Ask) ([]server.ExperimentInfo, error)
+	NamespaceRows(ctx context.Context, ask server.Ask, filter server.NamespaceFilter) ([]server.NamespaceRow, error)
+	Experiments(ctx context.Context, ask server.Ask, filter server.ExperimentFilter) ([]server.ExperimentInfo, error)
 	Experiment(ctx context.Context, ask server.Ask, control, name string) (server.ExperimentInfo, error)
-	Runs(ctx context.Context, ask server.Ask, cursor string) (runs []server.Run, next string, err error)
+	Runs(ctx context.Context, ask server.Ask, filter server.RunFilter) (runs []server.Run, next string, err error)
 	Run(ctx context.Context, ask server.Ask, id string) (server.Run, error)
-	Alerts(ctx context.Context, ask server.Ask, open bool, cursor string) (alerts []server.Alert, next string, err error)
-	Waivers(ctx context.Context, ask server.Ask) ([]server.WaiverEntry, error)
+	Alerts(ctx context.Context, ask server.Ask, filter server.AlertFilter) (alerts []server.Alert, next string, err error)
+	Waivers(ctx context.Context, ask server.Ask, filter server.WaiverFilter) ([]server.WaiverEntry, error)
 	AddWaiver(ctx context.Context, ask server.Ask, by string, waiver bailey.Waiver) (id string, err error)
+	ExtendWaiver(ctx context.Context, ask server.Ask, by, id, reason string, expires time.Time) error
 	EndWaiver(ctx context.Context, ask server.Ask, by, id string) error
 	// Actions are ErrForbidden to who does not see everything.
 	Actions(ctx context.Context, ask server.Ask, filter server.ActionFilter) (actions []server.Action, next string, err error)

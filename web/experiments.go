@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -12,57 +11,35 @@ import (
 )
 
 type experimentsBody struct {
-	Experiments []experimentRow
-	Text        string
-	Danger      string
-	Dangers     []bailey.Danger
-	Never       int // how many were never tried
+	Experiments []server.ExperimentInfo
+	Never       int // how many of those listed were never tried
+	Filters     *filters
 	Pager       pager
-}
-
-// experimentRow is an experiment with where its proof stands.
-type experimentRow struct {
-	server.ExperimentInfo
-	State string // held, broken, inconclusive, stale or never
 }
 
 // experimentRows is how many experiments one page lists.
 const experimentRows = 60
 
-func (v *visit) row(x server.ExperimentInfo) experimentRow {
-	r := experimentRow{ExperimentInfo: x, State: "never"}
-	if len(x.Evidence) == 0 {
-		return r
-	}
-	switch e := x.Evidence[0]; {
-	case e.Broken > 0:
-		r.State = "broken"
-	case x.Window > 0 && v.page.Now.Sub(e.At) > x.Window:
-		r.State = "stale"
-	case e.Held == 0 || e.Interrupted:
-		r.State = "inconclusive"
-	default:
-		r.State = "held"
-	}
-	return r
-}
-
 func (s *site) experiments(v *visit) error {
-	all, err := s.Desk.Experiments(v.r.Context(), v.ask)
+	form := v.filters()
+	f := server.ExperimentFilter{
+		Text:    form.text("Text", "q", ""),
+		State:   form.choice("State", "state", option{"", "any"}, option{"held", "held"}, option{"broken", "broken"}, option{"inconclusive", "inconclusive"}, option{"stale", "stale"}, option{"never", "never tried"}),
+		Danger:  bailey.Danger(form.choice("Danger", "danger", plainly("any", bailey.Dangers...)...)),
+		Control: form.control(),
+		Order:   form.order(option{"control", "by control"}, option{"state", "what needs a look first"}, option{"newest", "last tried first"}),
+	}
+	if form.err != nil {
+		return form.err
+	}
+	rows, err := s.Desk.Experiments(v.r.Context(), v.ask, f)
 	if err != nil {
 		return err
 	}
-	q := v.r.URL.Query()
-	b := experimentsBody{Text: strings.TrimSpace(q.Get("q")), Danger: q.Get("danger"), Dangers: bailey.Dangers}
-	rows := make([]experimentRow, 0, len(all))
-	for _, x := range all {
-		r := v.row(x)
+	b := experimentsBody{Filters: form}
+	for _, r := range rows {
 		if r.State == "never" {
 			b.Never++
-		}
-		text := strings.ToLower(x.Control + " " + x.Title + " " + x.Hypothesis + " " + x.Technique)
-		if (b.Danger == "" || string(x.Danger) == b.Danger) && strings.Contains(text, strings.ToLower(b.Text)) {
-			rows = append(rows, r)
 		}
 	}
 	if v.wantsCSV() {
@@ -87,7 +64,7 @@ func (s *site) experiments(v *visit) error {
 }
 
 type experimentBody struct {
-	experimentRow
+	server.ExperimentInfo
 	Cut int // how many pieces of evidence are not shown
 	// Proposal is what a run of it would try; nil where that is not known, or not to be seen.
 	Proposal *server.Proposal
@@ -120,7 +97,7 @@ func (s *site) experiment(v *visit) error {
 			return nil
 		})
 	}
-	b := experimentBody{experimentRow: v.row(x), Cut: max(0, len(x.Evidence)-evidenceRows)}
+	b := experimentBody{ExperimentInfo: x, Cut: max(0, len(x.Evidence)-evidenceRows)}
 	b.Evidence = slices.Clone(x.Evidence[:len(x.Evidence)-b.Cut])
 	if s.Propose != nil && v.ask.Sees.All && v.page.Cluster.Own {
 		ctx, cancel := context.WithTimeout(v.r.Context(), planPatience)

@@ -11,64 +11,43 @@ import (
 
 type findingsBody struct {
 	server.FindingPage
-	Filter   server.FindingFilter
-	Least    string
-	Since    string
-	Controls []*bailey.Control
-	Chips    []chip
-	Pager    pager
-	States   []string
+	Filters *filters
+	Pager   pager
 }
-
-// chip is a part of a filter that can be taken away.
-type chip struct{ Name, Value, Without string }
 
 // findingRows is how many findings one page lists.
 const findingRows = 50
 
 func (s *site) findings(v *visit) error {
-	q := v.r.URL.Query()
-	f := server.FindingFilter{Control: q.Get("control"), Rule: q.Get("rule"), Kind: bailey.Kind(q.Get("kind")), Namespace: q.Get("namespace"),
-		Name: q.Get("name"), Text: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Order: q.Get("order"), Cursor: v.cursor(), Limit: findingRows}
-	b := findingsBody{Filter: f, Least: q.Get("severity"), Since: q.Get("since"), Controls: s.Controls, States: []string{"open", "waived", "gone", "all"}}
-	var err error
-	if b.Least != "" {
-		if f.Least, err = bailey.ParseSeverity(b.Least); err != nil {
-			return fmt.Errorf("%w: severity: %w", server.ErrBadInput, err)
-		}
+	form := v.filters()
+	f := server.FindingFilter{
+		Text:      form.text("Text", "q", ""),
+		Least:     form.severity(),
+		Control:   form.control(),
+		Namespace: form.name("Namespace", "namespace", 63),
+		Kind:      bailey.Kind(form.name("Kind", "kind", 256)),
+		State:     form.choice("State", "state", option{"open", "open"}, option{"waived", "waived"}, option{"gone", "gone"}, option{"all", "all"}),
+		Order:     form.order(option{"severity", "worst first"}, option{"newest", "newest first"}, option{"object", "by object"}),
+		Rule:      form.hidden("rule"), Name: form.hidden("name"),
+		Cursor: v.cursor(), Limit: findingRows,
 	}
-	if b.Since != "" {
-		if f.Since, err = day("since", b.Since); err != nil {
-			return err
-		}
+	if since := form.hidden("since"); since != "" {
+		var err error
+		f.Since, err = day("since", since)
+		form.fail(err)
 	}
-	if f.State != "" {
-		if err := oneOf("state", f.State, b.States...); err != nil {
-			return err
-		}
-	}
-	if f.Order != "" {
-		if err := oneOf("order", f.Order, "severity", "newest", "object"); err != nil {
-			return err
-		}
+	if form.err != nil {
+		return form.err
 	}
 	if v.wantsCSV() {
 		return s.exportFindings(v, f)
 	}
-	if b.FindingPage, err = s.Desk.Findings(v.r.Context(), v.ask, f); err != nil {
+	page, err := s.Desk.Findings(v.r.Context(), v.ask, f)
+	if err != nil {
 		return err
 	}
-	for _, name := range []string{"q", "severity", "control", "rule", "kind", "namespace", "name", "state", "since"} {
-		if value := q.Get(name); value != "" {
-			shown := name
-			if name == "q" {
-				shown = "text"
-			}
-			b.Chips = append(b.Chips, chip{shown, value, v.page.With(name, "")})
-		}
-	}
-	b.Pager = v.paged(len(b.Findings), b.Next, b.Total.Total())
-	b.Pager.More = b.More
+	b := findingsBody{page, form, v.paged(len(page.Findings), page.Next, page.Total.Total())}
+	b.Pager.More = page.More
 	v.page.Stream = "report"
 	return v.show("findings", "findings", "Findings", b)
 }
@@ -86,7 +65,7 @@ func findingRow(row func(...any) bool, x *server.Finding) bool {
 }
 
 func (s *site) exportFindings(v *visit, f server.FindingFilter) error {
-	f.Limit = 1000
+	f.Limit = exportPage
 	return v.export("findings", findingHead, func(row func(...any) bool) error {
 		return eachPage(func(cursor string) (string, error) {
 			f.Cursor = cursor

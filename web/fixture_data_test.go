@@ -114,7 +114,7 @@ func (f *fixture) Changes(_ context.Context, _ server.Ask, since time.Time, curs
 	return piece(f.moves(140), cursor, 50)
 }
 
-func (f *fixture) Runs(_ context.Context, _ server.Ask, cursor string) ([]server.Run, string, error) {
+func (f *fixture) Runs(_ context.Context, _ server.Ask, filter server.RunFilter) ([]server.Run, string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := []server.Run{f.run}
@@ -131,22 +131,30 @@ func (f *fixture) Runs(_ context.Context, _ server.Ask, cursor string) ([]server
 		}
 		all = append(all, r)
 	}
-	return piece(all, cursor, 50)
+	all = slices.DeleteFunc(all, func(r server.Run) bool {
+		return filter.State == "broken" && r.Broken == 0 || filter.State != "" && filter.State != "broken" && r.State != filter.State || filter.Trigger != "" && r.Trigger != filter.Trigger ||
+			filter.Control != "" && len(r.Controls) > 0 && !slices.Contains(r.Controls, filter.Control) || !strings.Contains(r.ID+r.By+r.Error, filter.Text)
+	})
+	if filter.Order == "oldest" {
+		slices.Reverse(all)
+	}
+	if filter.Text == "slow" { // what takes long to find: a page without a row, and more to look at
+		return nil, cmp.Or(filter.Cursor+"9", "9"), nil
+	}
+	return piece(all, filter.Cursor, cmp.Or(filter.Limit, 50))
 }
 
 func (f *fixture) Run(ctx context.Context, ask server.Ask, id string) (server.Run, error) {
-	for _, cursor := range []string{"", "50"} {
-		list, _, _ := f.Runs(ctx, ask, cursor)
-		for _, r := range list {
-			if r.ID == id {
-				return r, nil
-			}
+	list, _, _ := f.Runs(ctx, ask, server.RunFilter{Limit: 1000})
+	for _, r := range list {
+		if r.ID == id {
+			return r, nil
 		}
 	}
 	return server.Run{}, server.ErrNotFound
 }
 
-func (f *fixture) Alerts(_ context.Context, _ server.Ask, open bool, cursor string) ([]server.Alert, string, error) {
+func (f *fixture) Alerts(_ context.Context, _ server.Ask, filter server.AlertFilter) ([]server.Alert, string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.empty || f.calm {
@@ -173,11 +181,19 @@ func (f *fixture) Alerts(_ context.Context, _ server.Ask, open bool, cursor stri
 			over := f.now.Add(-time.Hour)
 			a.Resolved = &over
 		}
-		if !open || a.Resolved == nil {
-			all = append(all, a)
+		if filter.State == "open" && a.Resolved != nil || filter.State == "over" && a.Resolved == nil || filter.Kind != "" && a.Kind != filter.Kind || a.Severity < filter.Least ||
+			filter.Control != "" && a.Control != filter.Control || filter.Namespace != "" && filter.Namespace != o.Namespace || !strings.Contains(a.Title+a.Text, filter.Text) {
+			continue
 		}
+		all = append(all, a)
 	}
-	return piece(all, cursor, 50)
+	switch filter.Order {
+	case "oldest":
+		slices.Reverse(all)
+	case "severity":
+		slices.SortStableFunc(all, func(a, b server.Alert) int { return cmp.Compare(b.Severity, a.Severity) })
+	}
+	return piece(all, filter.Cursor, cmp.Or(filter.Limit, 50))
 }
 
 func (f *fixture) startWaivers() []server.WaiverEntry {
@@ -185,16 +201,30 @@ func (f *fixture) startWaivers() []server.WaiverEntry {
 	ended := f.now.Add(-3 * day)
 	return []server.WaiverEntry{
 		{ID: "1", Waiver: bailey.Waiver{Rule: "compute/pod-security/privileged", Kind: "DaemonSet", Namespace: "observability", Name: "node-agent", Reason: "The agent reads the node's devices; the vendor works on a version that does not.", Owner: "team-observability", Expires: f.now.Add(60 * day)}, AddedBy: "rosa@example.org", AddedAt: f.now.Add(-9 * day), Accepts: 3},
-		{ID: "2", Waiver: bailey.Waiver{Rule: "network/policy/*", Namespace: "team-*", Reason: hostile, Owner: hostile, Expires: f.now.Add(5 * day)}, AddedAt: f.now.Add(-30 * day), Accepts: 118},
+		{ID: "2", Waiver: bailey.Waiver{Rule: "network/policy/*", Namespace: "team-*", Reason: hostile, Owner: hostile, Expires: f.now.Add(5 * day)}, AddedAt: f.now.Add(-30 * day), Accepts: 118,
+			Extended: []server.WaiverExtension{{At: f.now.Add(-9 * day), By: hostile, From: f.now.Add(-8 * day), Expires: f.now.Add(5 * day), Reason: hostile}}},
 		{ID: "3", Waiver: bailey.Waiver{Rule: "storage/backups", Reason: "Bought, not delivered.", Owner: "platform", Expires: f.now.Add(-2 * day)}, Configured: true},
 		{ID: "4", Waiver: bailey.Waiver{Rule: "access/tls", Reason: "An old one.", Owner: "platform", Expires: f.now.Add(90 * day)}, AddedBy: "kai", AddedAt: f.now.Add(-40 * day), RemovedBy: "rosa", RemovedAt: &ended},
 	}
 }
 
-func (f *fixture) Waivers(context.Context, server.Ask) ([]server.WaiverEntry, error) {
+func (f *fixture) Waivers(_ context.Context, _ server.Ask, filter server.WaiverFilter) ([]server.WaiverEntry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]server.WaiverEntry(nil), f.waivers...), nil
+	return filter.Of(f.waivers, f.now)
+}
+
+func (f *fixture) ExtendWaiver(_ context.Context, _ server.Ask, by, id, reason string, expires time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.waivers {
+		if w := &f.waivers[i]; w.ID == id && !w.Configured && w.RemovedAt == nil {
+			w.Extended = append(w.Extended, server.WaiverExtension{At: f.now, By: by, From: w.Expires, Expires: expires, Reason: reason})
+			w.Expires = expires
+			return nil
+		}
+	}
+	return server.ErrNotFound
 }
 
 func (f *fixture) AddWaiver(_ context.Context, _ server.Ask, by string, w bailey.Waiver) (string, error) {
@@ -243,8 +273,12 @@ func (f *fixture) Actions(_ context.Context, ask server.Ask, filter server.Actio
 		all = append(all, a)
 	}
 	all = slices.DeleteFunc(all, func(a server.Action) bool {
-		return filter.Who != "" && a.Who != filter.Who || filter.Action != "" && a.Action != filter.Action
+		return filter.Who != "" && a.Who != filter.Who || filter.Action != "" && a.Action != filter.Action || filter.Outcome != "" && a.Outcome != filter.Outcome ||
+			a.At.Before(filter.Since) || !filter.Until.IsZero() && !a.At.Before(filter.Until) || !strings.Contains(a.Who+a.Target+a.Why, filter.Text)
 	})
+	if filter.Order == "oldest" {
+		slices.Reverse(all)
+	}
 	return piece(all, filter.Cursor, cmp.Or(filter.Limit, 50))
 }
 
@@ -304,5 +338,11 @@ func (f *fixture) Search(_ context.Context, ask server.Ask, text string) ([]serv
 	for _, x := range f.visible(ask, server.FindingFilter{Text: text}) {
 		hits = append(hits, server.Hit{Kind: "finding", ID: x.ID, Text: x.Message, Object: &x.Object})
 	}
-	return hits[:min(len(hits), 200)], nil
+	hits = hits[:min(len(hits), 200)]
+	for _, kind := range []string{"experiment", "alert", "waiver", "run"} {
+		if text == "web" && ask.Sees.All {
+			hits = append(hits, server.Hit{Kind: kind, ID: map[string]string{"run": f.run.ID, "experiment": f.isolated()}[kind], Text: "one with web in it " + hostile})
+		}
+	}
+	return hits, nil
 }

@@ -184,7 +184,7 @@ func (f *fixture) Control(ctx context.Context, ask server.Ask, id string) (serve
 			p.Guards = append(p.Guards, g)
 		}
 	}
-	experiments, _ := f.Experiments(ctx, ask)
+	experiments, _ := f.Experiments(ctx, ask, server.ExperimentFilter{})
 	for _, x := range experiments {
 		if x.Control == id {
 			p.Experiments = append(p.Experiments, x)
@@ -309,7 +309,7 @@ func (f *fixture) Workload(_ context.Context, ask server.Ask, ref bailey.Ref) (s
 		}
 	}
 	p.Command = "kubectl get " + strings.ToLower(string(ref.Kind)) + "/" + ref.Name + " -n " + ref.Namespace + " -o yaml"
-	p.Alerts, _, _ = f.Alerts(context.Background(), ask, true, "")
+	p.Alerts, _, _ = f.Alerts(context.Background(), ask, server.AlertFilter{State: "open"})
 	p.Alerts = p.Alerts[:4]
 	guards, _ := f.Guards(context.Background(), ask)
 	p.Guards = guards[:min(7, len(guards))]
@@ -332,7 +332,7 @@ func (f *fixture) Workload(_ context.Context, ask server.Ask, ref bailey.Ref) (s
 	return p, nil
 }
 
-func (f *fixture) NamespaceRows(_ context.Context, ask server.Ask) ([]server.NamespaceRow, error) {
+func (f *fixture) NamespaceRows(_ context.Context, ask server.Ask, filter server.NamespaceFilter) ([]server.NamespaceRow, error) {
 	var rows []server.NamespaceRow
 	for i, name := range f.namespaces {
 		if !ask.Sees.Has(name) {
@@ -350,10 +350,10 @@ func (f *fixture) NamespaceRows(_ context.Context, ask server.Ask) ([]server.Nam
 		}
 		rows = append(rows, r)
 	}
-	return rows, nil
+	return filter.Of(rows)
 }
 
-func (f *fixture) Experiments(context.Context, server.Ask) ([]server.ExperimentInfo, error) {
+func (f *fixture) Experiments(_ context.Context, _ server.Ask, filter server.ExperimentFilter) ([]server.ExperimentInfo, error) {
 	var all []server.ExperimentInfo
 	for _, c := range f.controls {
 		for i, x := range c.Experiments {
@@ -364,7 +364,7 @@ func (f *fixture) Experiments(context.Context, server.Ask) ([]server.ExperimentI
 			all = append(all, one)
 		}
 	}
-	return all, nil
+	return filter.Of(all, f.now)
 }
 
 // propose plans what the experiment needs of the fixture: many places, by several ways.
@@ -412,7 +412,7 @@ func (f *fixture) evidence(control, experiment string, n int) []server.Evidence 
 }
 
 func (f *fixture) Experiment(ctx context.Context, ask server.Ask, control, name string) (server.ExperimentInfo, error) {
-	all, _ := f.Experiments(ctx, ask)
+	all, _ := f.Experiments(ctx, ask, server.ExperimentFilter{})
 	for _, x := range all {
 		if x.Control == control && x.Name == name {
 			return x, nil

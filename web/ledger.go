@@ -2,21 +2,16 @@ package web
 
 import (
 	"strconv"
-	"strings"
 
-	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/server"
 )
 
 type ledgerBody struct {
 	server.LedgerPage
-	Filter   server.LedgerFilter
-	Controls []*bailey.Control
-	Kept     bool // there is a ledger
-	Entry    string
-	Since    string
-	Until    string // the last day
-	Pager    pager
+	Kept    bool // there is a ledger
+	Entry   string
+	Filters *filters
+	Pager   pager
 }
 
 // ledgerRows is how many entries one page lists.
@@ -26,26 +21,19 @@ func (s *site) ledger(v *visit) error {
 	if err := v.mustMay(server.ReadLedger); err != nil {
 		return err
 	}
-	q := v.r.URL.Query()
-	b := ledgerBody{Controls: s.Controls, Kept: s.Ledger != nil, Entry: q.Get("entry"), Since: q.Get("since"), Until: q.Get("until"),
-		Filter: server.LedgerFilter{Kind: q.Get("kind"), Control: q.Get("control"), Text: strings.TrimSpace(q.Get("q")), Cursor: v.cursor(), Limit: ledgerRows}}
-	if b.Filter.Kind != "" {
-		if err := oneOf("kind", b.Filter.Kind, "record", "key", "shred"); err != nil {
-			return err
-		}
+	form := v.filters()
+	f := server.LedgerFilter{
+		Text:    form.text("Text", "q", ""),
+		Kind:    form.choice("Kind", "kind", plainly("all", "record", "key", "shred")...),
+		Control: form.control(),
+		Since:   form.day("From", "since"),
+		Until:   form.lastDay("To", "until"),
+		Cursor:  v.cursor(), Limit: ledgerRows,
 	}
-	var err error
-	if b.Since != "" {
-		if b.Filter.Since, err = day("since", b.Since); err != nil {
-			return err
-		}
+	if form.err != nil {
+		return form.err
 	}
-	if b.Until != "" {
-		if b.Filter.Until, err = day("until", b.Until); err != nil {
-			return err
-		}
-		b.Filter.Until = b.Filter.Until.AddDate(0, 0, 1)
-	}
+	b := ledgerBody{Kept: s.Ledger != nil, Entry: v.r.URL.Query().Get("entry"), Filters: form}
 	if _, err := strconv.ParseUint(b.Entry, 10, 53); err != nil {
 		b.Entry = ""
 	}
@@ -53,8 +41,7 @@ func (s *site) ledger(v *visit) error {
 		return v.show("ledger", "ledger", "Ledger", b)
 	}
 	if v.wantsCSV() {
-		f := b.Filter
-		f.Limit = 1000
+		f.Limit = exportPage
 		return v.export("ledger", []string{"index", "kind", "period", "bytes", "at", "id", "control", "experiment", "verdict"}, func(row func(...any) bool) error {
 			return eachPage(func(cursor string) (string, error) {
 				f.Cursor = cursor
@@ -68,7 +55,7 @@ func (s *site) ledger(v *visit) error {
 			})
 		})
 	}
-	page, err := s.Ledger(v.r.Context(), b.Filter)
+	page, err := s.Ledger(v.r.Context(), f)
 	if err != nil {
 		return err
 	}

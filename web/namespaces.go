@@ -1,9 +1,7 @@
 package web
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/server"
@@ -12,8 +10,7 @@ import (
 type namespacesBody struct {
 	Columns []string // controls, in the order of the catalogue
 	Rows    []namespaceRow
-	Text    string
-	Order   string
+	Filters *filters
 	Pager   pager
 }
 
@@ -26,25 +23,21 @@ type namespaceRow struct {
 const namespaceRows = 40
 
 func (s *site) namespaces(v *visit) error {
-	all, err := s.Desk.NamespaceRows(v.r.Context(), v.ask)
+	form := v.filters()
+	f := server.NamespaceFilter{Text: form.text("Name", "q", ""), Control: form.control()}
+	if name := form.choice("Rung", "rung", plainly("any", rungNames...)...); name != "" {
+		f.Rung = new(bailey.Rung)
+		form.fail(f.Rung.UnmarshalText([]byte(name)))
+	}
+	f.Order = form.order(option{"worst", "most gaps first"}, option{"findings", "worst findings first"}, option{"name", "by name"})
+	if form.err != nil {
+		return form.err
+	}
+	all, err := s.Desk.NamespaceRows(v.r.Context(), v.ask, f)
 	if err != nil {
 		return err
 	}
-	q := v.r.URL.Query()
-	b := namespacesBody{Text: strings.TrimSpace(q.Get("q")), Order: q.Get("order")}
-	if b.Order != "" {
-		if err := oneOf("order", b.Order, "worst", "name"); err != nil {
-			return err
-		}
-	}
-	all = slices.DeleteFunc(slices.Clone(all), func(n server.NamespaceRow) bool { return !strings.Contains(n.Name, b.Text) })
-	slices.SortFunc(all, func(a, b server.NamespaceRow) int { return strings.Compare(a.Name, b.Name) })
-	if b.Order != "name" {
-		slices.SortStableFunc(all, func(x, y server.NamespaceRow) int {
-			return cmp.Or(cmp.Compare(y.Rungs.Gap, x.Rungs.Gap), cmp.Compare(y.Findings.Critical, x.Findings.Critical),
-				cmp.Compare(y.Findings.High, x.Findings.High), cmp.Compare(y.Findings.Total(), x.Findings.Total()))
-		})
-	}
+	b := namespacesBody{Filters: form}
 	for _, c := range s.Controls {
 		if slices.ContainsFunc(all, func(n server.NamespaceRow) bool { _, found := n.Controls[c.ID]; return found }) {
 			b.Columns = append(b.Columns, c.ID)

@@ -33,6 +33,9 @@ type page struct {
 	// Sight says how current what is kept of the cluster is; nil where no cluster is seen.
 	Sight *server.Sight
 
+	// order is how the page's table is sorted, and usual how it is unless asked otherwise.
+	order, usual string
+
 	Stream  string // the kinds of news that bring this page up to date, separated by spaces
 	Refresh int    // seconds, for browsers without JavaScript; 0 for never
 	Body    any
@@ -109,7 +112,7 @@ func (p *page) Href(path string, pairs ...any) string {
 func (p *page) With(pairs ...any) string {
 	q := url.Values{}
 	for k, v := range p.Query {
-		if k != "cursor" && k != "at" && len(v) > 0 && v[0] != "" {
+		if k != "cursor" && k != "at" && k != "back" && len(v) > 0 && v[0] != "" {
 			q.Set(k, v[0])
 		}
 	}

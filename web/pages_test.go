@@ -84,7 +84,7 @@ func TestWhoSeesWhat(t *testing.T) {
 					t.Errorf("a tenant sees %s at %s", foreign, p.path)
 				}
 			}
-			for _, act := range []string{`action="/runs"`, `href="/waivers/new`, `/end"`} {
+			for _, act := range []string{`method="post" action="/runs"`, `href="/waivers/new`, `/end"`, `/extend"`} {
 				if strings.Contains(text, act) {
 					t.Errorf("a tenant is offered %s at %s", act, p.path)
 				}
@@ -97,7 +97,7 @@ func TestWhoSeesWhat(t *testing.T) {
 			t.Errorf("nobody gets %d at %s", status, p.path)
 		}
 	}
-	for path, form := range map[string]url.Values{"/waivers": {"rule": {"compute/pod-security"}, "reason": {"r"}, "owner": {"o"}, "expires": {"2027-01-01"}}, "/waivers/1/end": {}, "/runs/run-1/stop": {}, "/runs": {"control": {"network/policy"}}} {
+	for path, form := range map[string]url.Values{"/waivers": {"rule": {"compute/pod-security"}, "reason": {"r"}, "owner": {"o"}, "expires": {"2027-01-01"}}, "/waivers/1/extend": {"reason": {"r"}, "expires": {"2027-06-01"}}, "/waivers/1/end": {}, "/runs/run-1/stop": {}, "/runs": {"control": {"network/policy"}}} {
 		for name, d := range map[string]*dashboard{"tenant": tenant, "stranger": stranger} {
 			answer, err := d.client().PostForm(d.url+path, form)
 			if err != nil {
@@ -198,6 +198,24 @@ func TestActs(t *testing.T) {
 	if a := post("/waivers", good, "same-origin"); a.StatusCode != http.StatusSeeOther || len(f.waivers) != 5 || f.waivers[4].AddedBy != people["admin"].Name || f.waivers[4].Namespace != "shop" {
 		t.Errorf("a good waiver: %s, %+v", a.Status, f.waivers)
 	}
+	end := f.waivers[0].Expires
+	for _, form := range []url.Values{{"expires": {"2027-09-01"}}, {"reason": {"r"}, "expires": {end.Format(time.DateOnly)}}, {"reason": {"r"}, "expires": {"some day"}}} {
+		if a := post("/waivers/1/extend", form, "same-origin"); a.StatusCode != http.StatusUnprocessableEntity || !f.waivers[0].Expires.Equal(end) {
+			t.Errorf("extended by %v: %s", form, a.Status)
+		}
+	}
+	longer := url.Values{"reason": {"not delivered yet"}, "expires": {"2027-09-01"}}
+	if a := post("/waivers/1/extend", longer, "cross-site"); a.StatusCode != http.StatusForbidden {
+		t.Errorf("extended from another site: %s", a.Status)
+	}
+	if a := post("/waivers/1/extend", longer, "same-origin"); a.StatusCode != http.StatusSeeOther || f.waivers[0].Expires.Format(time.DateOnly) != "2027-09-01" || f.waivers[0].Extended[0].By != people["admin"].Name {
+		t.Errorf("extending one: %s, %+v", a.Status, f.waivers[0])
+	}
+	for _, id := range []string{"3", "4", "99"} { // of the configuration, ended, none
+		if a := post("/waivers/"+id+"/extend", longer, "same-origin"); a.StatusCode != http.StatusNotFound {
+			t.Errorf("extending %s: %s", id, a.Status)
+		}
+	}
 	if a := post("/waivers/1/end", nil, "same-origin"); a.StatusCode != http.StatusSeeOther || f.waivers[0].RemovedBy != people["admin"].Name {
 		t.Errorf("ending one: %s, %+v", a.Status, f.waivers[0])
 	}
@@ -217,7 +235,7 @@ func TestActivity(t *testing.T) {
 	f := newFixture()
 	d := start(t, f, "admin", nil)
 	_, text := d.get(t, "/activity")
-	for _, want := range []string{`<a class="lead" href="/runs/` + f.run.ID + `">order run</a>`, `<a class="lead" href="/waivers?state=all">add waiver</a>`, `<span class="lead">order run</span>`,
+	for _, want := range []string{`<a class="lead" href="/runs/` + f.run.ID + `">order run</a>`, `<a class="lead" href="/waivers?q=b7Qk2mX9vT4nR8sL&amp;state=all">add waiver</a>`, `<span class="lead">order run</span>`,
 		`<span class="tag bad">refused</span><p>no right to it</p>`, `<span class="tag">done</span>`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %s", want)

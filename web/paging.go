@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/baileyhq/bailey/server"
 )
@@ -13,6 +14,7 @@ type pager struct {
 	Total    int  // 0 where it is not known
 	More     bool // there may be more than Total
 	First    string
+	Prev     string
 	Next     string
 	Export   string
 }
@@ -24,13 +26,69 @@ func (v *visit) paged(count int, next string, total int) pager {
 	if count > 0 {
 		p.From = before + 1
 	}
+	trail := v.trail()
 	if next != "" {
-		p.Next = v.page.With("cursor", next, "at", before+count)
+		p.Next = v.page.With("cursor", next, "at", before+count, "back", trail.and(place{before, v.cursor()}))
 	}
 	if v.cursor() != "" {
 		p.First = v.page.With()
 	}
+	if rest, last, found := trail.last(); found {
+		if last.cursor == "" {
+			p.Prev, p.First = p.First, "" // the page before is the first one
+		} else {
+			p.Prev = v.page.With("cursor", last.cursor, "at", last.at, "back", string(rest))
+		}
+	}
 	return p
+}
+
+// place is where a page begins: after how many rows, and at which cursor; none for the first.
+type place struct {
+	at     int
+	cursor string
+}
+
+// trail are the places of the pages that led to one, the last one last, as they stand in its address:
+// a cursor leads on, and this leads back. Of a long one the beginning is dropped.
+type trail string
+
+// trailMost bounds a trail in an address, in bytes.
+const trailMost = 2000
+
+func (v *visit) trail() trail {
+	t := v.r.URL.Query().Get("back")
+	if len(t) > trailMost || v.cursor() == "" {
+		return ""
+	}
+	return trail(t)
+}
+
+// and is the trail with one more place.
+func (t trail) and(p place) string {
+	one := strconv.Itoa(p.at) + "~" + p.cursor
+	if t == "" {
+		return one
+	}
+	for len(t)+1+len(one) > trailMost {
+		_, rest, more := strings.Cut(string(t), ".")
+		if !more {
+			return one
+		}
+		t = trail(rest)
+	}
+	return string(t) + "." + one
+}
+
+// last takes the last place off.
+func (t trail) last() (rest trail, p place, found bool) {
+	one := string(t)
+	if i := strings.LastIndex(one, "."); i >= 0 {
+		rest, one = t[:i], one[i+1:]
+	}
+	at, cursor, found := strings.Cut(one, "~")
+	n, err := strconv.Atoi(at)
+	return rest, place{n, cursor}, found && err == nil && n >= 0
 }
 
 func (v *visit) cursor() string { return v.r.URL.Query().Get("cursor") }

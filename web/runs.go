@@ -10,7 +10,8 @@ import (
 
 type runsBody struct {
 	Runs     []server.Run
-	Controls []controlChoice
+	Controls []controlChoice // for the form that begins a run
+	Filters  *filters
 	Pager    pager
 }
 
@@ -18,10 +19,24 @@ type runsBody struct {
 type controlChoice struct{ ID, Name string }
 
 func (s *site) runs(v *visit) error {
+	form := v.filters()
+	f := server.RunFilter{
+		Text:    form.text("Text", "q", ""),
+		State:   form.choice("Outcome", "state", plainly("any", server.RunStates...)...),
+		Trigger: form.choice("Begun by", "trigger", option{"", "anything"}, option{"schedule", "the schedule"}, option{"person", "a person"}, option{"api", "the API"}),
+		Control: form.control(),
+		Order:   form.order(option{"newest", "newest first"}, option{"oldest", "oldest first"}),
+		Cursor:  v.cursor(),
+	}
+	if form.err != nil {
+		return form.err
+	}
 	if v.wantsCSV() {
+		f.Limit = exportPage
 		return v.export("runs", []string{"id", "state", "trigger", "by", "danger", "started", "ended", "held", "tried", "broken", "inconclusive", "error"}, func(row func(...any) bool) error {
 			return eachPage(func(cursor string) (string, error) {
-				list, next, err := s.Desk.Runs(v.r.Context(), v.ask, cursor)
+				f.Cursor = cursor
+				list, next, err := s.Desk.Runs(v.r.Context(), v.ask, f)
 				for _, r := range list {
 					if !row(r.ID, r.State, r.Trigger, r.By, r.Danger, r.Started, r.Ended, r.Held, r.Tried, r.Broken, r.Inconclusive, r.Error) {
 						return "", err
@@ -31,11 +46,11 @@ func (s *site) runs(v *visit) error {
 			})
 		})
 	}
-	list, next, err := s.Desk.Runs(v.r.Context(), v.ask, v.cursor())
+	list, next, err := s.Desk.Runs(v.r.Context(), v.ask, f)
 	if err != nil {
 		return err
 	}
-	b := runsBody{Runs: list, Pager: v.paged(len(list), next, 0)}
+	b := runsBody{Runs: list, Filters: form, Pager: v.paged(len(list), next, 0)}
 	for _, c := range s.Controls {
 		if len(c.Experiments) > 0 {
 			b.Controls = append(b.Controls, controlChoice{c.ID, controlName(c.ID)})

@@ -52,7 +52,7 @@ func (s *site) search(v *visit) error {
 		})
 	}
 	b.Count = len(hits)
-	for _, g := range []struct{ kind, title string }{{"control", "Controls"}, {"rule", "Rules"}, {"object", "Objects"}, {"finding", "Findings"}} {
+	for _, g := range []struct{ kind, title string }{{"control", "Controls"}, {"rule", "Rules"}, {"experiment", "Experiments"}, {"object", "Objects"}, {"finding", "Findings"}, {"alert", "Alerts"}, {"waiver", "Waivers"}, {"run", "Runs"}} {
 		group := hitGroup{Title: g.title}
 		for _, h := range hits {
 			if h.Kind != g.kind {
@@ -77,6 +77,16 @@ func (v *visit) hitHref(h server.Hit) string {
 		return v.page.Href("/controls/" + h.ID)
 	case h.Kind == "rule":
 		return v.page.Href("/findings", "rule", h.ID)
+	case h.Kind == "experiment":
+		return v.page.Href("/experiments/" + h.ID)
+	case h.Kind == "alert":
+		return v.page.Href("/alerts", "state", "all", "q", h.ID)
+	case h.Kind == "waiver" && h.ID == "": // of the configuration's file
+		return v.page.Href("/waivers", "q", v.r.URL.Query().Get("q"))
+	case h.Kind == "waiver":
+		return v.page.Href("/waivers", "state", "all", "q", h.ID)
+	case h.Kind == "run":
+		return v.page.Href("/runs/" + h.ID)
 	case h.Kind == "object" && h.Object != nil:
 		return v.page.Obj(*h.Object).Href
 	}

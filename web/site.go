@@ -85,6 +85,8 @@ func New(o Options) http.Handler {
 		"GET /waivers":                             s.waivers,
 		"GET /waivers/new":                         s.newWaiver,
 		"POST /waivers":                            s.addWaiver,
+		"GET /waivers/{id}/extend":                 s.longerWaiver,
+		"POST /waivers/{id}/extend":                s.extendWaiver,
 		"POST /waivers/{id}/end":                   s.endWaiver,
 		"GET /enforce":                             s.enforce,
 		"GET /activity":                            s.activity,
@@ -128,10 +130,11 @@ func (s *site) answering(a answer) http.Handler {
 
 // acts are the forms that do something, by their patterns, as they are kept.
 var acts = map[string]string{
-	"POST /waivers":          server.ActAddWaiver,
-	"POST /waivers/{id}/end": server.ActEndWaiver,
-	"POST /runs":             server.ActOrderRun,
-	"POST /runs/{id}/stop":   server.ActStopRun,
+	"POST /waivers":             server.ActAddWaiver,
+	"POST /waivers/{id}/extend": server.ActExtendWaiver,
+	"POST /waivers/{id}/end":    server.ActEndWaiver,
+	"POST /runs":                server.ActOrderRun,
+	"POST /runs/{id}/stop":      server.ActStopRun,
 }
 
 // refused keeps that somebody may not do what a form asks for; pages that may not be seen are no act.

@@ -12,63 +12,47 @@ import (
 )
 
 type waiversBody struct {
-	Waivers []waiverRow
-	State   string
+	Waivers []server.WaiverEntry
+	Filters *filters
 	Pager   pager
-}
-
-type waiverRow struct {
-	server.WaiverEntry
-	State string // in force, ends soon, expired or ended
 }
 
 const (
 	waiverRows  = 50
-	endsSoon    = 14 * 24 * time.Hour
-	waiverUsual = 30 * 24 * time.Hour // what the form proposes
+	waiverUsual = 30 * 24 * time.Hour // what the forms propose
 )
 
-func (v *visit) waiverState(w server.WaiverEntry) string {
-	switch left := w.Expires.Sub(v.page.Now); {
-	case w.RemovedAt != nil:
-		return "ended"
-	case left <= 0:
-		return "expired"
-	case left < endsSoon:
-		return "ends soon"
-	}
-	return "in force"
-}
-
 func (s *site) waivers(v *visit) error {
-	all, err := s.Desk.Waivers(v.r.Context(), v.ask)
+	form := v.filters()
+	f := server.WaiverFilter{
+		Text:    form.text("Text", "q", ""),
+		State:   form.choice("State", "state", option{"current", "not ended"}, option{"active", "in force"}, option{"expiring", "ends soon"}, option{"expired", "expired"}, option{"ended", "ended"}, option{"all", "all"}),
+		Control: form.control(),
+		Owner:   form.name("Owner", "owner", 256),
+		Order:   form.order(option{"expiry", "next to end first"}, option{"newest", "newest first"}, option{"accepts", "most findings first"}, option{"rule", "by rule"}, option{"owner", "by owner"}),
+	}
+	if form.err != nil {
+		return form.err
+	}
+	rows, err := s.Desk.Waivers(v.r.Context(), v.ask, f)
 	if err != nil {
 		return err
 	}
-	b := waiversBody{State: v.r.URL.Query().Get("state")}
-	if b.State != "" {
-		if err := oneOf("state", b.State, "all"); err != nil {
-			return err
-		}
-	}
-	var rows []waiverRow
-	for _, w := range all {
-		r := waiverRow{w, v.waiverState(w)}
-		if r.State != "ended" || b.State == "all" {
-			rows = append(rows, r)
-		}
-	}
-	slices.SortStableFunc(rows, func(a, b waiverRow) int { return a.Expires.Compare(b.Expires) })
 	if v.wantsCSV() {
-		return v.export("waivers", []string{"id", "state", "rule", "kind", "namespace", "name", "reason", "owner", "expires", "added by", "added", "ended by", "ended", "accepts"}, func(row func(...any) bool) error {
+		return v.export("waivers", []string{"id", "state", "rule", "kind", "namespace", "name", "reason", "owner", "expires", "added by", "added", "ended by", "ended", "accepts", "extended", "extended by", "extended because"}, func(row func(...any) bool) error {
 			for _, w := range rows {
-				if !row(w.ID, w.State, w.Rule, w.Kind, w.Namespace, w.Name, w.Reason, w.Owner, w.Expires, w.AddedBy, w.AddedAt, w.RemovedBy, w.RemovedAt, w.Accepts) {
+				var last server.WaiverExtension
+				if n := len(w.Extended); n > 0 {
+					last = w.Extended[n-1]
+				}
+				if !row(w.ID, w.State, w.Rule, w.Kind, w.Namespace, w.Name, w.Reason, w.Owner, w.Expires, w.AddedBy, w.AddedAt, w.RemovedBy, w.RemovedAt, w.Accepts, last.At, last.By, last.Reason) {
 					break
 				}
 			}
 			return nil
 		})
 	}
+	b := waiversBody{Filters: form}
 	if b.Waivers, b.Pager, err = cut(v, rows, waiverRows); err != nil {
 		return err
 	}
@@ -155,6 +139,73 @@ func (s *site) isRule(id string) bool {
 		}
 	}
 	return false
+}
+
+// extension is the form that puts off the end of a waiver, with what is wrong with it.
+type extension struct {
+	server.WaiverEntry
+	New, Why string
+	Problems map[string]string // by field
+	Soonest  string
+}
+
+// toExtend gives the waiver of a request that somebody may extend, and the day after its end.
+func (v *visit) toExtend() (w server.WaiverEntry, soonest time.Time, err error) {
+	if err := v.mustMay(server.WriteWaivers); err != nil {
+		return w, soonest, err
+	}
+	all, err := v.site.Desk.Waivers(v.r.Context(), v.ask, server.WaiverFilter{State: "current"})
+	if err != nil {
+		return w, soonest, err
+	}
+	at := slices.IndexFunc(all, func(w server.WaiverEntry) bool { return w.ID == v.r.PathValue("id") && !w.Configured })
+	if at < 0 {
+		return w, soonest, server.ErrNotFound
+	}
+	soonest = all[at].Expires
+	if v.page.Now.After(soonest) {
+		soonest = v.page.Now
+	}
+	return all[at], soonest.AddDate(0, 0, 1), nil
+}
+
+func (v *visit) showExtension(status int, x extension, soonest time.Time) error {
+	x.Soonest = soonest.UTC().Format(time.DateOnly)
+	return v.showAs(status, "extendwaiver", "waivers", "Extend a waiver", x)
+}
+
+func (s *site) longerWaiver(v *visit) error {
+	w, soonest, err := v.toExtend()
+	if err != nil {
+		return err
+	}
+	return v.showExtension(http.StatusOK, extension{WaiverEntry: w, New: soonest.Add(waiverUsual).UTC().Format(time.DateOnly)}, soonest)
+}
+
+func (s *site) extendWaiver(v *visit) error {
+	w, soonest, err := v.toExtend()
+	if err != nil {
+		return err
+	}
+	x := extension{WaiverEntry: w, New: strings.TrimSpace(v.r.PostFormValue("expires")), Why: strings.TrimSpace(v.r.PostFormValue("reason")), Problems: map[string]string{}}
+	switch {
+	case x.Why == "":
+		x.Problems["reason"] = "Say why the risk is accepted for longer; whoever reviews this must understand it."
+	case len(x.Why) > waiverText:
+		x.Problems["reason"] = fmt.Sprintf("This is longer than %d bytes.", waiverText)
+	}
+	expires, err := time.Parse(time.DateOnly, x.New)
+	if err != nil || !expires.After(w.Expires) || !expires.After(v.page.Now) {
+		x.Problems["expires"] = "Give a day to come, after the one on which it ends now."
+	}
+	if len(x.Problems) > 0 {
+		return v.showExtension(http.StatusUnprocessableEntity, x, soonest)
+	}
+	if err := s.Desk.ExtendWaiver(v.r.Context(), v.ask, v.by(), w.ID, x.Why, expires); err != nil {
+		return err
+	}
+	http.Redirect(v.w, v.r, v.page.Href("/waivers", "q", w.ID), http.StatusSeeOther)
+	return nil
 }
 
 func (s *site) endWaiver(v *visit) error {

@@ -36,8 +36,8 @@ var words = template.FuncMap{
 	"rungs":       rungsOf,
 	"severity":    severitiesOf,
 	"dict":        dict,
-	"kept":        func() []string { return []string{"rule", "name", "since", "order"} }, // filters without a field in the form
 	"stagesUpTo":  stagesUpTo,
+	"waiverState": waiverState,
 	"deref":       func(r *bailey.Rung) string { return r.String() },
 }
 
@@ -170,6 +170,17 @@ func span(d time.Duration) string {
 // atLeast is how long so many requests take at so many a second.
 func atLeast(requests, rate int) string {
 	return span(time.Duration(requests) * time.Second / time.Duration(max(rate, 1)))
+}
+
+// waiverState is how a waiver stands, for people.
+func waiverState(state string) string {
+	switch state {
+	case "active":
+		return "in force"
+	case "expiring":
+		return "ends soon"
+	}
+	return state
 }
 
 // moment is a time for people and for machines.

@@ -1,27 +1,41 @@
 package web
 
 import (
-	"strings"
-
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/server"
 )
 
 type workloadsBody struct {
 	server.WorkloadList
-	Filter server.WorkloadFilter
-	Kinds  []bailey.Kind
-	Pager  pager
+	Filters *filters
+	Pager   pager
 }
+
+// kindOptions are the kinds of workloads.
+var kindOptions = func() []option {
+	all := []option{{"", "all"}}
+	for _, k := range bailey.PodBearing {
+		all = append(all, option{string(k), shortKind(k)})
+	}
+	return all
+}()
 
 // workloadRows is how many workloads one page lists.
 const workloadRows = 50
 
 func (s *site) workloads(v *visit) error {
-	q := v.r.URL.Query()
-	f := server.WorkloadFilter{Namespace: q.Get("namespace"), Kind: bailey.Kind(q.Get("kind")), Text: strings.TrimSpace(q.Get("q")), Cursor: v.cursor(), Limit: workloadRows}
+	form := v.filters()
+	f := server.WorkloadFilter{
+		Text:      form.text("Name begins", "q", ""),
+		Namespace: form.name("Namespace", "namespace", 63),
+		Kind:      bailey.Kind(form.choice("Kind", "kind", kindOptions...)),
+		Cursor:    v.cursor(), Limit: workloadRows,
+	}
+	if form.err != nil {
+		return form.err
+	}
 	if v.wantsCSV() {
-		f.Limit = 1000
+		f.Limit = exportPage
 		head := []string{"kind", "namespace", "name", "critical", "high", "medium", "low", "info", "gaps", "unknown", "sound", "guarded", "proven"}
 		return v.export("workloads", head, func(row func(...any) bool) error {
 			return eachPage(func(cursor string) (string, error) {
@@ -42,7 +56,7 @@ func (s *site) workloads(v *visit) error {
 		return err
 	}
 	v.page.Stream = "report"
-	return v.show("workloads", "workloads", "Workloads", workloadsBody{list, f, bailey.PodBearing, v.paged(len(list.Workloads), list.Next, 0)})
+	return v.show("workloads", "workloads", "Workloads", workloadsBody{list, form, v.paged(len(list.Workloads), list.Next, 0)})
 }
 
 type objectBody struct {

@@ -1,0 +1,82 @@
+package server
+
+import (
+	"context"
+	"strings"
+
+	"github.com/baileyhq/bailey/store"
+)
+
+// searchMost bounds the hits of each kind.
+const searchMost = 20
+
+// Search finds by words: controls, rules and experiments of the catalogue, and of what may be seen objects,
+// findings, alerts, waivers and runs.
+func (d *Desk) Search(ctx context.Context, a Ask, text string) ([]Hit, error) {
+	if strings.TrimSpace(text) == "" {
+		return []Hit{}, nil
+	}
+	hits := d.searchCatalogue(text)
+	uid, err := d.cluster(a)
+	if err != nil {
+		return hits, nil
+	}
+	found, err := d.o.Store.Search(ctx, access(a), uid, text, searchMost)
+	if err != nil {
+		return hits, err
+	}
+	for _, ref := range found.Objects {
+		object := objectOf(ref, "")
+		hits = append(hits, Hit{Kind: "object", ID: ref.String(), Text: ref.String(), Object: &object})
+	}
+	for i := range found.Findings {
+		f := d.finding(&found.Findings[i])
+		hits = append(hits, Hit{Kind: "finding", ID: f.ID, Text: f.Message, Object: &f.Object})
+	}
+	alerts, _, err := d.Alerts(ctx, a, AlertFilter{Text: text, Limit: searchMost})
+	if err != nil {
+		return hits, err
+	}
+	for _, one := range alerts {
+		hits = append(hits, Hit{Kind: "alert", ID: one.Key, Text: one.Title, Object: one.Object})
+	}
+	all, err := d.waivers(ctx, a, uid)
+	if err != nil {
+		return hits, err
+	}
+	waivers, err := WaiverFilter{Text: text}.Of(all, d.o.Now())
+	if err != nil {
+		return hits, err
+	}
+	for _, w := range waivers[:min(len(waivers), searchMost)] {
+		hits = append(hits, Hit{Kind: "waiver", ID: w.ID, Text: w.Rule + ": " + w.Reason})
+	}
+	runs, err := d.o.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: access(a), Text: text, Limit: searchMost})
+	for i := range runs.Items {
+		r := &runs.Items[i]
+		hits = append(hits, Hit{Kind: "run", ID: r.ID, Text: strings.TrimSpace(string(r.State) + " " + strings.Join(r.Controls, ", ") + " " + r.By)})
+	}
+	return hits, err
+}
+
+// searchCatalogue finds what is the same in every cluster.
+func (d *Desk) searchCatalogue(text string) []Hit {
+	hits := []Hit{}
+	var rules, experiments []Hit
+	for _, c := range d.o.Controls {
+		if bears(text, c.ID, c.Asks) {
+			hits = append(hits, Hit{Kind: "control", ID: c.ID, Text: c.Asks})
+		}
+		for _, r := range c.Rules {
+			if len(rules) < searchMost && bears(text, c.RuleID(r), r.Title) {
+				rules = append(rules, Hit{Kind: "rule", ID: c.RuleID(r), Text: r.Title})
+			}
+		}
+		for _, x := range c.Experiments {
+			if len(experiments) < searchMost && bears(text, c.ID, x.Name, x.Title, x.Technique) {
+				experiments = append(experiments, Hit{Kind: "experiment", ID: c.ID + "/" + x.Name, Text: x.Title})
+			}
+		}
+	}
+	return append(append(hits, rules...), experiments...)
+}

@@ -1,0 +1,129 @@
+package web_test
+
+import (
+	"encoding/csv"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestTables narrows and sorts every table by its address, and has the same as a file.
+func TestTables(t *testing.T) {
+	f := newFixture()
+	d := start(t, f, "admin", newBook(t, 60))
+	for path, c := range map[string]struct {
+		rows   int    // of the file
+		sorted string // the column that is sorted, and how; empty where the page has no columns
+		has    string
+		hasNot string
+	}{
+		"/alerts?kind=rung&severity=high&state=all":         {18, "", "<p class=\"faint\">rung</p>", "<p class=\"faint\">staleness</p>"},
+		"/alerts?state=over&q=sight":                        {3, "", "The cluster is out of sight", "lasts since"},
+		"/alerts?control=compute%2Fpod-security":            {37, "", `>control</span> compute/pod-security`, ""},
+		"/runs?state=failed":                                {1, "Begun descending", ">failed<", "run-3"},
+		"/runs?trigger=person&order=oldest":                 {2, "Begun ascending", "rosa@example.org", "run-6"},
+		"/runs?state=broken":                                {1, "Begun descending", "12 broken", "run-5"},
+		"/waivers?state=ended":                              {1, "Until ascending", `<b class="wrap">access/tls`, `<b class="wrap">storage/backups`},
+		"/waivers?state=expiring":                           {1, "Until ascending", `<b class="wrap">network/policy/*`, `<b class="wrap">access/tls`},
+		"/waivers?control=compute%2Fpod-security":           {1, "Until ascending", "node-agent", `<b class="wrap">storage/backups`},
+		"/waivers?state=all&owner=PLAT&order=rule":          {2, "What is accepted ascending", `<b class="wrap">access/tls`, "node-agent"},
+		"/experiments?state=broken":                         {0, "", "No experiment matches", ""},
+		"/experiments?control=compute%2Fpod-security":       {len(f.control("compute/pod-security").Experiments), "Experiment ascending", "", ""},
+		"/activity?outcome=refused&q=waiver%27s":            {21, "When descending", "end is past", `<span class="tag">done`},
+		"/activity?since=2026-11-25&until=2026-11-25":       {18, "When descending", "", ""},
+		"/namespaces?q=team-dill&order=findings":            {28, "Findings descending", "team-dill-00", "team-borage"},
+		"/namespaces?control=network%2Fpolicy&rung=gap":     {-1, "", "", ""},
+		"/findings?order=object&severity=critical&kind=Pod": {0, "", "No finding matches", ""},
+		"/findings?order=object&severity=critical":          {-1, "Where ascending", "", ""},
+	} {
+		status, text := d.get(t, path)
+		if status != http.StatusOK {
+			t.Errorf("%s: %d", path, status)
+			continue
+		}
+		if !strings.Contains(text, c.has) || c.hasNot != "" && strings.Contains(text, c.hasNot) {
+			t.Errorf("%s: the page lacks %q, or has %q", path, c.has, c.hasNot)
+		}
+		sorted := ""
+		if m := regexp.MustCompile(`aria-sort="(\w+)"><a href="[^"]*">([^<]*)`).FindStringSubmatch(text); m != nil {
+			sorted = html.UnescapeString(m[2]) + " " + m[1]
+		}
+		if c.sorted != "" && sorted != c.sorted {
+			t.Errorf("%s: sorted by %q, not %q", path, sorted, c.sorted)
+		}
+		status, text = d.get(t, path+"&format=csv")
+		rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		if n := len(rows) - 1; status != http.StatusOK || err != nil || c.rows >= 0 && n != c.rows || c.rows < 0 && n < 1 {
+			t.Errorf("%s as a file: %d, %d rows, %v", path, status, n, err)
+		}
+	}
+	for _, path := range []string{"/alerts?state=dreadful", "/alerts?kind=x", "/alerts?order=x", "/runs?state=x", "/runs?trigger=x", "/waivers?state=x", "/waivers?order=x", "/experiments?state=x", "/experiments?danger=x",
+		"/activity?outcome=x", "/activity?since=x", "/namespaces?rung=x", "/namespaces?control=no%2Fsuch", "/workloads?kind=x", "/findings?q=" + strings.Repeat("x", 301)} {
+		status, text := d.get(t, path)
+		name, _, _ := strings.Cut(path[strings.Index(path, "?")+1:], "=")
+		if status != http.StatusUnprocessableEntity && status != http.StatusBadRequest || !strings.Contains(text, name) {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+}
+
+// TestPagesBack goes on page by page, and back the same way, by links alone.
+func TestPagesBack(t *testing.T) {
+	f := newFixture()
+	d := start(t, f, "admin", newBook(t, 200))
+	next := regexp.MustCompile(`href="([^"]*)" rel="next"`)
+	prev := regexp.MustCompile(`href="([^"]*)" rel="prev"`)
+	shown := regexp.MustCompile(`(?s)<nav class="pager".*?<p>([^<]*)</p>`)
+	for _, path := range []string{"/findings?severity=high", "/workloads", "/runs?trigger=schedule", "/alerts?state=all", "/activity?order=oldest", "/ledger", "/namespaces?order=name", "/changes", "/enforce"} {
+		var seen []string
+		at := path
+		for at != "" && len(seen) < 4 {
+			_, text := d.get(t, at)
+			seen = append(seen, shown.FindStringSubmatch(text)[1])
+			at = ""
+			if m := next.FindStringSubmatch(text); m != nil && len(seen) < 4 {
+				at = html.UnescapeString(m[1])
+				continue
+			}
+			for i := len(seen) - 2; i >= 0; i-- {
+				m := prev.FindStringSubmatch(text)
+				if m == nil {
+					t.Fatalf("%s: no way back from %s", path, seen[i+1])
+				}
+				address := html.UnescapeString(m[1])
+				_, text = d.get(t, address)
+				if got := shown.FindStringSubmatch(text)[1]; got != seen[i] {
+					t.Errorf("%s: back from %s is %s, not %s", path, seen[i+1], got, seen[i])
+				}
+			}
+			if prev.MatchString(text) || len(seen) < 2 {
+				t.Errorf("%s: something before the first page, or no second: %s", path, seen)
+			}
+		}
+	}
+	// However far somebody goes on, the address stays short, and leads back; what is wrong in it leads nowhere.
+	at := "/findings?cursor=50&at=50&back=" + strings.Repeat("50~"+strings.Repeat("c", 90)+".", 20) + "100~50"
+	_, text := d.get(t, at)
+	m := next.FindStringSubmatch(text)
+	if m == nil || len(m[1]) > 2300 || !strings.HasSuffix(mustQuery(t, m[1]).Get("back"), "100~50.50~50") {
+		t.Errorf("the address after a long way: %v", m)
+	}
+	for _, back := range []string{"x", "1~", "-1~50", "~~", strings.Repeat("1~5.", 600)} {
+		status, text := d.get(t, "/findings?cursor=50&at=50&back="+url.QueryEscape(back))
+		if status != http.StatusOK || back != "1~" && prev.MatchString(text) {
+			t.Errorf("back=%.20s: %d", back, status)
+		}
+	}
+}
+
+func mustQuery(t *testing.T, address string) url.Values {
+	t.Helper()
+	u, err := url.Parse(html.UnescapeString(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Query()
+}
