@@ -146,6 +146,31 @@ func (a *API) clusters(ctx context.Context, in *plainQuestion) (*body[paged[Clus
 	return &body[paged[ClusterInfo]]{page}, err
 }
 
+// fleet lists clusters side by side, those that whoever asks may see something of; an error if there is none.
+func (a *API) fleet(ctx context.Context, in *fleetQuestion) (*body[Fleet], error) {
+	ask, refused := AskOf(ctx, a.Desk, a.Rights, "")
+	if refused != nil && !errors.Is(refused, ErrForbidden) {
+		return nil, a.fail(refused)
+	}
+	fleet, err := a.Desk.Fleet(ctx, ask, FleetFilter{Text: in.Text, State: in.State, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit})
+	if err == nil && refused != nil && fleet.Total == 0 {
+		err = a.someCluster(ctx, ask, refused)
+	}
+	if err != nil {
+		return nil, a.fail(err)
+	}
+	return &body[Fleet]{fleet}, nil
+}
+
+// someCluster fails as refused says where no cluster may be seen.
+func (a *API) someCluster(ctx context.Context, ask Ask, refused error) error {
+	all, err := a.Desk.Clusters(ctx, ask)
+	if err == nil && len(all) == 0 {
+		err = refused
+	}
+	return err
+}
+
 // ask says what whoever asks may see; an error if that is nothing.
 func (a *API) ask(ctx context.Context, cluster string) (Ask, error) {
 	ask, err := AskOf(ctx, a.Desk, a.Rights, cluster)
@@ -169,7 +194,7 @@ func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, er
 	if who.Anonymous() {
 		return Ask{}, ErrLogIn
 	}
-	ask := Ask{Cluster: cluster, Shown: func(ctx context.Context, uid string) (bool, error) {
+	ask := Ask{Cluster: cluster, SeesOwn: func(ctx context.Context) (Namespaces, error) { return rights.Sees(ctx, who, d.Namespaces()) }, Shown: func(ctx context.Context, uid string) (bool, error) {
 		if uid == d.Own() {
 			sees, err := rights.Sees(ctx, who, d.Namespaces())
 			return sees.All || len(sees.Names) > 0, err
@@ -186,7 +211,7 @@ func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, er
 		case err != nil:
 			return Ask{}, errors.Join(ErrUnavailable, err)
 		case !all:
-			return Ask{Shown: ask.Shown}, ErrForbidden
+			return Ask{Shown: ask.Shown, SeesOwn: ask.SeesOwn}, ErrForbidden
 		}
 		ask.Sees.All, ask.Guards = true, true
 		return ask, nil
@@ -196,7 +221,7 @@ func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, er
 		return Ask{}, errors.Join(ErrUnavailable, err)
 	}
 	if !ask.Sees.All && len(ask.Sees.Names) == 0 {
-		return Ask{Shown: ask.Shown}, ErrForbidden
+		return Ask{Shown: ask.Shown, SeesOwn: ask.SeesOwn}, ErrForbidden
 	}
 	if ask.Guards, err = rights.May(ctx, who, PlanGuards, ""); err != nil {
 		return Ask{}, errors.Join(ErrUnavailable, err)

@@ -134,6 +134,14 @@ type (
 		Limit   int       `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	}
 
+	fleetQuestion struct {
+		Text   string `query:"text" doc:"words in name and UID" maxLength:"256"`
+		State  string `query:"state" enum:"seen,lost" doc:"lost: out of sight"`
+		Order  string `query:"order" enum:"name,heard" default:"name" doc:"heard: what was heard of longest ago first"`
+		Cursor string `query:"cursor" doc:"next of the page before" maxLength:"16"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"25"`
+	}
+
 	searchQuestion struct {
 		Asking
 		Text string `query:"text" required:"true" minLength:"1" maxLength:"256"`
@@ -164,6 +172,7 @@ func (a *API) reading(api huma.API) {
 	read(a, api, "/status", "getStatus", "How current what is shown is", plain,
 		func(ctx context.Context, ask Ask, _ *plainQuestion) (Sight, error) { return d.SightOf(ctx, ask) })
 	huma.Register(api, reads("/clusters", "listClusters", "The clusters that are watched or push"), a.clusters)
+	huma.Register(api, reads("/fleet", "listFleet", "Those clusters side by side: where controls stand, what is open, and since when nothing was heard"), a.fleet)
 	read(a, api, "/overview", "getOverview", "Where each control stands, what changed, and what to fix first", plain,
 		func(ctx context.Context, ask Ask, _ *plainQuestion) (Overview, error) { return d.Overview(ctx, ask) })
 	read(a, api, "/controls/{area}/{name}", "getControl", "Everything about one control", func(in *controlQuestion) *Asking { return &in.Asking },

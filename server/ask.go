@@ -15,6 +15,8 @@ type Ask struct {
 	Guards bool
 	// Shown reports whether whoever asks may see something of a cluster; nil: of the server's own alone.
 	Shown func(ctx context.Context, uid string) (bool, error)
+	// SeesOwn says what whoever asks sees of the server's own cluster, whichever is asked about; nil: Sees does.
+	SeesOwn func(ctx context.Context) (Namespaces, error)
 }
 
 // FindingFilter narrows findings. The zero filter takes every open one, the worst first.

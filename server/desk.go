@@ -88,23 +88,13 @@ func access(a Ask) store.Access {
 
 // Clusters lists those of which something is kept, and may be seen.
 func (d *Desk) Clusters(ctx context.Context, a Ask) ([]ClusterInfo, error) {
-	kept, err := d.o.Store.Clusters(ctx)
+	shown, err := d.shown(ctx, a)
 	if err != nil {
 		return nil, err
 	}
 	var all []ClusterInfo
-	for _, c := range kept {
-		own := c.UID == d.o.Own()
-		shown := own
-		if a.Shown != nil {
-			if shown, err = a.Shown(ctx, c.UID); err != nil {
-				return nil, errors.Join(ErrUnavailable, err)
-			}
-		}
-		if !shown {
-			continue
-		}
-		all = append(all, ClusterInfo{UID: c.UID, Name: c.Name, Heard: c.Heard, Own: own})
+	for i := range shown {
+		all = append(all, d.infoOf(&shown[i]))
 	}
 	return all, nil
 }

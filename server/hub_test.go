@@ -50,13 +50,17 @@ func TestWhoSeesSpokes(t *testing.T) {
 			if code != want {
 				t.Errorf("%s gets %d of %s: %.200s", c.name, code, uid, body)
 			}
-			if _, body, _ := w.ask(t, c.token, http.MethodGet, "/api/v1/clusters", ""); strings.Contains(body, uid) != (want == 200) {
-				t.Errorf("%s is shown the clusters %s", c.name, body)
+			for _, path := range []string{"/api/v1/clusters", "/api/v1/fleet"} {
+				if _, body, _ := w.ask(t, c.token, http.MethodGet, path, ""); strings.Contains(body, uid) != (want == 200) {
+					t.Errorf("%s is shown %s: %s", c.name, path, body)
+				}
 			}
 		}
 		own := c.token == admin || c.token == tenant
-		if code, body, _ := w.ask(t, c.token, http.MethodGet, "/api/v1/clusters", ""); strings.Contains(body, w.loop.Cluster()) != own || (code == http.StatusOK) != (own || c.mine == 200) {
-			t.Errorf("%s is shown %d %s", c.name, code, body)
+		for _, path := range []string{"/api/v1/clusters", "/api/v1/fleet"} {
+			if code, body, _ := w.ask(t, c.token, http.MethodGet, path, ""); strings.Contains(body, w.loop.Cluster()) != own || (code == http.StatusOK) != (own || c.mine == 200) {
+				t.Errorf("%s is shown %s: %d %s", c.name, path, code, body)
+			}
 		}
 	}
 	if code, body, _ := w.ask(t, fleet, http.MethodGet, "/api/v1/findings", ""); code != http.StatusForbidden {

@@ -11,6 +11,7 @@ import (
 // Desk answers what pages ask: *server.Desk, and the fixture of the tests.
 type Desk interface {
 	Clusters(ctx context.Context, ask server.Ask) ([]server.ClusterInfo, error)
+	Fleet(ctx context.Context, ask server.Ask, filter server.FleetFilter) (server.Fleet, error)
 	SightOf(ctx context.Context, ask server.Ask) (server.Sight, error)
 	Overview(ctx context.Context, ask server.Ask) (server.Overview, error)
 	Control(ctx context.Context, ask server.Ask, id string) (server.ControlPage, error)

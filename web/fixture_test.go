@@ -64,6 +64,30 @@ func (f *fixture) Clusters(ctx context.Context, ask server.Ask) ([]server.Cluste
 	}), nil
 }
 
+func (f *fixture) Fleet(ctx context.Context, ask server.Ask, filter server.FleetFilter) (server.Fleet, error) {
+	all, err := f.Clusters(ctx, ask)
+	var rows []server.FleetRow
+	for i, c := range all {
+		row := server.FleetRow{ClusterInfo: c, Ready: i != 2, Findings: server.Counts{Critical: 3 - i, High: 400 * i, Medium: 7}}
+		for n := range f.controls {
+			row.Rungs.Add(rungOf(n+i), 1)
+		}
+		sight, _ := f.SightOf(ctx, server.Ask{Cluster: c.UID})
+		row.Lost, row.Why = sight.Lost, sight.Why
+		if strings.Contains(c.Name, filter.Text) && (filter.State == "" || (filter.State == "lost") == (row.Lost != nil)) {
+			rows = append(rows, row)
+		}
+	}
+	if filter.Order == "heard" {
+		slices.SortStableFunc(rows, func(a, b server.FleetRow) int { return a.Heard.Compare(b.Heard) })
+	}
+	fleet := server.Fleet{Total: len(rows)}
+	if err == nil {
+		fleet.Clusters, fleet.Next, err = piece(rows, filter.Cursor, filter.Limit)
+	}
+	return fleet, err
+}
+
 func (f *fixture) SightOf(_ context.Context, ask server.Ask) (server.Sight, error) {
 	s := server.Sight{Ready: !f.firstLook, Changed: f.now.Add(-7 * time.Second), Objects: 12_843}
 	if ask.Cluster != "" && ask.Cluster != ownUID {

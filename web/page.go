@@ -67,6 +67,7 @@ type (
 // navigation lists all pages that the navigation leads to. Pages to come get a line here.
 var navigation = []group{
 	{"See", []section{
+		{"clusters", "/clusters", "cluster", "Clusters"},
 		{"overview", "/", "wall", "Overview"},
 		{"findings", "/findings", "finding", "Findings"},
 		{"workloads", "/workloads", "workload", "Workloads"},
@@ -90,7 +91,7 @@ func (p *page) Navigation() []group {
 	var open []group
 	for _, g := range navigation {
 		g.Sections = slices.DeleteFunc(slices.Clone(g.Sections), func(s section) bool {
-			return s.Name == "ledger" && !p.Can.Ledger || s.Name == "enforce" && !p.Can.Plan || s.Name == "activity" && p.Tenant
+			return s.Name == "ledger" && !p.Can.Ledger || s.Name == "enforce" && !p.Can.Plan || s.Name == "activity" && p.Tenant || s.Name == "clusters" && len(p.Clusters) < 2
 		})
 		open = append(open, g)
 	}

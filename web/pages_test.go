@@ -115,14 +115,14 @@ func TestWhoSeesWhat(t *testing.T) {
 	if _, text := tenant.get(t, "/findings"); strings.Contains(text, `href="/activity"`) {
 		t.Error("a tenant is led to what others did")
 	}
-	if len(f.refused) != 8 || !slices.ContainsFunc(f.refused, func(a server.Action) bool {
+	if len(f.refused) != 10 || !slices.ContainsFunc(f.refused, func(a server.Action) bool {
 		return a.Who == people["tenant"].Name && a.Action == server.ActOrderRun && a.Target == "network/policy"
 	}) || !slices.ContainsFunc(f.refused, func(a server.Action) bool {
 		return a.Who == people["stranger"].Name && a.Action == server.ActEndWaiver && a.Target == "1"
 	}) {
 		t.Errorf("what was refused is kept as %+v", f.refused)
 	}
-	if len(tenant.runs)+len(stranger.runs) > 0 || len(f.waivers) != 4 || f.waivers[0].RemovedAt != nil {
+	if len(tenant.runs)+len(stranger.runs) > 0 || len(f.waivers) != 4 || f.waivers[0].RemovedAt != nil || f.waivers[0].Extended != nil {
 		t.Error("something was done for who may not")
 	}
 	if status, _ := tenant.get(t, "/waivers/new"); status != http.StatusForbidden {

@@ -90,6 +90,7 @@ func New(o Options) http.Handler {
 		"POST /waivers/{id}/end":                   s.endWaiver,
 		"GET /enforce":                             s.enforce,
 		"GET /activity":                            s.activity,
+		"GET /clusters":                            s.clusters,
 		"GET /search":                              s.search,
 		"/":                                        s.nowhere,
 	} {

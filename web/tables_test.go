@@ -127,3 +127,30 @@ func mustQuery(t *testing.T, address string) url.Values {
 	}
 	return u.Query()
 }
+
+// TestFleet shows each cluster that may be seen, with the way to it.
+func TestFleet(t *testing.T) {
+	f := newFixture()
+	f.many = true
+	admin, tenant := start(t, f, "admin", nil), start(t, f, "tenant", nil)
+	for path, want := range map[string][]string{
+		"/clusters":             {`<a class="lead" href="/">prod-eu-west-1</a>`, `<a class="lead" href="/?cluster=spoke-1">`, `href="/findings?cluster=spoke-2"`, "out of sight</span> since"},
+		"/clusters?state=lost":  {`href="/?cluster=spoke-1">edge-`, "1–1 of 1"},
+		"/clusters?order=heard": {`aria-sort="ascending"><a href="/clusters?order=heard">Last heard`},
+		"/findings":             {`<a href="/clusters">`},
+	} {
+		_, text := admin.get(t, path)
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s lacks %s", path, w)
+			}
+		}
+	}
+	if _, text := tenant.get(t, "/clusters"); strings.Contains(text, "spoke-2") {
+		t.Error("a tenant is shown a cluster of others")
+	}
+	_, text := admin.get(t, "/clusters?format=csv")
+	if rows, err := csv.NewReader(strings.NewReader(text)).ReadAll(); err != nil || len(rows) != 4 {
+		t.Errorf("%v: %s", err, text)
+	}
+}

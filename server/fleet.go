@@ -1,0 +1,173 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
+)
+
+// FleetRow is one of the clusters of a hub.
+type FleetRow struct {
+	ClusterInfo
+	Rungs    Rungs  `json:"rungs"`    // of the controls: where they stand, or lowest in what may be seen
+	Findings Counts `json:"findings"` // open, and accepted by nobody
+	Ready    bool   `json:"ready"`    // it was judged
+	// Lost is since when the cluster is out of sight, and Why says what happened.
+	Lost *time.Time `json:"lost,omitempty"`
+	Why  string     `json:"why,omitempty"`
+}
+
+// FleetFilter narrows and sorts clusters. The zero filter takes all that may be seen, by name.
+type FleetFilter struct {
+	Text   string // words in name and UID
+	State  string // seen or lost (out of sight); all if empty
+	Order  string // name, or heard: what was heard of longest ago first; name if empty
+	Cursor string
+	Limit  int // 25 if zero, at most 100
+}
+
+// Fleet is a page of clusters.
+type Fleet struct {
+	Clusters []FleetRow `json:"items"`
+	Next     string     `json:"next,omitempty" doc:"the cursor of the next page; absent on the last"`
+	Total    int        `json:"total"`
+}
+
+// The values of a FleetFilter.
+var (
+	FleetStates = []string{"seen", "lost"}
+	FleetOrders = []string{"name", "heard"}
+)
+
+// The bounds of a page of clusters: what each says is added up for it.
+const (
+	fleetRows     = 25
+	fleetRowsMost = 100
+)
+
+// Fleet gives the clusters that may be seen side by side.
+func (d *Desk) Fleet(ctx context.Context, a Ask, f FleetFilter) (Fleet, error) {
+	fleet := Fleet{Clusters: []FleetRow{}}
+	for _, err := range []error{known("state", f.State, FleetStates), known("order", f.Order, FleetOrders)} {
+		if err != nil {
+			return fleet, err
+		}
+	}
+	from := 0
+	if f.Cursor != "" {
+		var err error
+		if from, err = strconv.Atoi(f.Cursor); err != nil || from < 0 {
+			return fleet, fmt.Errorf("%w: %q is no place among the clusters", ErrCursor, f.Cursor)
+		}
+	}
+	shown, err := d.shown(ctx, a)
+	if err != nil {
+		return fleet, err
+	}
+	var all []FleetRow
+	for i := range shown {
+		c := &shown[i]
+		row := FleetRow{ClusterInfo: d.infoOf(c)}
+		sight := d.sightOf(c)
+		if row.Own {
+			sight = d.o.Sight()
+		}
+		row.Ready, row.Lost, row.Why = sight.Ready, sight.Lost, sight.Why
+		if bears(f.Text, c.Name, c.UID) && (f.State == "" || (f.State == "lost") == (row.Lost != nil)) {
+			all = append(all, row)
+		}
+	}
+	if f.Order == "heard" { // they come by name
+		slices.SortStableFunc(all, func(a, b FleetRow) int { return a.Heard.Compare(b.Heard) })
+	}
+	limit := min(f.Limit, fleetRowsMost)
+	if limit <= 0 {
+		limit = fleetRows
+	}
+	from = min(from, len(all))
+	to := min(from+limit, len(all))
+	if to < len(all) {
+		fleet.Next = strconv.Itoa(to)
+	}
+	fleet.Total = len(all)
+	for _, row := range all[from:to] {
+		if err := d.addUp(ctx, a, &row); err != nil {
+			return fleet, err
+		}
+		fleet.Clusters = append(fleet.Clusters, row)
+	}
+	return fleet, nil
+}
+
+// addUp fills in where the controls of a cluster stand and what is found in it.
+func (d *Desk) addUp(ctx context.Context, a Ask, row *FleetRow) error {
+	sees, whole := store.Everything(), true // of what spokes push all is seen, or nothing
+	if row.Own {
+		namespaces := a.Sees
+		if a.SeesOwn != nil {
+			var err error
+			if namespaces, err = a.SeesOwn(ctx); err != nil {
+				return errors.Join(ErrUnavailable, err)
+			}
+		}
+		sees, whole = access(Ask{Sees: namespaces}), namespaces.All
+	}
+	matrix, err := d.o.Store.Matrix(ctx, sees, row.UID)
+	if err != nil {
+		return err
+	}
+	stands := map[string]bailey.Rung{}
+	for _, m := range matrix {
+		if d.controls[m.Control] == nil || whole != (m.Scope == bailey.ScopeCluster) {
+			continue
+		}
+		if low, known := stands[m.Control]; !known || m.Rung < low {
+			stands[m.Control] = m.Rung
+		}
+	}
+	for id := range d.controls {
+		rung, known := stands[id]
+		if !known {
+			rung = bailey.RungUnknown
+		}
+		row.Rungs.Add(rung, 1)
+	}
+	counts, err := d.o.Store.Counts(ctx, sees, row.UID)
+	for _, n := range counts {
+		if d.controls[n.Control] != nil {
+			row.Findings.Add(n.Severity, n.Open-n.Waived)
+		}
+	}
+	return err
+}
+
+// shown gives the clusters of which something may be seen, by name.
+func (d *Desk) shown(ctx context.Context, a Ask) ([]store.Cluster, error) {
+	kept, err := d.o.Store.Clusters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []store.Cluster
+	for _, c := range kept {
+		shown := c.UID == d.o.Own()
+		if a.Shown != nil {
+			if shown, err = a.Shown(ctx, c.UID); err != nil {
+				return nil, errors.Join(ErrUnavailable, err)
+			}
+		}
+		if shown {
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+func (d *Desk) infoOf(c *store.Cluster) ClusterInfo {
+	return ClusterInfo{UID: c.UID, Name: c.Name, Heard: c.Heard, Own: c.UID == d.o.Own()}
+}
