@@ -78,6 +78,9 @@ func (e entry) same(o entry) bool {
 	return group == other && e.Kind == o.Kind && e.Namespace == o.Namespace && e.Name == o.Name
 }
 
+// data tells that an object holds what cannot be made again.
+func (e entry) data() bool { return e.Kind == "PersistentVolumeClaim" }
+
 func entryOf(o *unstructured.Unstructured) entry {
 	return entry{o.GetAPIVersion(), o.GetKind(), o.GetNamespace(), o.GetName(), string(o.GetUID())}
 }
@@ -100,7 +103,8 @@ func Namespace(name string) *unstructured.Unstructured {
 }
 
 // Apply makes the objects what they are given as, in this order, and takes away what an earlier
-// Apply made that is not among them any more. It can be repeated after it failed.
+// Apply made that is not among them any more, but for data: that it lists on. It can be repeated
+// after it failed.
 func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructured) error {
 	namespaces, err := i.resource("v1", "Namespace", "")
 	if err != nil {
@@ -113,6 +117,9 @@ func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructu
 	}
 	before, err := i.read(ctx)
 	if err != nil {
+		return err
+	}
+	if err := i.alone(ctx, objects); err != nil {
 		return err
 	}
 	if _, err := i.put(ctx, Namespace(i.Namespace)); err != nil {
@@ -145,11 +152,49 @@ func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructu
 		now.Objects[at].UID = string(made.GetUID())
 	}
 	for _, e := range slices.Backward(gone) {
+		if e.data() {
+			i.Did("left " + e.String() + ", which nothing uses any more")
+			now.Objects = append(now.Objects, e)
+			continue
+		}
 		if err := i.remove(ctx, e); err != nil {
 			return err
 		}
 	}
 	return i.write(ctx, now)
+}
+
+// alone tells that nothing that is to be made serves an installation in another namespace: two of one
+// name would take each other's rights.
+func (i *Installer) alone(ctx context.Context, objects []*unstructured.Unstructured) error {
+	for _, o := range objects {
+		e := entryOf(o)
+		if e.Kind != "ClusterRoleBinding" {
+			continue
+		}
+		resource, err := i.resource(e.APIVersion, e.Kind, "")
+		if err != nil {
+			return err
+		}
+		current, err := resource.Get(ctx, e.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", e, err)
+		}
+		subjects, _, err := unstructured.NestedSlice(current.Object, "subjects")
+		if err != nil {
+			return fmt.Errorf("%s: %w", e, err)
+		}
+		for _, s := range subjects {
+			subject, _ := s.(map[string]any)
+			if other, _ := subject["namespace"].(string); other != "" && other != i.Namespace {
+				return fmt.Errorf("%s is of what is installed in namespace %s: a second installation would take its rights away\nhint: --namespace %s changes it; bailey install --uninstall --namespace %s removes it", e, other, other, other)
+			}
+		}
+	}
+	return nil
 }
 
 // Remove takes away what Apply made, and nothing else; the data (PersistentVolumeClaims, and
@@ -163,7 +208,7 @@ func (i *Installer) Remove(ctx context.Context, data bool) (left []string, err e
 		return nil, fmt.Errorf("nothing was installed in namespace %s\nhint: --namespace names another; what helm installed, helm uninstalls", i.Namespace)
 	}
 	for _, e := range slices.Backward(all.Objects) {
-		if e.Kind == "PersistentVolumeClaim" && !data {
+		if e.data() && !data {
 			left = append(left, e.String())
 			continue
 		}
@@ -176,7 +221,7 @@ func (i *Installer) Remove(ctx context.Context, data bool) (left []string, err e
 		return left, err
 	}
 	if len(left) > 0 { // so that --delete-data finds it later
-		kept := slices.DeleteFunc(slices.Clone(all.Objects), func(e entry) bool { return e.Kind != "PersistentVolumeClaim" })
+		kept := slices.DeleteFunc(slices.Clone(all.Objects), func(e entry) bool { return !e.data() })
 		return left, i.write(ctx, inventory{all.MadeNamespace, kept})
 	}
 	if err := maps.Delete(ctx, InventoryName, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
