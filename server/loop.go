@@ -301,6 +301,7 @@ func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
 	ctx, span := spanOf(ctx, "judge the cluster")
 	defer span.End()
 	span.SetAttributes(count("objects", s.Len()))
+	l.tellSkipped(s)
 	shareWithOwners(s, l.Held)
 	l.session = nil // two would be twice the memory
 	session, err := check.NewSession(ctx, s, l.o.Controls, check.Options{Weigher: l.o.Weigher})

@@ -41,8 +41,8 @@ type FollowOptions struct {
 	// Again is how often everything is read anew, for what no watch tells: what is served,
 	// what is permitted, the settings of kubelets, the time. One hour if zero.
 	Again time.Duration
-	// Refused is how soon it is asked whether what was forbidden is permitted by now; after that twice
-	// as long, and so on up to thirty times. One minute if zero.
+	// Refused is how soon it is asked whether lists that were forbidden, or failed, can be read by now; after
+	// that twice as long, and so on up to thirty times. One minute if zero.
 	Refused time.Duration
 }
 
@@ -66,6 +66,7 @@ func Follow(ctx context.Context, o FollowOptions, f Follower) error {
 	o.Options = o.Options.orDefault()
 	o.Gather, o.Again, o.Refused = cmp.Or(o.Gather, 10*time.Millisecond), cmp.Or(o.Again, time.Hour), cmp.Or(o.Refused, time.Minute)
 	var lost time.Time
+	failed := 0 // readings in a row of which lists failed
 	for try, first := 0, true; ; {
 		s, snapshot, err := readWhole(ctx, o.Options)
 		if ctx.Err() != nil {
@@ -89,7 +90,11 @@ func Follow(ctx context.Context, o FollowOptions, f Follower) error {
 		try, first = 0, false
 		f.Contact(Contact{})
 		begun := time.Now()
-		lost = s.follow(ctx, o, f)
+		wait := o.Refused << min(failed, 4)
+		lost = s.follow(ctx, o, f, wait)
+		if failed++; !s.failed {
+			failed = 0
+		}
 		s.client.http.CloseIdleConnections()
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -136,8 +141,9 @@ type notice struct {
 }
 
 // follow watches what was listed, and tells the follower, until everything must be read
-// anew or ctx ends. It gives the time since which the cluster is out of sight, if it is.
-func (s *session) follow(ctx context.Context, o FollowOptions, f Follower) (lostSince time.Time) {
+// anew or ctx ends. What was not read is asked for again after the wait. It gives the time since which the
+// cluster is out of sight, if it is.
+func (s *session) follow(ctx context.Context, o FollowOptions, f Follower, wait time.Duration) (lostSince time.Time) {
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -149,8 +155,8 @@ func (s *session) follow(ctx context.Context, o FollowOptions, f Follower) (lost
 		}
 		group.Go(func() { s.client.follow(ctx, i, p, notices) })
 	}
-	if len(s.refused) > 0 {
-		group.Go(func() { s.client.granted(ctx, s.refused, o.Refused, notices) })
+	if len(s.unread) > 0 {
+		group.Go(func() { s.client.granted(ctx, s.unread, wait, refusedMost*o.Refused, notices) })
 	}
 	again := time.NewTimer(o.Again/2 + rand.N(o.Again/2+1))
 	defer again.Stop()
@@ -242,11 +248,11 @@ func (p *pending) take() (facts []*bailey.Fact, gone []bailey.Ref) {
 	return facts, gone
 }
 
-// granted asks now and then for one object of each list that was forbidden, and has everything read
-// anew once it gets an answer.
-func (c *client) granted(ctx context.Context, refused []position, wait time.Duration, notices chan<- notice) {
-	for most := refusedMost * wait; sleep(ctx, wait); wait = min(2*wait, most) {
-		for _, p := range refused {
+// granted asks now and then for one object of each list that was forbidden or failed, and has everything
+// read anew once it gets an answer.
+func (c *client) granted(ctx context.Context, unread []position, wait, most time.Duration, notices chan<- notice) {
+	for ; sleep(ctx, wait); wait = min(2*wait, most) {
+		for _, p := range unread {
 			if _, err := c.get(ctx, p.resource.path(p.namespace)+"?limit=1", acceptProtobuf); err != nil {
 				continue
 			}

@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/rest"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/devcluster"
@@ -170,6 +172,46 @@ subjects: [{kind: ServiceAccount, namespace: NS, name: scanner}]`))
 	f.mu.Unlock()
 	grant("more", "configmaps")
 	f.await(t, "what was granted", func() bool { return f.snap.Unseen(bailey.KindConfigMap, "", "") == nil })
+}
+
+// failing answers requests of one path with an error, while it is switched on.
+type failing struct {
+	http.RoundTripper
+	path string
+	on   atomic.Bool
+}
+
+func (f *failing) RoundTrip(r *http.Request) (*http.Response, error) {
+	if f.on.Load() && r.URL.Path == f.path {
+		return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	}
+	return f.RoundTripper.RoundTrip(r)
+}
+
+// TestFollowFailed: a list that failed while the rest was read is read soon after it answers again, and until then
+// nothing is read anew for it.
+func TestFollowFailed(t *testing.T) {
+	c := devclustertest.Shared(t)
+	broken := &failing{path: "/api/v1/configmaps"}
+	broken.on.Store(true)
+	around := func(config *rest.Config) {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { broken.RoundTripper = next; return broken })
+	}
+	const soon = 200 * time.Millisecond
+	f := startFollowingAs(t, FollowOptions{Options: Options{Kubeconfig: c.Kubeconfig, Around: around}, Refused: soon})
+	f.mu.Lock()
+	if m := f.snap.Unseen(bailey.KindConfigMap, "", ""); m == nil || m.Reason != bailey.ReasonUnreadable {
+		t.Errorf("of ConfigMaps, whose list failed, is said: %v", m)
+	}
+	f.mu.Unlock()
+	time.Sleep(5 * soon)
+	f.mu.Lock()
+	if f.wholes != 1 {
+		t.Errorf("all was read %d times while the list failed", f.wholes)
+	}
+	f.mu.Unlock()
+	broken.on.Store(false)
+	f.await(t, "what failed", func() bool { return f.snap.Unseen(bailey.KindConfigMap, "", "") == nil })
 }
 
 // awaitAllowed waits until the authorizer knows of a grant.

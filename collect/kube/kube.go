@@ -126,7 +126,8 @@ type session struct {
 	provider   *provider // of a managed cluster; nil if none is known
 	read       int       // lists that were read
 	positions  []position
-	refused    []position // lists that were forbidden
+	unread     []position // lists that were forbidden, or failed
+	failed     bool       // some failed
 	podsSeen   bool
 	nodesSeen  bool
 }
@@ -362,9 +363,8 @@ func (s *session) take(l *list) {
 		where += " in the namespace " + l.namespace
 	}
 	if l.err != nil {
-		if hasCode(l.err, http.StatusForbidden) {
-			s.refused = append(s.refused, position{resource: l.resource, namespace: l.namespace})
-		}
+		s.unread = append(s.unread, position{resource: l.resource, namespace: l.namespace})
+		s.failed = s.failed || !hasCode(l.err, http.StatusForbidden)
 		s.miss(missing(l.resource, l.namespace, "", l.err), where)
 		return
 	}
