@@ -37,7 +37,7 @@ image: build ## make dist/: an image of bin/bailey, its SBOM and provenance, sig
 	bin/bailey --offline attest $$image $$sign --predicate dist/provenance.json --type slsaprovenance1 --bundle dist/provenance.sigstore.json
 
 up: build ## start a control plane with the sample platform, and serve it until Ctrl-C (10 seconds, once built)
-	@bin/bailey up --load testdata/platform
+	@bin/bailey up --sample
 
 down: build ## stop a cluster that bailey up --detach left running
 	@bin/bailey down

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,14 +17,15 @@ import (
 
 	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/enforce/gate"
+	"github.com/baileyhq/bailey/testdata/platform"
 )
 
 // upFlags say what is brought up.
 type upFlags struct {
 	serveFlags
-	binary, load string
-	detach       bool
-	gateMode     string
+	binary, load   string
+	sample, detach bool
+	gateMode       string
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -42,6 +44,7 @@ what a scan would fail on ("Warning: ..." in kubectl), and with --gate=enforce r
 With --detach it starts the cluster, scans it once, prints the report and ends: the
 cluster then runs until "bailey down".`,
 		Example: `  bailey up
+  bailey up --sample
   bailey up --load ./manifests
   bailey up --gate=enforce
   bailey up --context staging`,
@@ -58,6 +61,7 @@ cluster then runs until "bailey down".`,
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.binary, "controlplane", "", "the control plane's program (default: $"+devcluster.BinaryVariable+", the cache, or built in a checkout)")
+	flags.BoolVar(&f.sample, "sample", false, "apply a sample platform, with faults that were planted")
 	flags.StringVar(&f.load, "load", "", "a folder of manifests to apply, in the order of its files")
 	flags.BoolVar(&f.detach, "detach", false, "leave the cluster running, and serve nothing")
 	flags.StringVar(&f.gateMode, "gate", gateWarns, "what the gate does with pods that a scan would fail on: warn, enforce (refuse them), or off (no gate)")
@@ -97,11 +101,35 @@ func clusterDir() (string, error) {
 	return filepath.Join(home, "devcluster"), err
 }
 
+// manifests gives the files that are to be applied, in their order, and what removes those that were made for it.
+func (f *upFlags) manifests() (files []string, done func(), err error) {
+	folder, done := f.load, func() {}
+	switch {
+	case f.sample && f.load != "":
+		return nil, nil, usageError("--load and --sample both say what to apply\nhint: leave out one of the two")
+	case f.sample:
+		if folder, err = os.MkdirTemp("", "bailey-sample-"); err != nil {
+			return nil, nil, err
+		}
+		done = func() { _ = os.RemoveAll(folder) }
+		if err := os.CopyFS(folder, platform.Manifests); err != nil {
+			done()
+			return nil, nil, err
+		}
+	case folder == "":
+		return nil, done, nil
+	}
+	if files, err = filepath.Glob(filepath.Join(folder, "*.yaml")); err != nil || len(files) == 0 {
+		return nil, nil, usageError("%s holds no *.yaml\nhint: --load wants a folder of manifests", f.load)
+	}
+	return files, done, nil
+}
+
 func (a *app) up(ctx context.Context, f *upFlags) error {
 	f.book.own, f.calm = true, true
 	if f.target.context != "" || f.target.kubeconfig != "" {
-		if f.detach || f.load != "" || f.binary != "" {
-			return usageError("--context and --kubeconfig serve a cluster that is there; --detach, --load and --controlplane are for one of Bailey's own\nhint: leave out one of the two")
+		if f.detach || f.load != "" || f.sample || f.binary != "" {
+			return usageError("--context and --kubeconfig serve a cluster that is there; --detach, --load, --sample and --controlplane are for one of Bailey's own\nhint: leave out one of the two")
 		}
 		return a.serve(ctx, &f.serveFlags)
 	}
@@ -113,12 +141,11 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 	if err != nil {
 		return err
 	}
-	var files []string
-	if f.load != "" {
-		if files, err = filepath.Glob(filepath.Join(f.load, "*.yaml")); err != nil || len(files) == 0 {
-			return usageError("%s holds no *.yaml\nhint: --load wants a folder of manifests", f.load)
-		}
+	files, done, err := f.manifests()
+	if err != nil {
+		return err
 	}
+	defer done()
 	steps := &steps{a.stderr}
 	found, err := devcluster.FindOrBuild(ctx, devcluster.BinaryOptions{Path: f.binary, Log: steps})
 	if err != nil {
@@ -149,13 +176,14 @@ func (a *app) up(ctx context.Context, f *upFlags) error {
 		return another
 	}
 	if len(files) > 0 {
-		fmt.Fprintf(a.stderr, "Loading %s (about %d seconds) ...\n", f.load, 1+len(files))
+		fmt.Fprintf(a.stderr, "Loading %s (about %d seconds) ...\n", cmp.Or(f.load, "the sample platform"), 1+len(files))
 	}
 	for _, file := range files {
 		if err := applyFile(ctx, cluster, file); err != nil {
 			return err
 		}
 	}
+	done()
 	if f.detach {
 		return a.scanDetached(ctx, cluster)
 	}

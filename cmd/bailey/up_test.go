@@ -38,7 +38,7 @@ func TestUp(t *testing.T) {
 		}
 	})
 
-	out, errs, code := programIn(t, state, "up", "--detach", "--load", platform)
+	out, errs, code := programIn(t, state, "up", "--detach", "--sample")
 	if code != exitOK {
 		t.Fatalf("exit %d: %s", code, errs)
 	}
