@@ -2,13 +2,19 @@ package server
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/baileyhq/bailey/store"
 )
 
-// searchMost bounds the hits of each kind.
-const searchMost = 20
+const (
+	// searchMost bounds the hits of each kind.
+	searchMost = 20
+	// searchAlerts and searchRuns are how many of the newest are looked at: a search asks for much else.
+	searchAlerts = 500
+	searchRuns   = 100
+)
 
 // Search finds by words: controls, rules and experiments of the catalogue, and of what may be seen objects,
 // findings, alerts, waivers and runs.
@@ -33,11 +39,12 @@ func (d *Desk) Search(ctx context.Context, a Ask, text string) ([]Hit, error) {
 		f := d.finding(&found.Findings[i])
 		hits = append(hits, Hit{Kind: "finding", ID: f.ID, Text: f.Message, Object: &f.Object})
 	}
-	alerts, _, err := d.Alerts(ctx, a, AlertFilter{Text: text, Limit: searchMost})
+	alerts, err := d.o.Store.Alerts(ctx, store.AlertQuery{Cluster: uid, Access: access(a), State: store.All, Text: text, Look: searchAlerts, Limit: searchMost})
 	if err != nil {
 		return hits, err
 	}
-	for _, one := range alerts {
+	for i := range alerts.Items {
+		one := alertOf(&alerts.Items[i])
 		hits = append(hits, Hit{Kind: "alert", ID: one.Key, Text: one.Title, Object: one.Object})
 	}
 	all, err := d.waivers(ctx, a, uid)
@@ -51,12 +58,25 @@ func (d *Desk) Search(ctx context.Context, a Ask, text string) ([]Hit, error) {
 	for _, w := range waivers[:min(len(waivers), searchMost)] {
 		hits = append(hits, Hit{Kind: "waiver", ID: w.ID, Text: w.Rule + ": " + w.Reason})
 	}
-	runs, err := d.o.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: access(a), Text: text, Limit: searchMost})
-	for i := range runs.Items {
-		r := &runs.Items[i]
+	runs, err := d.searchRuns(ctx, a, uid, text)
+	for i := range runs {
+		r := &runs[i]
 		hits = append(hits, Hit{Kind: "run", ID: r.ID, Text: strings.TrimSpace(string(r.State) + " " + strings.Join(r.Controls, ", ") + " " + r.By)})
 	}
 	return hits, err
+}
+
+// searchRuns finds the run of an ID, or runs among the newest.
+func (d *Desk) searchRuns(ctx context.Context, a Ask, uid, text string) ([]store.Run, error) {
+	run, err := d.o.Store.Run(ctx, access(a), uid, strings.TrimSpace(text))
+	switch {
+	case err == nil:
+		return []store.Run{run}, nil
+	case !errors.Is(err, ErrNotFound):
+		return nil, err
+	}
+	page, err := d.o.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: access(a), Text: text, Look: searchRuns, Limit: searchMost})
+	return page.Items, err
 }
 
 // searchCatalogue finds what is the same in every cluster.

@@ -209,7 +209,9 @@ type AlertQuery struct {
 	Keys   []string
 	Object *bailey.Ref
 	// Text asks for those that hold each word of it in their key, title or text.
-	Text  string
+	Text string
+	// Look is how many alerts are looked at for the text; what is usual if zero.
+	Look  int
 	Sort  AlertSort
 	Limit int
 	After string
@@ -218,7 +220,7 @@ type AlertQuery struct {
 // Alerts gives a page of alerts. With a text it may hold less than its limit, and go on.
 func (s *Store) Alerts(ctx context.Context, q AlertQuery) (Page[Alert], error) {
 	l := listing{columns: alertFields, table: "alerts", cluster: q.Cluster, limit: q.Limit, after: q.After, text: q.Text}
-	by := sieve[Alert]{keep: saying(q.Text, func(a *Alert) []string { return []string{a.Key, a.Title, a.Text} })}
+	by := sieve[Alert]{most: q.Look, keep: saying(q.Text, func(a *Alert) []string { return []string{a.Key, a.Title, a.Text} })}
 	switch q.Sort {
 	case AlertsNewest:
 	case AlertsOldest:

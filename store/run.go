@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -134,7 +135,9 @@ type RunQuery struct {
 	// Broken asks for runs in which something broke.
 	Broken bool
 	// Text asks for those that hold each word of it in their ID, controls, error, or who asked.
-	Text   string
+	Text string
+	// Look is how many runs are looked at for what they are narrowed by besides the state; what is usual if zero.
+	Look   int
 	Oldest bool // the oldest first
 	Limit  int
 	After  string
@@ -149,7 +152,7 @@ func (s *Store) Runs(ctx context.Context, q RunQuery) (Page[Run], error) {
 		text: strings.Join([]string{q.Text, string(q.Trigger), q.Control, fmt.Sprint(q.Broken)}, "\n")}
 	l.whole(q.Access)
 	l.equal("state", string(q.State))
-	by := sieve[Run]{most: runsLooked}
+	by := sieve[Run]{most: cmp.Or(q.Look, runsLooked)}
 	says := saying(q.Text, func(r *Run) []string { return append([]string{r.ID, r.By, r.Error}, r.Controls...) })
 	if says != nil || q.Trigger != "" || q.Control != "" || q.Broken {
 		by.keep = func(r *Run) bool {

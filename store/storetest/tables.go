@@ -74,6 +74,9 @@ func testTables(t *testing.T, p Place) {
 	if _, err := b.s.Alerts(b.ctx, store.AlertQuery{Cluster: uid, Access: store.Everything(), Limit: 2, Sort: store.AlertsWorst, After: page.Next}); err == nil {
 		t.Error("a cursor of another order was taken")
 	}
+	if page, err := b.s.Alerts(b.ctx, store.AlertQuery{Cluster: uid, Access: store.Everything(), State: store.All, Text: "title", Look: 3}); err != nil || len(page.Items) != 3 || page.Next == "" {
+		t.Errorf("of three that are looked at: %d, %v", len(page.Items), err)
+	}
 	for name, c := range map[string]struct {
 		q     store.RunQuery
 		takes func(i int) bool
