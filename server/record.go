@@ -132,7 +132,7 @@ func (r *Recorder) keep(ctx context.Context, report *bailey.Report) (err error) 
 	span.SetAttributes(count("findings", len(report.Findings)))
 	uid := r.Loop.Cluster()
 	if uid == "" {
-		return errors.New("the cluster's UID is not known, and history belongs to a cluster\nhint: the identity needs get on the namespace kube-system")
+		return errNameless
 	}
 	next := indexReport(report, uid)
 	now := r.Now()

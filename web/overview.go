@@ -26,7 +26,11 @@ const (
 func (s *site) overview(v *visit) error {
 	if v.nobodySeen() {
 		v.page.Stream, v.page.Refresh = "report sight", 10
-		return v.show("nocluster", "overview", "No cluster seen yet", nil)
+		sight, err := s.Desk.SightOf(v.r.Context(), v.ask)
+		if err != nil {
+			return err
+		}
+		return v.show("nocluster", "overview", "No cluster seen yet", sight)
 	}
 	o, err := s.Desk.Overview(v.r.Context(), v.ask)
 	if err != nil {

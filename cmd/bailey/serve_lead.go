@@ -79,9 +79,15 @@ func (s *serving) takeOver(ctx context.Context) (*store.Store, error) {
 	}
 }
 
-// awaitCluster waits until the cluster was seen, and which it is.
+// awaitCluster waits until the cluster was seen, and which it is. The log has when it was seen and that
+// is not known.
 func (s *serving) awaitCluster(ctx context.Context) error {
+	said := false
 	for s.loop.Cluster() == "" {
+		if err := s.loop.Nameless(); err != nil && !said {
+			s.log.Error("nothing is kept, proven or shown", "error", err)
+			said = true
+		}
 		if err := rested(ctx, seenWait); err != nil {
 			return err
 		}

@@ -38,8 +38,22 @@ func startServed(t *testing.T, state string, args ...string) *servedProcess {
 	return startServedAt(t, "127.0.0.1:0", state, args...)
 }
 
-// startServedAt starts one that answers at an address.
+// startServedAt starts one that answers at an address, and waits until it is ready.
 func startServedAt(t *testing.T, listen, state string, args ...string) *servedProcess {
+	t.Helper()
+	p := startUnready(t, listen, state, args...)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if code, _ := p.get(t, "/readyz", ""); code == http.StatusOK {
+			return p
+		}
+		if time.Now().After(end) {
+			t.Fatal("it does not become ready")
+		}
+	}
+}
+
+// startUnready starts one, and waits until it says where it answers.
+func startUnready(t *testing.T, listen, state string, args ...string) *servedProcess {
 	t.Helper()
 	p := &servedProcess{cmd: command(t, append(slices.Clone(args), "--listen", listen)...)}
 	p.cmd.Env = append(p.cmd.Env, "XDG_STATE_HOME="+state)
@@ -80,14 +94,7 @@ func startServedAt(t *testing.T, listen, state string, args ...string) *servedPr
 	case <-time.After(2 * time.Minute):
 		t.Fatal("it does not say where it answers")
 	}
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if code, _ := p.get(t, "/readyz", ""); code == http.StatusOK {
-			return p
-		}
-		if time.Now().After(end) {
-			t.Fatal("it does not become ready")
-		}
-	}
+	return p
 }
 
 func (p *servedProcess) get(t *testing.T, path, token string) (int, string) {
