@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -56,51 +58,77 @@ func New(o Options) http.Handler {
 	s.pages = parsePages()
 	mux := http.NewServeMux()
 	mux.Handle("GET "+s.assets.prefix, s.assets)
-	mux.HandleFunc("GET "+server.LogInPath, s.login)
-	mux.HandleFunc("POST "+server.LogInPath, s.logInByToken)
-	mux.HandleFunc("POST "+server.LogOutPath, s.logOut)
-	if o.Front.OIDC != nil {
-		mux.HandleFunc("GET "+server.LogInPath+"/oidc", s.beginOIDC)
-		mux.HandleFunc("GET "+server.CallbackPath, s.endOIDC)
+	handle := func(entries map[string]entry) {
+		for pattern, e := range entries {
+			mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { e(s, w, r) })
+		}
 	}
-	mux.HandleFunc("POST /theme", s.setTheme)
-
-	for pattern, answer := range map[string]answer{
-		"GET /{$}":                                 s.overview,
-		"GET /changes":                             s.changes,
-		"GET /controls/{area}/{name}":              s.control,
-		"GET /findings":                            s.findings,
-		"GET /findings/{id}":                       s.finding,
-		"GET /workloads":                           s.workloads,
-		"GET /objects/{kind}/{ns}/{object}":        s.object,
-		"GET /namespaces":                          s.namespaces,
-		"GET /experiments":                         s.experiments,
-		"GET /experiments/{area}/{control}/{name}": s.experiment,
-		"GET /runs":                                s.runs,
-		"POST /runs":                               s.beginRun,
-		"GET /runs/{id}":                           s.run,
-		"POST /runs/{id}/stop":                     s.stopRun,
-		"GET /ledger":                              s.ledger,
-		"GET /alerts":                              s.alerts,
-		"GET /waivers":                             s.waivers,
-		"GET /waivers/new":                         s.newWaiver,
-		"POST /waivers":                            s.addWaiver,
-		"GET /waivers/{id}/extend":                 s.longerWaiver,
-		"POST /waivers/{id}/extend":                s.extendWaiver,
-		"POST /waivers/{id}/end":                   s.endWaiver,
-		"GET /enforce":                             s.enforce,
-		"GET /activity":                            s.activity,
-		"GET /clusters":                            s.clusters,
-		"GET /search":                              s.search,
-		"/":                                        s.nowhere,
-	} {
-		mux.Handle(pattern, s.answering(answer))
+	handle(entries)
+	if o.Front.OIDC != nil {
+		handle(providerEntries)
+	}
+	for pattern, a := range answers {
+		mux.Handle(pattern, s.answering(a))
 	}
 	return mux
 }
 
+// Routes lists the patterns of all that a site answers, sorted, as net/http.ServeMux has them. Below
+// server.StaticPath every version has a folder of its own.
+func Routes() []string {
+	all := []string{"GET " + server.StaticPath}
+	return slices.Sorted(slices.Values(slices.Concat(all, slices.Collect(maps.Keys(entries)), slices.Collect(maps.Keys(providerEntries)), slices.Collect(maps.Keys(answers)))))
+}
+
+// entry is what is answered to anybody.
+type entry func(s *site, w http.ResponseWriter, r *http.Request)
+
+var (
+	entries = map[string]entry{
+		"GET " + server.LogInPath:   (*site).login,
+		"POST " + server.LogInPath:  (*site).logInByToken,
+		"POST " + server.LogOutPath: (*site).logOut,
+		"POST /theme":               (*site).setTheme,
+	}
+	// providerEntries are there where an identity provider logs people in.
+	providerEntries = map[string]entry{
+		"GET " + server.LogInPath + "/oidc": (*site).beginOIDC,
+		"GET " + server.CallbackPath:        (*site).endOIDC,
+	}
+	// answers are given to those who may see something.
+	answers = map[string]answer{
+		"GET /{$}":                                 (*site).overview,
+		"GET /changes":                             (*site).changes,
+		"GET /controls/{area}/{name}":              (*site).control,
+		"GET /findings":                            (*site).findings,
+		"GET /findings/{id}":                       (*site).finding,
+		"GET /workloads":                           (*site).workloads,
+		"GET /objects/{kind}/{ns}/{object}":        (*site).object,
+		"GET /namespaces":                          (*site).namespaces,
+		"GET /experiments":                         (*site).experiments,
+		"GET /experiments/{area}/{control}/{name}": (*site).experiment,
+		"GET /runs":                                (*site).runs,
+		"POST /runs":                               (*site).beginRun,
+		"GET /runs/{id}":                           (*site).run,
+		"POST /runs/{id}/stop":                     (*site).stopRun,
+		"GET /ledger":                              (*site).ledger,
+		"GET /alerts":                              (*site).alerts,
+		"GET /waivers":                             (*site).waivers,
+		"GET /waivers/new":                         (*site).newWaiver,
+		"POST /waivers":                            (*site).addWaiver,
+		"GET /waivers/{id}/extend":                 (*site).longerWaiver,
+		"POST /waivers/{id}/extend":                (*site).extendWaiver,
+		"POST /waivers/{id}/end":                   (*site).endWaiver,
+		"GET /enforce":                             (*site).enforce,
+		"GET /activity":                            (*site).activity,
+		"GET /clusters":                            (*site).clusters,
+		"GET /search":                              (*site).search,
+		"/":                                        (*site).nowhere,
+	}
+)
+
 // answer is what a page does: it shows a view, or says why not.
-type answer func(v *visit) error
+type answer func(s *site, v *visit) error
 
 // visit is one request for a page by somebody who may see something.
 type visit struct {
@@ -118,7 +146,7 @@ func (s *site) answering(a answer) http.Handler {
 		v.page = s.newPage(r, v.who)
 		err := v.enter()
 		if err == nil {
-			err = a(v)
+			err = a(s, v)
 		}
 		if errors.Is(err, server.ErrForbidden) {
 			v.refused()
@@ -230,4 +258,4 @@ func (v *visit) by() string {
 
 func (v *visit) nobodySeen() bool { return len(v.page.Clusters) == 0 }
 
-func (s *site) nowhere(*visit) error { return server.ErrNotFound }
+func (*site) nowhere(*visit) error { return server.ErrNotFound }
