@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/baileyhq/bailey/internal/browsertest"
 )
 
 // axe-core, by Deque (MPL-2.0), is fetched for the tests and is no part of the program. npm
@@ -26,14 +28,14 @@ const (
 // readAxe gives axe's script.
 func readAxe(t testing.TB) string {
 	t.Helper()
-	npm := need(t, "npm") // of Node.js
+	npm := browsertest.Need(t, "npm") // of Node.js
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, npm, "pack", axePackage, "--prefer-offline", "--silent", "--pack-destination", dir)
 	command.Dir = dir
 	if out, err := command.CombinedOutput(); err != nil {
-		if os.Getenv(ciVariable) != "" {
+		if os.Getenv(browsertest.CIVariable) != "" {
 			t.Fatalf("npm pack %s: %v\n%s", axePackage, err, out)
 		}
 		t.Skipf("npm pack %s: %v\n%s", axePackage, err, out)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/baileyhq/bailey/internal/browsertest"
 	"github.com/baileyhq/bailey/server"
 )
 
@@ -18,9 +19,9 @@ func TestLive(t *testing.T) {
 	f := newFixture()
 	d := start(t, f, "admin", nil)
 	x := b.open(t, d, look{1280, 800, false})
-	x.visit(t, d, "/runs/"+f.run.ID)
-	x.until(t, `document.querySelector("progress")?.value === 216`)
-	x.until(t, `performance.getEntriesByType("resource").some(e => e.name.endsWith("/live.js"))`)
+	x.Visit(t, d.url+"/runs/"+f.run.ID)
+	x.Until(t, `document.querySelector("progress")?.value === 216`)
+	x.Until(t, `performance.getEntriesByType("resource").some(e => e.name.endsWith("/live.js"))`)
 	f.mu.Lock()
 	f.run.Held, f.run.Done = 636, 640
 	f.mu.Unlock()
@@ -28,7 +29,7 @@ func TestLive(t *testing.T) {
 	tell := func(kind string, data any, until string) {
 		for range 40 {
 			d.news.Tell(server.Item{Kind: kind, Data: data})
-			if done, err := chromedp.Run(x.ctx, chromedp.Evaluate[bool](`new Promise(done => setTimeout(() => done(!!(`+until+`)), 500))`, chromedp.EvalAwaitPromise)); err == nil && done {
+			if done, err := chromedp.Run(x.Ctx, chromedp.Evaluate[bool](`new Promise(done => setTimeout(() => done(!!(`+until+`)), 500))`, chromedp.EvalAwaitPromise)); err == nil && done {
 				return
 			}
 		}
@@ -40,13 +41,13 @@ func TestLive(t *testing.T) {
 	f.mu.Unlock()
 	tell(server.NewsRun, f.run, `!document.querySelector("progress") && document.querySelector(".runstate.done")`)
 
-	x.visit(t, d, "/alerts")
-	if eval[string](t, x, `document.getElementById("news").textContent`) != "" {
+	x.Visit(t, d.url+"/alerts")
+	if browsertest.Eval[string](t, x, `document.getElementById("news").textContent`) != "" {
 		t.Error("something is said to have changed")
 	}
-	x.do(t, chromedp.KeyEvent("/"))
-	x.until(t, `document.activeElement.id === "q"`)
-	for _, problem := range x.heard(t) {
+	x.Do(t, chromedp.KeyEvent("/"))
+	x.Until(t, `document.activeElement.id === "q"`)
+	for _, problem := range x.Heard(t) {
 		t.Error(problem)
 	}
 }
@@ -59,7 +60,7 @@ func TestStreamRefused(t *testing.T) {
 	d := start(t, f, "admin", nil)
 	d.deaf.Store(1)
 	x := b.open(t, d, look{1280, 800, false})
-	x.visit(t, d, "/alerts")
+	x.Visit(t, d.url+"/alerts")
 	for end := time.Now().Add(30 * time.Second); d.heard.Load() == 0; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no other stream is opened")
@@ -69,7 +70,7 @@ func TestStreamRefused(t *testing.T) {
 	f.calm = true
 	f.mu.Unlock()
 	d.news.Tell(server.Item{Kind: server.NewsAlert, Data: "over"})
-	x.until(t, `document.getElementById("news").textContent.includes("Something has changed")`)
+	x.Until(t, `document.getElementById("news").textContent.includes("Something has changed")`)
 }
 
 // TestLogOutElsewhere: when somebody logs out in one tab, another leaves what it shows.
@@ -77,14 +78,14 @@ func TestLogOutElsewhere(t *testing.T) {
 	b := newBrowser(t)
 	d := start(t, newFixture(), "admin", nil)
 	x := b.open(t, d, look{1280, 800, false})
-	x.visit(t, d, "/alerts")
-	x.until(t, `performance.getEntriesByType("resource").some(e => e.name.endsWith("/live.js"))`)
+	x.Visit(t, d.url+"/alerts")
+	x.Until(t, `performance.getEntriesByType("resource").some(e => e.name.endsWith("/live.js"))`)
 	answer, err := d.client().Post(d.url+server.LogOutPath, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = answer.Body.Close()
-	x.arrive(t, `location.pathname === "/login"`)
+	x.Arrive(t, `location.pathname === "/login"`)
 }
 
 // TestMenu opens the navigation on a phone without a script's help, and closes it by a key.
@@ -92,16 +93,16 @@ func TestMenu(t *testing.T) {
 	b := newBrowser(t)
 	d := start(t, newFixture(), "admin", nil)
 	x := b.open(t, d, look{390, 844, false})
-	x.visit(t, d, "/waivers")
+	x.Visit(t, d.url+"/waivers")
 	shown := `getComputedStyle(document.getElementById("side")).display !== "none"`
-	if eval[bool](t, x, shown) {
+	if browsertest.Eval[bool](t, x, shown) {
 		t.Error("the menu is open at first")
 	}
-	x.do(t, chromedp.Click(chromedp.CSS(".opener")))
-	x.until(t, shown)
+	x.Do(t, chromedp.Click(chromedp.CSS(".opener")))
+	x.Until(t, shown)
 	b.shoot(t, x, "menu-390-light")
-	x.do(t, chromedp.KeyEvent("\x1b"))
-	x.until(t, "!("+shown+")")
+	x.Do(t, chromedp.KeyEvent("\x1b"))
+	x.Until(t, "!("+shown+")")
 }
 
 // TestVerifier has a browser verify a real ledger, one that was changed, and one that was
@@ -113,9 +114,9 @@ func TestVerifier(t *testing.T) {
 	x := b.open(t, d, look{1280, 800, false})
 	verify := func(entry string) string {
 		t.Helper()
-		x.visit(t, d, "/ledger?entry="+entry)
-		x.until(t, `document.getElementById("verifier").dataset.done`)
-		return eval[string](t, x, `document.querySelector(".checks").innerText`)
+		x.Visit(t, d.url+"/ledger?entry="+entry)
+		x.Until(t, `document.getElementById("verifier").dataset.done`)
+		return browsertest.Eval[string](t, x, `document.querySelector(".checks").innerText`)
 	}
 	if said := verify("17"); !strings.Contains(said, "is signed by") || !strings.Contains(said, "Entry 17 is in the log") || !strings.Contains(said, "has not seen the log before") {
 		t.Errorf("a good ledger: %s", said)
@@ -147,15 +148,15 @@ func TestVerifier(t *testing.T) {
 		t.Errorf("what was changed is as it was: %s", said)
 	}
 	// The memory of a browser that saw another history of the same log.
-	x.do(t, chromedp.Evaluate[chromedp.Void](`(() => { const k = Object.keys(localStorage).find(k => k.startsWith("bailey-ledger")); const m = JSON.parse(localStorage[k]); m.size = 700; localStorage[k] = JSON.stringify(m); })()`))
+	x.Do(t, chromedp.Evaluate[chromedp.Void](`(() => { const k = Object.keys(localStorage).find(k => k.startsWith("bailey-ledger")); const m = JSON.parse(localStorage[k]); m.size = 700; localStorage[k] = JSON.stringify(m); })()`))
 	if said := verify("17"); !strings.Contains(said, "history was rewritten") {
 		t.Errorf("a rewritten history: %s", said)
 	}
-	x.do(t, chromedp.Evaluate[chromedp.Void](`(() => { const k = Object.keys(localStorage).find(k => k.startsWith("bailey-ledger")); const m = JSON.parse(localStorage[k]); m.size = 5000; localStorage[k] = JSON.stringify(m); })()`))
+	x.Do(t, chromedp.Evaluate[chromedp.Void](`(() => { const k = Object.keys(localStorage).find(k => k.startsWith("bailey-ledger")); const m = JSON.parse(localStorage[k]); m.size = 5000; localStorage[k] = JSON.stringify(m); })()`))
 	if said := verify("17"); !strings.Contains(said, "an older copy was put back") {
 		t.Errorf("an older copy: %s", said)
 	}
-	for _, problem := range x.heard(t) {
+	for _, problem := range x.Heard(t) {
 		t.Error(problem)
 	}
 }

@@ -21,20 +21,6 @@ import (
 	"github.com/baileyhq/bailey/web"
 )
 
-// arrive waits for a condition of a page that the browser is on its way to.
-func (x *tab) arrive(t testing.TB, expression string) {
-	t.Helper()
-	var err error
-	for range 200 {
-		var there bool
-		if there, err = chromedp.Run(x.ctx, chromedp.Evaluate[bool](expression)); err == nil && there {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatalf("%s did not come to be: %v", expression, err)
-}
-
 // TestLogInByProvider logs in by a real provider in a browser, and is back at the page that was
 // asked for. While the provider is away, the page says so and still takes tokens.
 func TestLogInByProvider(t *testing.T) {
@@ -59,16 +45,16 @@ func TestLogInByProvider(t *testing.T) {
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 
 	x := b.open(t, d, look{1280, 800, false})
-	x.visit(t, d, "/login?next=/waivers")
-	x.until(t, `document.getElementById("oidc")?.textContent.includes("Log in by localhost")`)
+	x.Visit(t, d.url+"/login?next=/waivers")
+	x.Until(t, `document.getElementById("oidc")?.textContent.includes("Log in by localhost")`)
 	b.accessible(t, x)
-	x.do(t, chromedp.Click("#oidc"))
-	x.arrive(t, `document.getElementById("username") !== null`)
-	x.do(t, chromedp.SendKeys("#username", providertest.Person))
-	x.do(t, chromedp.SendKeys("#password", providertest.Password))
-	x.do(t, chromedp.Click("button"))
-	x.arrive(t, `location.pathname === "/waivers" && document.body.textContent.includes("`+providertest.Subject+`")`)
-	for _, problem := range x.heard(t) {
+	x.Do(t, chromedp.Click("#oidc"))
+	x.Arrive(t, `document.getElementById("username") !== null`)
+	x.Do(t, chromedp.SendKeys("#username", providertest.Person))
+	x.Do(t, chromedp.SendKeys("#password", providertest.Password))
+	x.Do(t, chromedp.Click("button"))
+	x.Arrive(t, `location.pathname === "/waivers" && document.body.textContent.includes("`+providertest.Subject+`")`)
+	for _, problem := range x.Heard(t) {
 		if !strings.Contains(problem, "/favicon.ico") && !strings.Contains(problem, "events") { // of the provider; no stream is served here
 			t.Error(problem)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/internal/browsertest"
 	"github.com/baileyhq/bailey/server"
 )
 
@@ -154,23 +155,23 @@ func TestWalk(t *testing.T) {
 			d := start(t, f, person, ledger)
 			for _, l := range looks {
 				x := b.open(t, d, l)
-				x.visit(t, d, p.path)
-				x.until(t, `document.querySelector("#verifier form")?.hidden !== true`)
+				x.Visit(t, d.url+p.path)
+				x.Until(t, `document.querySelector("#verifier form")?.hidden !== true`)
 				b.shoot(t, x, p.name+"-"+l.String())
-				for _, problem := range x.heard(t) {
+				for _, problem := range x.Heard(t) {
 					if !p.refused || !strings.Contains(problem, "the server responded with a status of") {
 						t.Errorf("%s: %s", l, problem)
 					}
 				}
-				if wide := eval[int64](t, x, "document.documentElement.scrollWidth"); wide > l.width {
-					t.Errorf("%s: the page is %d wide, by %s", l, wide, eval[string](t, x, widest))
+				if wide := browsertest.Eval[int64](t, x, "document.documentElement.scrollWidth"); wide > l.width {
+					t.Errorf("%s: the page is %d wide, by %s", l, wide, browsertest.Eval[string](t, x, widest))
 				}
-				if narrow := eval[string](t, x, squeezed); narrow != "" {
+				if narrow := browsertest.Eval[string](t, x, squeezed); narrow != "" {
 					t.Errorf("%s: text with a letter or two on each line: %s", l, narrow)
 				}
 				b.accessible(t, x)
 				focusOrder(t, x)
-				x.close()
+				x.Close()
 			}
 			if text := d.log.String(); strings.Contains(text, "failed") {
 				t.Error(text)
@@ -193,12 +194,12 @@ const tabs = 12
 
 // focusOrder presses Tab: it leads first to the link past the frame, then on in the order of
 // the page, and always to something that can be seen and has a name.
-func focusOrder(t *testing.T, x *tab) {
+func focusOrder(t *testing.T, x *browsertest.Tab) {
 	t.Helper()
-	x.do(t, chromedp.Evaluate[chromedp.Void](`(() => { document.activeElement?.blur(); getSelection().removeAllRanges(); scrollTo(0, 0); window.seen = []; })()`))
+	x.Do(t, chromedp.Evaluate[chromedp.Void](`(() => { document.activeElement?.blur(); getSelection().removeAllRanges(); scrollTo(0, 0); window.seen = []; })()`))
 	for i := range tabs {
-		x.do(t, chromedp.KeyEvent("\t"))
-		problem := eval[string](t, x, `(() => {
+		x.Do(t, chromedp.KeyEvent("\t"))
+		problem := browsertest.Eval[string](t, x, `(() => {
 			const e = document.activeElement;
 			if (!e || e === document.body) return "end";
 			const name = (e.getAttribute("aria-label") || e.labels?.[0]?.textContent || e.textContent || e.value || "").trim();
