@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"regexp"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -68,9 +70,6 @@ func (a *API) Handler() http.Handler {
 		w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
 		_, _ = w.Write(spec)
 	})
-	mux.HandleFunc("GET /api/v1/events", a.events)
-	mux.HandleFunc("GET /api/v1/report", a.report)
-	mux.HandleFunc("GET /api/v1/ledger/tile/", a.tile)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "there is no "+r.Method+" "+r.URL.Path+"\nhint: GET /api/v1/openapi.json lists what there is", http.StatusNotFound)
 	})
@@ -97,8 +96,33 @@ func (a *API) register(mux *http.ServeMux) huma.API {
 	a.reading(api)
 	a.ledgerReading(api)
 	a.writing(api)
+	a.streaming(mux, api)
 	return api
 }
+
+// streaming registers what answers by itself, because it streams, or gives a file.
+func (a *API) streaming(mux *http.ServeMux, api huma.API) {
+	describe := func(path, id, summary, contentType string) {
+		o := reads(path, id, summary)
+		o.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{contentType: {}}}}
+		for _, code := range o.Errors {
+			o.Responses[strconv.Itoa(code)] = &huma.Response{Description: http.StatusText(code), Content: map[string]*huma.MediaType{"text/plain": {}}}
+		}
+		for _, m := range parameters.FindAllStringSubmatch(path, -1) {
+			o.Parameters = append(o.Parameters, &huma.Param{Name: m[1], In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
+		}
+		api.OpenAPI().AddOperation(&o)
+	}
+	describe("/events", "streamEvents", "What happens, as it happens", "text/event-stream")
+	mux.HandleFunc("GET /api/v1/events", a.events)
+	describe("/report", "getReport", "The newest whole report, as bailey scan -o json writes it, for who sees everything", "application/json")
+	mux.HandleFunc("GET /api/v1/report", a.report)
+	describe("/ledger/tile/{tile}", "getLedgerTile", "A tile or bundle of entries of the ledger (C2SP tlog-tiles); its name has slashes", "application/octet-stream")
+	mux.HandleFunc("GET /api/v1/ledger/tile/", a.tile)
+}
+
+// parameters are those of a path.
+var parameters = regexp.MustCompile(`\{([a-z]+)\}`)
 
 // Asking is what every question of an endpoint bears.
 type Asking struct {
