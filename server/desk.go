@@ -113,11 +113,7 @@ func (d *Desk) SightOf(ctx context.Context, a Ask) (Sight, error) {
 
 // sight says how current what is kept of the own cluster is, as far as that is theirs to know who ask.
 func (d *Desk) sight(a Ask) Sight {
-	s := d.o.Sight()
-	if !a.Sees.All {
-		s.Detections = nil // the audit log is of the whole cluster, and errors name its file
-	}
-	return s
+	return d.o.Sight().within(a.Sees)
 }
 
 // sightOf says how current what is kept of a cluster is that is not the own one.

@@ -78,7 +78,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 			if item.Namespace == "" && own && !ask.Sees.All || item.Namespace != "" && !ask.Sees.Has(item.Namespace) {
 				continue
 			}
-			data, err := json.Marshal(item.Data)
+			data, err := json.Marshal(item.within(ask.Sees))
 			if err != nil {
 				a.Log.Error("an event could not be written", "kind", item.Kind, "error", err)
 				continue

@@ -172,13 +172,23 @@ type Sight struct {
 	Why  string     `json:"why,omitempty"`
 	// Changed is when something changed last that was judged.
 	Changed time.Time `json:"changed,omitzero"`
-	Objects int       `json:"objects"`
+	// Objects counts those of the cluster, for who sees all of it.
+	Objects int `json:"objects,omitempty"`
 	// Ledger says how the ledger is; nil where none is kept.
 	Ledger *LedgerState `json:"ledger,omitempty"`
 	// Detections says how the audit log is followed; nil where none is.
 	Detections *DetectionState `json:"detections,omitempty"`
 	// Gate says what the admission gate does that runs beside the server; nil where none does.
 	Gate *GateState `json:"gate,omitempty"`
+}
+
+// within is what of it is theirs to know who see some namespaces only. Counts are of the whole cluster, as the audit log is, and errors
+// may name what is not theirs.
+func (s Sight) within(sees Namespaces) Sight {
+	if sees.All {
+		return s
+	}
+	return Sight{Ready: s.Ready, Lost: s.Lost, Changed: s.Changed, Gate: s.Gate.Uncounted()}
 }
 
 // Sight says how current the report is.

@@ -432,6 +432,14 @@ type GateState struct {
 	Objected int `json:"objected"`
 }
 
+// Uncounted is what of it everybody may know who sees something of the cluster: whether it is asked, and what it does then.
+func (g *GateState) Uncounted() *GateState {
+	if g == nil {
+		return nil
+	}
+	return &GateState{Mode: g.Mode, Asked: g.Asked}
+}
+
 // LedgerEntry is one entry of the ledger. What a record says is known only where this server
 // holds an identity that opens it.
 type LedgerEntry struct {

@@ -37,8 +37,23 @@ type Judged struct {
 
 // Published says that there is a new report.
 type Published struct {
-	Version  uint64 `json:"version"`
-	Findings int    `json:"findings"`
+	Version uint64 `json:"version"`
+	// Findings counts those of the cluster, for who sees all of it.
+	Findings int `json:"findings,omitempty"`
+}
+
+// within is what of the news is theirs to know who see some namespaces only.
+func (i *Item) within(sees Namespaces) any {
+	switch data := i.Data.(type) {
+	case Published:
+		if !sees.All {
+			data.Findings = 0
+		}
+		return data
+	case Sight:
+		return data.within(sees)
+	}
+	return i.Data
 }
 
 // newsKept is how many pieces of news a reader may be behind before it must begin anew.
