@@ -79,6 +79,16 @@ func (d *Desk) Workload(ctx context.Context, a Ask, ref bailey.Ref) (WorkloadPag
 	return p, err
 }
 
+// Lacks gives those of some objects about which there is nothing to show: they were judged as parts of others, or nothing of them was
+// judged, or they may not be seen.
+func (d *Desk) Lacks(ctx context.Context, a Ask, refs []bailey.Ref) (map[bailey.Ref]bool, error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return nil, err
+	}
+	return d.o.Store.Lacks(ctx, access(a), uid, refs)
+}
+
 // accepted orders findings: those that nobody accepted come first.
 func accepted(f *Finding) int {
 	switch {

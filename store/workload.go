@@ -106,3 +106,32 @@ func (s *Store) Object(ctx context.Context, access Access, cluster string, ref b
 	}
 	return o, nil
 }
+
+// Lacks gives those of some objects that have neither findings nor verdicts, or may not be seen: Object may find something else about one
+// of them, but usually finds none.
+func (s *Store) Lacks(ctx context.Context, access Access, cluster string, refs []bailey.Ref) (map[bailey.Ref]bool, error) {
+	lacking := map[bailey.Ref]bool{}
+	err := s.read(ctx, func(r *reader) error {
+		n, err := r.cluster(cluster)
+		if err != nil {
+			return err
+		}
+		const object = "cluster = ? AND namespace = ? AND kind = ? AND name = ?"
+		for _, ref := range refs {
+			key, there := keyOf(ref), 0
+			if access.sees(key.namespace) {
+				err = r.row("SELECT CASE WHEN EXISTS (SELECT 1 FROM verdicts WHERE "+object+") OR EXISTS (SELECT 1 FROM findings WHERE "+object+" AND gone IN (0, 1))"+
+					" OR EXISTS (SELECT 1 FROM findings WHERE cluster = ? AND cause = ? AND cause IS NOT NULL) THEN 1 ELSE 0 END",
+					n, key.namespace, key.kind, key.name, n, key.namespace, key.kind, key.name, n, refText(ref)).Scan(&there)
+			}
+			if err != nil {
+				return err
+			}
+			if there == 0 {
+				lacking[ref] = true
+			}
+		}
+		return nil
+	})
+	return lacking, err
+}

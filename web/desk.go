@@ -22,6 +22,8 @@ type Desk interface {
 	Workload(ctx context.Context, ask server.Ask, ref bailey.Ref) (server.WorkloadPage, error)
 	NamespaceRows(ctx context.Context, ask server.Ask, filter server.NamespaceFilter) ([]server.NamespaceRow, error)
 	Experiments(ctx context.Context, ask server.Ask, filter server.ExperimentFilter) ([]server.ExperimentInfo, error)
+	// Lacks gives those of some objects that Workload finds nothing of.
+	Lacks(ctx context.Context, ask server.Ask, refs []bailey.Ref) (map[bailey.Ref]bool, error)
 	Experiment(ctx context.Context, ask server.Ask, control, name string) (server.ExperimentInfo, error)
 	Runs(ctx context.Context, ask server.Ask, filter server.RunFilter) (runs []server.Run, next string, err error)
 	Run(ctx context.Context, ask server.Ask, id string) (server.Run, error)

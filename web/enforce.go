@@ -128,5 +128,16 @@ func (s *site) enforce(v *visit) error {
 	if b.Guards, b.Pager, err = cut(v, rows, guardRows); err != nil {
 		return err
 	}
+	var examples []server.Object
+	for _, g := range b.Guards {
+		for _, st := range g.Shown {
+			if st.Impact != nil {
+				examples = append(examples, st.Impact.Examples...)
+			}
+		}
+	}
+	if err := v.lookUp(examples...); err != nil {
+		return err
+	}
 	return v.show("enforce", "enforce", "Enforce", b)
 }

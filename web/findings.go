@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +84,13 @@ func (s *site) exportFindings(v *visit, f server.FindingFilter) error {
 func (s *site) finding(v *visit) error {
 	f, err := s.Desk.Finding(v.r.Context(), v.ask, v.r.PathValue("id"))
 	if err != nil {
+		return err
+	}
+	named := f.Related
+	if f.Cause != nil {
+		named = append(slices.Clone(named), *f.Cause)
+	}
+	if err := v.lookUp(named...); err != nil {
 		return err
 	}
 	return v.show("finding", "findings", f.Title, f)

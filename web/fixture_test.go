@@ -319,6 +319,17 @@ func (f *fixture) Workloads(_ context.Context, ask server.Ask, filter server.Wor
 	return server.WorkloadList{Workloads: list, Next: next}, err
 }
 
+// Lacks has nothing of pods: they were judged as parts of others.
+func (f *fixture) Lacks(_ context.Context, _ server.Ask, refs []bailey.Ref) (map[bailey.Ref]bool, error) {
+	lacking := map[bailey.Ref]bool{}
+	for _, ref := range refs {
+		if ref.Kind == bailey.KindPod {
+			lacking[ref] = true
+		}
+	}
+	return lacking, nil
+}
+
 func (f *fixture) Workload(_ context.Context, ask server.Ask, ref bailey.Ref) (server.WorkloadPage, error) {
 	if !ask.Sees.Has(ref.Namespace) || ref.Name == "gone" {
 		return server.WorkloadPage{}, server.ErrNotFound

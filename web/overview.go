@@ -91,6 +91,9 @@ func (s *site) changes(v *visit) error {
 			return err
 		}
 		since = t
+	} else { // a page's cursor belongs to the day, which the next page is therefore told
+		since = since.UTC().Truncate(24 * time.Hour)
+		v.page.Query.Set("since", since.Format(time.DateOnly))
 	}
 	if v.wantsCSV() {
 		return v.export("changes", []string{"at", "control", "scope", "from", "to", "why"}, func(row func(...any) bool) error {

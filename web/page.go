@@ -36,6 +36,9 @@ type page struct {
 	// order is how the page's table is sorted, and usual how it is unless asked otherwise.
 	order, usual string
 
+	// bare are objects that are named, and have no page.
+	bare map[bailey.Ref]bool
+
 	Stream  string // the kinds of news that bring this page up to date, separated by spaces
 	Refresh int    // seconds, for browsers without JavaScript; 0 for never
 	Body    any
@@ -173,10 +176,24 @@ func (p *page) Of(s bailey.Scope) link {
 	return link{shortKind(s.Object.Kind), s.Object.Namespace, s.Object.Name, p.objectHref(s.Object)}
 }
 
+// lookUp finds out which of the objects that a page names have a page of their own.
+func (v *visit) lookUp(objects ...server.Object) error {
+	refs := make([]bailey.Ref, len(objects))
+	for i, o := range objects {
+		refs[i] = o.Ref()
+	}
+	var err error
+	v.page.bare, err = v.site.Desk.Lacks(v.r.Context(), v.ask, refs)
+	return err
+}
+
 // noNamespace stands in addresses for an object that belongs to none.
 const noNamespace = "_"
 
 func (p *page) objectHref(ref bailey.Ref) string {
+	if p.bare[ref] {
+		return ""
+	}
 	ns := ref.Namespace
 	if ns == "" {
 		ns = noNamespace

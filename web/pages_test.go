@@ -350,6 +350,34 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestNoLinkToNothing: what a tenant may not open is no link, nor is an object that has no page; and the next page of what changed
+// belongs to the same day.
+func TestNoLinkToNothing(t *testing.T) {
+	f := newFixture()
+	pod := server.Object{Kind: bailey.KindPod, Namespace: "shop", Name: "web-1"}
+	f.found[9].Object = server.Object{Kind: bailey.KindDeployment, Namespace: "shop", Name: "web"}
+	f.found[9].Related, f.found[9].Cause = []server.Object{pod}, &f.found[9].Object
+	admin := start(t, f, "admin", newBook(t, 3))
+	if _, text := admin.get(t, "/findings/"+f.found[9].ID); strings.Contains(text, "/objects/Pod/shop/web-1") || !strings.Contains(text, "/objects/Deployment.apps/shop/web") || !strings.Contains(text, `<span class="ns">shop/</span>web-1`) {
+		t.Error("what has no page is a link, or what has one is none")
+	}
+	if _, text := admin.get(t, "/changes"); !strings.Contains(text, "since="+f.now.AddDate(0, 0, -30).Format(time.DateOnly)) {
+		t.Error("the next page is of another time")
+	}
+	experiment := "/experiments/compute/pod-security/" + f.control("compute/pod-security").Experiments[0].Name
+	tenant := start(t, f, "tenant", newBook(t, 3))
+	for _, path := range []string{experiment, "/controls/compute/pod-security"} {
+		for _, lead := range []string{`href="/runs/`, `href="/ledger?`} {
+			if _, text := tenant.get(t, path); strings.Contains(text, lead) {
+				t.Errorf("a tenant is led to %s at %s", lead, path)
+			}
+		}
+		if _, text := admin.get(t, path); !strings.Contains(text, `href="/ledger?`) {
+			t.Errorf("an administrator is not led to the ledger at %s", path)
+		}
+	}
+}
+
 // Bounds of what a page may weigh and take.
 const (
 	firstViewMost = 300 << 10

@@ -86,6 +86,14 @@ func testObject(t *testing.T, p Place) {
 		if _, err := b.s.Object(b.ctx, try.access, uid, try.ref); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %v", what, err)
 		}
+		if lacking, err := b.s.Lacks(b.ctx, try.access, uid, []bailey.Ref{try.ref}); err != nil || !lacking[try.ref] {
+			t.Errorf("%s is there: %v", what, err)
+		}
+	}
+	pod := caused.Object
+	lacking, err := b.s.Lacks(b.ctx, store.Only("shop"), uid, []bailey.Ref{web, pod, workload("shop", "web-2"), workload("shop", "none")})
+	if b.ok(err); len(lacking) != 1 || !lacking[workload("shop", "none")] {
+		t.Errorf("lacking are %v", lacking)
 	}
 }
 
