@@ -63,12 +63,13 @@ const Audience = "bailey"
 // ClusterTokens asks the cluster whose a token is, by TokenReview.
 type ClusterTokens struct {
 	client authenticationclient.TokenReviewInterface
-	known  *cache.LRUExpireCache // who owns the token of a hash
+	known  *cache.LRUExpireCache // who owns the token of a hash: remembered[Who]
+	away   breaker
 }
 
 // NewClusterTokens asks by the client.
 func NewClusterTokens(client authenticationclient.TokenReviewInterface, now func() time.Time) *ClusterTokens {
-	return &ClusterTokens{client, cache.NewLRUExpireCacheWithClock(tokensKept, ticking(now))}
+	return &ClusterTokens{client: client, known: cache.NewLRUExpireCacheWithClock(tokensKept, ticking(now)), away: breaker{now: now}}
 }
 
 const (
@@ -85,13 +86,36 @@ func (c *ClusterTokens) Whose(ctx context.Context, token string) (Who, error) {
 		return Who{}, ErrUnknownToken
 	}
 	k := sha256.Sum256([]byte(token))
-	if who, found := c.known.Get(k); found {
-		return who.(Who), nil
+	now := c.away.now()
+	old, found := c.known.Get(k)
+	was, _ := old.(remembered[Who])
+	if found && now.Before(was.until) {
+		return was.answer, nil
 	}
+	var who Who
+	answered, err := c.away.ask(ctx, func() (err error) {
+		who, err = c.review(ctx, token)
+		return err
+	})
+	switch {
+	case !answered && found:
+		return was.answer, nil
+	case errors.Is(err, ErrUnknownToken):
+		c.known.Remove(k)
+		return Who{}, err
+	case err != nil:
+		return Who{}, fmt.Errorf("the cluster could not be asked whose the token is: %w", withoutToken(err, token))
+	}
+	c.known.Add(k, remembered[Who]{who, now.Add(tokenKept)}, awayKept)
+	return who, nil
+}
+
+// review asks the cluster whose a token is.
+func (c *ClusterTokens) review(ctx context.Context, token string) (Who, error) {
 	for _, audiences := range [][]string{{Audience}, nil} {
 		got, err := c.client.Create(ctx, &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences}}, metav1.CreateOptions{})
 		if err != nil {
-			return Who{}, fmt.Errorf("the cluster could not be asked whose the token is: %w", withoutToken(err, token))
+			return Who{}, err
 		}
 		if !got.Status.Authenticated || got.Status.User.Username == "" {
 			continue
@@ -103,7 +127,6 @@ func (c *ClusterTokens) Whose(ctx context.Context, token string) (Who, error) {
 				who.Extra[name] = values
 			}
 		}
-		c.known.Add(k, who, tokenKept)
 		return who, nil
 	}
 	return Who{}, ErrUnknownToken

@@ -126,13 +126,14 @@ const (
 // ClusterRights asks the cluster by SubjectAccessReviews, so that its RBAC rules decide.
 type ClusterRights struct {
 	client authorizationclient.SubjectAccessReviewInterface
-	known  *cache.LRUExpireCache // whether what is reviewed is granted
+	known  *cache.LRUExpireCache // whether what is reviewed is granted: remembered[bool]
 	turns  chan struct{}
+	away   breaker
 }
 
 // NewClusterRights asks by the client.
 func NewClusterRights(client authorizationclient.SubjectAccessReviewInterface, now func() time.Time) *ClusterRights {
-	return &ClusterRights{client, cache.NewLRUExpireCacheWithClock(reviewsKept, ticking(now)), make(chan struct{}, reviewsOfAll)}
+	return &ClusterRights{client: client, known: cache.NewLRUExpireCacheWithClock(reviewsKept, ticking(now)), turns: make(chan struct{}, reviewsOfAll), away: breaker{now: now}}
 }
 
 type reviewed struct {
@@ -155,18 +156,28 @@ func (c *ClusterRights) may(ctx context.Context, who Who, right Right, namespace
 		return false, nil
 	}
 	k := reviewed{who.key(), right, namespace}
-	if allowed, found := c.known.Get(k); found {
-		return allowed.(bool), nil
+	now := c.away.now()
+	old, found := c.known.Get(k)
+	was, _ := old.(remembered[bool])
+	if found && now.Before(was.until) {
+		return was.answer, nil
 	}
-	allowed, err := c.review(ctx, who, right, namespace)
-	if err != nil {
+	var allowed bool
+	answered, err := c.away.ask(ctx, func() (err error) {
+		allowed, err = c.review(ctx, who, right, namespace)
+		return err
+	})
+	switch {
+	case !answered && found && right.Verb == "get": // to look, and not to act
+		return was.answer, nil
+	case err != nil:
 		return false, fmt.Errorf("the cluster could not be asked what %s may do: %w", who.Name, err)
 	}
 	kept := refused
 	if allowed {
 		kept = reviewKept
 	}
-	c.known.Add(k, allowed, kept)
+	c.known.Add(k, remembered[bool]{allowed, now.Add(kept)}, awayKept)
 	return allowed, nil
 }
 
