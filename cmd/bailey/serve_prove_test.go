@@ -15,15 +15,15 @@ import (
 )
 
 // TestServeRun: a run says how far it is while it goes on, is stopped by who may, and what it
-// showed until then is kept; one that ends by itself has done all that it planned.
+// showed until then is kept; one that ends by itself has done all that it planned. Who sees what of all this is tried on the same
+// server, page by page and endpoint by endpoint.
 func TestServeRun(t *testing.T) {
 	cluster := devclustertest.Shared(t)
-	for range 3 {
-		devclustertest.Namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
-	}
+	devclustertest.Namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
+	seen := newSight(t, cluster)
 	state := t.TempDir()
 	data := filepath.Join(state, "data")
-	p := startServed(t, state, "serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-every", "0")
+	p := startServed(t, state, "serve", "--data", data, "--kubeconfig", cluster.Kubeconfig, "--prove-every", "0", "--ledger", filepath.Join(state, "ledger"))
 	token := tokenIn(t, data)
 	read := func(id string) (run server.Run) {
 		t.Helper()
@@ -34,7 +34,7 @@ func TestServeRun(t *testing.T) {
 	}
 	until := func(id, what string, there func(server.Run) bool) server.Run {
 		t.Helper()
-		for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			run := read(id)
 			if there(run) {
 				return run
@@ -103,6 +103,8 @@ func TestServeRun(t *testing.T) {
 	}
 	next := p.order(t, token, `{"controls":["compute/pod-security"]}`)
 	until(next, "done", func(r server.Run) bool { return r.State == "done" })
+	seen.serves(t, p, next)
+	seen.all(t)
 	if code, said := p.end(t); code != exitOK || strings.Contains(said, "level=ERROR") {
 		t.Errorf("exit %d: %s", code, said)
 	}
