@@ -33,8 +33,9 @@ type LoopOptions struct {
 	Weigher  *bailey.Weigher
 	// Identity stands for the cluster's UID where the source is none: files have none.
 	Identity string
-	// Accepted gives waivers, baseline and trusted evidence of the cluster at a moment. What it
-	// fails to give is as it was before; nil: none.
+	// Accepted gives waivers, baseline and trusted evidence of the cluster at a moment; nil: none.
+	// While it fails, what it gave before counts on, and before it gave any there is no report:
+	// one without waivers would tell of what was accepted.
 	Accepted func(ctx context.Context, clusterUID string, at time.Time) (Accepted, error)
 	Log      *slog.Logger
 	// Now is the clock; time.Now if nil.
@@ -53,6 +54,8 @@ const (
 	// idle loop spends at most one part in idleShare on it.
 	advanceEvery = time.Minute
 	idleShare    = 100
+	// acceptAgain is how soon waivers and evidence that could not be read are asked for again.
+	acceptAgain = 5 * time.Second
 )
 
 // Loop keeps the verdicts of one world as the world changes.
@@ -73,8 +76,16 @@ type Loop struct {
 	joining sync.Mutex
 	tasks   chan func()
 	// What follows belongs to the goroutine that runs the tasks.
-	session *check.Session
-	wanted  bool // a report
+	session  *check.Session
+	wanted   bool         // a report
+	accepted *acceptedFor // what was taken in last; nil before the first
+	owed     bool         // what was to be taken in could not be read
+}
+
+// acceptedFor is what a report of a cluster takes in.
+type acceptedFor struct {
+	Accepted
+	cluster string
 }
 
 // NewLoop makes a loop that tells its news to subscribers.
@@ -127,7 +138,7 @@ func (l *Loop) Join(ctx context.Context) *bailey.Report {
 	}
 	var join func() *bailey.Report
 	l.do(ctx, func() {
-		if l.session != nil {
+		if l.session != nil && l.accepted != nil {
 			join = l.session.Freeze()
 		}
 	})
@@ -274,8 +285,12 @@ func (l *Loop) keep(ctx context.Context) {
 	defer rest.Stop()
 	clock := time.NewTimer(advanceEvery)
 	defer clock.Stop()
+	var again <-chan time.Time
 	for {
-		if l.wanted && !busy && l.session != nil {
+		if l.owed && again == nil {
+			again = time.After(acceptAgain)
+		}
+		if l.wanted && !busy && l.session != nil && l.accepted != nil {
 			l.wanted, busy = false, true
 			join := l.session.Freeze()
 			working.Go(func() {
@@ -304,6 +319,11 @@ func (l *Loop) keep(ctx context.Context) {
 				continue
 			}
 			l.advance(ctx)
+		case <-again:
+			again = nil
+			if l.owed && l.session != nil && l.accept(ctx) {
+				l.wanted = true
+			}
 		}
 	}
 }
@@ -328,21 +348,37 @@ func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
 	l.wanted = true
 }
 
-// accept takes waivers and evidence in again.
-func (l *Loop) accept(ctx context.Context) {
-	if l.o.Accepted == nil {
-		return
-	}
+// accept takes waivers and evidence in again, and reports whether they could be read.
+func (l *Loop) accept(ctx context.Context) bool {
 	meta := l.session.Snapshot().Meta
-	a, err := l.o.Accepted(ctx, meta.ClusterUID, meta.At)
-	if ctx.Err() != nil {
-		return // the server ends
+	if l.accepted != nil && l.accepted.cluster != meta.ClusterUID {
+		l.accepted = nil
 	}
-	if err != nil {
-		l.o.Log.Error("waivers and evidence could not be read; those before count on", "error", err)
-		return
+	var a Accepted
+	if l.o.Accepted != nil {
+		var err error
+		a, err = l.o.Accepted(ctx, meta.ClusterUID, meta.At)
+		if ctx.Err() != nil {
+			return false // the server ends
+		}
+		if err != nil {
+			if !l.owed {
+				said := "waivers and evidence could not be read; those before count on"
+				if l.accepted == nil {
+					said = "waivers and evidence could not be read; there is no report until they are"
+				}
+				l.o.Log.Error(said, "error", err)
+			}
+			l.owed = true
+			if l.accepted != nil { // of the session before, if this one is new
+				l.session.Accept(l.accepted.Waivers, l.accepted.Baseline, l.accepted.Evidence)
+			}
+			return false
+		}
 	}
+	l.accepted, l.owed = &acceptedFor{a, meta.ClusterUID}, false
 	l.session.Accept(a.Waivers, a.Baseline, a.Evidence)
+	return true
 }
 
 // change judges what a change touches. What only looks changed, such as the status of an

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/kube"
+)
+
+// TestLoopWithoutWhatCounts: while waivers cannot be read, those before count on, also for a cluster
+// that is read anew; before any were there is no report; and what comes back is taken in soon.
+func TestLoopWithoutWhatCounts(t *testing.T) {
+	yes := true
+	b := bailey.NewBuilder(bailey.Meta{At: time.Now(), ClusterUID: "c"})
+	b.Saw(bailey.KindPod, "")
+	b.Add(&bailey.Fact{Ref: bailey.Ref{Kind: bailey.KindPod, Namespace: "shop", Name: "bad"}, APIVersion: "v1", Object: &corev1.Pod{
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "x", SecurityContext: &corev1.SecurityContext{Privileged: &yes}}}}}})
+	snapshot := b.Snapshot()
+	read := make(chan *bailey.Snapshot)
+	var away atomic.Bool
+	away.Store(true)
+	l, news := startLoop(t, LoopOptions{
+		Source: func(ctx context.Context, f kube.Follower) error {
+			for {
+				select {
+				case s := <-read:
+					f.Whole(s)
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		},
+		Accepted: func(_ context.Context, _ string, at time.Time) (Accepted, error) {
+			if away.Load() {
+				return Accepted{}, errors.New("the store is away")
+			}
+			return Accepted{Waivers: []bailey.Waiver{{Rule: "compute/pod-security/*", Reason: "r", Owner: "o", Expires: at.Add(time.Hour)}}}, nil
+		}})
+	waived := func() (n int) {
+		for _, f := range l.Join(t.Context()).Findings {
+			if f.Waiver != nil {
+				n++
+			}
+		}
+		return n
+	}
+	read <- snapshot
+	time.Sleep(2 * reportSoon)
+	if _, version := l.Report(); version != 0 || l.Sight().Ready || l.Join(t.Context()) != nil {
+		t.Error("there is a report before it is known what is waived")
+	}
+	away.Store(false)
+	awaitNews(t, news, 0, func(i Item) bool { return i.Kind == NewsReport })
+	want := waived()
+	if want == 0 {
+		t.Fatal("nothing is waived")
+	}
+	away.Store(true)
+	before := news.Last()
+	read <- snapshot
+	awaitNews(t, news, before, func(i Item) bool { return i.Kind == NewsReport })
+	if n := waived(); n != want {
+		t.Errorf("while waivers cannot be read %d findings are waived, and %d were", n, want)
+	}
+}
