@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -20,6 +21,7 @@ func served(t *testing.T) map[string]string {
 	t.Helper()
 	m := server.NewMetrics("test", server.NewLoop(server.LoopOptions{}, server.NewNews()))
 	m.ShowLeads(func() bool { return true })
+	m.ShowKept(time.Now)
 	m.Registry.MustRegister(&server.Book{}, server.NewDetector(server.DetectorOptions{}))
 	all := make(chan *prometheus.Desc)
 	go func() {

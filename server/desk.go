@@ -119,7 +119,7 @@ func (d *Desk) sight(a Ask) Sight {
 // sightOf says how current what is kept of a cluster is that is not the own one.
 func (d *Desk) sightOf(c *store.Cluster) Sight {
 	s := Sight{Ready: !c.Judged.IsZero(), Changed: c.Heard}
-	if d.o.Now().Sub(c.Heard) > heardLate {
+	if late(c.Heard, d.o.Now(), heardLate) {
 		s.Lost, s.Why = &c.Heard, "nothing was pushed since then"
 	}
 	return s

@@ -59,6 +59,18 @@ func (m *Metrics) ShowLeads(leads func() bool) {
 		}))
 }
 
+// ShowKept has it shown when the history was last told of the cluster.
+func (m *Metrics) ShowKept(at func() time.Time) {
+	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bailey_kept_timestamp_seconds",
+		Help: "When what is found was last kept, or seen to be as it is kept; 0 while that is not known."},
+		func() float64 {
+			if t := at(); !t.IsZero() {
+				return float64(t.Unix())
+			}
+			return 0
+		}))
+}
+
 // delivered notes a try to deliver alerts.
 func (m *Metrics) delivered(receiver string, failing bool, since time.Time) {
 	if m == nil {

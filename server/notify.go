@@ -192,14 +192,14 @@ func (n *Notifier) unwell(ctx context.Context) error {
 		return errors.New("no report was made yet")
 	case sight.Lost != nil:
 		return errors.New("the cluster is out of sight")
-	case now.Sub(n.Loop.Summary().At) > reportLate:
+	case late(n.Loop.Summary().At, now, reportLate):
 		return errors.New("the newest report is old")
 	}
 	kept, err := n.Store.Cluster(ctx, n.Loop.Cluster())
 	if err != nil {
 		return fmt.Errorf("the store does not answer: %w", err)
 	}
-	if now.Sub(kept.Heard) > keptLate {
+	if late(kept.Heard, now, keptLate) {
 		return errors.New("nothing was kept lately")
 	}
 	return nil

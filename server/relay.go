@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/baileyhq/bailey/store"
@@ -20,12 +19,8 @@ type Relay struct {
 	Loop  *Loop
 	News  *News
 	Log   *slog.Logger
-	Now   func() time.Time
 	// Leads reports whether this process writes the history: it tells its own news then.
 	Leads func() bool
-
-	mu    sync.Mutex
-	heard time.Time // when the store was last told of the cluster; zero while that is not known
 
 	// What follows belongs to Run.
 	begun bool
@@ -37,8 +32,6 @@ const (
 	relayEvery = time.Second
 	// relayMost is how many changes are looked at one by one; of more only that there are some is told.
 	relayMost = 10_000
-	// heardLate is how old what is kept may be: whoever leads says every heardEvery that it is current.
-	heardLate = 2*heardEvery + 30*time.Second
 )
 
 // Run looks at the store until ctx ends.
@@ -52,18 +45,6 @@ func (r *Relay) Run(ctx context.Context) error {
 		failed = err != nil
 	}
 	return ctx.Err()
-}
-
-// Sight says how current pages are: what the loop sees, and whether somebody keeps it.
-func (r *Relay) Sight() Sight {
-	s := r.Loop.Sight()
-	r.mu.Lock()
-	heard := r.heard
-	r.mu.Unlock()
-	if s.Lost == nil && !heard.IsZero() && r.Now().Sub(heard) > heardLate {
-		s.Lost, s.Why = &heard, "nothing was kept since then: no replica leads, or the store does not answer"
-	}
-	return s
 }
 
 // errNotKept tells that there is nothing to show yet, as at every first start.
@@ -90,9 +71,6 @@ func (r *Relay) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	r.heard = c.Heard
-	r.mu.Unlock()
 	switch {
 	case !r.begun:
 		r.begun, r.after = true, c.Seq

@@ -304,13 +304,15 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 			return err
 		}
 	}
-	s.sight = s.loop.Sight
+	heard := &server.Heard{Store: s.store, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now}
+	s.sight = heard.Sight
 	ready := s.store.Ping
 	if s.flags.replicate {
-		s.relay = &server.Relay{Store: s.store, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Leads: s.leads}
-		s.sight, ready = s.relay.Sight, s.relay.Kept
+		s.relay = &server.Relay{Store: s.store, Loop: s.loop, News: s.news, Log: s.log, Leads: s.leads}
+		ready = s.relay.Kept
 	}
 	metrics.ShowLeads(s.leads)
+	metrics.ShowKept(heard.At)
 	if s.book != nil {
 		s.showBook()
 	}
@@ -341,6 +343,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.Serve(ctx, listener) })
 	group.Go(func() error { return ended(ctx, s.loop.Run(ctx)) })
+	group.Go(func() error { return ended(ctx, heard.Run(ctx)) })
 	if s.flags.replicate {
 		group.Go(func() error { return ended(ctx, s.relay.Run(ctx)) })
 		group.Go(func() error { return ended(ctx, s.stand(ctx)) })

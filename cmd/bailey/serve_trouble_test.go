@@ -139,6 +139,13 @@ func TestServeThroughTrouble(t *testing.T) {
 		if now := len(w.exported(t, w.token)); now < known {
 			t.Errorf("%d findings were known, and %d on a full disk", known, now)
 		}
+		awaitWithin(t, 4*time.Minute, "it says that nothing is kept", func() bool {
+			_, body := w.get(t, "/api/v1/status", w.token)
+			return strings.Contains(body, "nothing was kept since then")
+		})
+		if _, body := w.get(t, "/findings", w.token); !strings.Contains(body, "nothing was kept since then") {
+			t.Error("the page does not say that it shows what was kept before")
+		}
 		if err := os.Remove(ballast); err != nil {
 			t.Fatal(err)
 		}
