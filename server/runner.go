@@ -35,6 +35,8 @@ const (
 	// orderLife is how long an order waits for somebody to do it: a run that comes as a surprise
 	// hours later is none that was asked for.
 	orderLife = 15 * time.Minute
+	// startedAhead is how far ahead of this clock a run may have begun, by that of another replica.
+	startedAhead = time.Minute
 )
 
 // Run does runs until ctx ends, and ends when the run under way has.
@@ -137,8 +139,9 @@ func (r *Runner) runs(ctx context.Context, uid string, state store.RunState) ([]
 	return page.Items, err
 }
 
-// due reports whether the newest scheduled run is as long ago as the schedule says. A process
-// that was restarted goes on where the one before was.
+// due reports whether the newest scheduled run is as long ago as the schedule says, or began by a
+// clock that was ahead, which would keep the next from its time. A process that was restarted goes on
+// where the one before was.
 func (r *Runner) due(ctx context.Context, uid string) (bool, error) {
 	if r.Every <= 0 {
 		return false, nil
@@ -154,7 +157,8 @@ func (r *Runner) due(ctx context.Context, uid string) (bool, error) {
 		}
 		for _, run := range page.Items {
 			if run.Trigger == store.TriggerSchedule {
-				return !r.Now().Before(run.Started.Add(r.Every)), nil
+				since := r.Now().Sub(run.Started)
+				return since >= r.Every || since < -startedAhead, nil
 			}
 		}
 		if after = page.Next; after == "" {

@@ -185,6 +185,25 @@ func TestRunnerSchedule(t *testing.T) {
 	}
 }
 
+// TestRunnerByAJumpingClock: a run that began by a clock that was years ahead does not stop the schedule
+// for as long; one that another replica's clock has a little ahead counts.
+func TestRunnerByAJumpingClock(t *testing.T) {
+	r := newRan(t)
+	r.Every = time.Hour
+	for _, step := range []struct {
+		ahead time.Duration
+		due   bool
+	}{{3 * 365 * 24 * time.Hour, true}, {startedAhead / 2, false}, {-r.Every / 2, false}, {-r.Every, true}} {
+		run := store.Run{ID: step.ahead.String(), Started: time.Now().Add(step.ahead), Ended: time.Now(), Trigger: store.TriggerSchedule, State: store.RunDone}
+		if err := r.store.PutRun(t.Context(), ranUID, time.Now(), run); err != nil {
+			t.Fatal(err)
+		}
+		if due, err := r.due(t.Context(), ranUID); err != nil || due != step.due {
+			t.Errorf("the last run began %s ahead: due %v, %v", step.ahead, due, err)
+		}
+	}
+}
+
 // TestRunnerTells: how far a run is is told to listeners, not too often, and kept; who stops a run
 // ends it, and what it showed until then counts.
 func TestRunnerTells(t *testing.T) {
