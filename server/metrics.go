@@ -88,6 +88,13 @@ func (m *Metrics) delivered(receiver string, failing bool, since time.Time) {
 	m.FailingSince.WithLabelValues(receiver).Set(at)
 }
 
+// delivers notes that a receiver is not known to fail: what was told of it is another's by now.
+func (m *Metrics) delivers(receiver string) {
+	if m != nil {
+		m.FailingSince.WithLabelValues(receiver).Set(0)
+	}
+}
+
 func (m *Metrics) waiting(alerts int) {
 	if m != nil {
 		m.Waiting.Set(float64(alerts))

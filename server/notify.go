@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -41,8 +40,12 @@ type Notifier struct {
 	Alive time.Duration
 	// UserAgent names the sender.
 	UserAgent string
+	// Ledger says how the ledger is; nil: none is kept.
+	Ledger func() LedgerState
 	// External is where browsers reach the server's pages, which alerts then name; nil: they name none.
 	External *url.URL
+
+	mute muted
 }
 
 // AliveEvery is how often receivers are told that all is well.
@@ -57,6 +60,13 @@ const (
 	// retryFirst and retryMost bound the wait between two tries.
 	retryFirst = time.Second
 	retryMost  = 5 * time.Minute
+)
+
+// The receivers, as metrics and the log name them; of a second Alertmanager with a number.
+const (
+	webhookName = "webhook"
+	managerName = "alertmanager"
+	deadManName = "dead-man"
 )
 
 // courier brings to one receiver what there is for it.
@@ -78,19 +88,20 @@ func (n *Notifier) Run(ctx context.Context) error {
 	}
 	var couriers []courier
 	if n.Webhook != nil {
-		couriers = append(couriers, courier{"webhook", lookEvery, true, false, (&webhook{notifier: n, told: map[string]int64{}}).bring})
+		couriers = append(couriers, courier{webhookName, lookEvery, true, false, (&webhook{notifier: n, told: map[string]int64{}}).bring})
 	}
 	for i, address := range n.Alertmanagers {
 		m := &alertmanager{notifier: n, address: address, lasts: alive * aliveLasts, told: map[string]postedAlert{}}
-		couriers = append(couriers, courier{"alertmanager" + ordinal(i), alive, true, true, m.bring})
+		couriers = append(couriers, courier{managerName + ordinal(i), alive, true, true, m.bring})
 	}
 	if n.DeadMan != nil {
-		couriers = append(couriers, courier{"dead-man", alive, false, true, (&deadMan{notifier: n}).bring})
+		couriers = append(couriers, courier{deadManName, alive, false, true, (&deadMan{notifier: n}).bring})
 	}
 	if len(couriers) == 0 {
 		<-ctx.Done()
 		return ctx.Err()
 	}
+	defer n.Metrics.waiting(0) // whoever delivers next says what waits
 	group, ctx := errgroup.WithContext(ctx)
 	for _, c := range couriers {
 		group.Go(func() error { return n.carry(ctx, c) })
@@ -112,6 +123,8 @@ func (n *Notifier) carry(ctx context.Context, c courier) error {
 	back := fresh
 	var failing time.Time // since when
 	after := n.News.Last()
+	defer n.Metrics.delivers(c.name) // or it would be said to fail for ever
+	defer n.mute.note(c.name, time.Time{})
 	for {
 		err := c.bring(ctx)
 		var rest time.Duration
@@ -140,6 +153,7 @@ func (n *Notifier) carry(ctx context.Context, c courier) error {
 			}
 		}
 		n.Metrics.delivered(c.name, err != nil, failing)
+		n.mute.note(c.name, failing)
 		if err != nil {
 			if !pause(ctx, rest) {
 				return ctx.Err()
@@ -176,35 +190,6 @@ func (n *Notifier) await(ctx context.Context, c courier, after *uint64) bool {
 	}
 }
 
-const (
-	// reportLate is how old the newest report may be, and keptLate what is kept, for all to be well.
-	reportLate = 30 * time.Minute
-	keptLate   = 5 * time.Minute
-)
-
-// unwell says why nobody should rely on silence now: the cluster is not seen, not judged, or what
-// is found is not kept. Nil: all is well.
-func (n *Notifier) unwell(ctx context.Context) error {
-	sight := n.Loop.Sight()
-	now := n.Now()
-	switch {
-	case !sight.Ready:
-		return errors.New("no report was made yet")
-	case sight.Lost != nil:
-		return errors.New("the cluster is out of sight")
-	case late(n.Loop.Summary().At, now, reportLate):
-		return errors.New("the newest report is old")
-	}
-	kept, err := n.Store.Cluster(ctx, n.Loop.Cluster())
-	if err != nil {
-		return fmt.Errorf("the store does not answer: %w", err)
-	}
-	if late(kept.Heard, now, keptLate) {
-		return errors.New("nothing was kept lately")
-	}
-	return nil
-}
-
 // deadMan calls a URL while all is well.
 type deadMan struct {
 	notifier *Notifier
@@ -214,7 +199,7 @@ type deadMan struct {
 func (d *deadMan) bring(ctx context.Context) error {
 	n := d.notifier
 	was := d.quiet
-	why := n.unwell(ctx)
+	why := n.unwell(ctx, deadManName)
 	if d.quiet = why != nil; d.quiet {
 		if !was {
 			n.Log.Warn("the dead man's switch is not held now", "why", why)

@@ -87,7 +87,7 @@ func (m *alertmanager) bring(ctx context.Context) error {
 		p := m.posted(&kept, &open[i], now)
 		lasting[p.fingerprint()] = p
 	}
-	if why := n.unwell(ctx); why == nil {
+	if why := n.unwell(ctx, managerName); why == nil {
 		p := m.alive(&kept, now)
 		lasting[p.fingerprint()] = p
 	} else if m.saidAlive {

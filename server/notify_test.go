@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,7 +196,7 @@ func TestWebhook(t *testing.T) {
 	if calls := h.calls(); len(calls) != 2 || len(calls[1].Groups) != 1 || len(calls[1].Groups[0].Alerts) != 1 || calls[1].Groups[0].Alerts[0].State != "resolved" || calls[1].ID == b.ID {
 		t.Errorf("it was told %+v", calls[1:])
 	}
-	other := *w.Notifier
+	other := &Notifier{Store: w.Store, Loop: w.Loop, News: w.News, Log: w.Log, Now: w.Now, Webhook: w.Webhook}
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_ = other.Run(ctx)
@@ -426,6 +427,61 @@ func TestDeadMan(t *testing.T) {
 			continue
 		}
 		await(t, step.what, patience, func() bool { return count() > before })
+	}
+}
+
+// TestDeadManOfTheMute: the dead man's switch is not held while alerts cannot be delivered, or the ledger
+// is damaged; and a process that delivers no more does not say for ever that it fails.
+func TestDeadManOfTheMute(t *testing.T) {
+	w, h := newTelling(t), &hook{answer: func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusInternalServerError)
+		return true
+	}}
+	hooked(w, h, t)
+	var damaged atomic.Bool
+	w.Ledger = func() LedgerState { return LedgerState{Damaged: damaged.Load()} }
+	w.raise(t, "k", "a/b", bailey.SeverityHigh)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	fails := func() bool {
+		return metricOf(t, w.Metrics, "bailey_alerts_failing_since_timestamp_seconds", "receiver", "webhook") > 0
+	}
+	await(t, "that it fails", patience, fails)
+	if why := w.unwell(t.Context(), deadManName); why != nil {
+		t.Errorf("it has only begun to fail: %v", why)
+	}
+	since, _ := w.mute.since(webhookName, 1)
+	w.mute.note(webhookName, since.Add(-muteLate))
+	if why := w.unwell(t.Context(), deadManName); why == nil || !strings.Contains(why.Error(), "webhook") {
+		t.Errorf("a webhook that nothing gets through to: %v", why)
+	}
+	cancel()
+	<-done
+	if fails() {
+		t.Error("it delivers no more, and is said to fail")
+	}
+	if why := w.unwell(t.Context(), deadManName); why != nil {
+		t.Errorf("another delivers: %v", why)
+	}
+	w.Alertmanagers = []string{"http://one", "http://two"}
+	w.mute.note(managerName, time.Now().Add(-2*muteLate))
+	if why := w.unwell(t.Context(), deadManName); why != nil {
+		t.Errorf("one of two Alertmanagers is told: %v", why)
+	}
+	w.mute.note(managerName+ordinal(1), time.Now().Add(-2*muteLate))
+	if why := w.unwell(t.Context(), deadManName); why == nil || !strings.Contains(why.Error(), "Alertmanager") {
+		t.Errorf("no Alertmanager is told: %v", why)
+	}
+	if why := w.unwell(t.Context(), managerName); why != nil {
+		t.Errorf("an Alertmanager that is told again hears of the others: %v", why)
+	}
+	for _, receiver := range []string{managerName, managerName + ordinal(1)} {
+		w.mute.note(receiver, time.Time{})
+	}
+	damaged.Store(true)
+	if why := w.unwell(t.Context(), deadManName); why == nil || !strings.Contains(why.Error(), "ledger") {
+		t.Errorf("a damaged ledger: %v", why)
 	}
 }
 

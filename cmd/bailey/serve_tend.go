@@ -114,6 +114,9 @@ func (s *serving) tend(kept *store.Store) []part {
 	pruner := &server.Pruner{Store: kept, Log: s.log, Now: s.app.now, Keep: f.keep, Removed: s.metrics.CountPruned}
 	notifier := &server.Notifier{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Metrics: s.metrics, Alertmanagers: f.alertmanagers,
 		Webhook: f.reading(f.webhook), DeadMan: f.reading(f.deadMan), UserAgent: "bailey/" + version}
+	if s.book != nil {
+		notifier.Ledger = s.book.State
+	}
 	return []part{pruner.Run, func(ctx context.Context) error {
 		var err error
 		if notifier.External, err = s.flags.oidc.pages(); err != nil {
