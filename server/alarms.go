@@ -20,6 +20,8 @@ import (
 // watched, it is on the first page, and hundreds of alerts at once are read by nobody.
 type alarms struct {
 	first bool // no report was seen yet
+	// worth is the least severity of findings that somebody is told of.
+	worth bailey.Severity
 	// worthy are the findings that somebody should know of, by ID, with where they are: those of
 	// the last report, and those whose objects could not be seen since.
 	worthy map[string]ruleIn
@@ -116,9 +118,6 @@ const (
 	alertTextMost = 1000
 )
 
-// worth is the least severity of findings that somebody is told of.
-const worth = bailey.SeverityHigh
-
 // change is what is to be done with an alert.
 type alertChange struct {
 	do    alertAct
@@ -135,7 +134,7 @@ const (
 
 // take says what changes with a report.
 func (s *alarms) take(r *bailey.Report, at time.Time) []alertChange {
-	now := readReport(r)
+	now := readReport(r, s.worth)
 	if s.first {
 		s.first = false
 		s.worthy, s.rungs = now.worthy(), now.rungs()
@@ -162,7 +161,7 @@ type seen struct {
 // ruleIn is a rule in a namespace, or in none.
 type ruleIn struct{ rule, namespace string }
 
-func readReport(r *bailey.Report) *seen {
+func readReport(r *bailey.Report, worth bailey.Severity) *seen {
 	n := &seen{report: r, findings: map[string]*bailey.Finding{}, groups: map[ruleIn][]*bailey.Finding{}, verdicts: map[verdictOf]*bailey.Verdict{}}
 	for i := range r.Findings {
 		f := &r.Findings[i]

@@ -45,7 +45,19 @@ func waived(v bailey.Verdict, until time.Time) bailey.Verdict {
 }
 
 func newAlarms() *alarms {
-	return &alarms{first: true, worthy: map[string]ruleIn{}, rungs: map[verdictOf]stood{}, falls: map[verdictOf]fall{}, open: map[string]*lasting{}}
+	return &alarms{first: true, worth: bailey.SeverityHigh, worthy: map[string]ruleIn{}, rungs: map[verdictOf]stood{}, falls: map[verdictOf]fall{}, open: map[string]*lasting{}}
+}
+
+// TestAlarmsWorth: what somebody is told of is as bad as they want to hear of.
+func TestAlarmsWorth(t *testing.T) {
+	for worth, want := range map[bailey.Severity]int{bailey.SeverityLow: 3, bailey.SeverityHigh: 2, bailey.SeverityCritical: 1} {
+		a := &alarms{first: true, worth: worth, worthy: map[string]ruleIn{}, rungs: map[verdictOf]stood{}, falls: map[verdictOf]fall{}, open: map[string]*lasting{}}
+		a.take(&bailey.Report{}, time.Unix(0, 0))
+		changes := a.take(&bailey.Report{Findings: []bailey.Finding{podFinding("a", bailey.SeverityLow), podFinding("b", bailey.SeverityHigh), podFinding("c", bailey.SeverityCritical)}}, time.Unix(60, 0))
+		if len(changes) != 1 || len(a.open[changes[0].alert.Key].doc.Members) != want {
+			t.Errorf("from %s on, %+v is told, want one alert of %d findings", worth, changes, want)
+		}
+	}
 }
 
 // TestAlarms tells stories: what each report changes, minutes after the first.

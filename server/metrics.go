@@ -16,9 +16,10 @@ type Metrics struct {
 	Registry *prometheus.Registry
 	Judging  prometheus.Histogram
 	Requests *prometheus.HistogramVec
-	// Deliveries counts tries to deliver alerts, FailingSince says since when none succeeds, and
-	// Waiting how many alerts are to be delivered.
+	// Deliveries counts tries to deliver alerts, FailingSince says since when none succeeds, Waiting
+	// how many alerts are to be delivered, and Refused counts those that a receiver does not take.
 	Deliveries   *prometheus.CounterVec
+	Refused      *prometheus.CounterVec
 	FailingSince *prometheus.GaugeVec
 	Waiting      prometheus.Gauge
 	// Pruned counts what was removed of history, by what it was.
@@ -35,16 +36,19 @@ func NewMetrics(version string, l *Loop) *Metrics {
 			Help: "Time to answer a request, by area (page, api, events, push, other) and status class.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"area", "status"}),
 		Deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bailey_alerts_deliveries_total",
 			Help: "Tries to deliver alerts, by receiver (webhook, alertmanager, dead-man) and result (done, failed)."}, []string{"receiver", "result"}),
+		Refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bailey_alerts_refused_total",
+			Help: "Alerts that a receiver refused while it took others, by receiver (webhook)."}, []string{"receiver"}),
 		FailingSince: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bailey_alerts_failing_since_timestamp_seconds",
 			Help: "Since when no delivery to a receiver succeeds; 0 while they do."}, []string{"receiver"}),
 		Waiting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "bailey_alerts_waiting", Help: "Alerts that are to be delivered, of the next batch."}),
 		Pruned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bailey_pruned_total",
 			Help: "Rows of old history that were removed, by what they held (finding, rung, evidence, run, alert, change)."}, []string{"what"}),
 	}
+	m.Refused.WithLabelValues(webhookName) // what begins with 1 would be no increase
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "bailey_build_info", Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": version}})
 	info.Set(1)
 	prometheus.WrapRegistererWithPrefix("bailey_", m.Registry).MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.Registry.MustRegister(info, m.Judging, m.Requests, m.Pruned, m.Deliveries, m.FailingSince, m.Waiting, standing{l})
+	m.Registry.MustRegister(info, m.Judging, m.Requests, m.Pruned, m.Deliveries, m.Refused, m.FailingSince, m.Waiting, standing{l})
 	return m
 }
 
@@ -92,6 +96,13 @@ func (m *Metrics) delivered(receiver string, failing bool, since time.Time) {
 func (m *Metrics) delivers(receiver string) {
 	if m != nil {
 		m.FailingSince.WithLabelValues(receiver).Set(0)
+	}
+}
+
+// refused notes an alert that a receiver does not take.
+func (m *Metrics) refused(receiver string) {
+	if m != nil {
+		m.Refused.WithLabelValues(receiver).Inc()
 	}
 }
 

@@ -88,7 +88,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	}
 	var couriers []courier
 	if n.Webhook != nil {
-		couriers = append(couriers, courier{webhookName, lookEvery, true, false, (&webhook{notifier: n, told: map[string]int64{}}).bring})
+		couriers = append(couriers, courier{webhookName, lookEvery, true, false, newWebhook(n).bring})
 	}
 	for i, address := range n.Alertmanagers {
 		m := &alertmanager{notifier: n, address: address, lasts: alive * aliveLasts, told: map[string]postedAlert{}}

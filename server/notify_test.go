@@ -309,7 +309,7 @@ func TestWebhookUnnoted(t *testing.T) {
 	}
 	free := w.Store
 	w.Store = first // it reads, and may not write
-	c := &webhook{notifier: w.Notifier, told: map[string]int64{}}
+	c := newWebhook(w.Notifier)
 	for range 3 {
 		if err := c.bring(t.Context()); err == nil {
 			t.Error("what could not be noted is no error")
@@ -326,6 +326,69 @@ func TestWebhookUnnoted(t *testing.T) {
 	calls := h.calls()
 	if len(calls) != 2 || calls[0].ID == calls[1].ID || calls[1].Groups[0].Alerts[0].State != "resolved" {
 		t.Errorf("%d calls: %+v", len(calls), calls)
+	}
+}
+
+// TestWebhookRefuses: an alert that a receiver does not take does not keep back the others, is not noted
+// as delivered, and is sent again once it changes; a receiver that takes none is one that fails.
+func TestWebhookRefuses(t *testing.T) {
+	for _, status := range []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity} {
+		w, h := newTelling(t), &hook{}
+		var all atomic.Bool
+		hooked(w, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			data, _ := io.ReadAll(r.Body)
+			if all.Load() || bytes.Contains(data, []byte("Title of k1")) {
+				rw.WriteHeader(status)
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(data))
+			h.ServeHTTP(rw, r)
+		}), t)
+		waiting := func() (keys []string) {
+			list, err := w.Store.Waiting(t.Context(), tellingUID, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range list {
+				keys = append(keys, a.Key)
+			}
+			return keys
+		}
+		for i := range 5 {
+			w.raise(t, fmt.Sprint("k", i), "a/b", bailey.SeverityHigh)
+		}
+		c := newWebhook(w.Notifier)
+		all.Store(true)
+		if err := c.bring(t.Context()); err == nil || len(waiting()) != 5 {
+			t.Errorf("%d: a receiver that takes nothing: %v, and there wait %v", status, err, waiting())
+		}
+		all.Store(false)
+		for range 2 {
+			if err := c.bring(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if got := waiting(); fmt.Sprint(got) != "[k1]" {
+			t.Errorf("%d: there wait %v", status, got)
+		}
+		told := map[string]int{}
+		for _, b := range h.calls() {
+			for _, a := range b.Groups[0].Alerts {
+				told[a.Key]++
+			}
+		}
+		if fmt.Sprint(told) != "map[k0:1 k2:1 k3:1 k4:1]" {
+			t.Errorf("%d: it was told %v", status, told)
+		}
+		if n := metricOf(t, w.Metrics, "bailey_alerts_refused_total", "receiver", "webhook"); n != 1 || !strings.Contains(w.log.String(), "alert=k1") {
+			t.Errorf("%d: the metric says %v, and the log: %s", status, n, w.log)
+		}
+		better := testAlert("k1", "a/b", bailey.SeverityHigh)
+		better.Title = "Another title"
+		w.change(t, alertChange{alertRaise, better})
+		if err := c.bring(t.Context()); err != nil || len(waiting()) > 0 {
+			t.Errorf("%d: once it is another: %v, and there wait %v", status, err, waiting())
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -81,14 +82,28 @@ type webhook struct {
 	// told are the changes that it took and that are not noted yet: a store that can be read and
 	// not written must not have them sent again and again.
 	told map[string]int64
+	// refused are the changes that it does not take as they are, while it takes others. They wait on:
+	// the next process tries them once more.
+	refused map[string]int64
 }
+
+func newWebhook(n *Notifier) *webhook {
+	return &webhook{notifier: n, told: map[string]int64{}, refused: map[string]int64{}}
+}
+
+// A receiver that refuses more alerts than refusedAlone before it takes one, or more than refusedAlerts
+// in all, is one that fails.
+const (
+	refusedAlone  = 10
+	refusedAlerts = 100
+)
 
 // bring sends what waits, batch after batch.
 func (h *webhook) bring(ctx context.Context) error {
 	n := h.notifier
 	uid := n.Loop.Cluster()
 	for uid != "" {
-		waiting, err := n.Store.Waiting(ctx, uid, webhookMost)
+		waiting, err := n.Store.Waiting(ctx, uid, webhookMost+len(h.refused))
 		if errors.Is(err, store.ErrNotFound) {
 			return nil // nothing was kept yet
 		}
@@ -96,6 +111,7 @@ func (h *webhook) bring(ctx context.Context) error {
 			return err
 		}
 		n.Metrics.waiting(len(waiting))
+		waiting = slices.DeleteFunc(waiting, func(a store.Alert) bool { return h.refused[a.Key] == a.Changed })
 		if len(waiting) == 0 {
 			return nil
 		}
@@ -103,24 +119,74 @@ func (h *webhook) bring(ctx context.Context) error {
 		tell := slices.DeleteFunc(slices.Clone(waiting), func(a store.Alert) bool {
 			return h.told[a.Key] == a.Changed || !a.Resolved.IsZero() && a.Delivered.IsZero() && now.Sub(a.Resolved) > oldNews
 		})
-		if len(tell) > 0 {
-			if err := n.sendWebhook(ctx, uid, now, tell); err != nil {
-				return err
-			}
-			for i := range tell {
-				h.told[tell[i].Key] = tell[i].Changed
-			}
+		if err := h.send(ctx, uid, now, tell); err != nil {
+			return err
 		}
-		if err := n.noteDelivered(ctx, uid, waiting); err != nil {
+		done := slices.DeleteFunc(slices.Clone(waiting), func(a store.Alert) bool { return h.refused[a.Key] == a.Changed })
+		if err := n.noteDelivered(ctx, uid, done); err != nil {
 			return fmt.Errorf("what was delivered could not be noted: %w", err)
 		}
 		clear(h.told)
 		if len(waiting) < webhookMost {
-			n.Metrics.waiting(0)
+			n.Metrics.waiting(len(waiting) - len(done))
 			return nil
 		}
 	}
 	return nil
+}
+
+// send tells some alerts. A batch that the receiver does not take as it is goes by halves, so that one
+// alert does not keep back the others. Where it takes none of them, the receiver is what fails.
+func (h *webhook) send(ctx context.Context, uid string, now time.Time, alerts []store.Alert) error {
+	if len(alerts) == 0 {
+		return nil
+	}
+	var refused []*store.Alert
+	var refusal error
+	taken := false
+	var halve func(some []store.Alert) error
+	halve = func(some []store.Alert) error {
+		err := h.notifier.sendWebhook(ctx, uid, now, some)
+		switch {
+		case err == nil:
+			taken = true
+			for i := range some {
+				h.told[some[i].Key] = some[i].Changed
+			}
+			return nil
+		case !asItIs(err):
+			return err
+		case len(some) == 1:
+			refused, refusal = append(refused, &some[0]), err
+			if !taken && len(refused) > refusedAlone || len(h.refused)+len(refused) > refusedAlerts {
+				return err
+			}
+			return nil
+		}
+		half := len(some) / 2
+		if err := halve(some[:half]); err != nil {
+			return err
+		}
+		return halve(some[half:])
+	}
+	if err := halve(alerts); err != nil {
+		return err
+	}
+	if !taken {
+		return refusal
+	}
+	for _, a := range refused {
+		h.refused[a.Key] = a.Changed
+		h.notifier.Log.Error("a receiver refuses an alert, and takes others: it is not sent again until it changes", "receiver", webhookName, "alert", a.Key, "error", refusal)
+		h.notifier.Metrics.refused(webhookName)
+	}
+	return nil
+}
+
+// asItIs reports whether an answer refuses what was sent for what it holds.
+func asItIs(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && (r.status == http.StatusBadRequest || r.status == http.StatusRequestEntityTooLarge || r.status == http.StatusUnprocessableEntity)
 }
 
 func (n *Notifier) sendWebhook(ctx context.Context, uid string, now time.Time, alerts []store.Alert) error {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ type Raiser struct {
 	News  *News
 	Log   *slog.Logger
 	Now   func() time.Time
+	// Worth is the least severity of findings that somebody is told of; high if none is given.
+	Worth bailey.Severity
 
 	known *alarms // nil: to be read from the store
 }
@@ -31,7 +34,7 @@ func (r *Raiser) Forget() { r.known = nil }
 // that ends between the two compares the same again, and what it raises is there already.
 func (r *Raiser) Take(ctx context.Context, cluster string, report *bailey.Report, at time.Time) error {
 	if r.known == nil {
-		known, err := loadAlarms(ctx, r.Store, cluster, at)
+		known, err := loadAlarms(ctx, r.Store, cluster, at, cmp.Or(r.Worth, bailey.SeverityHigh))
 		if err != nil {
 			return err
 		}
@@ -70,8 +73,8 @@ func (r *Raiser) do(ctx context.Context, cluster string, at time.Time, c alertCh
 
 // loadAlarms reads what alarms are told by: what the last report that was kept said, and which
 // alerts last.
-func loadAlarms(ctx context.Context, s *store.Store, cluster string, at time.Time) (*alarms, error) {
-	a := &alarms{worthy: map[string]ruleIn{}, rungs: map[verdictOf]stood{}, falls: map[verdictOf]fall{}, open: map[string]*lasting{}}
+func loadAlarms(ctx context.Context, s *store.Store, cluster string, at time.Time, worth bailey.Severity) (*alarms, error) {
+	a := &alarms{worth: worth, worthy: map[string]ruleIn{}, rungs: map[verdictOf]stood{}, falls: map[verdictOf]fall{}, open: map[string]*lasting{}}
 	kept, err := s.Cluster(ctx, cluster)
 	if err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ type part func(ctx context.Context) error
 // parts are what one process at a time may run: what writes history, and what acts on the
 // cluster. They write with the store that they are given.
 func (s *serving) parts(kept *store.Store) []part {
-	raiser := &server.Raiser{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now}
+	raiser := &server.Raiser{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Worth: s.flags.tend.worth}
 	recorder := &server.Recorder{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Raiser: raiser}
 	if s.book != nil {
 		recorder.LedgerIndex = s.book.Index

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/server"
 	"github.com/baileyhq/bailey/store"
 )
@@ -23,6 +24,8 @@ type tendFlags struct {
 	managerHTTP   string // a file
 	deadMan       string // a file
 	plainHTTP     bool
+	severity      string
+	worth         bailey.Severity // what that says; none before check
 }
 
 // leastKept is the shortest time that history is kept.
@@ -36,12 +39,17 @@ func (f *tendFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.webhookHTTP, "alert-webhook-http", "", "how the webhook is reached (credentials, authorities, a client certificate): a file in the form of Prometheus' http_config")
 	flags.StringVar(&f.managerHTTP, "alertmanager-http", "", "how Alertmanagers are reached, as --alert-webhook-http")
 	flags.BoolVar(&f.plainHTTP, "alert-plain-http", false, "let alerts go by http://, which whoever is on the way reads, to other machines too")
+	flags.StringVar(&f.severity, "alert-severity", "high", "raise alerts of new findings from this severity on: critical, high, medium, low or info")
 	flags.StringVar(&f.deadMan, "dead-man", "", "call a URL every minute while all is well: a file that holds it")
 }
 
 func (f *tendFlags) check() error {
 	if f.keep != 0 && f.keep < leastKept {
 		return usageError("--keep wants a day (24h) or more, or 0 for ever")
+	}
+	var err error
+	if f.worth, err = bailey.ParseSeverity(f.severity); err != nil || f.worth == bailey.SeverityNone {
+		return usageError("--alert-severity wants critical, high, medium, low or info, and not %q", f.severity)
 	}
 	for _, address := range f.alertmanagers {
 		if err := server.CheckAlertmanager(address); err != nil {

@@ -212,7 +212,7 @@ func TestServeByAJumpingClock(t *testing.T) {
 	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: &said, quiet: true, now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	f := &serveFlags{data: data, listen: address, rate: prove.DefaultRate, tend: tendFlags{keep: leastKept}}
+	f := &serveFlags{data: data, listen: address, rate: prove.DefaultRate, tend: tendFlags{keep: leastKept, severity: "high"}}
 	f.target.kubeconfig = cluster.Kubeconfig
 	go func() { ended <- a.serve(ctx, f) }()
 	w := troubled{cluster: cluster, namespace: "default", state: state, servedProcess: &servedProcess{url: "http://" + address}}
