@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -119,7 +120,7 @@ func alertOf(k *store.Alert) Alert {
 	return shown
 }
 
-// waiversMost bounds the waivers that are kept: each is looked at with every finding.
+// waiversMost bounds the waivers that count: each is looked at with every finding.
 const waiversMost = 1000
 
 // Waivers gives the waivers that a filter takes.
@@ -192,17 +193,44 @@ func sameWaiver(a, b bailey.Waiver) bool {
 	return a.Rule == b.Rule && a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name && a.Reason == b.Reason && a.Owner == b.Owner && a.Expires.Equal(b.Expires)
 }
 
-// InForce gives the waivers that were added here and count now.
+// InForce gives the waivers that were added here and count now, and the newest of those that have
+// expired and that nobody has ended, which reports tell of.
 func (d *Desk) InForce(ctx context.Context, uid string) ([]bailey.Waiver, error) {
-	page, err := d.o.Store.Waivers(ctx, store.WaiverQuery{Cluster: uid, Access: store.Everything(), Limit: waiversMost})
+	var live, expired []bailey.Waiver
+	now := d.o.Now()
+	err := eachKept(func(after string) (string, error) {
+		page, err := d.o.Store.Waivers(ctx, store.WaiverQuery{Cluster: uid, Access: store.Everything(), Limit: loadPage, After: after})
+		for _, w := range page.Items {
+			if now.Before(w.Expires) {
+				live = append(live, w.Waiver)
+			} else if len(expired) < waiversMost {
+				expired = append(expired, w.Waiver)
+			}
+		}
+		return page.Next, err
+	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
-	var all []bailey.Waiver
-	for _, w := range page.Items {
-		all = append(all, w.Waiver)
+	return append(live, expired...), err
+}
+
+// room fails where as many waivers count as may.
+func (d *Desk) room(ctx context.Context, uid string) error {
+	kept, err := d.InForce(ctx, uid)
+	if err != nil {
+		return err
 	}
-	return all, err
+	now, live := d.o.Now(), 0
+	for _, w := range kept {
+		if now.Before(w.Expires) {
+			live++
+		}
+	}
+	if live >= waiversMost {
+		return badInput(fmt.Errorf("%d waivers count, and no more can: each is compared with every finding\nhint: end those that are not needed, or take several in by one with * in its names", live))
+	}
+	return nil
 }
 
 // AddWaiver accepts findings for a time.
@@ -227,6 +255,9 @@ func (d *Desk) AddWaiver(ctx context.Context, a Ask, by string, w bailey.Waiver)
 	}
 	if !w.Expires.After(now) {
 		return "", badInput(errors.New("the waiver's end is past"))
+	}
+	if err := d.room(ctx, uid); err != nil {
+		return "", err
 	}
 	id = newSecret()[:16]
 	if err := d.o.Store.AddWaiver(ctx, uid, now, id, by, w); err != nil {

@@ -1,0 +1,70 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store/sqlite"
+)
+
+// TestManyWaivers: each waiver counts until it ends, however many expired ones nobody has ended came after
+// it; and one too many is refused, and says so, rather than that another stops counting.
+func TestManyWaivers(t *testing.T) {
+	kept, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	now := begin
+	if err := kept.PutCluster(t.Context(), "c", "c", begin); err != nil {
+		t.Fatal(err)
+	}
+	desk := NewDesk(DeskOptions{Store: kept, Own: func() string { return "c" }, Valid: func(bailey.Waiver) error { return nil },
+		Changed: func(context.Context) {}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+	waiver := func(name string, lasts time.Duration) bailey.Waiver {
+		return bailey.Waiver{Rule: "a/b/c", Name: name, Reason: "r", Owner: "o", Expires: begin.Add(lasts)}
+	}
+	put := func(w bailey.Waiver) {
+		t.Helper()
+		if err := kept.AddWaiver(t.Context(), "c", begin, w.Name, "me", w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counts := func() map[string]bool {
+		t.Helper()
+		all, err := desk.InForce(t.Context(), "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := map[string]bool{}
+		for _, w := range all {
+			names[w.Name] = true
+		}
+		return names
+	}
+	put(waiver("first", 48*time.Hour))
+	for i := range waiversMost - 1 {
+		put(waiver(fmt.Sprint("w", i), time.Hour))
+	}
+	if _, err := desk.AddWaiver(t.Context(), Ask{Sees: Namespaces{All: true}}, "me", waiver("more", 48*time.Hour)); !errors.Is(err, ErrBadInput) || !strings.Contains(err.Error(), "hint: end those") {
+		t.Errorf("one too many: %v", err)
+	}
+	put(waiver("over", 48*time.Hour)) // as an import may
+	if all := counts(); len(all) != waiversMost+1 || !all["first"] {
+		t.Errorf("%d count, and the first of them: %v", len(all), all["first"])
+	}
+	now = begin.Add(2 * time.Hour)
+	if _, err := desk.AddWaiver(t.Context(), Ask{Sees: Namespaces{All: true}}, "me", waiver("more", 48*time.Hour)); err != nil {
+		t.Errorf("expired ones take room: %v", err)
+	}
+	if all := counts(); !all["first"] || !all["over"] || !all["more"] {
+		t.Errorf("of %d, those that last are missing", len(all))
+	}
+}
