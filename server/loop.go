@@ -19,13 +19,6 @@ import (
 // Source tells a follower of a world until ctx ends: kube.Follow of a cluster, or files.
 type Source func(ctx context.Context, f kube.Follower) error
 
-// Accepted is what a report takes in beside the snapshot.
-type Accepted struct {
-	Waivers  []bailey.Waiver
-	Baseline check.Baseline
-	Evidence []bailey.Evidence
-}
-
 // LoopOptions are what a Loop is made of.
 type LoopOptions struct {
 	Source   Source
@@ -54,8 +47,6 @@ const (
 	// idle loop spends at most one part in idleShare on it.
 	advanceEvery = time.Minute
 	idleShare    = 100
-	// acceptAgain is how soon waivers and evidence that could not be read are asked for again.
-	acceptAgain = 5 * time.Second
 )
 
 // Loop keeps the verdicts of one world as the world changes.
@@ -80,12 +71,6 @@ type Loop struct {
 	wanted   bool         // a report
 	accepted *acceptedFor // what was taken in last; nil before the first
 	owed     bool         // what was to be taken in could not be read
-}
-
-// acceptedFor is what a report of a cluster takes in.
-type acceptedFor struct {
-	Accepted
-	cluster string
 }
 
 // NewLoop makes a loop that tells its news to subscribers.
@@ -346,39 +331,6 @@ func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
 	l.accept(ctx)
 	l.o.Log.Info("judged the cluster", "objects", s.Len(), "took", time.Since(begun).Round(time.Millisecond))
 	l.wanted = true
-}
-
-// accept takes waivers and evidence in again, and reports whether they could be read.
-func (l *Loop) accept(ctx context.Context) bool {
-	meta := l.session.Snapshot().Meta
-	if l.accepted != nil && l.accepted.cluster != meta.ClusterUID {
-		l.accepted = nil
-	}
-	var a Accepted
-	if l.o.Accepted != nil {
-		var err error
-		a, err = l.o.Accepted(ctx, meta.ClusterUID, meta.At)
-		if ctx.Err() != nil {
-			return false // the server ends
-		}
-		if err != nil {
-			if !l.owed {
-				said := "waivers and evidence could not be read; those before count on"
-				if l.accepted == nil {
-					said = "waivers and evidence could not be read; there is no report until they are"
-				}
-				l.o.Log.Error(said, "error", err)
-			}
-			l.owed = true
-			if l.accepted != nil { // of the session before, if this one is new
-				l.session.Accept(l.accepted.Waivers, l.accepted.Baseline, l.accepted.Evidence)
-			}
-			return false
-		}
-	}
-	l.accepted, l.owed = &acceptedFor{a, meta.ClusterUID}, false
-	l.session.Accept(a.Waivers, a.Baseline, a.Evidence)
-	return true
 }
 
 // change judges what a change touches. What only looks changed, such as the status of an

@@ -32,32 +32,27 @@ func (p *Pruner) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	now := steadied(p.Now, func(begun time.Time) time.Duration { return time.Since(begun) })
+	last := time.Now()
 	for wait := pruneFirst; pause(ctx, wait); wait = pruneEvery {
-		p.prune(ctx, now())
+		p.prune(ctx, time.Since(last))
+		last = time.Now()
 	}
 	return ctx.Err()
 }
 
-// clockSlack is how far a clock may be set ahead while the server runs.
-const clockSlack = time.Hour
+// catchUp is how many times as fast as time itself what counts as now comes near to a clock that is
+// ahead of it. That of a server that was off for months is ahead, and so is one that is wrong: of that an
+// hour costs no more than these of the oldest history.
+const catchUp = 4
 
-// steadied gives a clock that shows what the other does, but for leaps ahead: by those nothing
-// becomes old. passed says how long ago a moment was that time.Now gave.
-func steadied(clock func() time.Time, passed func(time.Time) time.Duration) func() time.Time {
-	shown, begun := clock(), time.Now()
-	return func() time.Time {
-		now, most := clock(), shown.Add(passed(begun)+clockSlack)
-		if now.After(most) {
-			return most
-		}
-		return now
+// prune removes what is too old now, when so much time has passed since it was called last, or since
+// the start.
+func (p *Pruner) prune(ctx context.Context, passed time.Duration) {
+	var clusters []store.Cluster
+	now, err := p.Store.Passed(ctx, p.Now(), catchUp*passed)
+	if err == nil {
+		clusters, err = p.Store.Clusters(ctx)
 	}
-}
-
-// prune removes what is too old now.
-func (p *Pruner) prune(ctx context.Context, now time.Time) {
-	clusters, err := p.Store.Clusters(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			p.Log.Error("old history could not be looked for, and will be later", "error", err)

@@ -2,6 +2,8 @@ package server
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -67,7 +69,7 @@ func TestPrune(t *testing.T) {
 		want  string
 	}{{0, "goes late stays"}, {24 * time.Hour, "goes late stays"}, {26 * time.Hour, "late stays"}, {9000 * time.Hour, "late stays"}} {
 		now = begin.Add(step.later)
-		p.prune(ctx, now)
+		p.prune(ctx, step.later)
 		for _, uid := range clusters {
 			if got := names(uid); got != step.want {
 				t.Errorf("%s later, of %s is kept: %s, want %s", step.later, uid, got, step.want)
@@ -80,25 +82,63 @@ func TestPrune(t *testing.T) {
 	if err := kept.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p.prune(ctx, now)
+	p.prune(ctx, time.Hour)
 	if !strings.Contains(log.String(), "will be later") {
 		t.Errorf("of a store that fails the log says: %s", log.String())
 	}
 }
 
-// TestSteadied: a clock that is set years ahead makes nothing old; one that goes on, or back, does
-// what it shows.
-func TestSteadied(t *testing.T) {
+// TestPruneByAJumpingClock: what a clock that is years ahead makes old stays, also where the server is
+// started while it is; what is old once the time has passed goes, and after months off in some weeks.
+func TestPruneByAJumpingClock(t *testing.T) {
+	ctx := t.Context()
+	kept, err := sqlite.Open(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	const day = 24 * time.Hour
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	shown, passed := begin, time.Duration(0)
-	now := steadied(func() time.Time { return shown }, func(time.Time) time.Duration { return passed })
-	for _, step := range []struct{ shows, passed, want time.Duration }{
-		{0, 0, 0}, {time.Hour, time.Hour, time.Hour}, {30 * 365 * 24 * time.Hour, 2 * time.Hour, 3 * time.Hour}, {90 * time.Minute, 3 * time.Hour, 90 * time.Minute},
-		{-24 * time.Hour, 4 * time.Hour, -24 * time.Hour},
+	clock := begin
+	if err := kept.PutCluster(ctx, "c", "c", begin); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 { // a waiver each day, which is a change
+		w := bailey.Waiver{Rule: "a/b/c", Reason: "r", Owner: "o", Expires: begin.Add(99 * day)}
+		if err := kept.AddWaiver(ctx, "c", begin.Add(time.Duration(i)*day), fmt.Sprint(i), "me", w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &Pruner{Store: kept, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return clock }, Keep: 30 * day}
+	changes := func() int {
+		for after := int64(0); ; after++ {
+			page, err := kept.Changes(ctx, store.Everything(), "c", after, 100)
+			if err == nil {
+				return len(page.Changes)
+			}
+			if !errors.Is(err, store.ErrTooOld) {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, step := range []struct {
+		what          string
+		clock, passed time.Duration
+		want          int
+	}{
+		{"at first", 29 * day, time.Minute, 40},
+		{"started years ahead", 1000 * day, time.Minute, 40},
+		{"started years ahead once more", 1000 * day, time.Minute, 40},
+		{"an hour later", 1000 * day, time.Hour, 40},
+		{"the clock is set right", 30 * day, time.Hour, 40},
+		{"days later", 36 * day, 6 * day, 34},
+		{"off for a month", 66 * day, time.Minute, 34},
+		{"two days after that", 68 * day, 2 * day, 26},
 	} {
-		shown, passed = begin.Add(step.shows), step.passed
-		if got := now().Sub(begin); got != step.want {
-			t.Errorf("a clock that shows %s after %s counts as %s, want %s", step.shows, step.passed, got, step.want)
+		clock = begin.Add(step.clock)
+		p.prune(ctx, step.passed)
+		if n := changes(); n < step.want-1 || n > step.want+1 {
+			t.Errorf("%s: %d changes are kept, want about %d", step.what, n, step.want)
 		}
 	}
 }
