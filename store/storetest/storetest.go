@@ -54,6 +54,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Concurrency", testConcurrency},
 		{"Replace", testReplace},
 		{"Terms", testTerms},
+		{"Passed", testPassed},
 		{"Pushes", testPushes},
 		{"Since", testSince},
 		{"Object", testObject},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store"
@@ -62,4 +63,27 @@ func testTerms(t *testing.T, p Place) {
 	b.ok(err)
 	b.ok(added.Heard(b.ctx, "new", at(6)))
 	b.check()
+}
+
+// testPassed: what counts as now comes near to a clock that is ahead by as much as is given, and goes
+// back with it; and another process goes on from there.
+func testPassed(t *testing.T, p Place) {
+	b := open(t, p)
+	second, err := p.Open(t.Context())
+	b.ok(err)
+	t.Cleanup(func() { second.Close() })
+	const year = 365 * 24 * time.Hour
+	for i, step := range []struct{ clock, most, want time.Duration }{
+		{0, 0, 0}, {time.Hour, 2 * time.Hour, time.Hour}, {year, time.Hour, 2 * time.Hour}, {year, time.Hour, 3 * time.Hour}, {time.Minute, time.Hour, time.Minute},
+	} {
+		s := b.s
+		if i%2 == 1 {
+			s = second
+		}
+		now, err := s.Passed(b.ctx, at(0).Add(step.clock), step.most)
+		b.ok(err)
+		if got := now.Sub(at(0)); got != step.want {
+			t.Errorf("by a clock that shows %s, and at most %s later, %s have passed, want %s", step.clock, step.most, got, step.want)
+		}
+	}
 }
