@@ -33,6 +33,8 @@ const LeaseTimeout = leaseRenew / 2
 type Candidate struct {
 	Lease resourcelock.Interface
 	Log   *slog.Logger
+	// Fit fails while this replica could not lead: it does not stand then.
+	Fit func(ctx context.Context) error
 	// Lead does what the leader does, until ctx ends. Where it ends by itself without an error,
 	// another replica gets its turn.
 	Lead func(ctx context.Context) error
@@ -48,8 +50,10 @@ func (c *Candidate) Leads() bool { return c.leads.Load() }
 // given back, when it returns.
 func (c *Candidate) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := c.stand(ctx); err != nil {
-			return err
+		if c.Fit(ctx) == nil {
+			if err := c.stand(ctx); err != nil {
+				return err
+			}
 		}
 		pause(ctx, leaseRetry) // others first
 	}

@@ -39,7 +39,7 @@ var checks = []struct{ what, query string }{
 // Check reads all that is kept of a cluster, and whether it agrees with itself. It takes
 // seconds for a million findings.
 func (s *Store) Check(ctx context.Context, cluster string) error {
-	return s.read(ctx, func(r *reader) error {
+	return s.readLong(ctx, func(r *reader) error {
 		n, err := r.cluster(cluster)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Engine is what differs between databases. Everything else is the same SQL.
@@ -32,6 +33,8 @@ type Engine struct {
 	Vocabulary string
 	// Ready tells before each transaction whether the database is still there; may be nil.
 	Ready func() error
+	// Answers is how long what is read may take, or the database is unavailable; zero: for ever.
+	Answers time.Duration
 	// Unavailable and Damaged tell what an error means; Damaged may be nil.
 	Unavailable, Damaged func(error) bool
 	// Backup writes everything to a new file; nil where the portable format has to do.

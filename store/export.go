@@ -45,7 +45,7 @@ type exportTrailer struct {
 
 // Export writes everything, as it is at one moment, in the portable format.
 func (s *Store) Export(ctx context.Context, w io.Writer) error {
-	return s.read(ctx, func(r *reader) error {
+	return s.readLong(ctx, func(r *reader) error {
 		header := exportHeader{Format: exportFormat, Version: exportVersion, Columns: map[string][]string{}}
 		if err := r.tables().Scan(&header.Schema, &header.Reader); err != nil {
 			return err

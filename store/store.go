@@ -95,8 +95,23 @@ type reader struct {
 	tx  *sql.Tx
 }
 
-// read calls do with one state of the database.
+// read calls do with one state of the database. A database that does not answer in time is
+// unavailable: a connection to it would be waited for as long as the caller waits.
 func (s *Store) read(ctx context.Context, do func(r *reader) error) error {
+	if s.e.Answers == 0 {
+		return s.readLong(ctx, do)
+	}
+	limited, cancel := context.WithTimeout(ctx, s.e.Answers)
+	defer cancel()
+	err := s.readLong(limited, do)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("store: %w: it gave no answer within %s", ErrUnavailable, s.e.Answers)
+	}
+	return err
+}
+
+// readLong is read for what may take as long as it does.
+func (s *Store) readLong(ctx context.Context, do func(r *reader) error) error {
 	if s.e.Ready != nil {
 		if err := s.e.Ready(); err != nil {
 			return s.fail(err)

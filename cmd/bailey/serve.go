@@ -292,7 +292,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	s.logInBy(ctx, provider)
 	s.tokens = server.NewLocalToken(token, s.tokens)
 	if s.lease != nil {
-		s.candidate = &server.Candidate{Lease: s.lease, Log: s.log, Lead: s.leadInTurn}
+		s.candidate = &server.Candidate{Lease: s.lease, Log: s.log, Fit: s.answers, Lead: s.leadInTurn}
 	}
 	var metrics *server.Metrics
 	o.Took = func(d time.Duration) { metrics.Judging.Observe(d.Seconds()) }

@@ -30,6 +30,9 @@ func (s *serving) parts(kept *store.Store) []part {
 	}
 	watchBook := func(ctx context.Context) error { return raiser.WatchBook(ctx, s.book) }
 	parts := slices.Concat([]part{recorder.Run, runner.Run, raiser.Run, s.keepBook, watchBook}, s.guards(kept), s.tend(kept), s.detecting(kept))
+	if s.flags.replicate {
+		parts = append(parts, (&server.Answers{Ask: kept.InTerm}).Run)
+	}
 	if s.pusher != nil {
 		parts = append(parts, s.pushing(kept))
 	}
@@ -60,6 +63,8 @@ const (
 	// the cluster is known.
 	takeOverWait = time.Second
 	seenWait     = 50 * time.Millisecond
+	// storeWait is how long one try may take.
+	storeWait = 5 * time.Second
 )
 
 // takeOver begins a term of writing the history, once it is known of which cluster.
@@ -67,10 +72,20 @@ func (s *serving) takeOver(ctx context.Context) (*store.Store, error) {
 	if err := s.awaitCluster(ctx); err != nil {
 		return nil, err
 	}
+	begun := time.Now()
 	for {
-		kept, err := s.store.TakeOver(ctx, s.loop.Cluster(), s.app.now())
-		if err == nil || !errors.Is(err, store.ErrUnavailable) {
+		tried, cancel := context.WithTimeout(ctx, storeWait)
+		kept, err := s.store.TakeOver(tried, s.loop.Cluster(), s.app.now())
+		cancel()
+		switch {
+		case err == nil || ctx.Err() != nil:
 			return kept, err
+		case !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded):
+			return nil, err
+		case s.answers(ctx) == nil: // it is another's transaction that is waited for
+			begun = time.Now()
+		case s.flags.replicate && time.Since(begun) > server.SilentMost:
+			return nil, fmt.Errorf("%w: %w", server.ErrSilent, err)
 		}
 		s.log.Error("the store does not answer, and will be tried again", "error", err)
 		if err := rested(ctx, takeOverWait); err != nil {

@@ -72,7 +72,18 @@ func (s *serving) leadInTurn(ctx context.Context) error {
 		s.log.Warn("another replica leads: nothing more is written here", "error", errors.Unwrap(err))
 		return nil
 	}
+	if errors.Is(err, server.ErrSilent) {
+		s.log.Error("this replica has lost its database, and lets another lead", "error", err)
+		return nil
+	}
 	return err
+}
+
+// answers fails where the store does not answer.
+func (s *serving) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	return s.store.Ping(ctx)
 }
 
 // fellowEvidence remembers the evidence in the store, which is that of all replicas. Whoever

@@ -42,6 +42,7 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}
+	config.DialFunc = dialer.DialContext
 	config.RuntimeParams["application_name"] = "bailey"
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	// Every query has an index. Before the first ANALYZE, and for the sake of a LIMIT, the
@@ -69,6 +70,7 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 			" WHERE array_to_tsvector(string_to_array(" + searched + ", ' ')) @@ CAST(? AS text)::tsquery) SELECT * FROM m LIMIT ?) AS f",
 		Term: term, And: " & ", Or: " | ",
 		Unavailable: unavailable,
+		Answers:     answers,
 		Analyze:     "ANALYZE findings, finding_groups, verdicts",
 	})
 	if err != nil {
