@@ -280,9 +280,7 @@ func (b *gateBench) webhook() error {
 // memory shows the gate many digests. A rule that wants no signature admits them, so that
 // what is measured is the cache and not a registry.
 func (b *gateBench) memory(host string) error {
-	if err := b.resident("before"); err != nil {
-		return err
-	}
+	b.resident("before")
 	c := gateClient()
 	var group sync.WaitGroup
 	var failed error
@@ -303,25 +301,18 @@ func (b *gateBench) memory(host string) error {
 	if failed != nil {
 		return failed
 	}
-	return b.resident(fmt.Sprintf("%d digests", gateDigests))
+	b.resident(fmt.Sprintf("%d digests", gateDigests))
+	return nil
 }
 
 // resident prints how much memory the gate holds and held at most, and what of it is its
 // own: the rest is the program's text.
-func (b *gateBench) resident(when string) error {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.gate.Process.Pid))
-	if err != nil {
-		return err
-	}
+func (b *gateBench) resident(when string) {
 	fmt.Printf("%s:", when)
-	for line := range strings.Lines(string(status)) {
-		if name, value, _ := strings.Cut(line, ":"); name == "VmHWM" || name == "VmRSS" || name == "RssAnon" {
-			kib, _ := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
-			fmt.Printf(" %s %s", name, mib(kib<<10))
-		}
+	for _, figure := range []string{"VmHWM", "VmRSS", "RssAnon"} {
+		fmt.Printf(" %s %s", figure, mib(memoryOf(b.gate.Process.Pid, figure)))
 	}
 	fmt.Println()
-	return nil
 }
 
 // server creates pods, as dry-runs, at half the rate that the API server sustains without
@@ -411,14 +402,8 @@ func sustain(do func() error) float64 {
 	return float64(total) / time.Since(begin).Seconds()
 }
 
-// cpu is the processor time that the gate has used.
+// cpu is the processor time that the gate has used; 0 once it has ended.
 func (b *gateBench) cpu() time.Duration {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.gate.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	used, _ := processorTime(b.gate.Process.Pid)
+	return used
 }

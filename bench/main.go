@@ -2,7 +2,7 @@
 // ratios and growth curves: how far a scan is from merely parsing its input,
 // and whether time and memory grow no faster than the objects.
 //
-//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence|sqlite|postgres|pages|pages-postgres|serve ...]
+//	go run ./bench -bailey bin/bailey [yaml|small|judge|rules|change|audit|ledger|gate|policies|evidence|sqlite|postgres|pages|pages-postgres|serve|live ...]
 package main
 
 import (
@@ -32,6 +32,7 @@ var parts = []struct {
 	{"pages", benchPages},
 	{"pages-postgres", benchPagesPostgres},
 	{"serve", benchServe},
+	{"live", benchLive},
 }
 
 // printed are made here for the program to hold, and run only when named.

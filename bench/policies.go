@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -281,21 +280,4 @@ func (b *policyBench) round(ctx context.Context, pod []byte) (policyRound, error
 	after, err := processorTime(server)
 	slices.Sort(took)
 	return policyRound{took, after - before, time.Since(begin)}, err
-}
-
-// processorTime is what a process has used.
-func processorTime(pid int) (time.Duration, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(data), ") ") // the program's name may hold spaces
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, data)
-	}
-	user, err := strconv.Atoi(fields[11])
-	system, err2 := strconv.Atoi(fields[12])
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux
-	return time.Duration(user+system) * tick, errors.Join(err, err2)
 }

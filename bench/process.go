@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -87,16 +88,37 @@ func mib(bytes int64) string { return fmt.Sprintf("%d MiB", bytes>>20) }
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)) }
 
 // resident is the memory in bytes that this process holds now.
-func resident() int64 {
-	status, err := os.ReadFile("/proc/self/status")
+func resident() int64 { return memoryOf(os.Getpid(), "VmRSS") }
+
+// memoryOf is one of the figures of memory in the status of a process, in bytes; 0 where it has
+// none, or has ended.
+func memoryOf(pid int, figure string) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(status)) {
-		if value, found := strings.CutPrefix(line, "VmRSS:"); found {
+		if value, found := strings.CutPrefix(line, figure+":"); found {
 			kib, _ := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
 			return kib << 10
 		}
 	}
 	return 0
+}
+
+// processorTime is what a process has used.
+func processorTime(pid int) (time.Duration, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(data), ") ") // the program's name may hold spaces
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, data)
+	}
+	user, err := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux
+	return time.Duration(user+system) * tick, errors.Join(err, err2)
 }
