@@ -17,8 +17,6 @@ var ErrSilent = errors.New("the store does not answer here")
 type Answers struct {
 	// Ask asks the store.
 	Ask func(ctx context.Context) error
-
-	every, most time.Duration // zero: answersEvery and SilentMost
 }
 
 const (
@@ -31,13 +29,9 @@ const (
 // Run asks until ctx ends, the store has not answered for too long (ErrSilent), or another has taken
 // over (store.ErrFenced).
 func (a *Answers) Run(ctx context.Context) error {
-	every, most := answersEvery, SilentMost
-	if a.every != 0 {
-		every, most = a.every, a.most
-	}
 	last := time.Now()
-	for pause(ctx, every) {
-		asked, cancel := context.WithTimeout(ctx, every)
+	for pause(ctx, answersEvery) {
+		asked, cancel := context.WithTimeout(ctx, answersEvery)
 		err := a.Ask(asked)
 		cancel()
 		switch {
@@ -45,7 +39,7 @@ func (a *Answers) Run(ctx context.Context) error {
 		case errors.Is(err, store.ErrFenced):
 			return err
 		case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-			if silent := time.Since(last); silent >= most {
+			if silent := time.Since(last); silent >= SilentMost {
 				return fmt.Errorf("%w for %s: %w", ErrSilent, silent.Round(time.Second), err)
 			}
 		default:

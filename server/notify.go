@@ -152,8 +152,8 @@ func (n *Notifier) carry(ctx context.Context, c courier) error {
 				rest = min(rest, c.every)
 			}
 		}
-		n.Metrics.delivered(c.name, err != nil, failing)
 		n.mute.note(c.name, failing)
+		n.Metrics.delivered(c.name, err != nil, failing)
 		if err != nil {
 			if !pause(ctx, rest) {
 				return ctx.Err()
