@@ -12,6 +12,7 @@ import (
 // database, to no volume, and to the same claim named by hand. Its history must be there afterwards, and
 // be removed with the rest only when that is asked for.
 func TestInstallKeepsData(t *testing.T) {
+	t.Parallel()
 	cluster := devclustertest.Own(t)
 	run := func(want int, args ...string) string {
 		t.Helper()
@@ -54,4 +55,9 @@ func TestInstallKeepsData(t *testing.T) {
 	}
 	run(exitOK, "--uninstall", "--delete-data")
 	awaitWithin(t, time.Minute, "the claim is gone", func() bool { return claims() == "" })
+
+	// What outlives the namespace of an installation is in nobody's way.
+	run(exitOK, apply...)
+	kubectl(t, cluster, "delete", "namespace", "bailey")
+	run(exitOK, append(apply, "--namespace", "second")...)
 }

@@ -90,7 +90,7 @@ func Follow(ctx context.Context, o FollowOptions, f Follower) error {
 		try, first = 0, false
 		f.Contact(Contact{})
 		begun := time.Now()
-		wait := o.Refused << min(failed, 4)
+		wait := min(o.Refused<<min(failed, 5), refusedMost*o.Refused)
 		lost = s.follow(ctx, o, f, wait)
 		if failed++; !s.failed {
 			failed = 0
@@ -252,6 +252,7 @@ func (p *pending) take() (facts []*bailey.Fact, gone []bailey.Ref) {
 // read anew once it gets an answer.
 func (c *client) granted(ctx context.Context, unread []position, wait, most time.Duration, notices chan<- notice) {
 	for ; sleep(ctx, wait); wait = min(2*wait, most) {
+		c.silent.Store(0) // it may have gone while all was read, and be back
 		for _, p := range unread {
 			if _, err := c.get(ctx, p.resource.path(p.namespace)+"?limit=1", acceptProtobuf); err != nil {
 				continue

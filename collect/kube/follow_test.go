@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -174,25 +175,35 @@ subjects: [{kind: ServiceAccount, namespace: NS, name: scanner}]`))
 	f.await(t, "what was granted", func() bool { return f.snap.Unseen(bailey.KindConfigMap, "", "") == nil })
 }
 
-// failing answers requests of one path with an error, while it is switched on.
+// failing answers requests of one path with an error, or not at all, while it is switched on.
 type failing struct {
 	http.RoundTripper
-	path string
-	on   atomic.Bool
+	path   string
+	silent bool
+	on     atomic.Bool
 }
 
 func (f *failing) RoundTrip(r *http.Request) (*http.Response, error) {
-	if f.on.Load() && r.URL.Path == f.path {
-		return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	switch {
+	case !f.on.Load() || r.URL.Path != f.path:
+		return f.RoundTripper.RoundTrip(r)
+	case f.silent:
+		return nil, errors.New("silent, as the test wants")
 	}
-	return f.RoundTripper.RoundTrip(r)
+	return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 }
 
 // TestFollowFailed: a list that failed while the rest was read is read soon after it answers again, and until then
 // nothing is read anew for it.
 func TestFollowFailed(t *testing.T) {
+	t.Run("answers with an error", func(t *testing.T) { followFailed(t, false) })
+	// So often that the client holds the API server for gone.
+	t.Run("does not answer", func(t *testing.T) { followFailed(t, true) })
+}
+
+func followFailed(t *testing.T, silent bool) {
 	c := devclustertest.Shared(t)
-	broken := &failing{path: "/api/v1/configmaps"}
+	broken := &failing{path: "/api/v1/configmaps", silent: silent}
 	broken.on.Store(true)
 	around := func(config *rest.Config) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { broken.RoundTripper = next; return broken })
@@ -204,7 +215,7 @@ func TestFollowFailed(t *testing.T) {
 		t.Errorf("of ConfigMaps, whose list failed, is said: %v", m)
 	}
 	f.mu.Unlock()
-	time.Sleep(5 * soon)
+	time.Sleep(15 * soon)
 	f.mu.Lock()
 	if f.wholes != 1 {
 		t.Errorf("all was read %d times while the list failed", f.wholes)

@@ -165,7 +165,7 @@ func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructu
 }
 
 // alone tells that nothing that is to be made serves an installation in another namespace: two of one
-// name would take each other's rights.
+// name would take each other's rights. What is left of one that has gone serves none.
 func (i *Installer) alone(ctx context.Context, objects []*unstructured.Unstructured) error {
 	for _, o := range objects {
 		e := entryOf(o)
@@ -189,8 +189,22 @@ func (i *Installer) alone(ctx context.Context, objects []*unstructured.Unstructu
 		}
 		for _, s := range subjects {
 			subject, _ := s.(map[string]any)
-			if other, _ := subject["namespace"].(string); other != "" && other != i.Namespace {
-				return fmt.Errorf("%s is of what is installed in namespace %s: a second installation would take its rights away\nhint: --namespace %s changes it; bailey install --uninstall --namespace %s removes it", e, other, other, other)
+			account, _ := subject["name"].(string)
+			other, _ := subject["namespace"].(string)
+			if other == "" || other == i.Namespace {
+				continue
+			}
+			accounts, err := i.resource("v1", "ServiceAccount", other)
+			if err != nil {
+				return err
+			}
+			_, err = accounts.Get(ctx, account, metav1.GetOptions{})
+			switch {
+			case apierrors.IsNotFound(err):
+			case err != nil:
+				return fmt.Errorf("%s is of serviceaccount %s/%s, which cannot be read: %w", e, other, account, err)
+			default:
+				return fmt.Errorf("%s is of what is installed in namespace %s: a second installation would take its rights away\nhint: --namespace %s changes it; bailey install --uninstall --namespace %s, or helm uninstall, removes it", e, other, other, other)
 			}
 		}
 	}
