@@ -2,6 +2,7 @@
 package browsertest
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"os"
@@ -20,7 +21,7 @@ import (
 const CIVariable = "CI"
 
 const (
-	// tabLife bounds what a test does with one tab.
+	// tabLife bounds what a test does with one tab, where it does not say how long that takes.
 	tabLife = 5 * time.Minute
 	// patience is how long a condition is waited for, looked at every so often.
 	patience = time.Minute
@@ -71,6 +72,8 @@ type Look struct {
 	// Cookies are sent to URL.
 	Cookies []*http.Cookie
 	URL     string
+	// Life bounds what is done with the tab: 5 minutes if zero.
+	Life time.Duration
 }
 
 // Theme is the system's: light or dark.
@@ -98,7 +101,7 @@ const reported = `addEventListener("securitypolicyviolation", (e) => console.err
 func (b *Browser) Open(t testing.TB, l Look) *Tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
-	ctx, stop := context.WithTimeout(ctx, tabLife)
+	ctx, stop := context.WithTimeout(ctx, cmp.Or(l.Life, tabLife))
 	x := &Tab{Ctx: ctx, Close: func() { stop(); cancel() }, scripts: !l.Scriptless}
 	t.Cleanup(x.Close)
 	messages := chromedp.Console(ctx)
