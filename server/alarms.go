@@ -134,10 +134,10 @@ const (
 
 // take says what changes with a report.
 func (s *alarms) take(r *bailey.Report, at time.Time) []alertChange {
-	now := readReport(r, s.worth)
+	now := readReport(r, s.worth, s.raised())
 	if s.first {
 		s.first = false
-		s.worthy, s.rungs = now.worthy(), now.rungs()
+		s.worthy, s.rungs = now.worthy(s.worth), now.rungs()
 		return nil
 	}
 	t := &taking{alarms: s, now: now, at: at}
@@ -161,15 +161,33 @@ type seen struct {
 // ruleIn is a rule in a namespace, or in none.
 type ruleIn struct{ rule, namespace string }
 
-func readReport(r *bailey.Report, worth bailey.Severity) *seen {
+// raised are the rules and namespaces of which an alert about findings lasts.
+func (s *alarms) raised() map[ruleIn]bool {
+	all := map[ruleIn]bool{}
+	for _, l := range s.open {
+		if l.alert.Kind == store.AlertFinding {
+			all[l.in()] = true
+		}
+	}
+	return all
+}
+
+// in is what an alert about findings is of.
+func (l *lasting) in() ruleIn {
+	return ruleIn{l.doc.Rule, strings.TrimPrefix(l.alert.Key, findingKey+l.doc.Rule+"/")}
+}
+
+// readReport reads the findings that are worth an alert, and all of where one lasts: it is not over before
+// they are, whatever is worth one by now.
+func readReport(r *bailey.Report, worth bailey.Severity, raised map[ruleIn]bool) *seen {
 	n := &seen{report: r, findings: map[string]*bailey.Finding{}, groups: map[ruleIn][]*bailey.Finding{}, verdicts: map[verdictOf]*bailey.Verdict{}}
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		if f.Severity < worth || f.Waiver != nil || f.Baseline {
+		in := ruleIn{f.Rule, homeOf(f.Object)}
+		if f.Severity < worth && !raised[in] || f.Waiver != nil || f.Baseline {
 			continue
 		}
 		n.findings[f.ID] = f
-		in := ruleIn{f.Rule, homeOf(f.Object)}
 		n.groups[in] = append(n.groups[in], f)
 	}
 	for i := range r.Verdicts {
@@ -188,10 +206,12 @@ func homeOf(o bailey.Ref) string {
 	return o.Namespace
 }
 
-func (n *seen) worthy() map[string]ruleIn {
+func (n *seen) worthy(worth bailey.Severity) map[string]ruleIn {
 	all := make(map[string]ruleIn, len(n.findings))
 	for id, f := range n.findings {
-		all[id] = ruleIn{f.Rule, homeOf(f.Object)}
+		if f.Severity >= worth {
+			all[id] = ruleIn{f.Rule, homeOf(f.Object)}
+		}
 	}
 	return all
 }
@@ -199,7 +219,7 @@ func (n *seen) worthy() map[string]ruleIn {
 // known adds to what a report says what was known before and cannot be seen now: it is not new when
 // it is seen again.
 func (s *alarms) known(now *seen) map[string]ruleIn {
-	all := now.worthy()
+	all := now.worthy(s.worth)
 	blind := map[ruleIn]bool{}
 	for id, in := range s.worthy {
 		if _, there := all[id]; there {
@@ -339,7 +359,7 @@ func (t *taking) findings() {
 	for in, group := range t.now.groups {
 		var added []string
 		for _, f := range group {
-			if _, known := t.worthy[f.ID]; !known {
+			if _, known := t.worthy[f.ID]; !known && f.Severity >= t.worth {
 				added = append(added, f.ID)
 			}
 		}
@@ -357,7 +377,7 @@ func (t *taking) findings() {
 		t.put(a, doc, l != nil && (a.Severity > l.alert.Severity || t.at.Sub(l.told) >= tellAgain))
 	}
 	for _, l := range t.lasts(store.AlertFinding) {
-		in := ruleIn{l.doc.Rule, strings.TrimPrefix(l.alert.Key, findingKey+l.doc.Rule+"/")}
+		in := l.in()
 		still := t.still(l)
 		switch {
 		case len(still) == len(l.doc.Members):

@@ -60,6 +60,31 @@ func TestAlarmsWorth(t *testing.T) {
 	}
 }
 
+// TestAlarmsWorthRaised: who wants to hear of worse only is not told that what was found is over, and of no
+// more of it; and is told once it is.
+func TestAlarmsWorthRaised(t *testing.T) {
+	a := newAlarms()
+	at := func(minute int, list ...bailey.Finding) string {
+		return toldOf(a.take(&bailey.Report{Findings: list}, time.Unix(int64(60*minute), 0)))
+	}
+	one, two := podFinding("a", bailey.SeverityHigh), podFinding("b", bailey.SeverityHigh)
+	at(0)
+	const key = "finding/a/b/c/shop high"
+	if got := at(1, one); got != "raise "+key {
+		t.Fatalf("it tells %q", got)
+	}
+	a.worth, a.worthy = bailey.SeverityCritical, map[string]ruleIn{} // the next process
+	for minute, list := range [][]bailey.Finding{{one}, {one, two}, {one, two}} {
+		if got := at(10*(1+minute), list...); got != "" {
+			t.Errorf("while all of it is there it tells %q", got)
+		}
+	}
+	at(40, two)
+	if got := at(46, two); got != "end "+key {
+		t.Errorf("once it is over it tells %q", got)
+	}
+}
+
 // TestAlarms tells stories: what each report changes, minutes after the first.
 func TestAlarms(t *testing.T) {
 	type report struct {

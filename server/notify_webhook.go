@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -82,17 +83,25 @@ type webhook struct {
 	// told are the changes that it took and that are not noted yet: a store that can be read and
 	// not written must not have them sent again and again.
 	told map[string]int64
-	// refused are the changes that it does not take as they are, while it takes others. They wait on:
-	// the next process tries them once more.
-	refused map[string]int64
+	// refused are the changes that wait and that it does not take as they are, while it takes others. They
+	// wait on: the next process tries them once more.
+	refused map[string]refusedChange
+	// takes tells that it has ever taken something.
+	takes bool
+}
+
+// refusedChange is a change that a webhook does not take. It is alone while the webhook has taken nothing since.
+type refusedChange struct {
+	changed int64
+	alone   bool
 }
 
 func newWebhook(n *Notifier) *webhook {
-	return &webhook{notifier: n, told: map[string]int64{}, refused: map[string]int64{}}
+	return &webhook{notifier: n, told: map[string]int64{}, refused: map[string]refusedChange{}}
 }
 
 // A receiver that refuses more alerts than refusedAlone before it takes one, or more than refusedAlerts
-// in all, is one that fails.
+// in all, is one that fails, and so is one that refuses the first that it was ever sent.
 const (
 	refusedAlone  = 10
 	refusedAlerts = 100
@@ -111,7 +120,8 @@ func (h *webhook) bring(ctx context.Context) error {
 			return err
 		}
 		n.Metrics.waiting(len(waiting))
-		waiting = slices.DeleteFunc(waiting, func(a store.Alert) bool { return h.refused[a.Key] == a.Changed })
+		h.forget(waiting)
+		waiting = slices.DeleteFunc(waiting, h.refuses)
 		if len(waiting) == 0 {
 			return nil
 		}
@@ -122,7 +132,7 @@ func (h *webhook) bring(ctx context.Context) error {
 		if err := h.send(ctx, uid, now, tell); err != nil {
 			return err
 		}
-		done := slices.DeleteFunc(slices.Clone(waiting), func(a store.Alert) bool { return h.refused[a.Key] == a.Changed })
+		done := slices.DeleteFunc(slices.Clone(waiting), h.refuses)
 		if err := n.noteDelivered(ctx, uid, done); err != nil {
 			return fmt.Errorf("what was delivered could not be noted: %w", err)
 		}
@@ -135,8 +145,51 @@ func (h *webhook) bring(ctx context.Context) error {
 	return nil
 }
 
+// refuses reports whether the webhook does not take an alert as it is.
+func (h *webhook) refuses(a store.Alert) bool { return h.refused[a.Key].changed == a.Changed }
+
+// forget drops what was refused and waits no more as it was.
+func (h *webhook) forget(waiting []store.Alert) {
+	wait := make(map[string]int64, len(waiting))
+	for _, a := range waiting {
+		wait[a.Key] = a.Changed
+	}
+	maps.DeleteFunc(h.refused, func(key string, was refusedChange) bool { return wait[key] != was.changed })
+}
+
+// alone counts what was refused since the webhook took something.
+func (h *webhook) alone() (n int) {
+	for _, was := range h.refused {
+		if was.alone {
+			n++
+		}
+	}
+	return n
+}
+
+// took notes that the webhook takes alerts: what it refused is the alerts' fault.
+func (h *webhook) took() {
+	h.takes = true
+	for key, was := range h.refused {
+		h.refused[key] = refusedChange{was.changed, false}
+	}
+}
+
+// everTook reports whether the webhook has ever taken something, also from a process before.
+func (h *webhook) everTook(ctx context.Context, uid string) (bool, error) {
+	if h.takes {
+		return true, nil
+	}
+	page, err := h.notifier.Store.Alerts(ctx, store.AlertQuery{Cluster: uid, Access: store.Everything(), State: store.All, Limit: webhookMost})
+	h.takes = slices.ContainsFunc(page.Items, func(a store.Alert) bool {
+		// The past that a new webhook is not told is noted as delivered too.
+		return !a.Delivered.IsZero() && (a.Resolved.IsZero() || a.Delivered.Sub(a.Resolved) <= oldNews)
+	})
+	return h.takes, err
+}
+
 // send tells some alerts. A batch that the receiver does not take as it is goes by halves, so that one
-// alert does not keep back the others. Where it takes none of them, the receiver is what fails.
+// alert does not keep back the others. Where it has never taken any, or refuses many, the receiver is what fails.
 func (h *webhook) send(ctx context.Context, uid string, now time.Time, alerts []store.Alert) error {
 	if len(alerts) == 0 {
 		return nil
@@ -150,6 +203,7 @@ func (h *webhook) send(ctx context.Context, uid string, now time.Time, alerts []
 		switch {
 		case err == nil:
 			taken = true
+			h.took()
 			for i := range some {
 				h.told[some[i].Key] = some[i].Changed
 			}
@@ -158,7 +212,11 @@ func (h *webhook) send(ctx context.Context, uid string, now time.Time, alerts []
 			return err
 		case len(some) == 1:
 			refused, refusal = append(refused, &some[0]), err
-			if !taken && len(refused) > refusedAlone || len(h.refused)+len(refused) > refusedAlerts {
+			if !taken && h.alone()+len(refused) > refusedAlone {
+				maps.DeleteFunc(h.refused, func(_ string, was refusedChange) bool { return was.alone }) // it was not their fault
+				return err
+			}
+			if len(h.refused)+len(refused) > refusedAlerts {
 				return err
 			}
 			return nil
@@ -173,11 +231,13 @@ func (h *webhook) send(ctx context.Context, uid string, now time.Time, alerts []
 		return err
 	}
 	if !taken {
-		return refusal
+		if takes, err := h.everTook(ctx, uid); err != nil || !takes {
+			return cmp.Or(err, refusal)
+		}
 	}
 	for _, a := range refused {
-		h.refused[a.Key] = a.Changed
-		h.notifier.Log.Error("a receiver refuses an alert, and takes others: it is not sent again until it changes", "receiver", webhookName, "alert", a.Key, "error", refusal)
+		h.refused[a.Key] = refusedChange{a.Changed, !taken}
+		h.notifier.Log.Error("a receiver refuses an alert, and took others: it is not sent again until it changes", "receiver", webhookName, "alert", a.Key, "error", refusal)
 		h.notifier.Metrics.refused(webhookName)
 	}
 	return nil

@@ -251,6 +251,63 @@ func TestWebhookRefuses(t *testing.T) {
 	}
 }
 
+// TestWebhookRefusesOne: a webhook that has taken alerts, also from a process before, and refuses one that
+// waits alone does not fail, and is not asked again; one that refuses many does, until it takes one of them.
+func TestWebhookRefusesOne(t *testing.T) {
+	w := newTelling(t)
+	var refuses atomic.Bool
+	var calls atomic.Int32
+	hooked(w, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		if refuses.Load() {
+			rw.WriteHeader(http.StatusBadRequest)
+		}
+	}), t)
+	bring := func(c *webhook, what string, fails bool) {
+		t.Helper()
+		if err := c.bring(t.Context()); (err != nil) != fails {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	c := newWebhook(w.Notifier)
+	w.raise(t, "good", "a/b", bailey.SeverityHigh)
+	bring(c, "it takes one", false)
+	refuses.Store(true)
+	w.raise(t, "bad", "a/b", bailey.SeverityHigh)
+	bring(c, "it refuses one alone", false)
+	before := calls.Load()
+	bring(c, "it was refused", false)
+	if n := calls.Load(); n != before {
+		t.Errorf("what was refused is sent again: %d calls", n-before)
+	}
+	c = newWebhook(w.Notifier)
+	bring(c, "another process", false)
+	if n := calls.Load(); n != before+1 {
+		t.Errorf("another process tries %d times, want once", n-before)
+	}
+	better := testAlert("bad", "a/b", bailey.SeverityHigh)
+	better.Title = "Another title"
+	w.change(t, alertChange{alertRaise, better})
+	bring(c, "changed, and refused again", false)
+	if len(c.refused) != 1 {
+		t.Errorf("it remembers %v", c.refused)
+	}
+	for i := range refusedAlone - 1 {
+		w.raise(t, fmt.Sprint("bad", i), "a/b", bailey.SeverityHigh)
+		bring(c, "some alone", false)
+	}
+	w.raise(t, "one more", "a/b", bailey.SeverityHigh)
+	for range 2 {
+		bring(c, "it refuses whatever comes", true)
+	}
+	refuses.Store(false)
+	bring(c, "it takes all", false)
+	bring(c, "nothing waits", false)
+	if list, err := w.Store.Waiting(t.Context(), tellingUID, 10); err != nil || len(list)+len(c.refused) > 0 {
+		t.Errorf("there wait %v, it remembers %v, %v", list, c.refused, err)
+	}
+}
+
 // TestWebhookNew: a webhook that is new is told what lasts, and of the past only the last day.
 func TestWebhookNew(t *testing.T) {
 	w, h := newTelling(t), &hook{}
