@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/check"
 	"github.com/baileyhq/bailey/collect/kube"
@@ -70,7 +72,8 @@ type Loop struct {
 	session  *check.Session
 	wanted   bool         // a report
 	accepted *acceptedFor // what was taken in last; nil before the first
-	owed     bool         // what was to be taken in could not be read
+	owed     string       // why what was to be taken in could not be read; empty: it was
+	back     wait.Backoff // until it is asked for again
 }
 
 // NewLoop makes a loop that tells its news to subscribers.
@@ -81,7 +84,7 @@ func NewLoop(o LoopOptions, news *News) *Loop {
 	if o.Took == nil {
 		o.Took = func(time.Duration) {}
 	}
-	return &Loop{o: o, news: news, tasks: make(chan func())}
+	return &Loop{o: o, news: news, tasks: make(chan func()), back: acceptBack()}
 }
 
 // Report gives the newest report and its version; nil and 0 before the first, and nil once it
@@ -272,8 +275,8 @@ func (l *Loop) keep(ctx context.Context) {
 	defer clock.Stop()
 	var again <-chan time.Time
 	for {
-		if l.owed && again == nil {
-			again = time.After(acceptAgain)
+		if l.owed != "" && again == nil {
+			again = time.After(l.back.Step())
 		}
 		if l.wanted && !busy && l.session != nil && l.accepted != nil {
 			l.wanted, busy = false, true
@@ -306,7 +309,7 @@ func (l *Loop) keep(ctx context.Context) {
 			l.advance(ctx)
 		case <-again:
 			again = nil
-			if l.owed && l.session != nil && l.accept(ctx) {
+			if l.owed != "" && l.session != nil && l.accept(ctx) {
 				l.wanted = true
 			}
 		}

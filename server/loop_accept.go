@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/check"
 )
@@ -21,8 +23,19 @@ type acceptedFor struct {
 	cluster string
 }
 
-// acceptAgain is how soon waivers and evidence that could not be read are asked for again.
-const acceptAgain = 5 * time.Second
+const (
+	// acceptMost is how long it may take to read waivers and evidence: nothing is judged meanwhile.
+	acceptMost = 5 * time.Second
+	// acceptAgain is how soon they are asked for again where they could not be read, and acceptRarely how
+	// late at most.
+	acceptAgain  = 5 * time.Second
+	acceptRarely = time.Minute
+)
+
+// acceptBack is the wait between two tries.
+func acceptBack() wait.Backoff {
+	return wait.Backoff{Duration: acceptAgain, Factor: 2, Steps: 100, Cap: acceptRarely}
+}
 
 // accept takes waivers and evidence in again, and reports whether they could be read.
 func (l *Loop) accept(ctx context.Context) bool {
@@ -33,26 +46,28 @@ func (l *Loop) accept(ctx context.Context) bool {
 	var a Accepted
 	if l.o.Accepted != nil {
 		var err error
-		a, err = l.o.Accepted(ctx, meta.ClusterUID, meta.At)
+		limited, cancel := context.WithTimeout(ctx, acceptMost)
+		a, err = l.o.Accepted(limited, meta.ClusterUID, meta.At)
+		cancel()
 		if ctx.Err() != nil {
 			return false // the server ends
 		}
 		if err != nil {
-			if !l.owed {
+			if l.owed != err.Error() {
 				said := "waivers and evidence could not be read; those before count on"
 				if l.accepted == nil {
 					said = "waivers and evidence could not be read; there is no report until they are"
 				}
 				l.o.Log.Error(said, "error", err)
 			}
-			l.owed = true
+			l.owed = err.Error()
 			if l.accepted != nil { // of the session before, if this one is new
 				l.session.Accept(l.accepted.Waivers, l.accepted.Baseline, l.accepted.Evidence)
 			}
 			return false
 		}
 	}
-	l.accepted, l.owed = &acceptedFor{a, meta.ClusterUID}, false
+	l.accepted, l.owed, l.back = &acceptedFor{a, meta.ClusterUID}, "", acceptBack()
 	l.session.Accept(a.Waivers, a.Baseline, a.Evidence)
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -68,4 +69,40 @@ func TestLoopWithoutWhatCounts(t *testing.T) {
 	if n := waived(); n != want {
 		t.Errorf("while waivers cannot be read %d findings are waived, and %d were", n, want)
 	}
+}
+
+// TestLoopWhileTheStoreHangs: a store that does not answer holds the judging up for seconds, and is asked
+// ever more rarely.
+func TestLoopWhileTheStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read := make(chan *bailey.Snapshot)
+		tries := 0 // by the loop alone
+		l, _ := startLoop(t, LoopOptions{
+			Source: func(ctx context.Context, f kube.Follower) error {
+				for {
+					select {
+					case s := <-read:
+						f.Whole(s)
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}
+			},
+			Accepted: func(ctx context.Context, _ string, _ time.Time) (Accepted, error) {
+				tries++
+				<-ctx.Done()
+				return Accepted{}, ctx.Err()
+			}})
+		read <- bailey.NewBuilder(bailey.Meta{At: time.Now(), ClusterUID: "c"}).Snapshot()
+		time.Sleep(acceptMost + time.Second)
+		if l.Cluster() != "c" {
+			t.Error("the loop waits for the store")
+		}
+		time.Sleep(30 * time.Minute)
+		asked := 0
+		l.do(t.Context(), func() { asked = tries })
+		if asked < 25 || asked > 35 {
+			t.Errorf("in half an hour it was asked %d times, want about 30", asked)
+		}
+	})
 }

@@ -37,6 +37,8 @@ const (
 	orderLife = 15 * time.Minute
 	// startedAhead is how far ahead of this clock a run may have begun, by that of another replica.
 	startedAhead = time.Minute
+	// endLimit is how long one try to keep how a run ended may take.
+	endLimit = 10 * time.Second
 )
 
 // Run does runs until ctx ends, and ends when the run under way has.
@@ -222,7 +224,7 @@ func (r *Runner) do(ctx context.Context, uid string, run store.Run) error {
 // for: else the run would count as one that was not seen to end.
 func (r *Runner) end(ctx context.Context, uid string, run store.Run) error {
 	for {
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
 		err := r.put(last, uid, run)
 		if errors.Is(err, store.ErrConflict) { // somebody stopped it as it ended
 			var stopped store.Run
@@ -232,7 +234,8 @@ func (r *Runner) end(ctx context.Context, uid string, run store.Run) error {
 			}
 		}
 		cancel()
-		if !errors.Is(err, store.ErrUnavailable) || !pause(ctx, scheduleStep) {
+		away := errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) // it is down, or hangs
+		if !away || !pause(ctx, scheduleStep) {
 			return err
 		}
 		r.Log.Error("how a run ended could not be kept, and will be tried again", "run", run.ID, "error", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -266,5 +267,34 @@ func TestRunnerTells(t *testing.T) {
 	}
 	if err := r.orders.Stop(t.Context(), "me", "none"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("what is not there is stopped: %v", err)
+	}
+}
+
+// TestRunnerWhileTheStoreHangs: how a run ended is kept once a database answers that hung for longer than one
+// try takes.
+func TestRunnerWhileTheStoreHangs(t *testing.T) {
+	t.Parallel()
+	r := newRan(t)
+	end := r.start(t)
+	ordered, err := r.orders.Order(t.Context(), "me", RunOrder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-r.begun
+	held, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	holds := store.WithTrace(t.Context(), func(string, []any) { once.Do(func() { close(held); <-release }) })
+	done := make(chan error, 1)
+	go func() { done <- r.store.Heard(holds, ranUID, time.Now()) }() // a transaction that keeps others waiting
+	<-held
+	r.end <- nil
+	time.Sleep(endLimit + 500*time.Millisecond)
+	close(release)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	r.await(t, ordered, store.RunDone)
+	if err := end(); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
 	}
 }
