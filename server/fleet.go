@@ -71,12 +71,18 @@ func (d *Desk) Fleet(ctx context.Context, a Ask, f FleetFilter) (Fleet, error) {
 		return fleet, err
 	}
 	var all []FleetRow
+	sees := a.Sees // of the own cluster
 	for i := range shown {
 		c := &shown[i]
 		row := FleetRow{ClusterInfo: d.infoOf(c)}
 		sight := d.sightOf(c)
 		if row.Own {
-			sight = d.o.Sight()
+			if a.SeesOwn != nil {
+				if sees, err = a.SeesOwn(ctx); err != nil {
+					return fleet, errors.Join(ErrUnavailable, err)
+				}
+			}
+			sight = d.o.Sight().within(sees)
 		}
 		row.Ready, row.Lost, row.Why = sight.Ready, sight.Lost, sight.Why
 		if bears(f.Text, c.Name, c.UID) && (f.State == "" || (f.State == "lost") == (row.Lost != nil)) {
@@ -97,7 +103,7 @@ func (d *Desk) Fleet(ctx context.Context, a Ask, f FleetFilter) (Fleet, error) {
 	}
 	fleet.Total = len(all)
 	for _, row := range all[from:to] {
-		if err := d.addUp(ctx, a, &row); err != nil {
+		if err := d.addUp(ctx, sees, &row); err != nil {
 			return fleet, err
 		}
 		fleet.Clusters = append(fleet.Clusters, row)
@@ -105,18 +111,12 @@ func (d *Desk) Fleet(ctx context.Context, a Ask, f FleetFilter) (Fleet, error) {
 	return fleet, nil
 }
 
-// addUp fills in where the controls of a cluster stand and what is found in it.
-func (d *Desk) addUp(ctx context.Context, a Ask, row *FleetRow) error {
+// addUp fills in where the controls of a cluster stand and what is found in it, as far as that is
+// seen of the own one.
+func (d *Desk) addUp(ctx context.Context, own Namespaces, row *FleetRow) error {
 	sees, whole := store.Everything(), true // of what spokes push all is seen, or nothing
 	if row.Own {
-		namespaces := a.Sees
-		if a.SeesOwn != nil {
-			var err error
-			if namespaces, err = a.SeesOwn(ctx); err != nil {
-				return errors.Join(ErrUnavailable, err)
-			}
-		}
-		sees, whole = access(Ask{Sees: namespaces}), namespaces.All
+		sees, whole = access(Ask{Sees: own}), own.All
 	}
 	matrix, err := d.o.Store.Matrix(ctx, sees, row.UID)
 	if err != nil {
