@@ -99,7 +99,7 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="bailey"`)
 			http.Error(w, "the token is not accepted\nhint: kubectl create token NAME --audience "+Audience, http.StatusUnauthorized)
 			return
-		case errors.Is(err, errBusy): // no line of the log for each of a flood
+		case errors.Is(err, ErrCrowded): // no line of the log for each of a flood
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, err.Error()+"\nhint: try again in a moment", http.StatusServiceUnavailable)
 			return
@@ -212,12 +212,12 @@ func (f *Front) LogOut(w http.ResponseWriter, r *http.Request) {
 // LogInByLink logs the local administrator in, if the link's secret is good. A false one
 // counts against its address.
 func (f *Front) LogInByLink(w http.ResponseWriter, r *http.Request, secret string) error {
-	try := f.limits.try(address(r), f.Now())
-	if try == nil {
-		return ErrTooMany
+	try, err := f.limits.try(address(r), f.Now())
+	if err != nil {
+		return err
 	}
 	good := f.Sessions.UseLink(secret)
-	try(!good, f.Now())
+	try.end(!good, f.Now())
 	if !good {
 		return ErrUnknownToken
 	}
@@ -262,7 +262,8 @@ type limits struct {
 
 type limit struct {
 	requests, failures *rate.Limiter
-	trying             int // tokens and links that may turn out to be wrong
+	trying             int           // tokens and links that may turn out to be wrong
+	turns              chan struct{} // of the tokens that are asked about
 	seen               time.Time
 }
 
@@ -282,7 +283,7 @@ func (l *limits) of(a netip.Prefix, now time.Time) *limit {
 				clear(l.from)
 			}
 		}
-		one = &limit{requests: rate.NewLimiter(perAddress, addressBurst), failures: rate.NewLimiter(rate.Every(failedEvery), failedLogins)}
+		one = &limit{requests: rate.NewLimiter(perAddress, addressBurst), failures: rate.NewLimiter(rate.Every(failedEvery), failedLogins), turns: make(chan struct{}, strangersEach)}
 		l.from[a] = one
 	}
 	one.seen = now
@@ -295,24 +296,33 @@ func (l *limits) allow(a netip.Prefix, now time.Time) bool {
 	return l.of(a, now).requests.AllowN(now, 1)
 }
 
-// try begins to look at a token or a link, and gives what is called when it is known whether it
-// was wrong; nil if the address has sent too many that were.
-func (l *limits) try(a netip.Prefix, now time.Time) (end func(wrong bool, now time.Time)) {
+// try is a token or a link of an address that is looked at.
+type try struct {
+	turns chan struct{}                   // of its address
+	end   func(wrong bool, now time.Time) // is called when it is known whether it was wrong
+}
+
+// try begins to look at a token or a link: ErrTooMany if the address has sent too many that were
+// wrong, and ErrCrowded if it would have, were all wrong that are looked at now.
+func (l *limits) try(a netip.Prefix, now time.Time) (try, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	one := l.of(a, now)
-	if one.failures.TokensAt(now) < float64(one.trying+1) {
-		return nil
+	switch left := one.failures.TokensAt(now); {
+	case left < 1:
+		return try{}, ErrTooMany
+	case left < float64(one.trying+1):
+		return try{}, ErrCrowded
 	}
 	one.trying++
-	return func(wrong bool, now time.Time) {
+	return try{one.turns, func(wrong bool, now time.Time) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		one.trying--
 		if wrong {
 			one.failures.AllowN(now, 1)
 		}
-	}
+	}}, nil
 }
 
 // fail counts a wrong token, and reports whether it was borne.

@@ -15,14 +15,14 @@ import (
 var (
 	// ErrTooMany tells that too many wrong tokens or links came from an address.
 	ErrTooMany = errors.New("too many wrong tokens came from this address")
-	// errBusy tells that others are asked about now.
-	errBusy = errors.New("too many tokens that are not known are asked about at once")
+	// ErrCrowded tells that others are asked about now.
+	ErrCrowded = errors.New("too many tokens that are not known are asked about at once")
 )
 
 const (
-	// strangersAtOnce bounds the tokens of strangers that are asked about at once, and strangerWait
-	// how long one waits for its turn.
-	strangersAtOnce, strangerWait = 4, 2 * time.Second
+	// strangersAtOnce bounds the tokens of strangers that are asked about at once, strangersEach those
+	// of one address, and strangerWait is how long one waits for its turn.
+	strangersAtOnce, strangersEach, strangerWait = 4, 2, 2 * time.Second
 	// acquainted is how long a token that was good is no stranger's, and refusedKept how long one
 	// that was not is not asked about again.
 	acquainted, refusedKept = 15 * time.Minute, 10 * time.Second
@@ -60,30 +60,35 @@ func (f *Front) whose(ctx context.Context, from netip.Prefix, token string) (Who
 		return Who{}, ErrUnknownToken
 	}
 	if _, found := s.good.Get(k); !found {
-		try := f.limits.try(from, f.Now())
-		if try == nil {
-			return Who{}, ErrTooMany
+		try, err := f.limits.try(from, f.Now())
+		if err != nil {
+			return Who{}, err
 		}
-		who, err := f.stranger(ctx, token)
-		try(errors.Is(err, ErrUnknownToken), f.Now())
+		who, err := f.stranger(ctx, try.turns, token)
+		try.end(errors.Is(err, ErrUnknownToken), f.Now())
 		return who, s.remember(k, err)
 	}
 	who, err := f.Tokens.Whose(ctx, token)
 	return who, s.remember(k, err)
 }
 
-// stranger asks whose a token is when it is its turn.
-func (f *Front) stranger(ctx context.Context, token string) (Who, error) {
+// stranger asks whose a token is when it is its address's turn, and its own. What the cluster is
+// asked is asked to the end: whoever hangs up before the answer is wrong all the same.
+func (f *Front) stranger(ctx context.Context, address chan struct{}, token string) (Who, error) {
 	wait := time.NewTimer(strangerWait)
 	defer wait.Stop()
-	select {
-	case f.strangers.turns <- struct{}{}:
-		defer func() { <-f.strangers.turns }()
-	case <-wait.C:
-		return Who{}, errBusy
-	case <-ctx.Done():
-		return Who{}, ctx.Err()
+	for _, turns := range []chan struct{}{address, f.strangers.turns} {
+		select {
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
+		case <-wait.C:
+			return Who{}, ErrCrowded
+		case <-ctx.Done():
+			return Who{}, ctx.Err()
+		}
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reviewTimeout)
+	defer cancel()
 	return f.Tokens.Whose(ctx, token)
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,20 +14,26 @@ import (
 // showing asks a server who a program with a token is, from an address of this machine.
 func showing(t *testing.T, from, at, token string) int {
 	t.Helper()
+	code, err := shown(t.Context(), from, at, token)
+	if err != nil {
+		t.Error(err)
+	}
+	return code
+}
+
+func shown(ctx context.Context, from, at, token string) (int, error) {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	client := &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at+"/me", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/me", nil)
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	answer, err := client.Do(r)
 	if err != nil {
-		t.Error(err)
-		return 0
+		return 0, err
 	}
-	answer.Body.Close()
-	return answer.StatusCode
+	return answer.StatusCode, answer.Body.Close()
 }
 
 // TestStrangers: of a flood of wrong tokens few are asked about, and neither who was there before
@@ -105,6 +112,51 @@ func TestStrangersWait(t *testing.T) {
 	}
 }
 
+// TestStrangersHangUp: wrong tokens whose sender does not wait for the answer count as others do, those
+// of one address take not every turn, and nobody is told of wrong tokens while none is known to be.
+func TestStrangersHangUp(t *testing.T) {
+	const here, there = "127.0.0.2", "127.0.0.3"
+	tokens := &slowTokens{issued: issued{of: map[string]Who{"new": {Name: "bob"}}}, held: make(chan struct{})}
+	_, at := lobby(t, tokens, &clock{})
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	ended := make(chan int, failedLogins)
+	for i := range failedLogins {
+		go func() {
+			code, _ := shown(ctx, here, at, fmt.Sprintf("wrong-%d", i))
+			ended <- code
+		}()
+	}
+	await(t, "the questions", patience, func() bool { return tokens.waiting() == strangersEach })
+	time.Sleep(200 * time.Millisecond) // the others wait for their turn by now
+	if code := showing(t, here, at, "new"); code != http.StatusServiceUnavailable {
+		t.Errorf("one more, while none was wrong: %d", code)
+	}
+	if code := showing(t, there, at, "new"); code != http.StatusOK {
+		t.Errorf("who comes from elsewhere: %d", code)
+	}
+	for range failedLogins - strangersEach {
+		if code := <-ended; code != http.StatusServiceUnavailable {
+			t.Errorf("whose turn did not come: %d", code)
+		}
+	}
+	hangUp()
+	for range strangersEach {
+		<-ended
+	}
+	time.Sleep(200 * time.Millisecond) // the server learns of it
+	close(tokens.held)
+	wrong := 0
+	for i := range 2 * failedLogins {
+		if showing(t, here, at, fmt.Sprintf("another-%d", i)) == http.StatusUnauthorized {
+			wrong++
+		}
+	}
+	if wrong != failedLogins-strangersEach {
+		t.Errorf("after %d whose sender hung up, %d more were looked at", strangersEach, wrong)
+	}
+}
+
 // slowTokens answers about wrong tokens late.
 type slowTokens struct {
 	issued
@@ -121,7 +173,14 @@ func (s *slowTokens) Whose(ctx context.Context, token string) (Who, error) {
 	who, err := s.issued.Whose(ctx, token)
 	if err != nil {
 		s.set(func() { s.now++ })
-		<-s.held
+		select {
+		case <-s.held:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return who, ctx.Err()
+			}
+			<-s.held // rather than what slow machines make of it
+		}
 	}
 	return who, err
 }

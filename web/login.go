@@ -54,6 +54,9 @@ func (s *site) logInByToken(w http.ResponseWriter, r *http.Request) {
 		case errors.Is(err, server.ErrTooMany):
 			s.tooMany(w, r, next)
 			return
+		case errors.Is(err, server.ErrCrowded):
+			s.busy(w, r, next)
+			return
 		}
 		s.showLogin(w, r, http.StatusUnauthorized, loginBody{Next: next, Problem: "This link was used before, or is too old. Start Bailey again, or ask it for another."})
 		return
@@ -64,6 +67,8 @@ func (s *site) logInByToken(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, next, http.StatusSeeOther)
 	case errors.Is(err, server.ErrTooMany):
 		s.tooMany(w, r, next)
+	case errors.Is(err, server.ErrCrowded): // no line of the log for each of a flood
+		s.busy(w, r, next)
 	case errors.Is(err, server.ErrUnknownToken):
 		s.showLogin(w, r, http.StatusUnauthorized, loginBody{Next: next, Problem: "The token is not accepted: it may have expired, or be for another audience."})
 	default:
@@ -74,6 +79,11 @@ func (s *site) logInByToken(w http.ResponseWriter, r *http.Request) {
 
 func (s *site) tooMany(w http.ResponseWriter, r *http.Request, next string) {
 	s.showLogin(w, r, http.StatusTooManyRequests, loginBody{Next: next, Problem: "Too many wrong tokens came from your address, so this one was not looked at. Wait a minute, and try again."})
+}
+
+func (s *site) busy(w http.ResponseWriter, r *http.Request, next string) {
+	w.Header().Set("Retry-After", "1")
+	s.showLogin(w, r, http.StatusServiceUnavailable, loginBody{Next: next, Problem: "Many others log in right now, so this was not looked at. Try again in a moment."})
 }
 
 // beginOIDC sends to the identity provider. It is a link, not a form: the policy of contents

@@ -42,11 +42,17 @@ var people = map[string]server.Who{
 // administrators may see and do everything: one by a token, one by the identity provider.
 var administrators = []string{"rosa@example.org", providertest.Subject}
 
+// crowded is a token that comes with too many others.
+const crowded = "crowded"
+
 type tokens struct{}
 
 func (tokens) Whose(_ context.Context, token string) (server.Who, error) {
 	if who, found := people[token]; found {
 		return who, nil
+	}
+	if token == crowded {
+		return server.Who{}, server.ErrCrowded
 	}
 	return server.Who{}, server.ErrUnknownToken
 }
