@@ -13,12 +13,24 @@ const (
 	// awayKept is how long what the cluster said lets somebody look while it does not answer, and
 	// awayPause how long it is not asked again then.
 	awayKept, awayPause = 15 * time.Minute, 5 * time.Second
+	// metricsKept is how long metrics are read on while it does not answer, which they tell of.
+	// metricsPatience bounds each of the two questions that a scrape waits for, in less than its own 10 seconds.
+	metricsKept, metricsPatience = 24 * time.Hour, 3 * time.Second
 )
+
+type scrapeKey struct{}
+
+// scraping gives the context of a request that reads metrics.
+func scraping(ctx context.Context) context.Context { return context.WithValue(ctx, scrapeKey{}, true) }
+
+// isScrape reports whether a request reads metrics.
+func isScrape(ctx context.Context) bool { return ctx.Value(scrapeKey{}) != nil }
 
 // remembered is an answer of the cluster. It counts until then, and longer only while the cluster
 // does not answer.
 type remembered[T any] struct {
 	answer T
+	said   time.Time
 	until  time.Time
 }
 
@@ -31,8 +43,10 @@ type breaker struct {
 	again time.Time
 }
 
-// ask asks the cluster, unless it did not answer just now, and reports whether it answered.
-func (a *breaker) ask(ctx context.Context, do func() error) (answered bool, err error) {
+// ask asks the cluster, unless it did not answer just now, and reports whether it answered. For the
+// others it is away only if it did not answer about what was known: strangers choose what they ask,
+// and a token may take it long.
+func (a *breaker) ask(ctx context.Context, known bool, do func() error) (answered bool, err error) {
 	a.mu.Lock()
 	err, again := a.err, a.again
 	a.mu.Unlock()
@@ -46,14 +60,18 @@ func (a *breaker) ask(ctx context.Context, do func() error) (answered bool, err 
 	answered = err == nil || errors.Is(err, ErrUnknownToken) || isAnswer(err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.err = nil; !answered {
+	switch {
+	case answered:
+		a.err = nil
+	case known:
 		a.err, a.again = err, a.now().Add(awayPause)
 	}
 	return answered, err
 }
 
-// isAnswer reports whether an error is what an API server says, which then is not away.
+// isAnswer reports whether an error is what an API server says, which then is not away. One that
+// has too much to do to look at a question has not answered it.
 func isAnswer(err error) bool {
 	var status apierrors.APIStatus
-	return errors.As(err, &status) && !apierrors.IsServiceUnavailable(err) && !apierrors.IsServerTimeout(err) && !apierrors.IsTimeout(err)
+	return errors.As(err, &status) && !apierrors.IsServiceUnavailable(err) && !apierrors.IsServerTimeout(err) && !apierrors.IsTimeout(err) && !apierrors.IsTooManyRequests(err)
 }

@@ -159,6 +159,9 @@ func (f *Front) headers(h http.Header) {
 // who tells who a request is from; of a session also what is closed when it ends.
 func (f *Front) who(ctx context.Context, r *http.Request) (who Who, ended <-chan struct{}, err error) {
 	if token, found := bearer(r); found {
+		if r.URL.Path == MetricsPath {
+			ctx = scraping(ctx)
+		}
 		who, err = f.whose(ctx, address(r), token)
 		return who, nil, err
 	}

@@ -93,12 +93,22 @@ func (c *ClusterTokens) Whose(ctx context.Context, token string) (Who, error) {
 		return was.answer, nil
 	}
 	var who Who
-	answered, err := c.away.ask(ctx, func() (err error) {
+	held := awayKept
+	if isScrape(ctx) {
+		held = metricsKept
+	}
+	answered, err := c.away.ask(ctx, found, func() (err error) {
+		ctx := ctx
+		if found && isScrape(ctx) {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, metricsPatience)
+			defer cancel()
+		}
 		who, err = c.review(ctx, token)
 		return err
 	})
 	switch {
-	case !answered && found:
+	case !answered && found && now.Sub(was.said) < held:
 		return was.answer, nil
 	case errors.Is(err, ErrUnknownToken):
 		c.known.Remove(k)
@@ -106,7 +116,7 @@ func (c *ClusterTokens) Whose(ctx context.Context, token string) (Who, error) {
 	case err != nil:
 		return Who{}, fmt.Errorf("the cluster could not be asked whose the token is: %w", withoutToken(err, token))
 	}
-	c.known.Add(k, remembered[Who]{who, now.Add(tokenKept)}, awayKept)
+	c.known.Add(k, remembered[Who]{who, now, now.Add(tokenKept)}, metricsKept)
 	return who, nil
 }
 

@@ -163,7 +163,7 @@ func (c *ClusterRights) may(ctx context.Context, who Who, right Right, namespace
 		return was.answer, nil
 	}
 	var allowed bool
-	answered, err := c.away.ask(ctx, func() (err error) {
+	answered, err := c.away.ask(ctx, true, func() (err error) {
 		allowed, err = c.review(ctx, who, right, namespace)
 		return err
 	})
@@ -173,11 +173,14 @@ func (c *ClusterRights) may(ctx context.Context, who Who, right Right, namespace
 	case err != nil:
 		return false, fmt.Errorf("the cluster could not be asked what %s may do: %w", who.Name, err)
 	}
-	kept := refused
+	kept, held := refused, awayKept
 	if allowed {
 		kept = reviewKept
+		if right == ReadMetrics {
+			held = metricsKept
+		}
 	}
-	c.known.Add(k, remembered[bool]{allowed, now.Add(kept)}, awayKept)
+	c.known.Add(k, remembered[bool]{allowed, now, now.Add(kept)}, held)
 	return allowed, nil
 }
 
@@ -200,6 +203,11 @@ func (c *ClusterRights) review(ctx context.Context, who Who, right Right, namesp
 		defer func() { <-c.turns }()
 	case <-ctx.Done():
 		return false, ctx.Err()
+	}
+	if right == ReadMetrics {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, metricsPatience)
+		defer cancel()
 	}
 	got, err := c.client.Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
