@@ -44,7 +44,7 @@ down: build ## stop a cluster that bailey up --detach left running
 
 test: packages ## run the tests against a real control plane (10 minutes, once built)
 	@echo "testing (10 minutes; 10 more the first time, to build the control plane) ..."
-	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -ldflags=-w -timeout 30m ./...
+	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -ldflags=-w -timeout 45m ./...
 
 # The browser, the database, Alertmanager and what a node consists of, for the tests, on Debian. Nothing
 # of it is started as a service.

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,8 +24,8 @@ import (
 // TestInstall installs Bailey on a node, in a namespace that admits restricted pods only, sees it
 // judge the cluster, judges its own namespace, and takes it away again.
 func TestInstall(t *testing.T) {
-	if os.Getenv("BAILEY_SOAK") == "" {
-		t.Skip("takes a minute or two: BAILEY_SOAK=1")
+	if testing.Short() {
+		t.Skip("takes a minute or two")
 	}
 	cluster, node := devclustertest.SharedNode(t)
 	devclustertest.ImportBailey(t, cluster, node)
@@ -42,7 +45,7 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
-	metrics := string(kubectl(t, cluster, "get", "--raw", "/api/v1/namespaces/bailey/services/https:bailey:https/proxy/metrics"))
+	metrics := scraped(t, cluster)
 	if !strings.Contains(metrics, "\nbailey_out_of_sight_seconds 0\n") || !strings.Contains(metrics, `bailey_control_rung{control="compute/pod-security"}`) {
 		t.Errorf("the server does not see the cluster:\n%s", metrics)
 	}
@@ -97,6 +100,53 @@ func TestInstall(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(data, "ledger", "ledger.json")); err != nil {
 		t.Errorf("no ledger was kept: %v", err)
 	}
+}
+
+// scraped gives the metrics of the pod that is installed, read as Prometheus would: by an account that may get them.
+func scraped(t *testing.T, cluster *devcluster.Cluster) string {
+	t.Helper()
+	const scraper = "install-test-scraper"
+	kubectl(t, cluster, "create", "serviceaccount", scraper, "-n", "default")
+	kubectl(t, cluster, "create", "clusterrolebinding", scraper, "--clusterrole=bailey-metrics", "--serviceaccount=default:"+scraper)
+	t.Cleanup(func() {
+		kubectlLoose(t, cluster, "delete", "clusterrolebinding", scraper)
+		kubectlLoose(t, cluster, "delete", "serviceaccount", scraper, "-n", "default")
+	})
+	token := strings.TrimSpace(string(kubectl(t, cluster, "create", "token", scraper, "-n", "default")))
+	address := strings.TrimSpace(string(kubectl(t, cluster, "-n", "bailey", "get", "pods", "-o", "jsonpath={.items[0].status.podIP}")))
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: cluster.Dial,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // a certificate of its own making
+	defer client.CloseIdleConnections()
+	read := func(bearer string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+net.JoinHostPort(address, "8443")+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bearer != "" {
+			req.Header.Set("Authorization", "Bearer "+bearer)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	if status, body := read(""); status != http.StatusUnauthorized {
+		t.Errorf("a stranger who asks for the metrics gets %d: %.200s", status, body)
+	}
+	var status int
+	var body string
+	awaitWithin(t, time.Minute, "the metrics are given to who may get them", func() bool {
+		status, body = read(token)
+		return status == http.StatusOK
+	})
+	return body
 }
 
 // volumeFor gives the folder of a volume on the node that the claim of an installation is bound to.
