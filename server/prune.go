@@ -18,6 +18,10 @@ type Pruner struct {
 	Keep time.Duration
 	// Removed is told what was removed of each cluster; nil: nobody is.
 	Removed func(store.Pruned)
+
+	behind bool          // the clock was behind what counts as now
+	since  time.Duration // for how long it has been
+	held   bool          // the clock is far ahead of what counts as now
 }
 
 const (
@@ -45,12 +49,22 @@ func (p *Pruner) Run(ctx context.Context) error {
 // hour costs no more than these of the oldest history.
 const catchUp = 4
 
+const (
+	// believed is for how long a clock must stay behind what counts as now to take that back: one look by a
+	// clock that is years behind would keep all history for years, once it is right again.
+	believed = 24 * time.Hour
+	// heldBack is how far the clock may be ahead of what counts as now and nobody is told.
+	heldBack = 24 * time.Hour
+)
+
 // prune removes what is too old now, when so much time has passed since it was called last, or since
 // the start.
 func (p *Pruner) prune(ctx context.Context, passed time.Duration) {
 	var clusters []store.Cluster
-	now, err := p.Store.Passed(ctx, p.Now(), catchUp*passed)
+	clock := p.Now()
+	now, behind, err := p.Store.Passed(ctx, clock, catchUp*passed, p.behind && p.since+passed >= believed)
 	if err == nil {
+		p.looked(clock, now, behind, passed)
 		clusters, err = p.Store.Clusters(ctx)
 	}
 	if err != nil {
@@ -76,5 +90,17 @@ func (p *Pruner) prune(ctx context.Context, passed time.Duration) {
 			p.Log.Info("removed old history", "cluster", c.UID, "before", before.UTC().Format(time.RFC3339), "findings", removed.Findings, "rungs", removed.Rungs,
 				"evidence", removed.Evidence, "runs", removed.Runs, "alerts", removed.Alerts, "changes", removed.Changes)
 		}
+	}
+}
+
+// looked notes how the clock stands to what counts as now.
+func (p *Pruner) looked(clock, now time.Time, behind bool, passed time.Duration) {
+	if p.since += passed; !behind || !p.behind {
+		p.since = 0
+	}
+	p.behind = behind
+	was := p.held
+	if p.held = clock.Sub(now) > heldBack; p.held && !was {
+		p.Log.Warn("the clock is far ahead of the time that is known to have passed: old history is removed by that, which catches up", "clock", clock.UTC().Format(time.RFC3339), "passed", now.Format(time.RFC3339), "pace", catchUp)
 	}
 }

@@ -100,6 +100,7 @@ func TestPruneByAJumpingClock(t *testing.T) {
 	const day = 24 * time.Hour
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	clock := begin
+	var log bytes.Buffer
 	if err := kept.PutCluster(ctx, "c", "c", begin); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func TestPruneByAJumpingClock(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := &Pruner{Store: kept, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return clock }, Keep: 30 * day}
+	p := &Pruner{Store: kept, Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return clock }, Keep: 30 * day}
 	changes := func() int {
 		for after := int64(0); ; after++ {
 			page, err := kept.Changes(ctx, store.Everything(), "c", after, 100)
@@ -134,12 +135,23 @@ func TestPruneByAJumpingClock(t *testing.T) {
 		{"days later", 36 * day, 6 * day, 34},
 		{"off for a month", 66 * day, time.Minute, 34},
 		{"two days after that", 68 * day, 2 * day, 26},
+		{"one look by a clock that is years behind", -1000 * day, time.Hour, 26},
+		{"the clock is right again", 68 * day, 2 * day, 18},
+		{"months behind", -100 * day, 2 * day, 18},
+		{"months behind for an hour", -100 * day, time.Hour, 18},
+		{"right again", 68 * day, time.Hour, 18},
+		{"months behind once more", -100 * day, time.Hour, 18},
+		{"months behind for a day", -99 * day, day, 18},
+		{"right again after that", 69 * day, 2 * day, 18},
 	} {
 		clock = begin.Add(step.clock)
 		p.prune(ctx, step.passed)
 		if n := changes(); n < step.want-1 || n > step.want+1 {
 			t.Errorf("%s: %d changes are kept, want about %d", step.what, n, step.want)
 		}
+	}
+	if n := strings.Count(log.String(), "the clock is far ahead"); n != 5 {
+		t.Errorf("of a clock that is far ahead the log tells %d times, want 5: %s", n, log.String())
 	}
 }
 

@@ -31,6 +31,9 @@ type Engine struct {
 	// Vocabulary is a query for the first word of any finding from its argument on; empty where the
 	// beginning of many words is found as fast as the words.
 	Vocabulary string
+	// Standby is a query that gives 1 where nothing can be written, as on a primary that was demoted; empty
+	// where that cannot be.
+	Standby string
 	// Ready tells before each transaction whether the database is still there; may be nil.
 	Ready func() error
 	// Answers is how long what is read may take, or the database is unavailable; zero: for ever.

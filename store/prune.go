@@ -32,12 +32,12 @@ var prunings = []struct {
 	{func(p *Pruned) *int64 { return &p.Changes }, `DELETE FROM changes WHERE cluster = ? AND seq IN (SELECT c.seq FROM changes c WHERE c.cluster = ? AND c.seq <= ? ORDER BY c.seq LIMIT ?)`},
 }
 
-// Passed keeps until when time is known to have gone on, in the row of the store itself, and gives it:
-// at, but no more than most after what the call before gave, also where that was of another process. By a
-// clock that is years ahead nothing is old.
-func (s *Store) Passed(ctx context.Context, at time.Time, most time.Duration) (time.Time, error) {
-	var now time.Time
-	err := s.change(ctx, func(r *reader) error {
+// Passed keeps until when time is known to have gone on, in the row of the store itself, and gives what counts as
+// now: at, but no more than most after what is kept, also where that was of another process. By a clock that is
+// years ahead nothing is old. A clock that is behind what is kept counts as it is, and takes it back only with
+// back: it may be the one that is wrong. Behind tells that it is.
+func (s *Store) Passed(ctx context.Context, at time.Time, most time.Duration, back bool) (now time.Time, behind bool, err error) {
+	err = s.change(ctx, func(r *reader) error {
 		var last int64
 		if err := r.row("SELECT heard_at FROM clusters WHERE n = 0" + s.e.Lock).Scan(&last); err != nil {
 			return err
@@ -46,10 +46,13 @@ func (s *Store) Passed(ctx context.Context, at time.Time, most time.Duration) (t
 		if bound := moment(last).Add(most); last != 0 && now.After(bound) {
 			now = bound
 		}
+		if behind = nanos(now) < last; behind && !back {
+			return nil
+		}
 		_, err := r.exec("UPDATE clusters SET heard_at = ? WHERE n = 0", nanos(now))
 		return err
 	})
-	return now, err
+	return now, behind, err
 }
 
 // Prune removes the history of a cluster that is older than a moment, some rows at a time.

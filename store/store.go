@@ -75,6 +75,27 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
+// Writable tells whether the database answers and can be written to: a standby, or a primary that was demoted, only
+// answers (ErrUnavailable).
+func (s *Store) Writable(ctx context.Context) error {
+	return s.read(ctx, (*reader).writable)
+}
+
+func (r *reader) writable() error {
+	if r.e.Standby == "" {
+		var one int
+		return r.row("SELECT 1").Scan(&one)
+	}
+	var standby int
+	if err := r.row(r.e.Standby).Scan(&standby); err != nil {
+		return err
+	}
+	if standby != 0 {
+		return fmt.Errorf("store: %w: it can be read only, as a standby can", ErrUnavailable)
+	}
+	return nil
+}
+
 // fail gives an error the kind that callers tell apart.
 func (s *Store) fail(err error) error {
 	switch {

@@ -40,10 +40,13 @@ func (s *Store) TakeOver(ctx context.Context, cluster string, at time.Time) (*St
 	return in, nil
 }
 
-// InTerm fails with ErrFenced once the term has ended.
+// InTerm fails with ErrFenced once the term has ended, and with ErrUnavailable where nothing can be written in it.
 func (s *Store) InTerm(ctx context.Context) error {
 	var now int64
 	if err := s.read(ctx, func(r *reader) error {
+		if err := r.writable(); err != nil {
+			return err
+		}
 		return noCluster(r.row("SELECT term FROM clusters WHERE uid = ?", s.term.cluster).Scan(&now), s.term.cluster)
 	}); err != nil {
 		return err

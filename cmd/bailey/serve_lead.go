@@ -82,7 +82,7 @@ func (s *serving) takeOver(ctx context.Context) (*store.Store, error) {
 			return kept, err
 		case !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded):
 			return nil, err
-		case s.answers(ctx) == nil: // it is another's transaction that is waited for
+		case errors.Is(err, context.DeadlineExceeded) && s.answers(ctx) == nil: // it is another's transaction that is waited for
 			begun = time.Now()
 		case s.flags.replicate && time.Since(begun) > server.SilentMost:
 			return nil, fmt.Errorf("%w: %w", server.ErrSilent, err)

@@ -83,7 +83,7 @@ func (s *serving) leadInTurn(ctx context.Context) error {
 func (s *serving) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
-	return s.store.Ping(ctx)
+	return s.store.Writable(ctx)
 }
 
 // fellowEvidence remembers the evidence in the store, which is that of all replicas. Whoever

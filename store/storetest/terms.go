@@ -65,25 +65,37 @@ func testTerms(t *testing.T, p Place) {
 	b.check()
 }
 
-// testPassed: what counts as now comes near to a clock that is ahead by as much as is given, and goes
-// back with it; and another process goes on from there.
+// testPassed: what counts as now comes near to a clock that is ahead by as much as is given, and another process
+// goes on from there. A clock that is behind counts as it is, and is gone on from only where that is asked for.
 func testPassed(t *testing.T, p Place) {
 	b := open(t, p)
 	second, err := p.Open(t.Context())
 	b.ok(err)
 	t.Cleanup(func() { second.Close() })
 	const year = 365 * 24 * time.Hour
-	for i, step := range []struct{ clock, most, want time.Duration }{
-		{0, 0, 0}, {time.Hour, 2 * time.Hour, time.Hour}, {year, time.Hour, 2 * time.Hour}, {year, time.Hour, 3 * time.Hour}, {time.Minute, time.Hour, time.Minute},
+	for i, step := range []struct {
+		clock, most time.Duration
+		back        bool
+		want        time.Duration
+		behind      bool
+	}{
+		{0, 0, false, 0, false},
+		{time.Hour, 2 * time.Hour, false, time.Hour, false},
+		{year, time.Hour, false, 2 * time.Hour, false},
+		{year, time.Hour, true, 3 * time.Hour, false},
+		{-5 * year, time.Hour, false, -5 * year, true},
+		{4 * time.Hour, time.Hour, false, 4 * time.Hour, false},
+		{time.Minute, time.Hour, true, time.Minute, true},
+		{year, time.Hour, false, time.Minute + time.Hour, false},
 	} {
 		s := b.s
 		if i%2 == 1 {
 			s = second
 		}
-		now, err := s.Passed(b.ctx, at(0).Add(step.clock), step.most)
+		now, behind, err := s.Passed(b.ctx, at(0).Add(step.clock), step.most, step.back)
 		b.ok(err)
-		if got := now.Sub(at(0)); got != step.want {
-			t.Errorf("by a clock that shows %s, and at most %s later, %s have passed, want %s", step.clock, step.most, got, step.want)
+		if got := now.Sub(at(0)); got != step.want || behind != step.behind {
+			t.Errorf("by a clock that shows %s, and at most %s later, %s have passed (behind: %v), want %s", step.clock, step.most, got, behind, step.want)
 		}
 	}
 }
