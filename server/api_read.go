@@ -92,7 +92,7 @@ type (
 		Text    string `query:"text" doc:"words in ID, controls, error and who asked" maxLength:"256"`
 		Order   string `query:"order" enum:"newest,oldest" default:"newest"`
 		Cursor  string `query:"cursor" doc:"next of the page before" maxLength:"4096"`
-		Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+		Limit   int    `query:"limit" minimum:"1" maximum:"200" default:"50"` // store.RunsMost
 	}
 
 	waiversQuestion struct {

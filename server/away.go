@@ -69,6 +69,13 @@ func (a *breaker) ask(ctx context.Context, known bool, do func() error) (answere
 	return answered, err
 }
 
+// open reports that the cluster did not answer when it was asked last.
+func (a *breaker) open() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err != nil
+}
+
 // isAnswer reports whether an error is what an API server says, which then is not away. One that
 // has too much to do to look at a question has not answered it.
 func isAnswer(err error) bool {

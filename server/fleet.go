@@ -21,6 +21,8 @@ type FleetRow struct {
 	// Lost is since when the cluster is out of sight, and Why says what happened.
 	Lost *time.Time `json:"lost,omitempty"`
 	Why  string     `json:"why,omitempty"`
+	// Kept is since when nothing is kept of what is seen of it; nil while it is.
+	Kept *time.Time `json:"kept,omitempty"`
 }
 
 // FleetFilter narrows and sorts clusters. The zero filter takes all that may be seen, by name.
@@ -84,7 +86,7 @@ func (d *Desk) Fleet(ctx context.Context, a Ask, f FleetFilter) (Fleet, error) {
 			}
 			sight = d.o.Sight().within(sees)
 		}
-		row.Ready, row.Lost, row.Why = sight.Ready, sight.Lost, sight.Why
+		row.Ready, row.Lost, row.Why, row.Kept = sight.Ready, sight.Lost, sight.Why, sight.Kept
 		if bears(f.Text, c.Name, c.UID) && (f.State == "" || (f.State == "lost") == (row.Lost != nil)) {
 			all = append(all, row)
 		}

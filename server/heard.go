@@ -21,6 +21,7 @@ type Heard struct {
 
 	mu   sync.Mutex
 	at   time.Time // zero while it is not known
+	from time.Time // since when there is something to keep: not while the cluster is out of sight, or was not judged yet
 	late bool      // it was too long ago at the last look
 }
 
@@ -51,11 +52,15 @@ func (h *Heard) look(ctx context.Context) error {
 		return nil
 	}
 	c, err := h.Store.Cluster(ctx, uid)
+	sight, now := h.Loop.Sight(), h.Now()
 	h.mu.Lock()
 	if err == nil {
 		h.at = c.Heard
 	}
-	was, is := h.late, !h.at.IsZero() && late(h.at, h.Now(), heardLate)
+	if h.from.IsZero() || !sight.Ready || sight.Lost != nil {
+		h.from = now
+	}
+	was, is := h.late, h.isLate(now)
 	h.late = is
 	h.mu.Unlock()
 	if is != was {
@@ -79,11 +84,19 @@ func (h *Heard) At() time.Time {
 	return h.at
 }
 
+// isLate reports whether what there was to keep was not kept for too long. h.mu is held.
+func (h *Heard) isLate(now time.Time) bool {
+	return !h.at.IsZero() && !h.from.IsZero() && late(h.at, now, heardLate) && late(h.from, now, heardLate)
+}
+
 // Sight says how current pages are: what the loop sees, and whether somebody keeps it.
 func (h *Heard) Sight() Sight {
 	s := h.Loop.Sight()
-	if at := h.At(); s.Lost == nil && !at.IsZero() && late(at, h.Now(), heardLate) {
-		s.Lost, s.Why = &at, "nothing was kept since then: the history cannot be written, or no replica leads"
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.Lost == nil && h.isLate(h.Now()) {
+		at := h.at
+		s.Kept = &at
 	}
 	return s
 }

@@ -169,6 +169,8 @@ type Sight struct {
 	// Lost is since when the cluster is out of sight, and Why what the newest try said.
 	Lost *time.Time `json:"lost,omitempty"`
 	Why  string     `json:"why,omitempty"`
+	// Kept is since when nothing is kept of what is seen: what is shown is as old as that. Nil while it is kept.
+	Kept *time.Time `json:"kept,omitempty"`
 	// Changed is when something changed last that was judged.
 	Changed time.Time `json:"changed,omitzero"`
 	// Objects counts those of the cluster, for who sees all of it.
@@ -187,7 +189,7 @@ func (s Sight) within(sees Namespaces) Sight {
 	if sees.All {
 		return s
 	}
-	return Sight{Ready: s.Ready, Lost: s.Lost, Changed: s.Changed, Gate: s.Gate.Uncounted()}
+	return Sight{Ready: s.Ready, Lost: s.Lost, Kept: s.Kept, Changed: s.Changed, Gate: s.Gate.Uncounted()}
 }
 
 // Sight says how current the report is.

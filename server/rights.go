@@ -136,6 +136,10 @@ func NewClusterRights(client authorizationclient.SubjectAccessReviewInterface, n
 	return &ClusterRights{client: client, known: cache.NewLRUExpireCacheWithClock(reviewsKept, ticking(now)), turns: make(chan struct{}, reviewsOfAll), away: breaker{now: now}}
 }
 
+// Away reports that the cluster did not answer when it was asked last: for a while then, what it said before lets somebody look, and
+// nobody act.
+func (c *ClusterRights) Away() bool { return c.away.open() }
+
 type reviewed struct {
 	who       [sha256.Size]byte
 	right     Right

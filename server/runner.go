@@ -134,7 +134,7 @@ func (r *Runner) clear(ctx context.Context, uid string) error {
 
 // runs gives the runs in a state, the newest first.
 func (r *Runner) runs(ctx context.Context, uid string, state store.RunState) ([]store.Run, error) {
-	page, err := r.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: store.Everything(), State: state, Limit: 1000})
+	page, err := r.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: store.Everything(), State: state, Limit: store.RunsMost})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil // the recorder makes the cluster first
 	}

@@ -143,12 +143,15 @@ type RunQuery struct {
 	After  string
 }
 
-// runsLooked is how many runs are looked at for a page of some: each says what every experiment showed.
+// RunsMost is how many runs a page holds at most: each says what every experiment showed.
+const RunsMost = 200
+
+// runsLooked is how many runs are looked at for a page of some.
 const runsLooked = 400
 
 // Runs gives a page of runs. Narrowed by more than the state it may hold less than its limit, and go on.
 func (s *Store) Runs(ctx context.Context, q RunQuery) (Page[Run], error) {
-	l := listing{columns: "seq, doc", table: "runs", cluster: q.Cluster, limit: q.Limit, after: q.After, oldest: q.Oldest,
+	l := listing{columns: "seq, doc", table: "runs", cluster: q.Cluster, limit: min(q.Limit, RunsMost), after: q.After, oldest: q.Oldest,
 		text: strings.Join([]string{q.Text, string(q.Trigger), q.Control, fmt.Sprint(q.Broken)}, "\n")}
 	l.whole(q.Access)
 	l.equal("state", string(q.State))

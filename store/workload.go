@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store/internal/limits"
@@ -111,27 +112,45 @@ func (s *Store) Object(ctx context.Context, access Access, cluster string, ref b
 // of them, but usually finds none.
 func (s *Store) Lacks(ctx context.Context, access Access, cluster string, refs []bailey.Ref) (map[bailey.Ref]bool, error) {
 	lacking := map[bailey.Ref]bool{}
+	var asked []bailey.Ref
+	for _, ref := range refs {
+		if !lacking[ref] && access.sees(keyOf(ref).namespace) {
+			asked = append(asked, ref)
+		}
+		lacking[ref] = true
+	}
 	err := s.read(ctx, func(r *reader) error {
 		n, err := r.cluster(cluster)
 		if err != nil {
 			return err
 		}
-		const object = "cluster = ? AND namespace = ? AND kind = ? AND name = ?"
-		for _, ref := range refs {
-			key, there := keyOf(ref), 0
-			if access.sees(key.namespace) {
-				err = r.row("SELECT CASE WHEN EXISTS (SELECT 1 FROM verdicts WHERE "+object+") OR EXISTS (SELECT 1 FROM findings WHERE "+object+" AND gone IN (0, 1))"+
-					" OR EXISTS (SELECT 1 FROM findings WHERE cluster = ? AND cause = ? AND cause IS NOT NULL) THEN 1 ELSE 0 END",
-					n, key.namespace, key.kind, key.name, n, key.namespace, key.kind, key.name, n, refText(ref)).Scan(&there)
+		for batch := range slices.Chunk(asked, lackBatch) {
+			var each []string
+			var args []any
+			for i, ref := range batch {
+				key := keyOf(ref)
+				each = append(each, fmt.Sprintf("SELECT %d WHERE EXISTS (SELECT 1 FROM verdicts WHERE %s) OR EXISTS (SELECT 1 FROM findings WHERE %s AND gone IN (0, 1))"+
+					" OR EXISTS (SELECT 1 FROM findings WHERE cluster = ? AND cause = ? AND cause IS NOT NULL)", i, isObject, isObject))
+				args = append(args, n, key.namespace, key.kind, key.name, n, key.namespace, key.kind, key.name, n, refText(ref))
 			}
-			if err != nil {
+			if err := r.each(func(rows *sql.Rows) error {
+				var there int
+				err := rows.Scan(&there)
+				if err == nil {
+					delete(lacking, batch[there])
+				}
 				return err
-			}
-			if there == 0 {
-				lacking[ref] = true
+			}, strings.Join(each, " UNION ALL "), args...); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
 	return lacking, err
 }
+
+const (
+	// lackBatch is how many objects Lacks asks about at once.
+	lackBatch = 50
+	isObject  = "cluster = ? AND namespace = ? AND kind = ? AND name = ?"
+)

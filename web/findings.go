@@ -81,19 +81,30 @@ func (s *site) exportFindings(v *visit, f server.FindingFilter) error {
 	})
 }
 
+// findingBody is a finding with the first of its related objects, and how many more there are.
+type findingBody struct {
+	server.Finding
+	Cut int
+}
+
+// relatedShown is how many related objects the page of a finding names: a DaemonSet has a pod on every node.
+const relatedShown = 50
+
 func (s *site) finding(v *visit) error {
 	f, err := s.Desk.Finding(v.r.Context(), v.ask, v.r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	named := f.Related
+	b := findingBody{Finding: f, Cut: max(0, len(f.Related)-relatedShown)}
+	b.Related = f.Related[:len(f.Related)-b.Cut]
+	named := b.Related
 	if f.Cause != nil {
 		named = append(slices.Clone(named), *f.Cause)
 	}
 	if err := v.lookUp(named...); err != nil {
 		return err
 	}
-	return v.show("finding", "findings", f.Title, f)
+	return v.show("finding", "findings", f.Title, b)
 }
 
 // day takes a date, or a whole moment.

@@ -30,6 +30,8 @@ type fixture struct {
 
 	// What it stands for: nothing seen, a cluster out of sight, several clusters, a failing store.
 	empty, firstLook, lost, many bool
+	// unkept keeps nothing of what is seen, and away is an API server that does not answer.
+	unkept, away bool
 	// more has more findings than are counted.
 	more bool
 	// calm has no alerts.
@@ -98,6 +100,10 @@ func (f *fixture) SightOf(_ context.Context, ask server.Ask) (server.Sight, erro
 		return s, nil
 	}
 	s.Detections = &server.DetectionState{Since: f.now.Add(-30 * time.Hour), Blind: []string{"admin-role", "static-pod"}}
+	if f.unkept {
+		since := f.now.Add(-11 * time.Minute)
+		s.Kept = &since
+	}
 	if f.lost {
 		since := f.now.Add(-11 * time.Minute)
 		s.Lost, s.Why = &since, "Get \"https://10.0.0.1:6443/version\": dial tcp 10.0.0.1:6443: connect: connection refused"

@@ -32,6 +32,7 @@ type page struct {
 	Clusters []server.ClusterInfo
 	// Sight says how current what is kept of the cluster is; nil where no cluster is seen.
 	Sight *server.Sight
+	Away  bool // the API server does not answer: what may be seen is remembered
 
 	// order is how the page's table is sorted, and usual how it is unless asked otherwise.
 	order, usual string

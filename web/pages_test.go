@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -360,6 +361,12 @@ func TestNoLinkToNothing(t *testing.T) {
 	admin := start(t, f, "admin", newBook(t, 3))
 	if _, text := admin.get(t, "/findings/"+f.found[9].ID); strings.Contains(text, "/objects/Pod/shop/web-1") || !strings.Contains(text, "/objects/Deployment.apps/shop/web") || !strings.Contains(text, `<span class="ns">shop/</span>web-1`) {
 		t.Error("what has no page is a link, or what has one is none")
+	}
+	for i := range 60 {
+		f.found[9].Related = append(f.found[9].Related, server.Object{Kind: bailey.KindPod, Namespace: "shop", Name: fmt.Sprint("web-", 100+i)})
+	}
+	if _, text := admin.get(t, "/findings/"+f.found[9].ID); !strings.Contains(text, "web-148") || strings.Contains(text, "web-149") || !strings.Contains(text, "and 11 more") {
+		t.Error("too many related objects are named, or it is not said how many are not")
 	}
 	if _, text := admin.get(t, "/changes"); !strings.Contains(text, "since="+f.now.AddDate(0, 0, -30).Format(time.DateOnly)) {
 		t.Error("the next page is of another time")

@@ -146,6 +146,7 @@ func start(t testing.TB, f *fixture, person string, b *book) *dashboard {
 		},
 	}
 	mux := http.NewServeMux()
+	o.Away = func() bool { return f.away }
 	if f.gate != nil {
 		o.Gate = func() *server.GateState { return f.gate }
 	}

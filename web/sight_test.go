@@ -15,6 +15,7 @@ func TestOutOfSight(t *testing.T) {
 	}{
 		"in sight":           {func(*fixture) {}, "", ""},
 		"out of sight":       {func(f *fixture) { f.lost = true }, "", "The cluster has been out of sight since "},
+		"nothing is kept":    {func(f *fixture) { f.unkept = true }, "", "Nothing has been kept since "},
 		"read anew":          {func(f *fixture) { f.firstLook = true }, "", "The cluster is being read, and was not judged yet"},
 		"a silent spoke":     {func(f *fixture) { f.many = true }, "spoke-1", "The cluster has been out of sight since "},
 		"a spoke that talks": {func(f *fixture) { f.many = true }, "spoke-2", ""},
@@ -39,10 +40,22 @@ func TestOutOfSight(t *testing.T) {
 				t.Errorf("%s: %d at %s", what, status, path)
 				continue
 			}
-			said := strings.Count(text, "The cluster has been out of sight") + strings.Count(text, "The cluster is being read")
+			said := strings.Count(text, "The cluster has been out of sight") + strings.Count(text, "The cluster is being read") + strings.Count(text, "Nothing has been kept")
 			if test.notice == "" && said != 0 || test.notice != "" && (said != 1 || !strings.Contains(text, test.notice)) {
 				t.Errorf("%s: %s says it %d times", what, path, said)
 			}
+		}
+	}
+}
+
+// TestRemembered: that it is remembered what may be seen, and for how long, is said while the API server does not answer; not where
+// a watch of many is broken.
+func TestRemembered(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		f := newFixture()
+		f.lost, f.away = true, away
+		if _, text := start(t, f, "admin", newBook(t, 3)).get(t, "/findings"); strings.Contains(text, "for at most 15 minutes") != away {
+			t.Errorf("the API server is away: %v; the page says so: %v", away, !away)
 		}
 	}
 }

@@ -24,7 +24,9 @@ type Options struct {
 	// Controls is the catalogue.
 	Controls []*bailey.Control
 	Rights   server.Rights
-	Front    *server.Front
+	// Away tells that the API server, asked for rights, does not answer; nil where it is not asked.
+	Away  func() bool
+	Front *server.Front
 	// Run begins experiments and gives the run's ID; nil where none are run here.
 	Run func(ctx context.Context, by string, order server.RunOrder) (id string, err error)
 	// Propose says what a run of an experiment would try; nil where none are run here.
@@ -227,7 +229,7 @@ func (v *visit) enter() error {
 		return nil
 	}
 	sight, err := v.site.Desk.SightOf(ctx, v.ask)
-	p.Sight = &sight
+	p.Sight, p.Away = &sight, v.site.Away != nil && v.site.Away()
 	return err
 }
 

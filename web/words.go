@@ -24,7 +24,6 @@ var words = template.FuncMap{
 	"percent":     percent,
 	"bound":       bound,
 	"rungNames":   func() []string { return rungNames },
-	"severities":  func() []string { return severityNames },
 	"prose":       prose,
 	"short":       short,
 	"span":        span,

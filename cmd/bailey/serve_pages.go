@@ -15,6 +15,9 @@ func (s *serving) pages(front *server.Front, api *server.API) http.Handler {
 		Ask: func(ctx context.Context, cluster string) (server.Ask, error) {
 			return server.AskOf(ctx, s.desk, s.rights, cluster)
 		}}
+	if asked, ok := s.rights.(*server.ClusterRights); ok {
+		o.Away = asked.Away
+	}
 	if api.Proposer != nil {
 		o.Propose = api.Proposer.Propose
 	}

@@ -458,7 +458,7 @@ func (r *replicas) cutOff(t *testing.T, one, two *replica) {
 		awaitWithin(t, 3*time.Minute, "a replica says that what it shows is old", func() bool {
 			code, body := p.get(t, "/api/v1/status", p.token)
 			var sight server.Sight
-			return code == http.StatusOK && json.Unmarshal([]byte(body), &sight) == nil && sight.Lost != nil && sight.Why != ""
+			return code == http.StatusOK && json.Unmarshal([]byte(body), &sight) == nil && (sight.Kept != nil || sight.Lost != nil && sight.Why != "")
 		})
 		for path, want := range map[string]int{"/readyz": 200, "/api/v1/findings": 200, "/": 200} {
 			if code, body := p.get(t, path, p.token); code != want {

@@ -95,6 +95,14 @@ func testObject(t *testing.T, p Place) {
 	if b.ok(err); len(lacking) != 1 || !lacking[workload("shop", "none")] {
 		t.Errorf("lacking are %v", lacking)
 	}
+	refs := []bailey.Ref{web, web}
+	for i := range 120 {
+		refs = append(refs, workload("shop", fmt.Sprint("none-", i)))
+	}
+	lacking, err = b.s.Lacks(b.ctx, store.Everything(), uid, append(refs, pod, refs[2]))
+	if b.ok(err); len(lacking) != 120 || lacking[web] || lacking[pod] {
+		t.Errorf("of many are lacking %v", lacking)
+	}
 }
 
 func testSearch(t *testing.T, p Place) {
