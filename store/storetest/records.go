@@ -198,6 +198,13 @@ func testRuns(t *testing.T, p Place) {
 	if n := taken.Load(); n != 1 {
 		t.Errorf("%d of eight orders at once were taken", n)
 	}
+	for i := range store.RunsMost {
+		b.ok(b.s.PutRun(b.ctx, uid, at(9), store.Run{ID: fmt.Sprint("many", i), State: store.RunDone}))
+	}
+	page, err = b.s.Runs(b.ctx, store.RunQuery{Cluster: uid, Access: store.Everything(), Limit: 1000})
+	if b.ok(err); len(page.Items) != store.RunsMost || page.Next == "" {
+		t.Errorf("a page of %d runs, and then %q", len(page.Items), page.Next)
+	}
 }
 
 func testAlerts(t *testing.T, p Place) {
