@@ -66,7 +66,7 @@ func (h *Heard) look(ctx context.Context) error {
 	if is != was {
 		if is {
 			h.Log.Error("what is found is not kept: pages show what was kept before", "since", h.At())
-		} else {
+		} else if sight.Ready && sight.Lost == nil {
 			h.Log.Info("what is found is kept again")
 		}
 		h.News.Tell(Item{Kind: NewsSight, Data: h.Sight()})
