@@ -315,9 +315,10 @@ func TestWhoSeesWhat(t *testing.T) {
 	if n := len(object.Findings); err != nil || n < 2 || object.Findings[0].Waiver != nil || object.Findings[n-1].Waiver == nil || object.Counts.Total() >= n {
 		t.Errorf("what is waived does not stand apart: %v, %+v", err, object)
 	}
-	if !slices.ContainsFunc(object.Alerts, func(a Alert) bool { return a.Object != nil && a.Object.Name == theirs }) {
-		t.Errorf("the namespace's alert is not there: %+v", object.Alerts)
-	}
+	await(t, "the namespace's alert is there", patience, func() bool {
+		o, err := w.desk.Workload(t.Context(), everything, ref)
+		return err == nil && slices.ContainsFunc(o.Alerts, func(a Alert) bool { return a.Object != nil && a.Object.Name == theirs })
+	})
 	command := strings.Fields(object.Command)
 	if len(command) < 2 {
 		t.Fatalf("the command is %q", object.Command)
