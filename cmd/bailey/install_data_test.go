@@ -57,7 +57,12 @@ func TestInstallKeepsData(t *testing.T) {
 	awaitWithin(t, time.Minute, "the claim is gone", func() bool { return claims() == "" })
 
 	// What outlives the namespace of an installation is in nobody's way.
+	gone := func() bool {
+		return len(kubectl(t, cluster, "get", "namespace", "bailey", "--ignore-not-found", "-o", "name")) == 0
+	}
+	awaitWithin(t, time.Minute, "the namespace is gone", gone)
 	run(exitOK, apply...)
 	kubectl(t, cluster, "delete", "namespace", "bailey")
+	awaitWithin(t, time.Minute, "the namespace is gone", gone)
 	run(exitOK, append(apply, "--namespace", "second")...)
 }
