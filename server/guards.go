@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,8 +38,8 @@ type Planner struct {
 	mu      sync.Mutex
 	impacts map[string]*policyImpact // by the policy's name
 
-	kept map[guardKey]plannedGuard // nil if not known
-	of   plannedOf                 // what was kept last is made of
+	kept map[guardKey]guardSum // nil if not known
+	of   plannedOf             // what was kept last is made of
 }
 
 // plannedGuard is how far a guard is for one scope; the document is not encoded yet.
@@ -159,17 +160,16 @@ func (o *plannedOf) same(other *plannedOf) bool {
 
 // keep keeps what differs from what is kept.
 func (p *Planner) keep(ctx context.Context, uid string, all []plannedGuard) error {
-	now := make(map[guardKey]plannedGuard, len(all))
+	now := make(map[guardKey]guardSum, len(all))
 	var changed []store.Guard
 	gone := p.kept == nil
-	for _, g := range all {
+	for i := range all {
+		g := &all[i]
 		k := guardKey{g.Control, g.Name, g.Scope}
-		if old, known := p.kept[k]; known && old.says(&g) {
-			now[k] = old
-			continue
+		now[k] = g.says()
+		if old, known := p.kept[k]; !known || old != now[k] {
+			changed = append(changed, g.encoded())
 		}
-		now[k] = g
-		changed = append(changed, g.encoded())
 	}
 	for k := range p.kept {
 		if _, stays := now[k]; !stays {
@@ -179,9 +179,9 @@ func (p *Planner) keep(ctx context.Context, uid string, all []plannedGuard) erro
 	var err error
 	switch {
 	case gone:
-		whole := make([]store.Guard, 0, len(now))
-		for _, g := range now {
-			whole = append(whole, g.encoded())
+		whole := make([]store.Guard, 0, len(all))
+		for i := range all {
+			whole = append(whole, all[i].encoded())
 		}
 		err = p.Store.PutGuards(ctx, uid, p.Now(), whole)
 	case len(changed) > 0:
@@ -197,11 +197,15 @@ func (p *Planner) keep(ctx context.Context, uid string, all []plannedGuard) erro
 	return nil
 }
 
-// says reports whether a guard says what another does, but for when its impact was computed: that
-// alone is no news, and would be a change of every guard each minute.
-func (g *plannedGuard) says(o *plannedGuard) bool {
-	return g.Stage == o.Stage && g.Drifted == o.Drifted && g.Why == o.Why && slices.Equal(g.doc.Changes, o.doc.Changes) &&
-		reflect.DeepEqual(g.doc.Impact.undated(), o.doc.Impact.undated())
+// guardSum is a hash of what a guard says: there are many thousands of them in a large cluster.
+type guardSum [sha256.Size]byte
+
+// says gives the hash of what a guard says, but for when its impact was computed: that alone is no
+// news, and would be a change of every guard each minute.
+func (g *plannedGuard) says() guardSum {
+	undated := GuardDoc{g.doc.Changes, g.doc.Impact.undated()}
+	text, _ := json.Marshal([]any{g.Stage, g.Drifted, g.Why, undated}) // texts and numbers can be marshalled
+	return sha256.Sum256(text)
 }
 
 func (i *GuardImpact) undated() *GuardImpact {

@@ -40,8 +40,12 @@ func (s *serving) guards(kept *store.Store) []part {
 	return []part{p.Run}
 }
 
-// showPage is how many objects are read at once.
-const showPage = 250
+// showPage is how many objects are read at once, and showAhead how many such pages wait for the one
+// before: each object is as large as it is in JSON many times over.
+const (
+	showPage  = 100
+	showAhead = 1
+)
 
 // show shows each object of some kinds, page by page, and names those that may not be listed. A
 // kind that is not served has none.
@@ -85,7 +89,7 @@ func (s *serving) show(ctx context.Context, kinds []bailey.Kind, show func(apiVe
 }
 
 func showAll(ctx context.Context, resource dynamic.ResourceInterface, kind schema.GroupVersionKind, show func(apiVersion, kind string, object any) error) error {
-	return (&pager.ListPager{PageSize: showPage, PageFn: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	return (&pager.ListPager{PageSize: showPage, PageBufferSize: showAhead, PageFn: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return resource.List(ctx, o)
 	}}).EachListItem(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
 		u, is := o.(*unstructured.Unstructured)
