@@ -24,8 +24,10 @@ type acceptedFor struct {
 }
 
 const (
-	// acceptMost is how long it may take to read waivers and evidence: nothing is judged meanwhile.
-	acceptMost = 5 * time.Second
+	// acceptMost is how long it may take to read waivers and evidence, as nothing is judged meanwhile; of a
+	// store that was too slow for that it may take longer the next time, up to acceptLongest.
+	acceptMost    = 5 * time.Second
+	acceptLongest = 20 * time.Second
 	// acceptAgain is how soon they are asked for again where they could not be read, and acceptRarely how
 	// late at most.
 	acceptAgain  = 5 * time.Second
@@ -46,7 +48,7 @@ func (l *Loop) accept(ctx context.Context) bool {
 	var a Accepted
 	if l.o.Accepted != nil {
 		var err error
-		limited, cancel := context.WithTimeout(ctx, acceptMost)
+		limited, cancel := context.WithTimeout(ctx, min(max(acceptMost, l.back.Duration), acceptLongest))
 		a, err = l.o.Accepted(limited, meta.ClusterUID, meta.At)
 		cancel()
 		if ctx.Err() != nil {

@@ -106,3 +106,31 @@ func TestLoopWhileTheStoreHangs(t *testing.T) {
 		}
 	})
 }
+
+// TestLoopWhileTheStoreIsSlow: a store that needs longer than what the loop waits for at first is not given up.
+func TestLoopWhileTheStoreIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := startLoop(t, LoopOptions{
+			Source: func(ctx context.Context, f kube.Follower) error {
+				f.Whole(bailey.NewBuilder(bailey.Meta{At: time.Now(), ClusterUID: "c"}).Snapshot())
+				<-ctx.Done()
+				return ctx.Err()
+			},
+			Accepted: func(ctx context.Context, _ string, _ time.Time) (Accepted, error) {
+				select {
+				case <-time.After(3 * acceptMost):
+					return Accepted{}, nil
+				case <-ctx.Done():
+					return Accepted{}, ctx.Err()
+				}
+			}})
+		time.Sleep(10 * time.Second)
+		if l.Sight().Ready {
+			t.Error("there is a report without the waivers")
+		}
+		time.Sleep(2 * time.Minute)
+		if !l.Sight().Ready {
+			t.Error("there is no report, though the store answers in time")
+		}
+	})
+}
