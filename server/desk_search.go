@@ -84,16 +84,16 @@ func (d *Desk) searchCatalogue(text string) []Hit {
 	hits := []Hit{}
 	var rules, experiments []Hit
 	for _, c := range d.o.Controls {
-		if bears(text, c.ID, c.Asks) {
+		if store.Bears(text, c.ID, c.Asks) {
 			hits = append(hits, Hit{Kind: "control", ID: c.ID, Text: c.Asks})
 		}
 		for _, r := range c.Rules {
-			if len(rules) < searchMost && bears(text, c.RuleID(r), r.Title) {
+			if len(rules) < searchMost && store.Bears(text, c.RuleID(r), r.Title) {
 				rules = append(rules, Hit{Kind: "rule", ID: c.RuleID(r), Text: r.Title})
 			}
 		}
 		for _, x := range c.Experiments {
-			if len(experiments) < searchMost && bears(text, c.ID, x.Name, x.Title, x.Technique) {
+			if len(experiments) < searchMost && store.Bears(text, c.ID, x.Name, x.Title, x.Technique) {
 				experiments = append(experiments, Hit{Kind: "experiment", ID: c.ID + "/" + x.Name, Text: x.Title})
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
 )
 
 // AlertFilter narrows and sorts alerts. The zero filter takes all, the newest first.
@@ -58,12 +59,6 @@ func known(what, value string, values []string) error {
 	return nil
 }
 
-// bears reports whether each word is somewhere in the texts, in any case.
-func bears(words string, texts ...string) bool {
-	all := strings.ToLower(strings.Join(texts, "\n"))
-	return !slices.ContainsFunc(strings.Fields(strings.ToLower(words)), func(w string) bool { return !strings.Contains(all, w) })
-}
-
 // WaiverFilter narrows and sorts waivers. The zero filter takes all, the next to end first.
 type WaiverFilter struct {
 	// State is active, expiring (active, and ends within two weeks), expired, ended, current (not ended) or
@@ -103,7 +98,7 @@ func (f WaiverFilter) Of(all []WaiverEntry, now time.Time) ([]WaiverEntry, error
 		w.State = w.StateAt(now)
 		rule := strings.TrimSuffix(w.Rule, "/*")
 		if f.takesState(w.State) && (f.Control == "" || rule == f.Control || strings.HasPrefix(rule, f.Control+"/")) && strings.Contains(strings.ToLower(w.Owner), strings.ToLower(f.Owner)) &&
-			bears(f.Text, w.ID, w.Rule, w.Kind, w.Namespace, w.Name, w.Reason, w.Owner, w.AddedBy) {
+			store.Bears(f.Text, w.ID, w.Rule, w.Kind, w.Namespace, w.Name, w.Reason, w.Owner, w.AddedBy) {
 			some = append(some, w)
 		}
 	}
@@ -180,7 +175,7 @@ func (f ExperimentFilter) Of(all []ExperimentInfo, now time.Time) ([]ExperimentI
 	for _, x := range all {
 		x.State = x.StateAt(now)
 		if (f.Control == "" || x.Control == f.Control) && (f.Danger == "" || x.Danger == f.Danger) && (f.State == "" || x.State == f.State) &&
-			bears(f.Text, x.Control, x.Name, x.Title, x.Hypothesis, x.Technique) {
+			store.Bears(f.Text, x.Control, x.Name, x.Title, x.Hypothesis, x.Technique) {
 			some = append(some, x)
 		}
 	}

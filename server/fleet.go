@@ -87,7 +87,7 @@ func (d *Desk) Fleet(ctx context.Context, a Ask, f FleetFilter) (Fleet, error) {
 			sight = d.o.Sight().within(sees)
 		}
 		row.Ready, row.Lost, row.Why, row.Kept = sight.Ready, sight.Lost, sight.Why, sight.Kept
-		if bears(f.Text, c.Name, c.UID) && (f.State == "" || (f.State == "lost") == (row.Lost != nil)) {
+		if store.Bears(f.Text, c.Name, c.UID) && (f.State == "" || (f.State == "lost") == (row.Lost != nil)) {
 			all = append(all, row)
 		}
 	}

@@ -218,16 +218,19 @@ func sift[T any](ctx context.Context, s *Store, l listing, scan func(scan func(.
 	return page, err
 }
 
-// saying takes what holds each word of a text somewhere, in any case; nil takes all.
+// saying takes what bears a text; nil takes all.
 func saying[T any](text string, texts func(*T) []string) func(*T) bool {
-	words := strings.Fields(strings.ToLower(text))
-	if len(words) == 0 {
+	if strings.TrimSpace(text) == "" {
 		return nil
 	}
-	return func(item *T) bool {
-		all := strings.ToLower(strings.Join(texts(item), "\n"))
-		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(all, w) })
-	}
+	return func(item *T) bool { return Bears(text, texts(item)...) }
+}
+
+// Bears reports whether each word is somewhere in the texts, in any case: what lists are narrowed by
+// where no index of words is.
+func Bears(words string, texts ...string) bool {
+	all := strings.ToLower(strings.Join(texts, "\n"))
+	return !slices.ContainsFunc(strings.Fields(strings.ToLower(words)), func(w string) bool { return !strings.Contains(all, w) })
 }
 
 // whole limits a listing of what belongs to the cluster to who sees everything.
