@@ -120,7 +120,8 @@ func alertOf(k *store.Alert) Alert {
 	return shown
 }
 
-// waiversMost bounds the waivers that count: each is looked at with every finding.
+// waiversMost bounds the waivers that count: each is looked at with every finding. Of those that were
+// ended the newest so many are shown.
 const waiversMost = 1000
 
 // Waivers gives the waivers that a filter takes.
@@ -139,8 +140,8 @@ func (d *Desk) Waivers(ctx context.Context, a Ask, f WaiverFilter) ([]WaiverEntr
 	return f.Of(all, d.o.Now())
 }
 
-// waivers gives all waivers that may be seen, without what they accept: those of the configuration, then
-// the newest, then those that were ended.
+// waivers gives the waivers that may be seen, without what they accept: those of the configuration, then all
+// that were not ended, then the newest that were.
 func (d *Desk) waivers(ctx context.Context, a Ask, uid string) ([]WaiverEntry, error) {
 	all := []WaiverEntry{}
 	if a.Sees.All {
@@ -148,16 +149,48 @@ func (d *Desk) waivers(ctx context.Context, a Ask, uid string) ([]WaiverEntry, e
 			all = append(all, WaiverEntry{Waiver: w, Configured: true})
 		}
 	}
-	for _, state := range []store.State{store.Open, store.Gone} {
-		page, err := d.o.Store.Waivers(ctx, store.WaiverQuery{Cluster: uid, Access: access(a), State: state, Limit: waiversMost})
-		if err != nil {
-			return nil, err
-		}
+	take := func(state store.State, after string) (string, error) {
+		page, err := d.o.Store.Waivers(ctx, store.WaiverQuery{Cluster: uid, Access: access(a), State: state, Limit: waiversMost, After: after})
 		for i := range page.Items {
 			all = append(all, waiverOf(&page.Items[i]))
 		}
+		return page.Next, err
 	}
-	return all, nil
+	if err := eachKept(func(after string) (string, error) { return take(store.Open, after) }); err != nil {
+		return nil, err
+	}
+	_, err := take(store.Gone, "")
+	return all, err
+}
+
+// Waiver gives one that was added here.
+func (d *Desk) Waiver(ctx context.Context, a Ask, id string) (WaiverEntry, error) {
+	uid, err := d.cluster(a)
+	if err != nil {
+		return WaiverEntry{}, err
+	}
+	one := make([]WaiverEntry, 1)
+	if one[0], err = d.waiver(ctx, a, uid, id); err != nil {
+		return one[0], err
+	}
+	return one[0], d.accepts(ctx, a, uid, one)
+}
+
+// waiver gives one that was added here, without what it accepts.
+func (d *Desk) waiver(ctx context.Context, a Ask, uid, id string) (w WaiverEntry, err error) {
+	if id == "" {
+		return w, ErrNotFound
+	}
+	page, err := d.o.Store.Waivers(ctx, store.WaiverQuery{Cluster: uid, Access: access(a), State: store.All, ID: id})
+	if err == nil && len(page.Items) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return w, err
+	}
+	w = waiverOf(&page.Items[0])
+	w.State = w.StateAt(d.o.Now())
+	return w, nil
 }
 
 func waiverOf(w *store.Waiver) WaiverEntry {
@@ -296,15 +329,27 @@ func (d *Desk) ExtendWaiver(ctx context.Context, a Ask, by, id, reason string, e
 	if err := d.watched(uid); err != nil {
 		return err
 	}
+	w, err := d.waiver(ctx, a, uid, id)
+	if err != nil {
+		return err
+	}
 	switch {
 	case strings.TrimSpace(reason) == "":
 		return badInput(errors.New("say why the risk is accepted for longer"))
 	case !expires.After(d.o.Now()):
 		return badInput(errors.New("the waiver's end is past"))
+	case w.RemovedAt != nil:
+		return badInput(errors.New("the waiver was ended"))
+	case !expires.After(w.Expires):
+		return badInput(fmt.Errorf("the waiver does not end before %s", w.Expires.Format(time.RFC3339)))
+	case w.State == "expired": // it counts anew
+		if err := d.room(ctx, uid); err != nil {
+			return err
+		}
 	}
 	err = d.o.Store.ExtendWaiver(ctx, uid, d.o.Now(), id, by, reason, expires)
-	if errors.Is(err, store.ErrConflict) {
-		return badInput(errors.New(strings.TrimSuffix(strings.TrimPrefix(err.Error(), "store: "), ": "+store.ErrConflict.Error())))
+	if errors.Is(err, store.ErrConflict) { // it was extended too often, or by somebody else just now
+		return badInput(err)
 	}
 	if err != nil {
 		return err

@@ -26,8 +26,9 @@ func TestManyWaivers(t *testing.T) {
 	if err := kept.PutCluster(t.Context(), "c", "c", begin); err != nil {
 		t.Fatal(err)
 	}
-	desk := NewDesk(DeskOptions{Store: kept, Own: func() string { return "c" }, Valid: func(bailey.Waiver) error { return nil },
+	desk := NewDesk(DeskOptions{Store: kept, Own: func() string { return "c" }, Configured: func() []bailey.Waiver { return nil }, Valid: func(bailey.Waiver) error { return nil },
 		Changed: func(context.Context) {}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+	everything := Ask{Sees: Namespaces{All: true}}
 	waiver := func(name string, lasts time.Duration) bailey.Waiver {
 		return bailey.Waiver{Rule: "a/b/c", Name: name, Reason: "r", Owner: "o", Expires: begin.Add(lasts)}
 	}
@@ -53,15 +54,28 @@ func TestManyWaivers(t *testing.T) {
 	for i := range waiversMost - 1 {
 		put(waiver(fmt.Sprint("w", i), time.Hour))
 	}
-	if _, err := desk.AddWaiver(t.Context(), Ask{Sees: Namespaces{All: true}}, "me", waiver("more", 48*time.Hour)); !errors.Is(err, ErrBadInput) || !strings.Contains(err.Error(), "hint: end those") {
+	if _, err := desk.AddWaiver(t.Context(), everything, "me", waiver("more", 48*time.Hour)); !errors.Is(err, ErrBadInput) || !strings.Contains(err.Error(), "hint: end those") {
 		t.Errorf("one too many: %v", err)
 	}
+	put(waiver("gone", -time.Hour))
+	if err := desk.ExtendWaiver(t.Context(), everything, "me", "gone", "r", begin.Add(time.Hour)); !errors.Is(err, ErrBadInput) || !strings.Contains(err.Error(), "hint: end those") {
+		t.Errorf("one that has expired is extended where as many count as may: %v", err)
+	}
+	if err := desk.ExtendWaiver(t.Context(), everything, "me", "first", "r", begin.Add(49*time.Hour)); err != nil {
+		t.Errorf("one that counts is extended: %v", err)
+	}
+	if w, err := desk.Waiver(t.Context(), everything, "first"); err != nil || w.State != "expiring" || len(w.Extended) != 1 || !w.Expires.Equal(begin.Add(49*time.Hour)) {
+		t.Errorf("it is then %+v, %v", w, err)
+	}
+	if all, err := desk.Waivers(t.Context(), everything, WaiverFilter{}); err != nil || len(all) != waiversMost+1 {
+		t.Errorf("%d of %d waivers are listed: %v", len(all), waiversMost+1, err)
+	}
 	put(waiver("over", 48*time.Hour)) // as an import may
-	if all := counts(); len(all) != waiversMost+1 || !all["first"] {
+	if all := counts(); len(all) != waiversMost+2 || !all["first"] {
 		t.Errorf("%d count, and the first of them: %v", len(all), all["first"])
 	}
 	now = begin.Add(2 * time.Hour)
-	if _, err := desk.AddWaiver(t.Context(), Ask{Sees: Namespaces{All: true}}, "me", waiver("more", 48*time.Hour)); err != nil {
+	if _, err := desk.AddWaiver(t.Context(), everything, "me", waiver("more", 48*time.Hour)); err != nil {
 		t.Errorf("expired ones take room: %v", err)
 	}
 	if all := counts(); !all["first"] || !all["over"] || !all["more"] {

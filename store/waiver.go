@@ -153,6 +153,7 @@ type WaiverQuery struct {
 	Namespaces []string
 	// State is Open for those that were not removed, Gone for the others, or All.
 	State State
+	ID    string // of one alone
 	Limit int
 	After string
 }
@@ -161,6 +162,7 @@ type WaiverQuery struct {
 func (s *Store) Waivers(ctx context.Context, q WaiverQuery) (Page[Waiver], error) {
 	l := listing{columns: "id, seq, added_at, removed_at, removed_by, doc", table: "waivers", cluster: q.Cluster, limit: q.Limit, after: q.After}
 	l.within(q.Access, q.Namespaces)
+	l.equal("id", q.ID)
 	switch q.State {
 	case Open:
 		l.where.WriteString(" AND removed_at IS NULL")

@@ -29,6 +29,7 @@ type Desk interface {
 	Run(ctx context.Context, ask server.Ask, id string) (server.Run, error)
 	Alerts(ctx context.Context, ask server.Ask, filter server.AlertFilter) (alerts []server.Alert, next string, err error)
 	Waivers(ctx context.Context, ask server.Ask, filter server.WaiverFilter) ([]server.WaiverEntry, error)
+	Waiver(ctx context.Context, ask server.Ask, id string) (server.WaiverEntry, error)
 	AddWaiver(ctx context.Context, ask server.Ask, by string, waiver bailey.Waiver) (id string, err error)
 	ExtendWaiver(ctx context.Context, ask server.Ask, by, id, reason string, expires time.Time) error
 	EndWaiver(ctx context.Context, ask server.Ask, by, id string) error

@@ -218,6 +218,18 @@ func (f *fixture) Waivers(_ context.Context, _ server.Ask, filter server.WaiverF
 	return filter.Of(f.waivers, f.now)
 }
 
+func (f *fixture) Waiver(_ context.Context, _ server.Ask, id string) (server.WaiverEntry, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range f.waivers {
+		if w.ID == id && !w.Configured {
+			w.State = w.StateAt(f.now)
+			return w, nil
+		}
+	}
+	return server.WaiverEntry{}, server.ErrNotFound
+}
+
 func (f *fixture) ExtendWaiver(_ context.Context, _ server.Ask, by, id, reason string, expires time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -154,19 +153,15 @@ func (v *visit) toExtend() (w server.WaiverEntry, soonest time.Time, err error) 
 	if err := v.mustMay(server.WriteWaivers); err != nil {
 		return w, soonest, err
 	}
-	all, err := v.site.Desk.Waivers(v.r.Context(), v.ask, server.WaiverFilter{State: "current"})
-	if err != nil {
-		return w, soonest, err
+	w, err = v.site.Desk.Waiver(v.r.Context(), v.ask, v.r.PathValue("id"))
+	if err == nil && w.RemovedAt != nil {
+		err = server.ErrNotFound
 	}
-	at := slices.IndexFunc(all, func(w server.WaiverEntry) bool { return w.ID == v.r.PathValue("id") && !w.Configured })
-	if at < 0 {
-		return w, soonest, server.ErrNotFound
-	}
-	soonest = all[at].Expires
+	soonest = w.Expires
 	if v.page.Now.After(soonest) {
 		soonest = v.page.Now
 	}
-	return all[at], soonest.AddDate(0, 0, 1), nil
+	return w, soonest.AddDate(0, 0, 1), err
 }
 
 func (v *visit) showExtension(status int, x extension, soonest time.Time) error {
