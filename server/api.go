@@ -218,9 +218,10 @@ func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, er
 	if who.Anonymous() {
 		return Ask{}, ErrLogIn
 	}
-	ask := Ask{Cluster: cluster, SeesOwn: func(ctx context.Context) (Namespaces, error) { return rights.Sees(ctx, who, d.Namespaces()) }, Shown: func(ctx context.Context, uid string) (bool, error) {
+	own := func(ctx context.Context) (Namespaces, error) { return rights.Sees(ctx, who, d.Namespaces()) }
+	ask := Ask{Cluster: cluster, SeesOwn: own, Shown: func(ctx context.Context, uid string) (bool, error) {
 		if uid == d.Own() {
-			sees, err := rights.Sees(ctx, who, d.Namespaces())
+			sees, err := own(ctx)
 			return sees.All || len(sees.Names) > 0, err
 		}
 		all, err := rights.May(ctx, who, ReadClusters, "")
@@ -241,7 +242,7 @@ func AskOf(ctx context.Context, d *Desk, rights Rights, cluster string) (Ask, er
 		return ask, nil
 	}
 	var err error
-	if ask.Sees, err = rights.Sees(ctx, who, d.Namespaces()); err != nil {
+	if ask.Sees, err = own(ctx); err != nil {
 		return Ask{}, errors.Join(ErrUnavailable, err)
 	}
 	if !ask.Sees.All && len(ask.Sees.Names) == 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/cache"
 )
 
 const (
@@ -32,6 +33,15 @@ type remembered[T any] struct {
 	answer T
 	said   time.Time
 	until  time.Time
+}
+
+// recall gives what is remembered of something that was asked about.
+func recall[T any](known *cache.LRUExpireCache, key any) (was remembered[T], found bool) {
+	kept, found := known.Get(key)
+	if found {
+		was = kept.(remembered[T])
+	}
+	return was, found
 }
 
 // breaker keeps requests from waiting, one after the other, for a cluster that does not answer.

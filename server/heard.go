@@ -27,7 +27,7 @@ type Heard struct {
 
 const (
 	// heardLook is how often the store is asked.
-	heardLook = time.Second
+	heardLook = heardEvery / 6
 	// heardLate is how old what is kept may be: whoever leads says every heardEvery that it is current.
 	heardLate = 2*heardEvery + 30*time.Second
 )

@@ -87,8 +87,7 @@ func (c *ClusterTokens) Whose(ctx context.Context, token string) (Who, error) {
 	}
 	k := sha256.Sum256([]byte(token))
 	now := c.away.now()
-	old, found := c.known.Get(k)
-	was, _ := old.(remembered[Who])
+	was, found := recall[Who](c.known, k)
 	if found && now.Before(was.until) {
 		return was.answer, nil
 	}

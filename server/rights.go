@@ -161,8 +161,7 @@ func (c *ClusterRights) may(ctx context.Context, who Who, right Right, namespace
 	}
 	k := reviewed{who.key(), right, namespace}
 	now := c.away.now()
-	old, found := c.known.Get(k)
-	was, _ := old.(remembered[bool])
+	was, found := recall[bool](c.known, k)
 	if found && now.Before(was.until) {
 		return was.answer, nil
 	}

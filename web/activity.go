@@ -36,7 +36,7 @@ func (v *visit) actionRow(a server.Action) actionRow {
 func (s *site) activity(v *visit) error {
 	form := v.filters()
 	f := server.ActionFilter{
-		Text:    form.text("Text", "q", ""),
+		Text:    form.text("Text", "q"),
 		Who:     form.name("Who", "who", 256),
 		Action:  form.choice("What", "action", plainly("anything", server.Acts...)...),
 		Outcome: form.choice("Outcome", "outcome", plainly("any", "done", "refused")...),

@@ -24,7 +24,7 @@ func objectName(o *server.Object) string {
 func (s *site) alerts(v *visit) error {
 	form := v.filters()
 	f := server.AlertFilter{
-		Text:      form.text("Text", "q", ""),
+		Text:      form.text("Text", "q"),
 		State:     form.choice("State", "state", option{"open", "open"}, option{"over", "over"}, option{"all", "open or over"}),
 		Kind:      form.choice("Kind", "kind", plainly("all", server.AlertKinds...)...),
 		Least:     form.severity(),

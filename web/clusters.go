@@ -18,7 +18,7 @@ const clusterRows = 20
 func (s *site) clusters(v *visit) error {
 	form := v.filters()
 	f := server.FleetFilter{
-		Text:   form.text("Name", "q", ""),
+		Text:   form.text("Name", "q"),
 		State:  form.choice("State", "state", option{"", "any"}, option{"seen", "in sight"}, option{"lost", "out of sight"}),
 		Order:  form.order(option{"name", "by name"}, option{"heard", "heard longest ago first"}),
 		Cursor: v.cursor(), Limit: clusterRows,
@@ -27,6 +27,7 @@ func (s *site) clusters(v *visit) error {
 		return form.err
 	}
 	if v.wantsCSV() {
+		f.Limit = exportPage
 		head := []string{"uid", "name", "own", "heard", "out of sight since", "critical", "high", "medium", "low", "info", "gaps", "unknown", "sound", "guarded", "proven"}
 		return v.export("clusters", head, func(row func(...any) bool) error {
 			return eachPage(func(cursor string) (string, error) {

@@ -23,7 +23,7 @@ const experimentRows = 60
 func (s *site) experiments(v *visit) error {
 	form := v.filters()
 	f := server.ExperimentFilter{
-		Text:    form.text("Text", "q", ""),
+		Text:    form.text("Text", "q"),
 		State:   form.choice("State", "state", option{"", "any"}, option{"held", "held"}, option{"broken", "broken"}, option{"inconclusive", "inconclusive"}, option{"stale", "stale"}, option{"never", "never tried"}),
 		Danger:  bailey.Danger(form.choice("Danger", "danger", plainly("any", bailey.Dangers...)...)),
 		Control: form.control(),

@@ -24,7 +24,6 @@ type filters struct {
 type field struct {
 	Name, Label, Value string
 	Type               string // of an input
-	Hint               string // what stands in an empty one
 	Most               int    // characters
 	Wide               bool
 	Options            []option
@@ -48,8 +47,8 @@ func (f *filters) take(one field, shown string) {
 func (f *filters) fail(err error) { f.err = cmp.Or(f.err, err) }
 
 // text is a field for words.
-func (f *filters) text(label, name, hint string) string {
-	one := field{Name: name, Label: label, Type: "search", Hint: hint, Most: 300, Wide: true, Value: strings.TrimSpace(f.v.r.URL.Query().Get(name))}
+func (f *filters) text(label, name string) string {
+	one := field{Name: name, Label: label, Type: "search", Most: 300, Wide: true, Value: strings.TrimSpace(f.v.r.URL.Query().Get(name))}
 	if len(one.Value) > one.Most {
 		f.fail(fmt.Errorf("%w: %s is longer than %d bytes", server.ErrBadInput, name, one.Most))
 	}
@@ -164,8 +163,8 @@ func (f *filters) order(options ...option) string {
 	return order
 }
 
-// Narrow tells whether anything is left out.
-func (f *filters) Narrow() bool { return len(f.Chips) > 0 }
+// Hides tells whether a page that lists nothing leaves anything out: by a filter, or on other pages.
+func (f *filters) Hides(p pager) bool { return len(f.Chips) > 0 || p.First+p.Prev+p.Next != "" }
 
 // column is the head of a column of a table, with the link that sorts by it.
 type column struct{ Class, Title, Href, Sorted string }

@@ -22,7 +22,7 @@ const findingRows = 50
 func (s *site) findings(v *visit) error {
 	form := v.filters()
 	f := server.FindingFilter{
-		Text:      form.text("Text", "q", ""),
+		Text:      form.text("Text", "q"),
 		Least:     form.severity(),
 		Control:   form.control(),
 		Namespace: form.name("Namespace", "namespace", 63),

@@ -23,7 +23,7 @@ func (s *site) ledger(v *visit) error {
 	}
 	form := v.filters()
 	f := server.LedgerFilter{
-		Text:    form.text("Text", "q", ""),
+		Text:    form.text("Text", "q"),
 		Kind:    form.choice("Kind", "kind", plainly("all", "record", "key", "shred")...),
 		Control: form.control(),
 		Since:   form.day("From", "since"),

@@ -24,7 +24,7 @@ const namespaceRows = 40
 
 func (s *site) namespaces(v *visit) error {
 	form := v.filters()
-	f := server.NamespaceFilter{Text: form.text("Name", "q", ""), Control: form.control()}
+	f := server.NamespaceFilter{Text: form.text("Name", "q"), Control: form.control()}
 	if name := form.choice("Rung", "rung", plainly("any", rungNames...)...); name != "" {
 		f.Rung = new(bailey.Rung)
 		form.fail(f.Rung.UnmarshalText([]byte(name)))

@@ -21,7 +21,7 @@ type controlChoice struct{ ID, Name string }
 func (s *site) runs(v *visit) error {
 	form := v.filters()
 	f := server.RunFilter{
-		Text:    form.text("Text", "q", ""),
+		Text:    form.text("Text", "q"),
 		State:   form.choice("Outcome", "state", plainly("any", server.RunStates...)...),
 		Trigger: form.choice("Begun by", "trigger", option{"", "anything"}, option{"schedule", "the schedule"}, option{"person", "a person"}, option{"api", "the API"}),
 		Control: form.control(),

@@ -24,7 +24,7 @@ const (
 func (s *site) waivers(v *visit) error {
 	form := v.filters()
 	f := server.WaiverFilter{
-		Text:    form.text("Text", "q", ""),
+		Text:    form.text("Text", "q"),
 		State:   form.choice("State", "state", option{"current", "not ended"}, option{"active", "in force"}, option{"expiring", "ends soon"}, option{"expired", "expired"}, option{"ended", "ended"}, option{"all", "all"}),
 		Control: form.control(),
 		Owner:   form.name("Owner", "owner", 256),

@@ -26,7 +26,7 @@ const workloadRows = 50
 func (s *site) workloads(v *visit) error {
 	form := v.filters()
 	f := server.WorkloadFilter{
-		Text:      form.text("Name begins", "q", ""),
+		Text:      form.text("Name begins", "q"),
 		Namespace: form.name("Namespace", "namespace", 63),
 		Kind:      bailey.Kind(form.choice("Kind", "kind", kindOptions...)),
 		Cursor:    v.cursor(), Limit: workloadRows,

@@ -65,8 +65,6 @@ func Start(t testing.TB) *Browser {
 type Look struct {
 	Width, Height int64 // in pixels
 	Dark          bool
-	// Forced tells that the system puts its own few colours in the place of a page's.
-	Forced bool
 	// Scriptless tells that no script of a page runs.
 	Scriptless bool
 	// Cookies are sent to URL.
@@ -118,9 +116,6 @@ func (b *Browser) Open(t testing.TB, l Look) *Tab {
 		}
 	}()
 	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.Theme()}, {Name: "prefers-reduced-motion", Value: "reduce"}}
-	if l.Forced {
-		features = append(features, &emulation.MediaFeature{Name: "forced-colors", Value: "active"})
-	}
 	_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
 	if err == nil { // else a page in a window behind another waits for ever to be drawn
 		_, err = chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
