@@ -18,9 +18,11 @@ type hitGroup struct {
 	Cut   int
 }
 
+// hit is a hit with the page that shows it, what it is called there (the name of its object if empty),
+// and what else is said of it.
 type hit struct {
 	server.Hit
-	Href string
+	Href, Title, Note string
 }
 
 // Bounds of a search: how much text it takes and how many hits of a kind it shows.
@@ -62,7 +64,7 @@ func (s *site) search(v *visit) error {
 				group.Cut++
 				continue
 			}
-			group.Hits = append(group.Hits, hit{h, v.hitHref(h)})
+			group.Hits = append(group.Hits, v.hit(h))
 		}
 		if len(group.Hits) > 0 {
 			b.Groups = append(b.Groups, group)
@@ -71,24 +73,27 @@ func (s *site) search(v *visit) error {
 	return v.show("search", "", "Search", b)
 }
 
-func (v *visit) hitHref(h server.Hit) string {
-	switch {
-	case h.Kind == "control":
-		return v.page.Href("/controls/" + h.ID)
-	case h.Kind == "rule":
-		return v.page.Href("/findings", "rule", h.ID)
-	case h.Kind == "experiment":
-		return v.page.Href("/experiments/" + h.ID)
-	case h.Kind == "alert":
-		return v.page.Href("/alerts", "state", "all", "q", h.ID)
-	case h.Kind == "waiver" && h.ID == "": // of the configuration's file
-		return v.page.Href("/waivers", "q", v.r.URL.Query().Get("q"))
-	case h.Kind == "waiver":
-		return v.page.Href("/waivers", "state", "all", "q", h.ID)
-	case h.Kind == "run":
-		return v.page.Href("/runs/" + h.ID)
-	case h.Kind == "object" && h.Object != nil:
-		return v.page.Obj(*h.Object).Href
+// hit finds out how a hit is shown.
+func (v *visit) hit(h server.Hit) hit {
+	p := v.page
+	switch h.Kind {
+	case "control":
+		return hit{h, p.Href("/controls/" + h.ID), controlName(h.ID), h.Text}
+	case "rule":
+		return hit{h, p.Href("/findings", "rule", h.ID), h.ID, h.Text}
+	case "experiment":
+		return hit{h, p.Href("/experiments/" + h.ID), h.Text, h.ID}
+	case "alert":
+		return hit{h, p.Href("/alerts", "state", "all", "q", h.ID), h.Text, ""}
+	case "waiver":
+		if h.ID == "" { // it is of the configuration's file
+			return hit{h, p.Href("/waivers", "q", v.r.URL.Query().Get("q")), h.Text, ""}
+		}
+		return hit{h, p.Href("/waivers", "state", "all", "q", h.ID), h.Text, ""}
+	case "run":
+		return hit{h, p.Href("/runs/" + h.ID), "Run " + short(h.ID), h.Text}
+	case "object":
+		return hit{h, p.Obj(*h.Object).Href, "", h.Text}
 	}
-	return v.page.Href("/findings/" + h.ID)
+	return hit{h, p.Href("/findings/" + h.ID), "", h.Text}
 }
