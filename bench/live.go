@@ -31,6 +31,8 @@ import (
 const (
 	liveSettled = 20 * time.Second
 	liveLimit   = 15 * time.Minute
+	// liveSeen is what share of the generated objects it must hold: Leases are not read.
+	liveSeen = 0.95
 )
 
 // benchLive follows a real control plane that holds a generated cluster by `bailey serve` as it is
@@ -80,16 +82,20 @@ func liveOnce(bailey string, n int) (err error) {
 		return err
 	}
 	objects := families["bailey_objects"].GetMetric()[0].GetGauge().GetValue()
+	if objects < float64(n)*liveSeen {
+		return fmt.Errorf("bailey serve holds %.0f of %d objects: what it costs is not that of them", objects, n)
+	}
+	past := judgings(families)
 	if err := changePods(ctx, client); err != nil {
 		return err
 	}
 	if err := s.rest(ctx); err != nil {
 		return err
 	}
-	half, most, err := s.judged(ctx)
-	if err != nil {
+	if families, err = s.metrics(ctx); err != nil {
 		return err
 	}
+	half, most := judged(past, judgings(families), .5), judged(past, judgings(families), .99)
 	before := s.cpu()
 	time.Sleep(serveIdle)
 	fmt.Printf("%10.0f %10s %10s %10s %10s %10s %10s %10s %10s %9.2f%%\n", objects, ready.Round(100*time.Millisecond), cpu.Round(100*time.Millisecond), rested.Round(time.Second),
@@ -202,23 +208,21 @@ func (s *live) metrics(ctx context.Context) (map[string]*dto.MetricFamily, error
 	return parser.TextToMetricFamilies(body)
 }
 
-// judged are the median and the 99th percentile of the time that changes took to be judged, as the
-// upper bounds of the histogram's buckets that hold them.
-func (s *live) judged(ctx context.Context) (half, most time.Duration, err error) {
-	families, err := s.metrics(ctx)
-	if err != nil {
-		return 0, 0, err
-	}
-	h := families["bailey_change_judged_seconds"].GetMetric()[0].GetHistogram()
-	bound := func(share float64) time.Duration {
-		for _, b := range h.GetBucket() {
-			if float64(b.GetCumulativeCount()) >= share*float64(h.GetSampleCount()) {
-				return time.Duration(b.GetUpperBound() * float64(time.Second))
-			}
+// judgings is the histogram of the time that changes took to be judged, since the start.
+func judgings(families map[string]*dto.MetricFamily) *dto.Histogram {
+	return families["bailey_change_judged_seconds"].GetMetric()[0].GetHistogram()
+}
+
+// judged is the time within which a share of the changes between two looks was judged: the upper bound of
+// the bucket that holds it.
+func judged(before, after *dto.Histogram, share float64) time.Duration {
+	all := float64(after.GetSampleCount() - before.GetSampleCount())
+	for i, b := range after.GetBucket() {
+		if float64(b.GetCumulativeCount()-before.GetBucket()[i].GetCumulativeCount()) >= share*all {
+			return time.Duration(b.GetUpperBound() * float64(time.Second))
 		}
-		return math.MaxInt64
 	}
-	return bound(.5), bound(.99), nil
+	return math.MaxInt64
 }
 
 func liveClient(c *devcluster.Cluster) (*kubernetes.Clientset, error) {
@@ -245,6 +249,9 @@ func changePods(ctx context.Context, client *kubernetes.Clientset) error {
 	pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{Limit: serveChanges})
 	if err != nil {
 		return err
+	}
+	if len(pods.Items) == 0 {
+		return errors.New("the API server lists no pods")
 	}
 	for i := range serveChanges {
 		pod := pods.Items[i%len(pods.Items)]
