@@ -153,7 +153,7 @@ func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructu
 	}
 	for _, e := range slices.Backward(gone) {
 		if e.data() {
-			i.Did("left " + e.String() + ", which nothing uses any more")
+			i.Did("left " + e.String() + ", which is not made any more and may hold history")
 			now.Objects = append(now.Objects, e)
 			continue
 		}
@@ -168,47 +168,54 @@ func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructu
 // name would take each other's rights. What is left of one that has gone serves none.
 func (i *Installer) alone(ctx context.Context, objects []*unstructured.Unstructured) error {
 	for _, o := range objects {
-		e := entryOf(o)
-		if e.Kind != "ClusterRoleBinding" {
-			continue
-		}
-		resource, err := i.resource(e.APIVersion, e.Kind, "")
-		if err != nil {
-			return err
-		}
-		current, err := resource.Get(ctx, e.Name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", e, err)
-		}
-		subjects, _, err := unstructured.NestedSlice(current.Object, "subjects")
-		if err != nil {
-			return fmt.Errorf("%s: %w", e, err)
-		}
-		for _, s := range subjects {
-			subject, _ := s.(map[string]any)
-			account, _ := subject["name"].(string)
-			other, _ := subject["namespace"].(string)
-			if other == "" || other == i.Namespace {
-				continue
-			}
-			accounts, err := i.resource("v1", "ServiceAccount", other)
+		if e := entryOf(o); e.Kind == "ClusterRoleBinding" {
+			other, err := i.serves(ctx, e)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", e, err)
 			}
-			_, err = accounts.Get(ctx, account, metav1.GetOptions{})
-			switch {
-			case apierrors.IsNotFound(err):
-			case err != nil:
-				return fmt.Errorf("%s is of serviceaccount %s/%s, which cannot be read: %w", e, other, account, err)
-			default:
+			if other != "" {
 				return fmt.Errorf("%s is of what is installed in namespace %s: a second installation would take its rights away\nhint: --namespace %s changes it; bailey install --uninstall --namespace %s, or helm uninstall, removes it", e, other, other, other)
 			}
 		}
 	}
 	return nil
+}
+
+// serves gives another namespace with an account that a ClusterRoleBinding gives rights to; none if there is none.
+func (i *Installer) serves(ctx context.Context, binding entry) (namespace string, err error) {
+	bindings, err := i.resource(binding.APIVersion, binding.Kind, "")
+	if err != nil {
+		return "", err
+	}
+	current, err := bindings.Get(ctx, binding.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	subjects, _, err := unstructured.NestedSlice(current.Object, "subjects")
+	if err != nil {
+		return "", err
+	}
+	for _, s := range subjects {
+		subject, _ := s.(map[string]any)
+		account, _ := subject["name"].(string)
+		other, _ := subject["namespace"].(string)
+		if other == "" || other == i.Namespace {
+			continue
+		}
+		accounts, err := i.resource("v1", "ServiceAccount", other)
+		if err != nil {
+			return "", err
+		}
+		if _, err = accounts.Get(ctx, account, metav1.GetOptions{}); err == nil {
+			return other, nil
+		} else if !apierrors.IsNotFound(err) {
+			return "", err
+		}
+	}
+	return "", nil
 }
 
 // Remove takes away what Apply made, and nothing else; the data (PersistentVolumeClaims, and
