@@ -21,7 +21,6 @@ import (
 	"github.com/baileyhq/bailey/derive/stakes"
 	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
-	"github.com/baileyhq/bailey/store/sqlite"
 )
 
 // world is a server over a real cluster.
@@ -36,20 +35,8 @@ type world struct {
 
 func startWorld(t *testing.T) *world {
 	t.Helper()
-	c := devclustertest.Shared(t)
-	config, err := kube.RESTConfig(c.Kubeconfig, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rights, tokens, err := AskCluster(config, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept, err := sqlite.Open(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { kept.Close() })
+	c, rights, tokens := askShared(t)
+	kept := openStore(t)
 	w := &world{cluster: c, news: NewNews()}
 	log := slog.New(slog.DiscardHandler)
 	w.loop = NewLoop(LoopOptions{Controls: controls.All(), Weigher: stakes.Weigher, Log: log,

@@ -4,18 +4,12 @@ import (
 	"context"
 	"testing"
 	"time"
-
-	"github.com/baileyhq/bailey/store/sqlite"
 )
 
 // TestFleetWithin: who sees some namespaces only is told since when the cluster is out of sight, and not why: errors may
 // name what is not theirs.
 func TestFleetWithin(t *testing.T) {
-	kept, err := sqlite.Open(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer kept.Close()
+	kept := openStore(t)
 	now := time.Now()
 	if err := kept.PutCluster(t.Context(), "c", "c", now); err != nil {
 		t.Fatal(err)

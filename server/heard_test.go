@@ -6,17 +6,12 @@ import (
 	"time"
 
 	"github.com/baileyhq/bailey"
-	"github.com/baileyhq/bailey/store/sqlite"
 )
 
 // TestHeard: once nothing was kept for minutes, whatever the loop sees, pages are said to be old, and
 // so they are where it was kept by a clock that was ahead; listeners are told.
 func TestHeard(t *testing.T) {
-	kept, err := sqlite.Open(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer kept.Close()
+	kept := openStore(t)
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	now := begin
 	if err := kept.PutCluster(t.Context(), "c", "c", begin); err != nil {
@@ -58,11 +53,7 @@ func TestHeard(t *testing.T) {
 // TestHeardAfter: what a process before it kept long ago is no sign that nothing is kept: there is something to keep once the cluster
 // was judged, and is in sight.
 func TestHeardAfter(t *testing.T) {
-	kept, err := sqlite.Open(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer kept.Close()
+	kept := openStore(t)
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	if err := kept.PutCluster(t.Context(), "c", "c", begin); err != nil {
 		t.Fatal(err)

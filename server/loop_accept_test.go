@@ -14,6 +14,20 @@ import (
 	"github.com/baileyhq/bailey/collect/kube"
 )
 
+// reading is a source that is read anew with each snapshot that is sent.
+func reading(read <-chan *bailey.Snapshot) Source {
+	return func(ctx context.Context, f kube.Follower) error {
+		for {
+			select {
+			case s := <-read:
+				f.Whole(s)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+}
+
 // TestLoopWithoutWhatCounts: while waivers cannot be read, those before count on, also for a cluster
 // that is read anew; before any were there is no report; and what comes back is taken in soon.
 func TestLoopWithoutWhatCounts(t *testing.T) {
@@ -27,16 +41,7 @@ func TestLoopWithoutWhatCounts(t *testing.T) {
 	var away atomic.Bool
 	away.Store(true)
 	l, news := startLoop(t, LoopOptions{
-		Source: func(ctx context.Context, f kube.Follower) error {
-			for {
-				select {
-				case s := <-read:
-					f.Whole(s)
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}
-		},
+		Source: reading(read),
 		Accepted: func(_ context.Context, _ string, at time.Time) (Accepted, error) {
 			if away.Load() {
 				return Accepted{}, errors.New("the store is away")
@@ -78,16 +83,7 @@ func TestLoopWhileTheStoreHangs(t *testing.T) {
 		read := make(chan *bailey.Snapshot)
 		tries := 0 // by the loop alone
 		l, _ := startLoop(t, LoopOptions{
-			Source: func(ctx context.Context, f kube.Follower) error {
-				for {
-					select {
-					case s := <-read:
-						f.Whole(s)
-					case <-ctx.Done():
-						return ctx.Err()
-					}
-				}
-			},
+			Source: reading(read),
 			Accepted: func(ctx context.Context, _ string, _ time.Time) (Accepted, error) {
 				tries++
 				<-ctx.Done()
@@ -110,12 +106,10 @@ func TestLoopWhileTheStoreHangs(t *testing.T) {
 // TestLoopWhileTheStoreIsSlow: a store that needs longer than what the loop waits for at first is not given up.
 func TestLoopWhileTheStoreIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		read := make(chan *bailey.Snapshot, 1)
+		read <- bailey.NewBuilder(bailey.Meta{At: time.Now(), ClusterUID: "c"}).Snapshot()
 		l, _ := startLoop(t, LoopOptions{
-			Source: func(ctx context.Context, f kube.Follower) error {
-				f.Whole(bailey.NewBuilder(bailey.Meta{At: time.Now(), ClusterUID: "c"}).Snapshot())
-				<-ctx.Done()
-				return ctx.Err()
-			},
+			Source: reading(read),
 			Accepted: func(ctx context.Context, _ string, _ time.Time) (Accepted, error) {
 				select {
 				case <-time.After(3 * acceptMost):

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/baileyhq/bailey/collect/kube"
+	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
 )
 
-// TestManyNamespaces: a tenant of a cluster with many namespaces is answered in seconds, and sees
-// their own.
-func TestManyNamespaces(t *testing.T) {
+// askShared asks the cluster that packages share.
+func askShared(t *testing.T) (*devcluster.Cluster, *ClusterRights, *ClusterTokens) {
+	t.Helper()
 	cluster := devclustertest.Shared(t)
 	config, err := kube.RESTConfig(cluster.Kubeconfig, "")
 	if err != nil {
@@ -24,6 +25,13 @@ func TestManyNamespaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cluster, rights, tokens
+}
+
+// TestManyNamespaces: a tenant of a cluster with many namespaces is answered in seconds, and sees
+// their own.
+func TestManyNamespaces(t *testing.T) {
+	cluster, rights, tokens := askShared(t)
 	mine := devclustertest.Namespace(t, nil)
 	names := []string{mine}
 	for i := range 300 { // to the authorizer a name is enough

@@ -10,22 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/baileyhq/bailey/collect/kube"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
 )
 
 // TestMetricsForWhom: where others reach the server, metrics are for whom the cluster lets get
 // their path, and for nobody else; on loopback they are open.
 func TestMetricsForWhom(t *testing.T) {
-	cluster := devclustertest.Shared(t)
-	config, err := kube.RESTConfig(cluster.Kubeconfig, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rights, tokens, err := AskCluster(config, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cluster, rights, tokens := askShared(t)
 	loop, log := NewLoop(LoopOptions{}, NewNews()), slog.New(slog.DiscardHandler)
 	front := &Front{Sessions: &Sessions{Now: time.Now}, Tokens: NewLocalToken("the local one", tokens), Log: log, Now: time.Now}
 	h := &HTTP{Front: front, API: http.NotFoundHandler(), Metrics: NewMetrics("test", loop), Rights: rights, Loop: loop, Ready: func(context.Context) error { return nil }, Stop: func() {}, Log: log}

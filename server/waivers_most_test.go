@@ -10,17 +10,12 @@ import (
 	"time"
 
 	"github.com/baileyhq/bailey"
-	"github.com/baileyhq/bailey/store/sqlite"
 )
 
 // TestManyWaivers: each waiver counts until it ends, however many expired ones nobody has ended came after
 // it; and one too many is refused, and says so, rather than that another stops counting.
 func TestManyWaivers(t *testing.T) {
-	kept, err := sqlite.Open(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer kept.Close()
+	kept := openStore(t)
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	now := begin
 	if err := kept.PutCluster(t.Context(), "c", "c", begin); err != nil {
