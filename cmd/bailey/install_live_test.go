@@ -25,8 +25,8 @@ import (
 // TestInstall installs Bailey on a node, in a namespace that admits restricted pods only, sees it
 // judge the cluster, judges its own namespace, and takes it away again.
 func TestInstall(t *testing.T) {
-	if os.Getenv("BAILEY_SOAK") == "" {
-		t.Skip("takes a minute or two: BAILEY_SOAK=1")
+	if testing.Short() {
+		t.Skip("takes a minute or two")
 	}
 	cluster, node := devclustertest.SharedNode(t)
 	devclustertest.ImportBailey(t, cluster, node)
