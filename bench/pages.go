@@ -78,17 +78,37 @@ func measurePages(s *store.Store) error {
 		return err
 	}
 	data := newPagesData(now)
+	if err := data.history(ctx, s); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "bailey-bench-ledger-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	book, err := pagesLedger(ctx, dir)
+	if err != nil {
+		return err
+	}
+	handler := pagesHandler(s, book, now)
 	for n := 10_000; n <= *storeFindings; n *= 10 {
 		took, err := data.fill(ctx, s, n)
 		if err != nil {
 			return err
 		}
 		fmt.Printf("  %d findings, kept in %s\n", n, took.Round(time.Second/10))
-		if err := askPages(s, now, data, n); err != nil {
+		questions, err := pagesQuestions(handler, now, data, n)
+		if err != nil {
+			return err
+		}
+		if err := askAll(questions, n); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := data.fleet(ctx, s); err != nil {
+		return err
+	}
+	return askAll(fleetQuestions(handler, data, *storeFindings), *storeFindings+pagesClusters*pagesSpoke)
 }
 
 // somebody sees everything, or the namespaces that his name stands for.
@@ -106,9 +126,11 @@ func (somebody) Whose(_ context.Context, token string) (server.Who, error) {
 	return server.Who{Name: token, Local: token == "admin"}, nil
 }
 
-// pagesHandler is what bailey serve answers with, over a store that is full.
-func pagesHandler(s *store.Store, now time.Time) http.Handler {
-	log := slog.New(slog.DiscardHandler)
+var pagesLog = slog.New(slog.DiscardHandler)
+
+// pagesHandler is what bailey serve answers with, over a store and a ledger that are full; of the ledger nil, if none is kept.
+func pagesHandler(s *store.Store, book *server.Book, now time.Time) http.Handler {
+	log := pagesLog
 	clock := func() time.Time { return now }
 	desk := server.NewDesk(server.DeskOptions{Store: s, Controls: controls.All(), Own: func() string { return pagesCluster },
 		Sight: func() server.Sight { return server.Sight{Ready: true, Changed: now} }, Namespaces: func() []string { return nil },
@@ -116,11 +138,14 @@ func pagesHandler(s *store.Store, now time.Time) http.Handler {
 	front := &server.Front{Sessions: &server.Sessions{Now: time.Now}, Tokens: somebody{}, Log: log, Now: time.Now}
 	loop, news := server.NewLoop(server.LoopOptions{}, server.NewNews()), server.NewNews()
 	api := &server.API{Version: "bench", Desk: desk, Rights: somebody{}, News: news, Log: log}
-	pages := web.New(web.Options{Desk: desk, Controls: controls.All(), Rights: somebody{}, Front: front, Version: "bench", Log: log, Now: clock,
+	o := web.Options{Desk: desk, Controls: controls.All(), Rights: somebody{}, Front: front, Version: "bench", Log: log, Now: clock,
 		Ask: func(ctx context.Context, cluster string) (server.Ask, error) {
 			return server.AskOf(ctx, desk, somebody{}, cluster)
-		}})
-	h := &server.HTTP{Front: front, API: api.Handler(), Pages: pages, Metrics: server.NewMetrics("bench", loop), Loop: loop, Ready: s.Ping, Log: log}
+		}}
+	if book != nil {
+		o.Ledger, api.Book = book.Page, book
+	}
+	h := &server.HTTP{Front: front, API: api.Handler(), Pages: web.New(o), Metrics: server.NewMetrics("bench", loop), Loop: loop, Ready: s.Ping, Log: log}
 	return h.Handler(true)
 }
 
@@ -220,11 +245,33 @@ func (v *visitor) firstView() (time.Duration, []byte, error) {
 	return took, all, err
 }
 
-func askPages(s *store.Store, now time.Time, data *pagesData, n int) error {
-	handler := pagesHandler(s, now)
+// question is one page that is asked for over and over.
+type question struct {
+	what string
+	get  func() (time.Duration, []byte, error)
+}
+
+func askAll(questions []question, n int) error {
+	fmt.Printf("  %-44s %9s %9s %9s %9s %9s\n", "", "findings", "p50", "p99", "CPU", "kB")
+	for _, q := range questions {
+		if err := q.ask(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pagesQuestions(handler http.Handler, now time.Time, data *pagesData, n int) ([]question, error) {
 	admin, tenant := &visitor{handler: handler, token: "admin"}, &visitor{handler: handler, token: "tenant"}
 	rule := data.finding(n/2, data.object(n/2/pagesObject, data.spaces(n)))
 	object := data.object(n/2/pagesObject/100*100, data.spaces(n))
+	var experiment string
+	for _, c := range data.controls {
+		if len(c.Experiments) > 0 {
+			experiment = c.ID + "/" + c.Experiments[0].Name
+			break
+		}
+	}
 	ask := func(parameters ...string) string {
 		q := url.Values{}
 		for i := 0; i < len(parameters); i += 2 {
@@ -232,15 +279,11 @@ func askPages(s *store.Store, now time.Time, data *pagesData, n int) error {
 		}
 		return "/findings?" + q.Encode()
 	}
-	type question struct {
-		what string
-		get  func() (time.Duration, []byte, error)
-	}
 	var list []question
 	add := func(what string, v *visitor, path string) {
 		list = append(list, question{what, func() (time.Duration, []byte, error) { return v.get(path) }})
 	}
-	list = append(list, question{"first view, with all that it loads", admin.firstView})
+	list = append(list, question{firstView, admin.firstView})
 	for _, p := range []struct{ what, path string }{
 		{"overview", "/"},
 		{"changes", "/changes"},
@@ -280,11 +323,38 @@ func askPages(s *store.Store, now time.Time, data *pagesData, n int) error {
 		{"workloads", "/workloads"},
 		{"workload", "/objects/" + url.PathEscape(string(object.Kind)) + "/" + object.Namespace + "/" + object.Name},
 		{"namespaces", "/namespaces"},
+		{"namespaces: by findings", "/namespaces?order=findings"},
+		{"namespaces: a control and rung", "/namespaces?rung=gap&control=" + url.QueryEscape(rule.Control)},
 		{"experiments", "/experiments"},
+		{"experiments: last tried first", "/experiments?order=newest"},
+		{"an experiment", "/experiments/" + experiment},
 		{"runs", "/runs"},
+		{"runs: oldest", "/runs?order=oldest"},
+		{"runs: stopped", "/runs?state=stopped"},
+		{"runs: broken", "/runs?state=broken"},
+		{"runs: by trigger and control", "/runs?trigger=api&control=" + url.QueryEscape(rule.Control)},
+		{"runs: a word", "/runs?q=alice"},
+		{"runs: a word of none", "/runs?q=nonesuch"},
+		{"a run", "/runs/run-5000"},
+		{"changes: since today", "/changes?since=" + now.Format(time.DateOnly)},
+		{"ledger", "/ledger"},
+		{"ledger: a word of none", "/ledger?q=nonesuch"},
 		{"alerts", "/alerts"},
+		{"alerts: all", "/alerts?state=all"},
+		{"alerts: over, oldest", "/alerts?state=over&order=oldest"},
+		{"alerts: worst first", "/alerts?state=all&order=severity"},
+		{"alerts: a kind, worst first", "/alerts?state=all&kind=rung&order=severity"},
+		{"alerts: critical", "/alerts?state=all&severity=critical"},
+		{"alerts: a control", "/alerts?state=all&control=" + url.QueryEscape(rule.Control)},
+		{"alerts: a namespace", "/alerts?state=all&namespace=team-007"},
+		{"alerts: a word of none", "/alerts?state=all&q=nonesuch"},
 		{"waivers", "/waivers"},
+		{"waivers: most accepted first", "/waivers?order=accepts"},
 		{"enforce", "/enforce"},
+		{"activity", "/activity"},
+		{"activity: somebody", "/activity?who=person-7"},
+		{"activity: refused, oldest", "/activity?outcome=refused&order=oldest"},
+		{"activity: a word of none", "/activity?q=nonesuch"},
 		{"search", "/search?q=service-77"},
 		{"search: a word of all", "/search?q=registry"},
 		{"API: overview", "/api/v1/overview"},
@@ -292,6 +362,9 @@ func askPages(s *store.Store, now time.Time, data *pagesData, n int) error {
 		{"API: findings, 1000", "/api/v1/findings?limit=1000"},
 		{"API: workloads", "/api/v1/workloads"},
 		{"API: namespaces", "/api/v1/namespaces"},
+		{"API: runs, 200", "/api/v1/runs?limit=200"},
+		{"API: alerts, 1000", "/api/v1/alerts?limit=1000"},
+		{"API: ledger", "/api/v1/ledger/entries"},
 		{"API: changes", "/api/v1/changes"},
 	} {
 		add(p.what, admin, p.path)
@@ -299,7 +372,7 @@ func askPages(s *store.Store, now time.Time, data *pagesData, n int) error {
 	for _, order := range []string{"severity", "newest", "object"} {
 		path, err := admin.deep(ask("order", order), "/api/v1/findings?order="+order)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		add("findings: deep, by "+order, admin, path)
 	}
@@ -311,25 +384,55 @@ func askPages(s *store.Store, now time.Time, data *pagesData, n int) error {
 	add("tenant: control", tenant, "/controls/"+rule.Control)
 	add("tenant: namespaces", tenant, "/namespaces")
 
-	fmt.Printf("  %-44s %9s %9s %9s %9s %9s\n", "", "findings", "p50", "p99", "CPU", "kB")
-	for i, q := range list {
-		var took []time.Duration
-		size, before := 0, cpuTime()
-		for begun := time.Now(); len(took) < pagesRounds && (len(took) < 3 || time.Since(begun) < pagesEnough); {
-			one, body, err := q.get()
-			if err != nil {
-				return fmt.Errorf("%s: %w", q.what, err)
-			}
-			took, size = append(took, one), len(body)
-		}
-		cpu := (cpuTime() - before) / time.Duration(len(took)) // of this process alone
-		slices.Sort(took)
-		over := ""
-		if took[len(took)/2] > 100*time.Millisecond || i == 0 && size > 300_000 {
-			over = "  over"
-		}
-		fmt.Printf("  %-44s %9d %9s %9s %9s %9.1f%s\n", q.what, n, ms(took[len(took)/2]), ms(took[len(took)*99/100]), ms(cpu), float64(size)/1000, over)
+	return list, nil
+}
+
+// fleetQuestions are those of a hub that keeps many clusters.
+func fleetQuestions(handler http.Handler, data *pagesData, n int) []question {
+	admin := &visitor{handler: handler, token: "admin"}
+	word := lastWord(data.finding(n/2, data.object(n/2/pagesObject, data.spaces(n))).Rule)
+	var list []question
+	for _, p := range []struct{ what, path string }{
+		{"hub: clusters", "/clusters"},
+		{"hub: clusters, heard longest ago first", "/clusters?order=heard"},
+		{"hub: clusters out of sight", "/clusters?state=lost"},
+		{"hub: clusters, second page", "/clusters?cursor=100"},
+		{"hub: overview", "/"},
+		{"hub: overview of another", "/?cluster=spoke-7"},
+		{"hub: findings", "/findings"},
+		{"hub: findings of another", "/findings?cluster=spoke-7"},
+		{"hub: a word of a rule", "/findings?q=" + word},
+		{"hub: a word of a rule, of another", "/findings?cluster=spoke-7&q=" + word},
+		{"hub: a rare word", "/findings?q=service+1234"},
+		{"hub: namespaces", "/namespaces"},
+		{"hub: search", "/search?q=service-77"},
+	} {
+		list = append(list, question{p.what, func() (time.Duration, []byte, error) { return admin.get(p.path) }})
 	}
+	return list
+}
+
+// firstView is what the budget of what is transferred is for.
+const firstView = "first view, with all that it loads"
+
+// ask prints what a page takes, of n findings.
+func (q *question) ask(n int) error {
+	var took []time.Duration
+	size, before := 0, cpuTime()
+	for begun := time.Now(); len(took) < pagesRounds && (len(took) < 3 || time.Since(begun) < pagesEnough); {
+		one, body, err := q.get()
+		if err != nil {
+			return fmt.Errorf("%s: %w", q.what, err)
+		}
+		took, size = append(took, one), len(body)
+	}
+	cpu := (cpuTime() - before) / time.Duration(len(took)) // of this process alone
+	slices.Sort(took)
+	over := ""
+	if took[len(took)/2] > 100*time.Millisecond || q.what == firstView && size > 300_000 {
+		over = "  over"
+	}
+	fmt.Printf("  %-44s %9d %9s %9s %9s %9.1f%s\n", q.what, n, ms(took[len(took)/2]), ms(took[len(took)*99/100]), ms(cpu), float64(size)/1000, over)
 	return nil
 }
 
