@@ -11,7 +11,7 @@ import (
 
 // Count is how many findings are open of what it names.
 type Count struct {
-	Namespace, Control, Rule string // Namespace or Rule is empty where all of them are added up
+	Namespace, Control, Rule string // empty where all of them are added up
 	Severity                 bailey.Severity
 	Open, Waived             int // Waived are those of Open that a waiver takes in
 }
@@ -27,11 +27,10 @@ func (s *Store) Counts(ctx context.Context, access Access, cluster string, names
 	return s.counts(ctx, cluster, "'', control, rule, severity", where, args)
 }
 
-// NamespaceCounts gives the open findings of each namespace that may be seen, by control and
-// severity.
+// NamespaceCounts gives the open findings of each namespace that may be seen, by severity.
 func (s *Store) NamespaceCounts(ctx context.Context, access Access, cluster string) ([]Count, error) {
 	where, args := access.limit("namespace", nil)
-	return s.counts(ctx, cluster, "namespace, control, '', severity", " AND level = 2"+where, args)
+	return s.counts(ctx, cluster, "namespace, '', '', severity", " AND level = 2"+where, args)
 }
 
 func (s *Store) counts(ctx context.Context, cluster, by, where string, args []any) ([]Count, error) {

@@ -1,7 +1,10 @@
 package web
 
 import (
+	"fmt"
+	"html/template"
 	"slices"
+	"strings"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/server"
@@ -16,11 +19,11 @@ type namespacesBody struct {
 
 type namespaceRow struct {
 	server.NamespaceRow
-	Cells []string // a rung for each column; empty where the control has nothing there
+	Cells []template.HTML // one for each column
 }
 
-// namespaceRows is how many namespaces one page lists.
-const namespaceRows = 40
+// namespaceRows is how many namespaces one page lists: of more it would be large, with a cell for each control.
+const namespaceRows = 30
 
 func (s *site) namespaces(v *visit) error {
 	form := v.filters()
@@ -47,8 +50,8 @@ func (s *site) namespaces(v *visit) error {
 		return v.export("namespaces", append([]string{"namespace", "findings"}, b.Columns...), func(row func(...any) bool) error {
 			for _, n := range all {
 				cells := []any{n.Name, n.Findings.Total()}
-				for _, c := range cellsOf(n.Controls, b.Columns) {
-					cells = append(cells, c)
+				for _, c := range b.Columns {
+					cells = append(cells, rungIn(n.Controls, c))
 				}
 				if !row(cells...) {
 					break
@@ -62,19 +65,40 @@ func (s *site) namespaces(v *visit) error {
 		return err
 	}
 	b.Pager = pager
+	written := map[square]template.HTML{}
 	for _, n := range shown {
-		b.Rows = append(b.Rows, namespaceRow{n, cellsOf(n.Controls, b.Columns)})
+		row := namespaceRow{NamespaceRow: n}
+		for _, c := range b.Columns {
+			at := square{c, rungIn(n.Controls, c)}
+			if written[at] == "" {
+				if written[at], err = s.square(at); err != nil {
+					return err
+				}
+			}
+			row.Cells = append(row.Cells, written[at])
+		}
+		b.Rows = append(b.Rows, row)
 	}
 	v.page.Stream = "report"
 	return v.show("namespaces", "namespaces", "Namespaces", b)
 }
 
-func cellsOf(rungs map[string]bailey.Rung, columns []string) []string {
-	cells := make([]string, len(columns))
-	for i, c := range columns {
-		if r, found := rungs[c]; found {
-			cells[i] = r.String()
-		}
+// square is a control with the rung on which it stands; none where it has nothing there. There are far fewer than
+// the table shows, so that each is written once.
+type square struct{ Control, Rung string }
+
+func (s *site) square(c square) (template.HTML, error) {
+	var out strings.Builder
+	if err := s.pages["namespaces"].ExecuteTemplate(&out, "square", c); err != nil {
+		return "", fmt.Errorf("page namespaces: %w", err)
 	}
-	return cells
+	return template.HTML(out.String()), nil // a template escaped it
+}
+
+// rungIn names the rung of a control; empty where it has nothing there.
+func rungIn(rungs map[string]bailey.Rung, control string) string {
+	if r, found := rungs[control]; found {
+		return r.String()
+	}
+	return ""
 }
