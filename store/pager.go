@@ -31,6 +31,8 @@ type pager struct {
 	severities []int
 	// own is what the cluster's findings fulfil in the index of words; see mark.
 	own []clause
+	// ruled are the rules that have what is asked for, each with a severity of that, if narrow found them.
+	ruled []part
 	// sought is what that is asked for, and rare the words of the text in it. If its rows are too many, seen
 	// counts by severity what is asked for of some of them, crowded are the namespaces that have a good part of
 	// those, if by object, and there counts what there is without regard to words.
@@ -65,7 +67,7 @@ type rowKey struct {
 type part struct {
 	column string // namespace, rule or grp
 	value  any
-	// severity is that of a group; else -1.
+	// severity is that of all rows of it; -1 if they have several.
 	severity int
 	// words are held by all rows of it.
 	words []string
@@ -203,17 +205,22 @@ func (p *pager) narrow() error {
 		return nil
 	}
 	where, args := f.groups()
+	var ruled []part
 	var rules []string
 	if err := p.each(func(rows *sql.Rows) error {
 		var rule string
-		err := rows.Scan(&rule)
-		rules = append(rules, rule)
+		var severity int
+		err := rows.Scan(&rule, &severity)
+		ruled = append(ruled, part{"rule", rule, severity, words(rule)})
+		if len(rules) == 0 || rules[len(rules)-1] != rule {
+			rules = append(rules, rule)
+		}
 		return err
-	}, "SELECT DISTINCT rule FROM finding_groups WHERE cluster = ? AND level = 1"+where+" ORDER BY rule", append([]any{f.cluster}, args...)...); err != nil {
+	}, "SELECT DISTINCT rule, severity FROM finding_groups WHERE cluster = ? AND level = 1"+where+" AND "+f.counts()+" > 0 ORDER BY rule, severity", append([]any{f.cluster}, args...)...); err != nil {
 		return err
 	}
 	if n := len(rules); 0 < n && n <= limits.Parts {
-		f.rules = rules
+		f.rules, p.ruled = rules, ruled
 	}
 	return nil
 }
@@ -242,6 +249,10 @@ func (p *pager) inGroups(also string, alsoArgs ...any) *gather {
 }
 
 func (p *pager) ruleParts() {
+	if p.ruled != nil {
+		p.parts = p.ruled
+		return
+	}
 	for _, r := range p.f.rules {
 		p.parts = append(p.parts, part{"rule", r, -1, words(r)})
 	}
@@ -458,8 +469,11 @@ func (p *pager) runSeverity(severity int) error {
 			case "grp":
 				s.where, s.args = "f.grp = ? AND f.gone = ?", []any{part.value, gone}
 				s.also, s.alsoArgs = p.f.rest()
-			case "namespace", "rule":
-				s.where, s.args = s.where+" AND f."+part.column+" = ?", append(s.args, part.value)
+			case "namespace":
+				s.where, s.args = s.where+" AND f.namespace = ?", append(s.args, part.value)
+			case "rule":
+				s.where, s.args = s.where+" AND f.rule = ?", append(s.args, part.value)
+				s.also, s.alsoArgs = p.f.ofRule()
 			}
 			if p.after != nil && (p.sort == ByNewest || severity == p.after.Severity) {
 				s.where, s.args = s.where+" AND f.opened < ?", append(s.args, p.after.Seq)

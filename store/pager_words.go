@@ -77,21 +77,29 @@ func anyOf(names []string) []clause {
 	return []clause{c}
 }
 
-// argument writes clauses, of which all are fulfilled, as the engine wants them.
-func (e *Engine) argument(clauses []clause) string {
+// argument writes clauses, of which all are fulfilled and one, if there is one, is not, as the engine wants them.
+func (e *Engine) argument(clauses []clause, not clause) string {
 	all := make([]string, len(clauses))
 	for i, c := range clauses {
-		lists := make([]string, len(c))
-		for k, list := range c {
-			terms := make([]string, len(list))
-			for m, t := range list {
-				terms[m] = e.Term(t.word, t.begins)
-			}
-			lists[k] = "(" + strings.Join(terms, e.And) + ")"
-		}
-		all[i] = "(" + strings.Join(lists, e.Or) + ")"
+		all[i] = e.clause(c)
 	}
-	return strings.Join(all, e.And)
+	text := strings.Join(all, e.And)
+	if len(not) > 0 {
+		text = "(" + text + ")" + e.Not + e.clause(not)
+	}
+	return text
+}
+
+func (e *Engine) clause(c clause) string {
+	lists := make([]string, len(c))
+	for k, list := range c {
+		terms := make([]string, len(list))
+		for m, t := range list {
+			terms[m] = e.Term(t.word, t.begins)
+		}
+		lists[k] = "(" + strings.Join(terms, e.And) + ")"
+	}
+	return "(" + strings.Join(lists, e.Or) + ")"
 }
 
 const (
@@ -138,7 +146,7 @@ func (p *pager) planWords() (done bool, err error) {
 	if p.f.state == Gone || p.f.severity > 0 || p.f.waived != nil && *p.f.waived {
 		mark = []clause{p.marks(p.severities)}
 	}
-	keys, all, err := p.hits(rare, slices.Concat(mark, p.sought), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster)
+	keys, all, err := p.hits(rare, slices.Concat(mark, p.sought), nil, "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster)
 	if err != nil {
 		return true, err
 	}
@@ -174,6 +182,27 @@ func (p *pager) marks(severities []int) clause {
 		}
 	}
 	return c
+}
+
+// among gives the clauses that tell what is asked for of some severities from the rest: it is marked as one of
+// them, or, where fewer rows have those marks, not as one of the others.
+func (p *pager) among(severities []int) (are []clause, not clause) {
+	f := p.f
+	if f.state == Open && f.waived == nil && f.severity == 0 && f.all && !f.grouped() && p.own == nil {
+		here, others := 0, 0
+		for s := int(bailey.SeverityCritical); s >= 0; s-- {
+			if slices.Contains(severities, s) {
+				here += p.there[bailey.Severity(s)]
+				continue
+			}
+			others += p.there[bailey.Severity(s)]
+			not = append(not, held(f.stateWord(s, 0)), held(f.stateWord(s, 1)))
+		}
+		if others < here {
+			return nil, not
+		}
+	}
+	return []clause{p.marks(severities)}, nil
 }
 
 // begun gives for each beginning of words the clause that one of them is held.
@@ -218,9 +247,9 @@ func (p *pager) endings(beginning string) ([]string, error) {
 	return nil, nil
 }
 
-// hits gives of the rows that fulfil the clauses, which say that they hold the rare words, those that are asked for and fulfil
+// hits gives of the rows that fulfil the clauses and not another, which say that they hold the rare words, those that are asked for and fulfil
 // a condition, unordered, and whether that is all of them: it reads limits.Gather rows and one more at most.
-func (p *pager) hits(rare []string, clauses []clause, where string, args ...any) (keys []rowKey, all bool, err error) {
+func (p *pager) hits(rare []string, clauses []clause, not clause, where string, args ...any) (keys []rowKey, all bool, err error) {
 	rows := 0
 	also, alsoArgs := p.f.rows()
 	said, saidArgs := p.f.said(rare...)
@@ -233,7 +262,7 @@ func (p *pager) hits(rare []string, clauses []clause, where string, args ...any)
 		}
 		return err
 	}, "SELECT "+p.keyColumns()+", CASE WHEN "+where+also+said+" THEN 1 ELSE 0 END FROM "+p.e.Hits,
-		slices.Concat(args, alsoArgs, saidArgs, []any{p.e.argument(clauses), limits.Gather + 1})...)
+		slices.Concat(args, alsoArgs, saidArgs, []any{p.e.argument(clauses, not), limits.Gather + 1})...)
 	return keys, rows <= limits.Gather, err
 }
 
@@ -260,7 +289,8 @@ func (p *pager) runWords(severities []int) error {
 		for all := n == 0; !all; {
 			var keys []rowKey
 			var err error
-			if keys, all, err = p.hits(p.rare, append([]clause{p.marks(severities[:n])}, p.sought...), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster); err != nil {
+			are, not := p.among(severities[:n])
+			if keys, all, err = p.hits(p.rare, slices.Concat(are, p.sought), not, "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster); err != nil {
 				return err
 			}
 			switch {
@@ -305,7 +335,7 @@ func (p *pager) runWordSpaces() error {
 			names = append(names, s.name)
 		}
 		for len(names) > 0 {
-			keys, all, err := p.hits(p.rare, slices.Concat(p.own, anyOf(names), p.sought), "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+") AND f.namespace IN ("+marks(len(names))+")", append([]any{p.f.cluster}, anys(names)...)...)
+			keys, all, err := p.hits(p.rare, slices.Concat(p.own, anyOf(names), p.sought), nil, "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+") AND f.namespace IN ("+marks(len(names))+")", append([]any{p.f.cluster}, anys(names)...)...)
 			if err != nil {
 				return 0, err
 			}
@@ -352,7 +382,7 @@ func (p *pager) walk(s stretch) error {
 			if err != nil {
 				return err
 			}
-			keys, all, err := p.hits(rare, append(begun, clause{held(s.words...)}), s.where, s.args...)
+			keys, all, err := p.hits(rare, append(begun, clause{held(s.words...)}), nil, s.where, s.args...)
 			if err != nil {
 				return err
 			}

@@ -219,6 +219,14 @@ func (f *filter) rows() (where string, args []any) {
 	return where + rest, append(args, restArgs...)
 }
 
+// ofRule gives the conditions on the findings of one of the rules, but for the cluster, gone, severity and words.
+func (f *filter) ofRule() (where string, args []any) {
+	where, args = f.inside("f.namespace")
+	where, args = in(where, args, "f.kind", f.kinds)
+	rest, restArgs := f.rest()
+	return where + rest, append(args, restArgs...)
+}
+
 // rest gives the conditions on findings that no group fulfils as a whole, but for words.
 func (f *filter) rest() (where string, args []any) {
 	if f.name != "" {

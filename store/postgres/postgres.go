@@ -68,7 +68,7 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 		// Planned as if all were asked for, or the limit would keep it from the index.
 		Hits: "(WITH m AS MATERIALIZED (SELECT n, cluster, id, grp, control, rule, severity, namespace, kind, name, gone, waived, opened, opened_at, words FROM findings" +
 			" WHERE array_to_tsvector(string_to_array(" + searched + ", ' ')) @@ CAST(? AS text)::tsquery) SELECT * FROM m LIMIT ?) AS f",
-		Term: term, And: " & ", Or: " | ",
+		Term: term, And: " & ", Or: " | ", Not: " & !",
 		// The transaction that asks is one that only reads: what counts is what others are by default.
 		Standby:     "SELECT CASE WHEN pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on' THEN 1 ELSE 0 END",
 		Unavailable: unavailable,
