@@ -26,8 +26,8 @@ type Engine struct {
 	// Hits are the findings, f, that hold the words of its first argument, at most its second argument of them. Term
 	// writes a word in that argument, or the beginning of words, And and Or what stands between them, and Not
 	// what stands before those that are not to be there.
-	Hits    string
-	Term    func(word string, begins bool) string
+	Hits         string
+	Term         func(word string, begins bool) string
 	And, Or, Not string
 	// Vocabulary is a query for the first word of any finding from its argument on; empty where the
 	// beginning of many words is found as fast as the words.

@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,19 +185,20 @@ func (p *pager) marks(severities []int) clause {
 	return c
 }
 
-// among gives the clauses that tell what is asked for of some severities from the rest: it is marked as one of
-// them, or, where fewer rows have those marks, not as one of the others.
+// among gives the clauses that all rows of some severities fulfil, and few others that have the words: they are marked as
+// of one of these, or, where that takes reading fewer marks, are not marked as of another in which the words were seen.
 func (p *pager) among(severities []int) (are []clause, not clause) {
 	f := p.f
-	if f.state == Open && f.waived == nil && f.severity == 0 && f.all && !f.grouped() && p.own == nil {
-		here, others := 0, 0
-		for s := int(bailey.SeverityCritical); s >= 0; s-- {
-			if slices.Contains(severities, s) {
-				here += p.there[bailey.Severity(s)]
-				continue
+	if f.state == Open && !f.few() && f.all && !f.grouped() && p.own == nil {
+		here, others, whole := 0, 0, filter{cluster: f.cluster}
+		for _, s := range severities {
+			here += p.there[bailey.Severity(s)]
+		}
+		for _, s := range slices.Sorted(maps.Keys(p.seen)) {
+			if !slices.Contains(severities, int(s)) {
+				others += p.there[s]
+				not = append(not, held(whole.stateWord(int(s), 0)), held(whole.stateWord(int(s), 1)))
 			}
-			others += p.there[bailey.Severity(s)]
-			not = append(not, held(f.stateWord(s, 0)), held(f.stateWord(s, 1)))
 		}
 		if others < here {
 			return nil, not
@@ -289,8 +291,13 @@ func (p *pager) runWords(severities []int) error {
 		for all := n == 0; !all; {
 			var keys []rowKey
 			var err error
+			args := []any{p.f.cluster}
+			for _, s := range severities[:n] {
+				args = append(args, s)
+			}
 			are, not := p.among(severities[:n])
-			if keys, all, err = p.hits(p.rare, slices.Concat(are, p.sought), not, "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+")", p.f.cluster); err != nil {
+			if keys, all, err = p.hits(p.rare, slices.Concat(are, p.sought), not, "f.cluster = ? AND f.gone IN ("+goneList(p.f.state)+") AND f.severity IN ("+marks(n)+")",
+				args...); err != nil {
 				return err
 			}
 			switch {
