@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func benchPages(string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(measurePages(s), s.Close())
+	return errors.Join(measurePages(s, nil), s.Close())
 }
 
 // benchPagesPostgres does the same over a PostgreSQL server of its own.
@@ -68,10 +69,41 @@ func benchPagesPostgres(string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(measurePages(s), s.Close())
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return errors.Join(measurePages(s, db), s.Close(), db.Close())
 }
 
-func measurePages(s *store.Store) error {
+// used is the processor time that answering has taken: of this process, and of the PostgreSQL server's that
+// answer it, if there is one. Its connections stay open meanwhile.
+func used(db *sql.DB) (time.Duration, error) {
+	all := cpuTime()
+	if db == nil {
+		return all, nil
+	}
+	rows, err := db.Query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var pid int
+		if err := rows.Scan(&pid); err != nil {
+			return 0, err
+		}
+		one, err := processorTime(pid)
+		if err != nil {
+			return 0, err
+		}
+		all += one
+	}
+	return all, rows.Err()
+}
+
+// measurePages asks for pages of a store; db, if not nil, is a connection to the PostgreSQL database that it is in.
+func measurePages(s *store.Store, db *sql.DB) error {
 	ctx := context.Background()
 	now := time.Now().UTC()
 	if err := s.PutCluster(ctx, pagesCluster, "bench", now); err != nil {
@@ -90,6 +122,7 @@ func measurePages(s *store.Store) error {
 	if err != nil {
 		return err
 	}
+	defer book.Close()
 	handler := pagesHandler(s, book, now)
 	for n := 10_000; n <= *storeFindings; n *= 10 {
 		took, err := data.fill(ctx, s, n)
@@ -101,14 +134,14 @@ func measurePages(s *store.Store) error {
 		if err != nil {
 			return err
 		}
-		if err := askAll(questions, n); err != nil {
+		if err := askAll(questions, db, n); err != nil {
 			return err
 		}
 	}
 	if err := data.fleet(ctx, s); err != nil {
 		return err
 	}
-	return askAll(fleetQuestions(handler, data, *storeFindings), *storeFindings+pagesClusters*pagesSpoke)
+	return askAll(fleetQuestions(handler, data, *storeFindings), db, *storeFindings+pagesClusters*pagesSpoke)
 }
 
 // somebody sees everything, or the namespaces that his name stands for.
@@ -251,10 +284,10 @@ type question struct {
 	get  func() (time.Duration, []byte, error)
 }
 
-func askAll(questions []question, n int) error {
+func askAll(questions []question, db *sql.DB, n int) error {
 	fmt.Printf("  %-44s %9s %9s %9s %9s %9s\n", "", "findings", "p50", "p99", "CPU", "kB")
 	for _, q := range questions {
-		if err := q.ask(n); err != nil {
+		if err := q.ask(db, n); err != nil {
 			return err
 		}
 	}
@@ -416,9 +449,13 @@ func fleetQuestions(handler http.Handler, data *pagesData, n int) []question {
 const firstView = "first view, with all that it loads"
 
 // ask prints what a page takes, of n findings.
-func (q *question) ask(n int) error {
+func (q *question) ask(db *sql.DB, n int) error {
 	var took []time.Duration
-	size, before := 0, cpuTime()
+	size := 0
+	before, err := used(db)
+	if err != nil {
+		return err
+	}
 	for begun := time.Now(); len(took) < pagesRounds && (len(took) < 3 || time.Since(begun) < pagesEnough); {
 		one, body, err := q.get()
 		if err != nil {
@@ -426,7 +463,11 @@ func (q *question) ask(n int) error {
 		}
 		took, size = append(took, one), len(body)
 	}
-	cpu := (cpuTime() - before) / time.Duration(len(took)) // of this process alone
+	after, err := used(db)
+	if err != nil {
+		return err
+	}
+	cpu := (after - before) / time.Duration(len(took))
 	slices.Sort(took)
 	over := ""
 	if took[len(took)/2] > 100*time.Millisecond || q.what == firstView && size > 300_000 {
