@@ -63,6 +63,15 @@ func testCounts(t *testing.T, p Place) {
 	if want := (store.NamespaceRung{Namespace: "shop", Control: "a/b", Rung: bailey.RungGap}); !slices.Contains(rungs, want) || len(rungs) != 2 {
 		t.Errorf("%+v, want also %+v", rungs, want)
 	}
+	all, err := b.s.NamespaceRungs(b.ctx, store.Everything(), uid)
+	b.ok(err)
+	var spaces []string
+	for _, r := range all {
+		spaces = append(spaces, r.Namespace)
+	}
+	if want := []string{"bank", "bank", "shop", "shop"}; !slices.Equal(spaces, want) {
+		t.Errorf("rungs of %q, want %q", spaces, want)
+	}
 	var names []string
 	for after := ""; ; {
 		page, err := b.s.Workloads(b.ctx, store.WorkloadQuery{Cluster: uid, Access: store.Everything(), Limit: 3, After: after})
