@@ -68,6 +68,9 @@ const (
 
 // Run plans until ctx ends. Like the report, a plan rests nine times as long as it took.
 func (p *Planner) Run(ctx context.Context) error {
+	if err := p.awaitKept(ctx); err != nil {
+		return err
+	}
 	var judging sync.WaitGroup
 	defer judging.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -91,6 +94,26 @@ func (p *Planner) Run(ctx context.Context) error {
 		}
 		if err := p.wait(ctx, planLate); err != nil {
 			return err
+		}
+	}
+}
+
+// awaitKept waits until a report is kept: the memory that writing the first takes, and that of a plan,
+// is not needed at once.
+func (p *Planner) awaitKept(ctx context.Context) error {
+	after := uint64(0)
+	for {
+		items, missed, more := p.News.After(after)
+		if missed || slices.ContainsFunc(items, func(i Item) bool { return i.Kind == NewsKept }) {
+			return nil
+		}
+		if n := len(items); n > 0 {
+			after = items[n-1].Number
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

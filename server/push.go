@@ -90,7 +90,8 @@ func writePush(w io.Writer, h pushHeader, d *store.Delta) error {
 	write := func(p pushed) error { n++; return lines.Encode(p) }
 	var err error
 	for i := 0; i < len(d.Findings) && err == nil; i++ {
-		err = write(pushed{Finding: pushedFindingOf(&d.Findings[i])})
+		f := d.Finding(i)
+		err = write(pushed{Finding: pushedFindingOf(&f)})
 	}
 	for i := 0; i < len(d.Verdicts) && err == nil; i++ {
 		err = write(pushed{Verdict: &d.Verdicts[i]})

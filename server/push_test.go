@@ -66,6 +66,12 @@ func TestPush(t *testing.T) {
 	if h.Format, h.Version = pushFormat, pushVersion; got != h || !reflect.DeepEqual(&d, want) {
 		t.Errorf("%+v\n%+v\nis read as\n%+v\n%+v", h, want, got, &d)
 	}
+	later := fullDelta()
+	fix := later.Findings[0].Fix
+	later.Findings[0].Fix, later.FixOf = nil, func(*bailey.Finding) []bailey.Change { return fix }
+	if pushOf(t, h, later) != text {
+		t.Error("a fix that is computed as it is written is not in the push")
+	}
 	for n := range len(text) - 1 {
 		if _, _, err := readPush(strings.NewReader(text[:n])); err == nil {
 			t.Fatalf("cut off after %d of %d bytes it is taken", n, len(text))

@@ -150,10 +150,7 @@ func (r *Recorder) keep(ctx context.Context, report *bailey.Report) (err error) 
 		if err := r.raise(ctx, uid, report, now); err != nil {
 			return err
 		}
-		d := store.Delta{Verdicts: report.Verdicts, Evidence: r.evidence(report, next, nil), Findings: make([]bailey.Finding, 0, len(report.Findings))}
-		for i := range report.Findings {
-			d.Findings = append(d.Findings, withFix(report, &report.Findings[i]))
-		}
+		d := store.Delta{Findings: report.Findings, FixOf: report.FixOf, Verdicts: report.Verdicts, Evidence: r.evidence(report, next, nil)}
 		if err := r.Store.Replace(ctx, uid, now, d); err != nil {
 			return err
 		}
@@ -180,15 +177,9 @@ func (r *Recorder) raise(ctx context.Context, uid string, report *bailey.Report,
 	return nil
 }
 
-func withFix(report *bailey.Report, f *bailey.Finding) bailey.Finding {
-	whole := *f
-	whole.Fix = report.FixOf(f)
-	return whole
-}
-
 // difference is what a report says that the last did not.
 func (r *Recorder) difference(report *bailey.Report, next *keptReport) store.Delta {
-	var d store.Delta
+	d := store.Delta{FixOf: report.FixOf}
 	judged := map[bailey.Ref]bool{}
 	for id, f := range next.findings {
 		if old, known := r.last.findings[id]; !known || old.hash != f.hash {
@@ -205,7 +196,7 @@ func (r *Recorder) difference(report *bailey.Report, next *keptReport) store.Del
 	}
 	for i := range report.Findings {
 		if judged[report.Findings[i].Object] {
-			d.Findings = append(d.Findings, withFix(report, &report.Findings[i]))
+			d.Findings = append(d.Findings, report.Findings[i])
 		}
 	}
 	for i := range report.Verdicts {

@@ -17,6 +17,9 @@ type Delta struct {
 	// Findings count as judged.
 	Judged   []bailey.Ref
 	Findings []bailey.Finding
+	// FixOf gives the changes that silence one of Findings, as it is written: those of all at once
+	// are larger than the findings. Where it is nil, each has its own.
+	FixOf func(*bailey.Finding) []bailey.Change
 	// Gone lists the objects that are no longer there: their findings, and the verdicts
 	// on them, go away.
 	Gone []bailey.Ref
@@ -26,8 +29,24 @@ type Delta struct {
 	Guards   []Guard
 }
 
+// Finding gives one of the Findings, with its fix.
+func (d *Delta) Finding(i int) bailey.Finding {
+	f := d.Findings[i]
+	if d.FixOf != nil {
+		f.Fix = d.FixOf(&f)
+	}
+	return f
+}
+
 // Apply keeps a delta. The same delta a second time changes nothing.
 func (s *Store) Apply(ctx context.Context, cluster string, at time.Time, d Delta) error {
+	if d.FixOf != nil { // not while others wait for the end of the transaction
+		whole := make([]bailey.Finding, len(d.Findings))
+		for i := range whole {
+			whole[i] = d.Finding(i)
+		}
+		d.Findings = whole
+	}
 	return s.write(ctx, cluster, at, func(w *writer) error { return w.apply(&d) })
 }
 
@@ -73,7 +92,7 @@ func (s *Store) Replace(ctx context.Context, cluster string, at time.Time, d Del
 		}
 		some := make([]bailey.Finding, n)
 		for i, at := range order[:n] {
-			some[i] = d.Findings[at]
+			some[i] = d.Finding(at)
 		}
 		order = order[n:]
 		if err := s.write(ctx, cluster, at, func(w *writer) error { return w.findings(nil, nil, some) }); err != nil {

@@ -53,6 +53,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Changes", testChanges},
 		{"Concurrency", testConcurrency},
 		{"Replace", testReplace},
+		{"Fixes", testFixes},
 		{"Terms", testTerms},
 		{"Passed", testPassed},
 		{"Pushes", testPushes},

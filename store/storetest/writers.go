@@ -98,6 +98,28 @@ func testConcurrency(t *testing.T, p Place) {
 	b.check()
 }
 
+// testFixes gives findings whose fixes are computed as they are written.
+func testFixes(t *testing.T, p Place) {
+	b := open(t, p)
+	for minute, keep := range []func(context.Context, string, time.Time, store.Delta) error{b.s.Replace, b.s.Apply} {
+		d := store.Delta{FixOf: func(f *bailey.Finding) []bailey.Change {
+			return []bailey.Change{{Object: f.Object, APIVersion: f.APIVersion, Note: f.Object.Name}}
+		}}
+		for n := range 3 {
+			d.Findings = append(d.Findings, finding(rules[0], bailey.SeverityMedium, workload("shop", fmt.Sprint("w", minute, n)), "m"))
+		}
+		b.ok(keep(b.ctx, uid, at(minute), d))
+		for _, f := range b.findings(store.FindingQuery{Access: store.Everything(), Limit: 10}).Items {
+			if len(f.Fix) != 1 || f.Fix[0].Note != f.Object.Name {
+				t.Errorf("%s is kept with %+v", f.Object, f.Fix)
+			}
+		}
+		if d.Findings[0].Fix != nil {
+			t.Error("what was given was changed")
+		}
+	}
+}
+
 // testReplace gives whole states, larger than one transaction.
 func testReplace(t *testing.T, p Place) {
 	b := open(t, p)
