@@ -23,7 +23,7 @@ type (
 		Name      string    `query:"name" doc:"name of the object" maxLength:"253"`
 		Severity  string    `query:"severity" enum:"info,low,medium,high,critical" doc:"the least severity"`
 		Text      string    `query:"text" doc:"words in messages, objects and rules" maxLength:"256"`
-		State     string    `query:"state" enum:"open,gone,waived,all" default:"open"`
+		State     string    `query:"state" enum:"open,gone,waived,all" default:"open" doc:"waived: accepted by a waiver or the baseline; open: by neither"`
 		Since     time.Time `query:"since" doc:"came or went since then"`
 		Order     string    `query:"order" enum:"severity,newest,object" default:"severity"`
 		Cursor    string    `query:"cursor" doc:"next of the page before" maxLength:"4096"`

@@ -30,7 +30,7 @@ type FindingFilter struct {
 	Least bailey.Severity
 	// Text is looked for in messages, objects and rules.
 	Text string
-	// State is open, gone, waived or all; open if empty.
+	// State is open, gone, waived (by a waiver or the baseline) or all; open if empty.
 	State string
 	// Since takes those that came or went since then.
 	Since time.Time

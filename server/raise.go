@@ -86,9 +86,8 @@ func loadAlarms(ctx context.Context, s *store.Store, cluster string, at time.Tim
 		eachKept(func(after string) (string, error) {
 			page, err := s.Findings(ctx, store.FindingQuery{Cluster: cluster, Access: all, Severity: worth, Waived: &waived, Limit: loadPage, After: after})
 			for i := range page.Items {
-				if f := &page.Items[i]; !f.Baseline {
-					a.worthy[f.ID] = ruleIn{f.Rule, homeOf(f.Object)}
-				}
+				f := &page.Items[i]
+				a.worthy[f.ID] = ruleIn{f.Rule, homeOf(f.Object)}
 			}
 			return page.Next, err
 		}),

@@ -55,7 +55,7 @@ func (w *writer) findings(judged, gone []bailey.Ref, found []bailey.Finding) err
 			row.opened = w.change("finding", "reopened", row.object.namespace, row.severity, row.id)
 			row.n, row.first, row.openedAt, row.times = was.n, was.first, w.at, was.times+1
 			c.add(was.key(), 0, 0, -1)
-		case was.hash != row.hash || was.key() != row.key():
+		case was.hash != row.hash || was.key() != row.key() || was.waived != row.waived:
 			changed = append(changed, row)
 			w.change("finding", "changed", row.object.namespace, row.severity, row.id)
 			row.n, row.opened, row.first, row.openedAt, row.times = was.n, was.opened, was.first, was.openedAt, was.times

@@ -13,7 +13,7 @@ import (
 type Count struct {
 	Namespace, Control, Rule string // empty where all of them are added up
 	Severity                 bailey.Severity
-	Open, Waived             int // Waived are those of Open that a waiver takes in
+	Open, Waived             int // Waived are those of Open that a waiver or the baseline accepts
 }
 
 // Counts gives the open findings of the namespaces that may be seen, by rule and severity.
@@ -156,7 +156,7 @@ func (s *Store) Workloads(ctx context.Context, q WorkloadQuery) (Page[Workload],
 				err := rows.Scan(&severity, &open)
 				page.Items[i].Open[severity] = open
 				return err
-			}, "SELECT severity, count(*) FROM findings WHERE cluster = ? AND gone = 0 AND namespace = ? AND kind = ? AND name = ? GROUP BY severity",
+			}, "SELECT severity, count(*) FROM findings WHERE cluster = ? AND gone = 0 AND waived = 0 AND namespace = ? AND kind = ? AND name = ? GROUP BY severity",
 				n, k.namespace, k.kind, k.name)
 			if err != nil {
 				return err

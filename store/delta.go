@@ -38,15 +38,33 @@ func (d *Delta) Finding(i int) bailey.Finding {
 	return f
 }
 
-// Apply keeps a delta. The same delta a second time changes nothing.
+// Apply keeps a delta. The same delta a second time changes nothing. A large one is written as Replace
+// writes.
 func (s *Store) Apply(ctx context.Context, cluster string, at time.Time, d Delta) error {
-	if d.FixOf != nil { // not while others wait for the end of the transaction
-		whole := make([]bailey.Finding, len(d.Findings))
-		for i := range whole {
-			whole[i] = d.Finding(i)
+	if len(d.Findings) > replaceFindings {
+		objects, err := s.findingsInTurns(ctx, cluster, at, &d)
+		if err != nil {
+			return err
 		}
-		d.Findings = whole
+		var rest []bailey.Ref
+		for _, ref := range d.Judged {
+			if !objects[keyOf(ref)] {
+				rest = append(rest, ref)
+			}
+		}
+		d.Judged, d.Findings = rest, nil
 	}
+	if len(d.Verdicts) > replaceRows {
+		if _, err := s.verdictsInTurns(ctx, cluster, at, d.Verdicts); err != nil {
+			return err
+		}
+		d.Verdicts = nil
+	}
+	whole := make([]bailey.Finding, len(d.Findings)) // not while others wait for the end of the transaction
+	for i := range whole {
+		whole[i] = d.Finding(i)
+	}
+	d.Findings = whole
 	return s.write(ctx, cluster, at, func(w *writer) error { return w.apply(&d) })
 }
 
@@ -78,38 +96,16 @@ const (
 // several transactions, so that others get their turn; one that was interrupted is put
 // right by the next. Judged and Gone say nothing here, and where Guards is nil they stay as they are.
 func (s *Store) Replace(ctx context.Context, cluster string, at time.Time, d Delta) error {
-	order := make([]int, len(d.Findings))
-	objects := make(map[objectKey]bool, len(d.Findings))
-	for i := range order {
-		order[i] = i
-		objects[keyOf(d.Findings[i].Object)] = true
-	}
-	slices.SortFunc(order, func(a, b int) int { return d.Findings[a].Object.Compare(d.Findings[b].Object) })
-	for len(order) > 0 {
-		n := min(replaceFindings, len(order))
-		for n < len(order) && d.Findings[order[n]].Object == d.Findings[order[n-1]].Object {
-			n++
-		}
-		some := make([]bailey.Finding, n)
-		for i, at := range order[:n] {
-			some[i] = d.Finding(at)
-		}
-		order = order[n:]
-		if err := s.write(ctx, cluster, at, func(w *writer) error { return w.findings(nil, nil, some) }); err != nil {
-			return err
-		}
+	objects, err := s.findingsInTurns(ctx, cluster, at, &d)
+	if err != nil {
+		return err
 	}
 	if err := s.removeObjects(ctx, cluster, at, objects); err != nil {
 		return err
 	}
-	keys := make(map[verdictKey]bool, len(d.Verdicts))
-	for some := range slices.Chunk(d.Verdicts, replaceRows) {
-		for i := range some {
-			keys[verdictKeyOf(some[i].Control, some[i].Scope)] = true
-		}
-		if err := s.write(ctx, cluster, at, func(w *writer) error { return w.verdicts(some) }); err != nil {
-			return err
-		}
+	keys, err := s.verdictsInTurns(ctx, cluster, at, d.Verdicts)
+	if err != nil {
+		return err
 	}
 	if err := s.removeVerdicts(ctx, cluster, at, keys); err != nil {
 		return err
@@ -134,6 +130,46 @@ func (s *Store) Replace(ctx context.Context, cluster string, at time.Time, d Del
 		return err
 	}
 	return s.analyze(ctx)
+}
+
+// findingsInTurns writes the findings of a delta some objects at a time, and gives the objects.
+func (s *Store) findingsInTurns(ctx context.Context, cluster string, at time.Time, d *Delta) (map[objectKey]bool, error) {
+	order := make([]int, len(d.Findings))
+	objects := make(map[objectKey]bool, len(d.Findings))
+	for i := range order {
+		order[i] = i
+		objects[keyOf(d.Findings[i].Object)] = true
+	}
+	slices.SortFunc(order, func(a, b int) int { return d.Findings[a].Object.Compare(d.Findings[b].Object) })
+	for len(order) > 0 {
+		n := min(replaceFindings, len(order))
+		for n < len(order) && d.Findings[order[n]].Object == d.Findings[order[n-1]].Object {
+			n++
+		}
+		some := make([]bailey.Finding, n)
+		for i, at := range order[:n] {
+			some[i] = d.Finding(at)
+		}
+		order = order[n:]
+		if err := s.write(ctx, cluster, at, func(w *writer) error { return w.findings(nil, nil, some) }); err != nil {
+			return nil, err
+		}
+	}
+	return objects, nil
+}
+
+// verdictsInTurns writes verdicts some at a time, and gives what they are about.
+func (s *Store) verdictsInTurns(ctx context.Context, cluster string, at time.Time, all []bailey.Verdict) (map[verdictKey]bool, error) {
+	keys := make(map[verdictKey]bool, len(all))
+	for some := range slices.Chunk(all, replaceRows) {
+		for i := range some {
+			keys[verdictKeyOf(some[i].Control, some[i].Scope)] = true
+		}
+		if err := s.write(ctx, cluster, at, func(w *writer) error { return w.verdicts(some) }); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
 }
 
 // PutGuards keeps how far all guards of a cluster are; those that are not among them are removed.

@@ -63,8 +63,8 @@ type findingRow struct {
 	id, control, rule       string
 	severity                int
 	object                  objectKey
-	cause                   any // text or nil
-	gone, waived            bool
+	cause                   any  // text or nil
+	gone, waived            bool // waived: by a waiver or the baseline
 	opened, first, openedAt int64
 	times                   int
 	hash                    int64
@@ -85,7 +85,7 @@ func newFindingRow(f *bailey.Finding) (*findingRow, error) {
 	}
 	row := &findingRow{
 		id: clean(f.ID), control: clean(f.Control), rule: clean(f.Rule), severity: int(f.Severity),
-		object: keyOf(f.Object), waived: f.Waiver != nil,
+		object: keyOf(f.Object), waived: f.Waiver != nil || f.Baseline,
 	}
 	if f.Cause != (bailey.Ref{}) && f.Cause != f.Object {
 		row.cause = refText(f.Cause)

@@ -56,7 +56,7 @@ type FindingQuery struct {
 	Kinds    []bailey.Kind
 	// Name is the object's.
 	Name string
-	// Waived asks for those that are waived, or those that are not.
+	// Waived asks for those that a waiver or the baseline accepts, or those that neither does.
 	Waived *bool
 	// Since asks for those that came (back) at that time or later.
 	Since time.Time

@@ -220,7 +220,9 @@ func (s *Store) Accepted(ctx context.Context, access Access, cluster string) (co
 				Waiver json.RawMessage `json:"waiver"`
 			}
 			err := decode(text, &doc)
-			found[string(doc.Waiver)]++
+			if doc.Waiver != nil { // else the baseline accepts it
+				found[string(doc.Waiver)]++
+			}
 			return err
 		}, "SELECT f.doc FROM findings f WHERE f.cluster = ? AND f.gone = 0 AND f.waived = 1"+where+" ORDER BY f.severity DESC, f.opened DESC LIMIT ?",
 			slices.Concat([]any{n}, args, []any{acceptedRows + 1})...)

@@ -100,3 +100,45 @@ func testCounts(t *testing.T, p Place) {
 		t.Errorf("%+v, want %+v", days, want)
 	}
 }
+
+// testAccepted: what a waiver or the baseline accepts is open, and is not among what is to be done.
+func testAccepted(t *testing.T, p Place) {
+	b := open(t, p)
+	o := workload("shop", "web")
+	todo, waived, based := finding("a/b/r", bailey.SeverityHigh, o, "to do"), finding("a/b/s", bailey.SeverityHigh, o, "waived"), finding("a/b/t", bailey.SeverityHigh, o, "in the baseline")
+	waived.Waiver = &bailey.Waiver{Rule: "a/b/s", Reason: "x", Owner: "y", Expires: at(1000)}
+	based.Baseline = true
+	b.apply(1, store.Delta{Findings: []bailey.Finding{todo, waived, based},
+		Verdicts: []bailey.Verdict{{Control: "a/b", Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: o}, Rung: bailey.RungGap}}})
+	for accepted, want := range map[bool][]string{false: {"to do"}, true: {"in the baseline", "waived"}} {
+		var got []string
+		for _, f := range b.findings(store.FindingQuery{Access: store.Everything(), Waived: &accepted, Limit: 10}).Items {
+			got = append(got, f.Message)
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("accepted %v: %q", accepted, got)
+		}
+	}
+	counts, err := b.s.NamespaceCounts(b.ctx, store.Everything(), uid)
+	b.ok(err)
+	if len(counts) != 1 || counts[0].Open != 3 || counts[0].Waived != 2 {
+		t.Errorf("%+v", counts)
+	}
+	page, err := b.s.Workloads(b.ctx, store.WorkloadQuery{Cluster: uid, Access: store.Everything()})
+	b.ok(err)
+	if len(page.Items) != 1 || page.Items[0].Open[bailey.SeverityHigh] != 1 {
+		t.Errorf("%+v", page.Items)
+	}
+	byWaiver, more, err := b.s.Accepted(b.ctx, store.Everything(), uid)
+	b.ok(err)
+	if len(byWaiver) != 1 || byWaiver[0].Findings != 1 || more {
+		t.Errorf("%+v", byWaiver)
+	}
+	based.Baseline = false
+	b.apply(2, store.Delta{Findings: []bailey.Finding{todo, waived, based}})
+	accepted := false
+	if got := b.findings(store.FindingQuery{Access: store.Everything(), Waived: &accepted, Limit: 10}); got.Total != 2 {
+		t.Errorf("%d to do once the baseline has it no more", got.Total)
+	}
+	b.check()
+}

@@ -120,21 +120,51 @@ func testFixes(t *testing.T, p Place) {
 	}
 }
 
+// largeState is of some workloads, with three findings each: more than one transaction takes.
+func largeState(from, to int) store.Delta {
+	var d store.Delta
+	for i := from; i < to; i++ {
+		o := workload(fmt.Sprint("ns", i%7), fmt.Sprint("w", i))
+		for _, rule := range rules[:3] {
+			d.Findings = append(d.Findings, finding(rule, bailey.SeverityMedium, o, "m"))
+		}
+		d.Verdicts = append(d.Verdicts, bailey.Verdict{Control: "a/b", Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: o}, Rung: bailey.RungGap})
+	}
+	d.Guards = []store.Guard{{Control: "a/b", Name: fmt.Sprint("g", from), Scope: bailey.Scope{Kind: bailey.ScopeCluster}}}
+	return d
+}
+
+// testLarge applies changes that are larger than one transaction.
+func testLarge(t *testing.T, p Place) {
+	b := open(t, p)
+	m := &model{entries: map[string]*entry{}}
+	for minute, d := range []store.Delta{largeState(0, 1200), largeState(100, 1300), largeState(100, 1300)} {
+		for i := range 100 { // judged, and nothing is found: one of them has gone
+			if ref := workload(fmt.Sprint("ns", i%7), fmt.Sprint("w", i)); minute > 0 && i > 0 {
+				d.Judged = append(d.Judged, ref)
+			} else if minute > 0 {
+				d.Gone = append(d.Gone, ref)
+			}
+		}
+		before := b.seq()
+		b.apply(minute, d)
+		m.apply(at(minute), d)
+		if minute == 2 && b.seq() != before {
+			t.Error("the same changes made changes")
+		}
+		b.compare(uid, m, store.FindingQuery{Cluster: uid, Access: store.Everything(), State: store.All, Sort: store.ByObject, Limit: 1000}, nil)
+		verdicts, err := b.s.Matrix(b.ctx, store.Everything(), uid)
+		b.ok(err)
+		if want := []int{1200, 1299, 1299}[minute]; len(verdicts) != 1 || verdicts[0].Verdicts != want {
+			t.Errorf("%d: %+v, want %d", minute, verdicts, want)
+		}
+		b.check()
+	}
+}
+
 // testReplace gives whole states, larger than one transaction.
 func testReplace(t *testing.T, p Place) {
 	b := open(t, p)
-	state := func(from, to int) store.Delta {
-		var d store.Delta
-		for i := from; i < to; i++ {
-			o := workload(fmt.Sprint("ns", i%7), fmt.Sprint("w", i))
-			for _, rule := range rules[:3] {
-				d.Findings = append(d.Findings, finding(rule, bailey.SeverityMedium, o, "m"))
-			}
-			d.Verdicts = append(d.Verdicts, bailey.Verdict{Control: "a/b", Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: o}, Rung: bailey.RungGap})
-		}
-		d.Guards = []store.Guard{{Control: "a/b", Name: fmt.Sprint("g", from), Scope: bailey.Scope{Kind: bailey.ScopeCluster}}}
-		return d
-	}
 	m := &model{entries: map[string]*entry{}}
 	whole := func(minute int, d store.Delta) {
 		t.Helper()
@@ -160,9 +190,9 @@ func testReplace(t *testing.T, p Place) {
 		}
 		b.check()
 	}
-	whole(1, state(0, 1200))
+	whole(1, largeState(0, 1200))
 	before := b.seq()
-	whole(2, state(0, 1200))
+	whole(2, largeState(0, 1200))
 	if b.seq() != before {
 		t.Error("the same state made changes")
 	}
@@ -171,7 +201,7 @@ func testReplace(t *testing.T, p Place) {
 	if !c.Judged.Equal(at(2)) || !c.Heard.Equal(at(2)) {
 		t.Errorf("%+v", c)
 	}
-	whole(3, state(100, 1300))
+	whole(3, largeState(100, 1300))
 	verdicts, err := b.s.Matrix(b.ctx, store.Everything(), uid)
 	b.ok(err)
 	if len(verdicts) != 1 || verdicts[0].Verdicts != 1200 {
@@ -183,7 +213,7 @@ func testReplace(t *testing.T, p Place) {
 		t.Errorf("%+v", guards)
 	}
 	whole(4, store.Delta{})
-	whole(5, state(0, 10))
+	whole(5, largeState(0, 10))
 }
 
 const writerVariable = "BAILEY_TEST_STORE"
