@@ -27,7 +27,7 @@ func (s *site) findings(v *visit) error {
 		Control:   form.control(),
 		Namespace: form.name("Namespace", "namespace", 63),
 		Kind:      bailey.Kind(form.name("Kind", "kind", 256)),
-		State:     form.choice("State", "state", option{"open", "open"}, option{"waived", "waived or baseline"}, option{"gone", "gone"}, option{"all", "all"}),
+		State:     form.choice("State", "state", option{"open", "open"}, option{"waived", "accepted"}, option{"gone", "gone"}, option{"all", "all"}),
 		Order:     form.order(option{"severity", "worst first"}, option{"newest", "newest first"}, option{"object", "by object"}),
 		Rule:      form.hidden("rule"), Name: form.hidden("name"),
 		Cursor: v.cursor(), Limit: findingRows,
