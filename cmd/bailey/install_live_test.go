@@ -31,7 +31,7 @@ func TestInstall(t *testing.T) {
 	cluster, node := devclustertest.SharedNode(t)
 	devclustertest.ImportBailey(t, cluster, node)
 	before := installed(t, cluster)
-	data := volumeFor(t, cluster, node)
+	data := volumeFor(t, cluster, node, "install-test")
 	flags := []string{"install", "--kubeconfig", cluster.Kubeconfig, "--wait", "3m"}
 	apply := append(flags, "--apply", "--set", "image="+devclustertest.BaileyImage, "--set", "persistence.size=1Gi", "--set", "config.failOn=high")
 	if out, errs, code := program(t, apply...); code != exitOK {
@@ -40,12 +40,7 @@ func TestInstall(t *testing.T) {
 	if got := string(kubectl(t, cluster, "get", "namespace", "bailey", "-o", `jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}`)); got != "restricted" {
 		t.Errorf("the namespace enforces %q", got)
 	}
-	// Through the API server, which speaks TLS to the pod.
-	for _, path := range []string{"/readyz", "/healthz"} {
-		if got := kubectl(t, cluster, "get", "--raw", "/api/v1/namespaces/bailey/services/https:bailey:https/proxy"+path); strings.TrimSpace(string(got)) != "ok" {
-			t.Errorf("%s: %s", path, got)
-		}
-	}
+	answersReady(t, cluster)
 	metrics := scraped(t, cluster)
 	if !strings.Contains(metrics, "\nbailey_out_of_sight_seconds 0\n") || !strings.Contains(metrics, `bailey_control_rung{control="compute/pod-security"}`) {
 		t.Errorf("the server does not see the cluster:\n%s", metrics)
@@ -55,17 +50,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("a right is missing:\n%s", logs)
 	}
 
-	out, errs, _ := program(t, "scan", "--kubeconfig", cluster.Kubeconfig, "-n", "bailey", "-o", "json", "--fail-on", "none")
-	r, err := report.ReadJSON(strings.NewReader(out))
-	if err != nil {
-		t.Fatalf("%v\n%s", err, errs)
-	}
-	for _, f := range r.Findings {
-		// The test's image is built here, and has no digest.
-		if f.Object.Namespace == "bailey" && f.Severity >= bailey.SeverityLow && !strings.HasPrefix(f.Rule, "deploy/image-identity/") {
-			t.Errorf("%s (%s) on %s: %s", f.Rule, f.Severity, f.Object, f.Message)
-		}
-	}
+	judgesItself(t, cluster)
 
 	// Again, with less: the policies are taken away, the rest stays.
 	if _, errs, code := program(t, append(apply, "--set", "networkPolicy.enabled=false")...); code != exitOK {
@@ -88,6 +73,41 @@ func TestInstall(t *testing.T) {
 	if after := installed(t, cluster); after != before {
 		t.Errorf("left after uninstall:\n%s\nbefore:\n%s", after, before)
 	}
+	knownBefore(t, cluster, data, again)
+	if _, err := os.Stat(filepath.Join(data, "ledger", "ledger.json")); err != nil {
+		t.Errorf("no ledger was kept: %v", err)
+	}
+}
+
+// answersReady asks what is installed through the API server, which speaks TLS to the pod.
+func answersReady(t *testing.T, cluster *devcluster.Cluster) {
+	t.Helper()
+	for _, path := range []string{"/readyz", "/healthz"} {
+		if got := kubectl(t, cluster, "get", "--raw", "/api/v1/namespaces/bailey/services/https:bailey:https/proxy"+path); strings.TrimSpace(string(got)) != "ok" {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+}
+
+// judgesItself scans the namespace of what is installed.
+func judgesItself(t *testing.T, cluster *devcluster.Cluster) {
+	t.Helper()
+	out, errs, _ := program(t, "scan", "--kubeconfig", cluster.Kubeconfig, "-n", "bailey", "-o", "json", "--fail-on", "none")
+	r, err := report.ReadJSON(strings.NewReader(out))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, errs)
+	}
+	for _, f := range r.Findings {
+		// The test's image is built here, and has no digest.
+		if f.Object.Namespace == "bailey" && f.Severity >= bailey.SeverityLow && !strings.HasPrefix(f.Rule, "deploy/image-identity/") {
+			t.Errorf("%s (%s) on %s: %s", f.Rule, f.Severity, f.Object, f.Message)
+		}
+	}
+}
+
+// knownBefore tells whether the history in a volume's folder has findings of before a moment.
+func knownBefore(t *testing.T, cluster *devcluster.Cluster, data string, moment time.Time) {
+	t.Helper()
 	kept, err := sqlite.Open(t.Context(), filepath.Join(data, "server"))
 	if err != nil {
 		t.Fatal(err)
@@ -95,12 +115,9 @@ func TestInstall(t *testing.T) {
 	defer kept.Close()
 	uid := string(kubectl(t, cluster, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))
 	page, err := kept.Findings(t.Context(), store.FindingQuery{Cluster: uid, Access: store.Everything(), State: store.Open, Limit: 1000})
-	known := slices.ContainsFunc(page.Items, func(f store.Finding) bool { return f.First.Before(again) })
+	known := slices.ContainsFunc(page.Items, func(f store.Finding) bool { return f.First.Before(moment) })
 	if err != nil || !known {
-		t.Errorf("what was known before it was installed again is lost: %v, %+v", err, page.Items)
-	}
-	if _, err := os.Stat(filepath.Join(data, "ledger", "ledger.json")); err != nil {
-		t.Errorf("no ledger was kept: %v", err)
+		t.Errorf("what was known before it was installed or changed again is lost: %v, %+v", err, page.Items)
 	}
 }
 
@@ -152,14 +169,14 @@ func scraped(t *testing.T, cluster *devcluster.Cluster) string {
 }
 
 // volumeFor gives the folder of a volume on the node that the claim of an installation is bound to.
-func volumeFor(t *testing.T, cluster *devcluster.Cluster, node *devcluster.Node) string {
+func volumeFor(t *testing.T, cluster *devcluster.Cluster, node *devcluster.Node, name string) string {
 	t.Helper()
-	const path = "/mnt/install-test"
+	path := "/mnt/" + name
 	dir := filepath.Join(node.Root, path)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	object := map[string]any{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": map[string]any{"name": "install-test"}, "spec": map[string]any{
+	object := map[string]any{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": map[string]any{"name": name}, "spec": map[string]any{
 		"capacity": map[string]any{"storage": "1Gi"}, "accessModes": []any{"ReadWriteOnce"}, "persistentVolumeReclaimPolicy": "Retain", "local": map[string]any{"path": path},
 		"claimRef": map[string]any{"namespace": "bailey", "name": "bailey"},
 		"nodeAffinity": map[string]any{"required": map[string]any{"nodeSelectorTerms": []any{map[string]any{"matchExpressions": []any{
@@ -167,7 +184,7 @@ func volumeFor(t *testing.T, cluster *devcluster.Cluster, node *devcluster.Node)
 	if err := cluster.Do(t.Context(), http.MethodPost, "/api/v1/persistentvolumes", object, nil); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { kubectlLoose(t, cluster, "delete", "persistentvolume", "install-test", "--wait=false") })
+	t.Cleanup(func() { kubectlLoose(t, cluster, "delete", "persistentvolume", name, "--wait=false") })
 	return dir
 }
 

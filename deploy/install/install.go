@@ -164,11 +164,21 @@ func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructu
 	return i.write(ctx, now)
 }
 
-// alone tells that nothing that is to be made serves an installation in another namespace: two of one
-// name would take each other's rights. What is left of one that has gone serves none.
+// helmRelease and helmNamespace are the annotations by which Helm knows what is its own.
+const (
+	helmRelease   = "meta.helm.sh/release-name"
+	helmNamespace = "meta.helm.sh/release-namespace"
+)
+
+// alone tells that nothing that is to be made is Helm's or serves an installation in another namespace: two
+// of one name would take each other's rights. What is left of one that has gone serves none.
 func (i *Installer) alone(ctx context.Context, objects []*unstructured.Unstructured) error {
 	for _, o := range objects {
-		if e := entryOf(o); e.Kind == "ClusterRoleBinding" {
+		e := entryOf(o)
+		if err := i.notHelms(ctx, e); err != nil {
+			return err
+		}
+		if e.Kind == "ClusterRoleBinding" {
 			other, err := i.serves(ctx, e)
 			if err != nil {
 				return fmt.Errorf("%s: %w", e, err)
@@ -179,6 +189,32 @@ func (i *Installer) alone(ctx context.Context, objects []*unstructured.Unstructu
 		}
 	}
 	return nil
+}
+
+// notHelms fails for what a release of Helm's holds. Data outlives its release.
+func (i *Installer) notHelms(ctx context.Context, e entry) error {
+	if e.data() {
+		return nil
+	}
+	resource, err := i.resource(e.APIVersion, e.Kind, e.Namespace)
+	if meta.IsNoMatchError(err) {
+		return nil // making it says so
+	}
+	if err != nil {
+		return err
+	}
+	current, err := resource.Get(ctx, e.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
+	release, namespace := current.GetAnnotations()[helmRelease], current.GetAnnotations()[helmNamespace]
+	if release == "" {
+		return nil
+	}
+	return fmt.Errorf("%s is of Helm's release %s in namespace %s: both would change it\nhint: helm upgrade changes it, and helm uninstall %s -n %s removes it", e, release, namespace, release, namespace)
 }
 
 // serves gives another namespace with an account that a ClusterRoleBinding gives rights to; none if there is none.

@@ -29,7 +29,7 @@ func Encrypt(t testing.TB, cluster *devcluster.Cluster, nodes ...*devcluster.Nod
 	t.Helper()
 	program := filepath.Join(cluster.Dir, "tmp", "wireguard")
 	if _, err := os.Stat(program); err != nil {
-		build(t, "github.com/baileyhq/bailey/devcluster/devclustertest/wireguard", program)
+		build(t, "", "github.com/baileyhq/bailey/devcluster/devclustertest/wireguard", program)
 	}
 	keys := make([]*ecdh.PrivateKey, len(nodes))
 	for i := range keys {

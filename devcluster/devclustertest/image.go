@@ -53,15 +53,17 @@ func program(t testing.TB, cluster *devcluster.Cluster) string {
 	t.Helper()
 	path := filepath.Join(cluster.Dir, "tmp", "bailey") // it goes with the cluster
 	if _, err := os.Stat(path); err != nil {
-		build(t, "github.com/baileyhq/bailey/cmd/bailey", path)
+		build(t, "", "github.com/baileyhq/bailey/cmd/bailey", path)
 	}
 	return path
 }
 
-// build builds a static program, as one in an image of its own has to be.
-func build(t testing.TB, pkg, program string) {
+// build builds a static program, as one in an image of its own has to be, by the module of a folder; of
+// this folder if it is empty.
+func build(t testing.TB, dir, pkg, program string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, pkg)
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", pkg, err, out)
@@ -75,7 +77,7 @@ const SidecarImage = "localhost/sidecar:dev"
 func ImportSidecar(t testing.TB, cluster *devcluster.Cluster, node *devcluster.Node) {
 	t.Helper()
 	program := filepath.Join(cluster.Dir, "tmp", "sidecar")
-	build(t, "github.com/baileyhq/bailey/devcluster/devclustertest/sidecar", program)
+	build(t, "", "github.com/baileyhq/bailey/devcluster/devclustertest/sidecar", program)
 	if err := node.Import(t.Context(), SidecarImage, map[string]string{"/sidecar": program}, []string{"/sidecar"}); err != nil {
 		t.Fatal(err)
 	}

@@ -172,7 +172,7 @@ func TestEnforce(t *testing.T) {
 func probe(t *testing.T, node *devcluster.Node) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "probe")
-	build(t, "../testdata/probe", program)
+	build(t, "", "../testdata/probe", program)
 	if err := node.Import(t.Context(), "localhost/probe:dev", map[string]string{"/probe": program}, []string{"/probe"}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baileyhq/bailey/devcluster/devclustertest"
+)
+
+// TestHelm installs the chart by Helm itself, on a node, in a namespace that admits restricted pods only, changes
+// it, goes back, and takes it away: history stays throughout.
+func TestHelm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
+	cluster, node := devclustertest.SharedNode(t)
+	devclustertest.ImportBailey(t, cluster, node)
+	helm := devclustertest.Helm(t, cluster)
+	home, before := t.TempDir(), installed(t, cluster)
+	data := volumeFor(t, cluster, node, "helm-test")
+	run := func(args ...string) (string, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, helm, append(args, "--namespace", "bailey")...)
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig, "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	must := func(args ...string) {
+		t.Helper()
+		if out, err := run(args...); err != nil {
+			t.Fatalf("helm %s: %v\n%s\n%s", strings.Join(args, " "), err, out, kubectlLoose(t, cluster, "-n", "bailey", "get", "pods,events"))
+		}
+	}
+	kubectl(t, cluster, "create", "namespace", "bailey")
+	t.Cleanup(func() {
+		_, _ = run("uninstall", "bailey", "--ignore-not-found")
+		kubectlLoose(t, cluster, "delete", "namespace", "bailey", "--ignore-not-found")
+	})
+	kubectl(t, cluster, "label", "namespace", "bailey", "pod-security.kubernetes.io/enforce=restricted")
+	wait := []string{"--wait", "--timeout", "3m"}
+	chart, values := filepath.Join("..", "..", "deploy", "chart"), []string{"--set", "image=" + devclustertest.BaileyImage, "--set", "persistence.size=1Gi", "--set", "config.failOn=high"}
+	must(append(append([]string{"install", "bailey", chart}, values...), wait...)...)
+	answersReady(t, cluster)
+	judgesItself(t, cluster)
+
+	// bailey install leaves alone what is Helm's.
+	if _, errs, code := program(t, "install", "--kubeconfig", cluster.Kubeconfig, "--apply", "--set", "image="+devclustertest.BaileyImage); code != exitFailed ||
+		!strings.Contains(errs, "is of Helm's release bailey in namespace bailey") || !strings.Contains(errs, "hint: helm upgrade") {
+		t.Errorf("over Helm's release: exit %d\n%s", code, errs)
+	}
+
+	awaitWithin(t, time.Minute, "findings are kept", func() bool {
+		kept := kubectlLoose(t, cluster, "-n", "bailey", "exec", "deployment/bailey", "--", "/bailey", "history", "export", "-", "--data", "/data/server")
+		return strings.Contains(kept, "deploy/image-identity/") // of the test's image, which has no digest
+	})
+	changed := time.Now()
+	policies := func() string {
+		return string(kubectl(t, cluster, "-n", "bailey", "get", "networkpolicies", "-o", "name"))
+	}
+	must(append([]string{"upgrade", "bailey", chart, "--reuse-values", "--set", "networkPolicy.enabled=false"}, wait...)...)
+	if got := policies(); got != "" {
+		t.Errorf("left of what is no longer wanted: %s", got)
+	}
+	must(append([]string{"rollback", "bailey", "1"}, wait...)...)
+	if got := policies(); got == "" {
+		t.Error("what was wanted before is not back")
+	}
+	answersReady(t, cluster)
+	must("uninstall", "bailey", "--wait")
+	were := strings.Split(before, "\n")
+	left := slices.DeleteFunc(strings.Split(installed(t, cluster), "\n"), func(line string) bool {
+		return slices.Contains(were, line) || line == "Namespace /bailey" || line == "ConfigMap bailey/kube-root-ca.crt" || line == "ServiceAccount bailey/default"
+	})
+	if !slices.Equal(left, []string{"PersistentVolumeClaim bailey/bailey"}) {
+		t.Errorf("left after uninstall: %q", left)
+	}
+	knownBefore(t, cluster, data, changed)
+	kubectl(t, cluster, "delete", "namespace", "bailey")
+	if after := installed(t, cluster); after != before {
+		t.Errorf("left without the namespace:\n%s\nbefore:\n%s", after, before)
+	}
+}
