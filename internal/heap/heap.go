@@ -10,8 +10,10 @@ import (
 
 const (
 	// growth is the garbage in percent that may gather beside what is in use, of a server: it holds
-	// the facts of a cluster and makes little garbage but when it joins a report.
-	growth = 15
+	// the facts of a cluster and makes little garbage but when it joins a report. Of largeLive bytes
+	// and more it is growthLarge: what is saved counts more there, and collections are rare.
+	growth, growthLarge = 15, 10
+	largeLive           = 256 << 20
 	// limitGrowth in percent and limitLeast in bytes bound, beside what is in use, all that the
 	// runtime keeps: without a limit it gives back what a report took after minutes only.
 	limitGrowth = 35
@@ -21,10 +23,21 @@ const (
 // Follow sets the collector for a process that holds a cluster for as long as it runs: memory
 // follows what is in use.
 func Follow() {
-	debug.SetGCPercent(growth)
+	percent := growth
+	debug.SetGCPercent(percent)
 	AfterGC(func() bool {
-		if n := int64(Live()); n > 0 {
-			debug.SetMemoryLimit(n + n*limitGrowth/100 + limitLeast)
+		n := int64(Live())
+		if n == 0 {
+			return true
+		}
+		debug.SetMemoryLimit(n + n*limitGrowth/100 + limitLeast)
+		want := growth
+		if n >= largeLive {
+			want = growthLarge
+		}
+		if want != percent {
+			percent = want
+			debug.SetGCPercent(percent)
 		}
 		return true
 	})
