@@ -86,4 +86,18 @@ func TestHelm(t *testing.T) {
 	if after := installed(t, cluster); after != before {
 		t.Errorf("left without the namespace:\n%s\nbefore:\n%s", after, before)
 	}
+
+	// Nor does Helm take what bailey install made.
+	if _, errs, code := program(t, "install", "--kubeconfig", cluster.Kubeconfig, "--apply", "--wait", "0", "--set", "image="+devclustertest.BaileyImage); code != exitOK {
+		t.Fatalf("exit %d\n%s", code, errs)
+	}
+	if out, err := run(append([]string{"install", "bailey", chart}, values...)...); err == nil || !strings.Contains(out, "ownership") {
+		t.Errorf("helm install over bailey install: %v\n%s", err, out)
+	}
+	if _, errs, code := program(t, "install", "--kubeconfig", cluster.Kubeconfig, "--uninstall", "--delete-data", "--wait", "1m"); code != exitOK {
+		t.Fatalf("exit %d\n%s", code, errs)
+	}
+	if after := installed(t, cluster); after != before {
+		t.Errorf("left at last:\n%s\nbefore:\n%s", after, before)
+	}
 }

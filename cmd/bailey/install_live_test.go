@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +104,7 @@ func judgesItself(t *testing.T, cluster *devcluster.Cluster) {
 	}
 }
 
-// knownBefore tells whether the history in a volume's folder has findings of before a moment.
+// knownBefore tells whether the history in a volume's folder has most of its findings from before a moment.
 func knownBefore(t *testing.T, cluster *devcluster.Cluster, data string, moment time.Time) {
 	t.Helper()
 	kept, err := sqlite.Open(t.Context(), filepath.Join(data, "server"))
@@ -115,9 +114,14 @@ func knownBefore(t *testing.T, cluster *devcluster.Cluster, data string, moment 
 	defer kept.Close()
 	uid := string(kubectl(t, cluster, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))
 	page, err := kept.Findings(t.Context(), store.FindingQuery{Cluster: uid, Access: store.Everything(), State: store.Open, Limit: 1000})
-	known := slices.ContainsFunc(page.Items, func(f store.Finding) bool { return f.First.Before(moment) })
-	if err != nil || !known {
-		t.Errorf("what was known before it was installed or changed again is lost: %v, %+v", err, page.Items)
+	known := 0
+	for _, f := range page.Items {
+		if f.First.Before(moment) {
+			known++
+		}
+	}
+	if err != nil || known == 0 || known < len(page.Items)/2 {
+		t.Errorf("of %d findings %d were known before it was installed or changed again: %v", len(page.Items), known, err)
 	}
 }
 
