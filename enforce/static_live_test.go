@@ -202,6 +202,21 @@ func grant(t *testing.T, cluster *devcluster.Cluster, user, group, resource, ver
 			t.Fatal(err)
 		}
 	}
+	// The authorizer learns of each on its own time.
+	review := map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": map[string]any{"user": user, "groups": []any{"system:authenticated"},
+		"resourceAttributes": map[string]any{"group": group, "resource": resource, "verb": verb}}}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		var said struct{ Status struct{ Allowed bool } }
+		if err := cluster.Do(t.Context(), http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", review, &said); err != nil {
+			t.Fatal(err)
+		}
+		if said.Status.Allowed {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s may not yet %s %s", user, verb, resource)
+		}
+	}
 }
 
 func clientOf(t *testing.T, cluster *devcluster.Cluster, user string) *kubernetes.Clientset {
