@@ -141,6 +141,9 @@ func TestFlippedFields(t *testing.T) {
 			b := proto.Clone(good).(*protobundle.Bundle)
 			field := append([]byte(nil), *region(b)...)
 			field[at] ^= 1 << rand.IntN(8)
+			if name == "timestamp" && sameButEmptySet(*region(good), field) {
+				continue
+			}
 			*region(b) = field
 			if d := decide(p, sum, encode(t, b), time.Now()); d.Verified {
 				t.Errorf("%s: byte %d of %d was changed, and it verifies", name, at, length)

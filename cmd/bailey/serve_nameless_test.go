@@ -40,6 +40,7 @@ func TestServeNameless(t *testing.T) {
 			return strings.Contains(said, "get the namespace kube-system") && (code == http.StatusOK) == (path != "/readyz")
 		})
 	}
+	time.Sleep(20 * seenWait) // the log is told at the next look
 	if _, said := p.end(t); strings.Count(said, "nothing is kept, proven or shown") != 1 {
 		t.Errorf("the log: %s", said)
 	}
