@@ -60,7 +60,7 @@ func write(dir string) {
 				_, _ = os.Stdout.WriteString(fmt.Sprintf("%d %d\n", n, indexes[0])) // one write: whole or not at all
 				out.Unlock()
 				if w == 0 && n/crashWriters%10 == 9 {
-					_, _ = l.Rotate(context.Background()) // where it fails the old period goes on
+					_, _ = l.Rotate(context.Background()) // where it fails the old period goes on, or the next record begins another
 				}
 			}
 		})
@@ -182,6 +182,19 @@ func TestKill(t *testing.T) {
 // TestFailedFsync makes fsync fail now and then under a writer that goes on:
 // what it acknowledges must be there all the same, once.
 func TestFailedFsync(t *testing.T) {
+	strace := failingStrace(t)
+	c := newCrash(t, filepath.Join(t.TempDir(), "ledger"))
+	for _, when := range []string{"20+7", "31+3"} {
+		c.rounds(strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when="+when)
+		c.check()
+	}
+	c.rounds()
+	c.check()
+	t.Logf("%d records acknowledged", len(c.acked))
+}
+
+// failingStrace is the path of strace, which makes system calls fail.
+func failingStrace(t *testing.T) string {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("strace, which makes fsync fail, is not installed")
@@ -189,20 +202,32 @@ func TestFailedFsync(t *testing.T) {
 	if err := exec.Command(strace, "-f", "-o", "/dev/null", "-e", "inject=fsync:error=EIO:when=1", "true").Run(); err != nil {
 		t.Skipf("strace may not trace here: %v", err)
 	}
-	c := newCrash(t, filepath.Join(t.TempDir(), "ledger"))
-	for _, when := range []string{"20+7", "31+3"} {
-		before := len(c.acked)
-		for life := 2 * time.Second; len(c.acked) == before; life *= 2 {
-			if life > time.Minute {
-				t.Fatal("the writers acknowledge nothing")
-			}
-			c.round(life, strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when="+when)
+	return strace
+}
+
+// rounds lets writers work, ever longer, until they acknowledge something new.
+func (c *crash) rounds(wrap ...string) {
+	c.t.Helper()
+	before := len(c.acked)
+	for life := 2 * time.Second; len(c.acked) == before; life *= 2 {
+		if life > time.Minute {
+			c.t.Fatal("the writers acknowledge nothing")
 		}
+		c.round(life, wrap...)
+	}
+}
+
+// TestFailedPrivate makes the fsync of the writer's own folder fail, after what it wrote there took its
+// name: a period that began on the disk and not in memory must not leave records that no open takes.
+func TestFailedPrivate(t *testing.T) {
+	strace := failingStrace(t)
+	c := newCrash(t, filepath.Join(t.TempDir(), "ledger"))
+	for _, when := range []string{"3+2", "4+3", "5+4", "3+5"} {
+		c.rounds(strace, "-f", "-qq", "-o", "/dev/null", "-P", filepath.Join(c.dir, "private"), "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when="+when)
 		c.check()
 	}
-	c.round(time.Second)
+	c.rounds()
 	c.check()
-	t.Logf("%d records acknowledged", len(c.acked))
 }
 
 // TestFullDisk fills the disk under a log. Nothing is acknowledged that is not

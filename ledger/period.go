@@ -95,7 +95,9 @@ func (l *Log) startPeriod(ctx context.Context, config Config, configSum string) 
 		return err
 	}
 	if err := writeDurable(filepath.Join(l.dir, periodFile), state); err != nil {
-		return err
+		// Which of the two keys an open would find is not known: no more is sealed with either.
+		l.period.Store(nil)
+		return fmt.Errorf("the key of period %s may not have been kept: %w", p.Name, err)
 	}
 	l.period.Store(p)
 	return nil
