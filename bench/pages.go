@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
@@ -118,7 +119,7 @@ func measurePages(s *store.Store, db *sql.DB) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	book, err := pagesLedger(ctx, dir)
+	book, err := pagesLedger(ctx, filepath.Join(dir, "ledger"))
 	if err != nil {
 		return err
 	}
