@@ -75,8 +75,7 @@ func (p *Planner) Run(ctx context.Context) error {
 	defer judging.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	judging.Go(func() { p.judgeAgain(ctx) })
-	for {
+	for first := true; ; first = false {
 		begun := time.Now()
 		if err := p.plan(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -87,6 +86,9 @@ func (p *Planner) Run(ctx context.Context) error {
 			}
 			p.kept = nil // what is kept is not known
 			p.Log.Error("how far guards are in place could not be told or kept, and will be tried again", "error", err)
+		}
+		if first { // not beside it: each makes the guards of the whole cluster
+			judging.Go(func() { p.judgeAgain(ctx) })
 		}
 		cost := time.Since(begun)
 		if !pause(ctx, max(planSoon, restShare*cost)) {
