@@ -355,6 +355,9 @@ func pagesQuestions(handler http.Handler, now time.Time, data *pagesData, n int)
 		{"findings: a word of none", ask("q", "nonesuch")},
 		{"a finding", "/findings/" + rule.ID},
 		{"workloads", "/workloads"},
+		{"workloads: by findings", "/workloads?order=findings"},
+		{"workloads: a name, by findings", "/workloads?order=findings&q=service-77"},
+		{"workloads: a word of all, by findings", "/workloads?order=findings&q=service"},
 		{"workload", "/objects/" + url.PathEscape(string(object.Kind)) + "/" + object.Namespace + "/" + object.Name},
 		{"namespaces", "/namespaces"},
 		{"namespaces: by findings", "/namespaces?order=findings"},
@@ -417,6 +420,7 @@ func pagesQuestions(handler http.Handler, now time.Time, data *pagesData, n int)
 	add("tenant: a word of a rule", tenant, ask("q", lastWord(rule.Rule)))
 	add("tenant: control", tenant, "/controls/"+rule.Control)
 	add("tenant: namespaces", tenant, "/namespaces")
+	add("tenant: workloads by findings", tenant, "/workloads?order=findings")
 
 	return list, nil
 }
@@ -429,6 +433,7 @@ func fleetQuestions(handler http.Handler, data *pagesData, n int) []question {
 	for _, p := range []struct{ what, path string }{
 		{"hub: clusters", "/clusters"},
 		{"hub: clusters, heard longest ago first", "/clusters?order=heard"},
+		{"hub: clusters, by findings", "/clusters?order=findings"},
 		{"hub: clusters out of sight", "/clusters?state=lost"},
 		{"hub: clusters, second page", "/clusters?cursor=100"},
 		{"hub: overview", "/"},

@@ -53,6 +53,7 @@ type (
 		Namespace string `query:"namespace" maxLength:"63"`
 		Kind      string `query:"kind" maxLength:"256"`
 		Text      string `query:"text" maxLength:"256"`
+		Order     string `query:"order" enum:"name,findings" default:"name" doc:"name: by namespace, kind and name; findings: the worst that nobody accepts first, then the most"`
 		Cursor    string `query:"cursor" maxLength:"4096"`
 		Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	}
@@ -137,7 +138,7 @@ type (
 	fleetQuestion struct {
 		Text   string `query:"text" doc:"words in name and UID" maxLength:"256"`
 		State  string `query:"state" enum:"seen,lost" doc:"lost: out of sight"`
-		Order  string `query:"order" enum:"name,heard" default:"name" doc:"heard: what was heard of longest ago first"`
+		Order  string `query:"order" enum:"name,heard,findings" default:"name" doc:"heard: what was heard of longest ago first; findings: the worst that nobody accepts first, then the most"`
 		Cursor string `query:"cursor" doc:"next of the page before" maxLength:"16"`
 		Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"25"`
 	}
@@ -192,9 +193,9 @@ func (a *API) reading(api huma.API) {
 		func(ctx context.Context, ask Ask, in *namedQuestion) (Finding, error) {
 			return d.Finding(ctx, ask, in.ID)
 		})
-	read(a, api, "/workloads", "listWorkloads", "Workloads, by namespace, kind and name", func(in *workloadsQuestion) *Asking { return &in.Asking },
+	read(a, api, "/workloads", "listWorkloads", "Workloads, filtered and paged", func(in *workloadsQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *workloadsQuestion) (WorkloadList, error) {
-			return d.Workloads(ctx, ask, WorkloadFilter{Namespace: in.Namespace, Kind: bailey.Kind(in.Kind), Text: in.Text, Cursor: in.Cursor, Limit: in.Limit})
+			return d.Workloads(ctx, ask, WorkloadFilter{Namespace: in.Namespace, Kind: bailey.Kind(in.Kind), Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit})
 		})
 	read(a, api, "/workload", "getWorkload", "Everything about one object", func(in *objectQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *objectQuestion) (WorkloadPage, error) {

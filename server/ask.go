@@ -46,6 +46,7 @@ type WorkloadFilter struct {
 	Namespace string
 	Kind      bailey.Kind
 	Text      string
+	Order     string // name (by namespace, kind and name) or findings (the worst, then the most); name if empty
 	Cursor    string
 	Limit     int
 }

@@ -10,14 +10,20 @@ import (
 	"github.com/baileyhq/bailey/store"
 )
 
-// Workloads gives a page of workloads, by namespace, kind and name.
+// WorkloadOrders are the orders of workloads.
+var WorkloadOrders = []string{"name", "findings"}
+
+// Workloads gives a page of workloads.
 func (d *Desk) Workloads(ctx context.Context, a Ask, f WorkloadFilter) (WorkloadList, error) {
 	list := WorkloadList{Workloads: []WorkloadRow{}}
+	if err := known("order", f.Order, WorkloadOrders); err != nil {
+		return list, err
+	}
 	uid, err := d.cluster(a)
 	if err != nil {
 		return list, err
 	}
-	q := store.WorkloadQuery{Cluster: uid, Access: access(a), Kind: f.Kind, Name: f.Text, Limit: f.Limit, After: f.Cursor}
+	q := store.WorkloadQuery{Cluster: uid, Access: access(a), Kind: f.Kind, Name: f.Text, ByFindings: f.Order == "findings", Limit: f.Limit, After: f.Cursor}
 	if f.Namespace != "" {
 		q.Namespaces = []string{f.Namespace}
 	}

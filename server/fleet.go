@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ type FleetRow struct {
 type FleetFilter struct {
 	Text   string // words in name and UID
 	State  string // seen or lost (out of sight); all if empty
-	Order  string // name, or heard: what was heard of longest ago first; name if empty
+	Order  string // name, heard (of longest ago first) or findings (the worst, then the most); name if empty
 	Cursor string
 	Limit  int // 25 if zero, at most 100
 }
@@ -44,7 +45,7 @@ type Fleet struct {
 // The values of a FleetFilter.
 var (
 	FleetStates = []string{"seen", "lost"}
-	FleetOrders = []string{"name", "heard"}
+	FleetOrders = []string{"name", "heard", "findings"}
 )
 
 // The bounds of a page of clusters: what each says is added up for it.
@@ -91,8 +92,13 @@ func (d *Desk) Fleet(ctx context.Context, a Ask, f FleetFilter) (Fleet, error) {
 			all = append(all, row)
 		}
 	}
-	if f.Order == "heard" { // they come by name
+	switch f.Order { // they come by name
+	case "heard":
 		slices.SortStableFunc(all, func(a, b FleetRow) int { return a.Heard.Compare(b.Heard) })
+	case "findings":
+		if err := d.byFindings(ctx, sees, all); err != nil {
+			return fleet, err
+		}
 	}
 	limit := min(f.Limit, fleetRowsMost)
 	if limit <= 0 {
@@ -111,6 +117,41 @@ func (d *Desk) Fleet(ctx context.Context, a Ask, f FleetFilter) (Fleet, error) {
 		fleet.Clusters = append(fleet.Clusters, row)
 	}
 	return fleet, nil
+}
+
+// byFindings sorts clusters by what is found in them, as far as that is seen of the own one.
+func (d *Desk) byFindings(ctx context.Context, own Namespaces, all []FleetRow) error {
+	found := map[string]*Counts{}
+	for _, row := range all {
+		found[row.UID] = &Counts{}
+	}
+	counts, err := d.o.Store.ClusterCounts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range counts {
+		if c := found[n.Cluster]; c != nil && d.controls[n.Control] != nil && (own.All || n.Cluster != d.o.Own()) {
+			c.Add(n.Severity, n.Open-n.Waived)
+		}
+	}
+	if c := found[d.o.Own()]; c != nil && !own.All {
+		counts, err := d.o.Store.Counts(ctx, access(Ask{Sees: own}), d.o.Own())
+		if err != nil {
+			return err
+		}
+		for _, n := range counts {
+			if d.controls[n.Control] != nil {
+				c.Add(n.Severity, n.Open-n.Waived)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b FleetRow) int { return worst(found[a.UID], found[b.UID]) })
+	return nil
+}
+
+// worst orders what was found: the most critical findings first, of equal ones the most high ones, then the most.
+func worst(a, b *Counts) int {
+	return cmp.Or(cmp.Compare(b.Critical, a.Critical), cmp.Compare(b.High, a.High), cmp.Compare(b.Total(), a.Total()))
 }
 
 // addUp fills in where the controls of a cluster stand and what is found in it, as far as that is

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
+// contradiction is a query that counts what contradicts itself.
+type contradiction struct{ what, query string }
+
 // checks are queries that count what contradicts itself in what is kept of a cluster.
-var checks = []struct{ what, query string }{
+var checks = []contradiction{
 	{"counts of findings differ from the findings", `SELECT count(*) FROM finding_groups g LEFT JOIN
 		(SELECT grp, sum(1 - gone) AS o, sum((1 - gone) * waived) AS w, sum(gone) AS x FROM findings WHERE cluster = ? GROUP BY grp) f ON f.grp = g.n
 		WHERE g.cluster = ? AND g.level = 0 AND (g.open <> coalesce(f.o, 0) OR g.waived <> coalesce(f.w, 0) OR g.gone <> coalesce(f.x, 0))`},
@@ -36,6 +40,20 @@ var checks = []struct{ what, query string }{
 	{"changes are newer than the cluster", `SELECT count(*) FROM changes WHERE cluster = ? AND seq > (SELECT seq FROM clusters WHERE n = ?)`},
 }
 
+// workloadChecks are those of tables from workloadTables on.
+var workloadChecks = []contradiction{
+	{"workloads are listed for which no verdict stands", `SELECT count(*) FROM workloads w WHERE w.cluster = ? AND NOT EXISTS (SELECT 1 FROM verdicts v
+		WHERE v.cluster = ? AND v.namespace = w.namespace AND v.kind = w.kind AND v.name = w.name AND v.scope = 'workload')`},
+	{"workloads for which a verdict stands are not listed", `SELECT count(*) FROM verdicts v WHERE v.cluster = ? AND v.scope = 'workload' AND NOT EXISTS (SELECT 1 FROM workloads w
+		WHERE w.cluster = ? AND w.namespace = v.namespace AND w.kind = v.kind AND w.name = v.name)`},
+	{"workloads are sorted by other findings than they have", `SELECT count(*) FROM workloads w WHERE w.rank <> -(SELECT
+		count(CASE f.severity WHEN 5 THEN 1 END) * 4398046511104 + count(CASE f.severity WHEN 4 THEN 1 END) * 2097152 + count(*) FROM findings f
+		WHERE f.cluster = ? AND f.gone = 0 AND f.namespace = w.namespace AND f.kind = w.kind AND f.name = w.name AND f.waived = 0) AND w.cluster = ?`},
+}
+
+// workloadTables is the version of the tables in which workloads are.
+const workloadTables = 8
+
 // Check reads all that is kept of a cluster, and whether it agrees with itself. It takes
 // seconds for a million findings.
 func (s *Store) Check(ctx context.Context, cluster string) error {
@@ -44,8 +62,16 @@ func (s *Store) Check(ctx context.Context, cluster string) error {
 		if err != nil {
 			return err
 		}
+		var version, oldest int
+		if err := r.tables().Scan(&version, &oldest); err != nil {
+			return err
+		}
+		asked := checks
+		if version >= workloadTables { // a backup of an older one is looked at as it is
+			asked = slices.Concat(checks, workloadChecks)
+		}
 		var wrong []error
-		for _, c := range checks {
+		for _, c := range asked {
 			var count int
 			if err := r.row(c.query, n, n).Scan(&count); err != nil {
 				return err

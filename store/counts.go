@@ -82,16 +82,18 @@ func (s *Store) NamespaceRungs(ctx context.Context, access Access, cluster strin
 	return rungs, err
 }
 
-// WorkloadQuery asks for workloads, by namespace, kind and name.
+// WorkloadQuery asks for workloads, by namespace, kind and name unless by their findings.
 type WorkloadQuery struct {
 	Cluster    string
 	Access     Access
 	Namespaces []string
 	Kind       bailey.Kind
 	// Name is the beginning of the name.
-	Name  string
-	Limit int
-	After string
+	Name string
+	// ByFindings has those first on which the worst is found that nobody accepts, and of equal ones the most.
+	ByFindings bool
+	Limit      int
+	After      string
 }
 
 // Workload is something that verdicts stand for, with where it stands.
@@ -103,6 +105,9 @@ type Workload struct {
 
 // Workloads gives a page of workloads.
 func (s *Store) Workloads(ctx context.Context, q WorkloadQuery) (Page[Workload], error) {
+	if q.ByFindings {
+		return s.workloadsByFindings(ctx, &q)
+	}
 	var page Page[Workload]
 	where, args := q.Access.limit("namespace", q.Namespaces)
 	if q.Kind != "" {
@@ -149,22 +154,26 @@ func (s *Store) Workloads(ctx context.Context, q WorkloadQuery) (Page[Workload],
 			page.Next = cursor{Query: query, Object: last.namespace, Kind: last.kind, Name: last.name}.String()
 			keys, page.Items = keys[:limit], page.Items[:limit]
 		}
-		for i, k := range keys {
-			err := r.each(func(rows *sql.Rows) error {
-				var severity bailey.Severity
-				var open int
-				err := rows.Scan(&severity, &open)
-				page.Items[i].Open[severity] = open
-				return err
-			}, "SELECT severity, count(*) FROM findings WHERE cluster = ? AND gone = 0 AND waived = 0 AND namespace = ? AND kind = ? AND name = ? GROUP BY severity",
-				n, k.namespace, k.kind, k.name)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return r.openOf(n, keys, page.Items)
 	})
 	return page, err
+}
+
+// openOf counts what is found on workloads and accepted by nobody.
+func (r *reader) openOf(cluster int64, keys []objectKey, workloads []Workload) error {
+	for i, k := range keys {
+		if err := r.each(func(rows *sql.Rows) error {
+			var severity bailey.Severity
+			var open int
+			err := rows.Scan(&severity, &open)
+			workloads[i].Open[severity] = open
+			return err
+		}, "SELECT severity, count(*) FROM findings WHERE cluster = ? AND gone = 0 AND waived = 0 AND namespace = ? AND kind = ? AND name = ? GROUP BY severity",
+			cluster, k.namespace, k.kind, k.name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // verdictsMost is how many controls stand for one workload at most: the page names 46.

@@ -20,7 +20,7 @@ func (s *site) clusters(v *visit) error {
 	f := server.FleetFilter{
 		Text:   form.text("Name", "q"),
 		State:  form.choice("State", "state", option{"", "any"}, option{"seen", "in sight"}, option{"lost", "out of sight"}),
-		Order:  form.order(option{"name", "by name"}, option{"heard", "heard longest ago first"}),
+		Order:  form.order(option{"name", "by name"}, option{"heard", "heard longest ago first"}, option{"findings", "worst findings first"}),
 		Cursor: v.cursor(), Limit: clusterRows,
 	}
 	if form.err != nil {

@@ -80,8 +80,11 @@ func (f *fixture) Fleet(ctx context.Context, ask server.Ask, filter server.Fleet
 			rows = append(rows, row)
 		}
 	}
-	if filter.Order == "heard" {
+	switch filter.Order {
+	case "heard":
 		slices.SortStableFunc(rows, func(a, b server.FleetRow) int { return a.Heard.Compare(b.Heard) })
+	case "findings":
+		slices.SortStableFunc(rows, func(a, b server.FleetRow) int { return worst(a.Findings, b.Findings) })
 	}
 	fleet := server.Fleet{Total: len(rows)}
 	if err == nil {
@@ -321,8 +324,16 @@ func (f *fixture) Workloads(_ context.Context, ask server.Ask, filter server.Wor
 		all = append(all, server.WorkloadRow{Object: o, Findings: server.Counts{Critical: (i + 1) % 3, High: i % 7, Medium: i % 5 * 3, Low: i % 4},
 			Rungs: server.Rungs{Gap: i % 4, Unknown: i % 3, Sound: 4, Guarded: 3 + i%2, Proven: i % 5}})
 	}
+	if filter.Order == "findings" {
+		slices.SortStableFunc(all, func(a, b server.WorkloadRow) int { return worst(a.Findings, b.Findings) })
+	}
 	list, next, err := piece(all, filter.Cursor, cmp.Or(filter.Limit, 50))
 	return server.WorkloadList{Workloads: list, Next: next}, err
+}
+
+// worst orders counts as the store does.
+func worst(a, b server.Counts) int {
+	return cmp.Or(b.Critical-a.Critical, b.High-a.High, b.Total()-a.Total())
 }
 
 // Lacks has nothing of pods: they were judged as parts of others.

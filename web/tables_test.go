@@ -36,6 +36,8 @@ func TestTables(t *testing.T) {
 		"/activity?since=2026-11-25&until=2026-11-25":       {18, "When descending", "", ""},
 		"/namespaces?q=team-dill&order=findings":            {28, "Findings descending", "team-dill-00", "team-borage"},
 		"/namespaces?control=network%2Fpolicy&rung=gap":     {-1, "", "", ""},
+		"/workloads?order=name":                             {400, "Workload ascending", "", ""},
+		"/workloads?order=findings&namespace=shop":          {-1, "Findings descending", `href="/workloads?namespace=shop">Workload`, ""},
 		"/findings?order=object&severity=critical&kind=Pod": {0, "", "No finding matches", ""},
 		"/findings?order=object&severity=critical":          {-1, "Where ascending", "", ""},
 	} {
@@ -61,7 +63,7 @@ func TestTables(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/alerts?state=dreadful", "/alerts?kind=x", "/alerts?order=x", "/runs?state=x", "/runs?trigger=x", "/waivers?state=x", "/waivers?order=x", "/experiments?state=x", "/experiments?danger=x",
-		"/activity?outcome=x", "/activity?since=x", "/namespaces?rung=x", "/namespaces?control=no%2Fsuch", "/workloads?kind=x", "/findings?q=" + strings.Repeat("x", 301)} {
+		"/activity?outcome=x", "/activity?since=x", "/namespaces?rung=x", "/namespaces?control=no%2Fsuch", "/workloads?kind=x", "/workloads?order=x", "/clusters?order=x", "/findings?q=" + strings.Repeat("x", 301)} {
 		status, text := d.get(t, path)
 		name, _, _ := strings.Cut(path[strings.Index(path, "?")+1:], "=")
 		if status != http.StatusUnprocessableEntity && status != http.StatusBadRequest || !strings.Contains(text, name) {
@@ -77,7 +79,7 @@ func TestPagesBack(t *testing.T) {
 	next := regexp.MustCompile(`href="([^"]*)" rel="next"`)
 	prev := regexp.MustCompile(`href="([^"]*)" rel="prev"`)
 	shown := regexp.MustCompile(`(?s)<nav class="pager".*?<p>([^<]*)</p>`)
-	for _, path := range []string{"/findings?severity=high", "/workloads", "/runs?trigger=schedule", "/alerts?state=all", "/activity?order=oldest", "/ledger", "/namespaces?order=name", "/changes", "/enforce"} {
+	for _, path := range []string{"/findings?severity=high", "/workloads", "/workloads?order=findings", "/runs?trigger=schedule", "/alerts?state=all", "/activity?order=oldest", "/ledger", "/namespaces?order=name", "/changes", "/enforce"} {
 		var seen []string
 		at := path
 		for at != "" && len(seen) < 4 {
@@ -134,10 +136,11 @@ func TestFleet(t *testing.T) {
 	f.many = true
 	admin, tenant := start(t, f, "admin", nil), start(t, f, "tenant", nil)
 	for path, want := range map[string][]string{
-		"/clusters":             {`<a class="lead" href="/">prod-eu-west-1</a>`, `<a class="lead" href="/?cluster=spoke-1">`, `href="/findings?cluster=spoke-2"`, "out of sight</span> since"},
-		"/clusters?state=lost":  {`href="/?cluster=spoke-1">edge-`, "1–1 of 1"},
-		"/clusters?order=heard": {`aria-sort="ascending"><a href="/clusters?order=heard">Last heard`},
-		"/findings":             {`<a href="/clusters">`},
+		"/clusters":                {`<a class="lead" href="/">prod-eu-west-1</a>`, `<a class="lead" href="/?cluster=spoke-1">`, `href="/findings?cluster=spoke-2"`, "out of sight</span> since"},
+		"/clusters?state=lost":     {`href="/?cluster=spoke-1">edge-`, "1–1 of 1"},
+		"/clusters?order=heard":    {`aria-sort="ascending"><a href="/clusters?order=heard">Last heard`},
+		"/clusters?order=findings": {`aria-sort="descending"><a href="/clusters?order=findings">Findings`},
+		"/findings":                {`<a href="/clusters">`},
 	} {
 		_, text := admin.get(t, path)
 		for _, w := range want {

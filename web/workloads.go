@@ -29,6 +29,7 @@ func (s *site) workloads(v *visit) error {
 		Text:      form.text("Name begins", "q"),
 		Namespace: form.name("Namespace", "namespace", 63),
 		Kind:      bailey.Kind(form.choice("Kind", "kind", kindOptions...)),
+		Order:     form.order(option{"name", "by name"}, option{"findings", "worst findings first"}),
 		Cursor:    v.cursor(), Limit: workloadRows,
 	}
 	if form.err != nil {

@@ -100,6 +100,14 @@ func testPlans(t *testing.T, p Place) {
 			_, err = b.s.Actions(b.ctx, q)
 			b.ok(err)
 		}
+		for _, q := range []store.WorkloadQuery{{}, {Kind: bailey.KindDeployment}, {Name: "w1"}, {Namespaces: []string{"ns1", "ns2"}, Kind: bailey.KindDeployment, Name: "w"}} {
+			q.Cluster, q.Access, q.ByFindings, q.Limit = uid, access, true, 10
+			page, err := b.s.Workloads(b.ctx, q)
+			b.ok(err)
+			q.After = page.Next
+			_, err = b.s.Workloads(b.ctx, q)
+			b.ok(err)
+		}
 		_, err = b.s.Waivers(b.ctx, store.WaiverQuery{Cluster: uid, Access: access})
 		b.ok(err)
 	}
@@ -131,7 +139,7 @@ func testPlans(t *testing.T, p Place) {
 		b.ok(rows.Err())
 		b.ok(rows.Close())
 		for _, line := range plan {
-			for _, table := range []string{"findings", "verdicts", "changes", "rung_changes", "evidence", "runs", "alerts", "audit"} {
+			for _, table := range []string{"findings", "verdicts", "changes", "rung_changes", "evidence", "runs", "alerts", "audit", "workloads"} {
 				if p.Scans(line, table) {
 					t.Errorf("reads all of %s:\n%s\n%v\n%s", table, query, queries[query], strings.Join(plan, "\n"))
 				}

@@ -50,6 +50,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Guards", testGuards},
 		{"Counts", testCounts},
 		{"Accepted", testAccepted},
+		{"Ranking", testRanking},
 		{"Audit", testAudit},
 		{"Changes", testChanges},
 		{"Concurrency", testConcurrency},
