@@ -94,6 +94,7 @@ func (a *API) register(mux *http.ServeMux) huma.API {
 	config.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	api := humago.New(mux, config)
 	a.reading(api)
+	a.listing(api)
 	a.ledgerReading(api)
 	a.writing(api)
 	a.streaming(mux, api)

@@ -205,12 +205,13 @@ func (d *Desk) Experiment(ctx context.Context, a Ask, control, name string) (Exp
 func (d *Desk) experiment(ctx context.Context, a Ask, uid string, c *bailey.Control, x *bailey.Experiment, most int) (ExperimentInfo, error) {
 	info := ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window}
 	page, err := d.o.Store.Evidence(ctx, store.EvidenceQuery{Cluster: uid, Access: access(a), Control: c.ID, Experiment: x.Name, Limit: most})
-	info.Evidence = evidenceOf(page.Items)
+	info.Evidence = evidenceOf(a, page.Items)
 	info.State = info.StateAt(d.o.Now())
 	return info, err
 }
 
-func evidenceOf(kept []store.Evidence) []Evidence {
+// evidenceOf gives what is kept of evidence; which run it is of is told to who sees everything, as runs are.
+func evidenceOf(a Ask, kept []store.Evidence) []Evidence {
 	var all []Evidence
 	for i := range kept {
 		e := &kept[i]
@@ -218,6 +219,9 @@ func evidenceOf(kept []store.Evidence) []Evidence {
 		all = append(all, Evidence{ID: e.ID, Run: e.Run, Control: e.Control, Experiment: e.Experiment, Scope: e.Scope, At: e.At,
 			Held: total.Held, Tried: total.Tried, Broken: total.Broken, Inconclusive: total.Inconclusive,
 			Interrupted: e.Interrupted, Signer: e.Signer, Ledger: e.Ledger, Paths: e.Paths})
+		if !a.Sees.All {
+			all[i].Run = ""
+		}
 	}
 	return all
 }

@@ -74,7 +74,7 @@ func (d *Desk) Workload(ctx context.Context, a Ask, ref bailey.Ref) (WorkloadPag
 	for i := range kept.Verdicts {
 		p.Standings = append(p.Standings, scopeStanding(&kept.Verdicts[i]))
 	}
-	p.Evidence, p.Changes = evidenceOf(kept.Evidence), rungChanges(kept.Rungs)
+	p.Evidence, p.Changes = evidenceOf(a, kept.Evidence), rungChanges(kept.Rungs)
 	if uid != d.o.Own() || !d.o.Files {
 		p.Command = report.KubectlShow(ref)
 	}

@@ -49,7 +49,8 @@ var pagesSeen = map[string][]asking{
 	"GET /findings": {{path: "/findings", tenant: ok, admin: ok, file: true}, {path: "/findings?state=all&order=object", tenant: ok, admin: ok, file: true}, {path: "/findings?state=waived", tenant: ok, admin: ok, file: true},
 		{path: "/findings?namespace={theirs}", tenant: ok, admin: ok, file: true}, {path: "/findings?q={their-web}&state=all", tenant: ok, admin: ok, file: true}, {path: "/findings?severity=dreadful", tenant: 400, admin: 400}},
 	"GET /findings/{id}": {{path: "/findings/{my-finding}", tenant: ok, admin: ok}, {path: "/findings/{their-finding}", tenant: missing, admin: ok}},
-	"GET /workloads":     {{path: "/workloads", tenant: ok, admin: ok, file: true}, {path: "/workloads?namespace={theirs}", tenant: ok, admin: ok, file: true}, {path: "/workloads?q={their-web}", tenant: ok, admin: ok, file: true}},
+	"GET /workloads": {{path: "/workloads", tenant: ok, admin: ok, file: true}, {path: "/workloads?namespace={theirs}", tenant: ok, admin: ok, file: true}, {path: "/workloads?q={their-web}", tenant: ok, admin: ok, file: true},
+		{path: "/workloads?order=findings", tenant: ok, admin: ok, file: true}},
 	"GET /objects/{kind}/{ns}/{object}": {{path: "/objects/" + string(bailey.KindDeployment) + "/{mine}/my-web", tenant: ok, admin: ok, file: true}, {path: "/objects/" + string(bailey.KindDeployment) + "/{theirs}/{their-web}", tenant: missing, admin: ok, file: true},
 		{path: "/objects/Namespace/_/{mine}", tenant: ok, admin: ok, file: true}, {path: "/objects/Namespace/_/{theirs}", tenant: missing, admin: ok, file: true}},
 	"GET /namespaces":                          {{path: "/namespaces", tenant: ok, admin: ok, file: true}, {path: "/namespaces?q={theirs}", tenant: ok, admin: ok, file: true}},
@@ -87,10 +88,13 @@ var endpointsSeen = map[string][]asking{
 	"GET /api/v1/status":                 {{path: "", tenant: ok, admin: ok}},
 	"GET /api/v1/clusters":               {{path: "", tenant: ok, admin: ok}, {path: "?cluster=none", tenant: ok, admin: ok}},
 	"GET /api/v1/overview":               {{path: "", tenant: ok, admin: ok}, {path: "?cluster={cluster}", tenant: ok, admin: ok}, {path: "?cluster=none", tenant: forbidden, admin: forbidden}},
+	"GET /api/v1/controls":               {{path: "", tenant: ok, admin: ok}, {path: "?order=findings&rung=gap", tenant: ok, admin: ok}, {path: "?cluster=none", tenant: forbidden, admin: forbidden}, {path: "?cursor=x", tenant: 422, admin: 422}},
+	"GET /api/v1/rules":                  {{path: "?limit=1000", tenant: ok, admin: ok}, {path: "?found=true&order=findings", tenant: ok, admin: ok}, {path: "?cluster=none", tenant: forbidden, admin: forbidden}},
+	"GET /api/v1/evidence":               {{path: "?limit=1000", tenant: ok, admin: ok}, {path: "?namespace={theirs}", tenant: ok, admin: ok}, {path: "?cursor=x", tenant: 422, admin: 422}},
 	"GET /api/v1/controls/{area}/{name}": {{path: "/api/v1/controls/compute/pod-security", tenant: ok, admin: ok}, {path: "/api/v1/controls/network/policy", tenant: ok, admin: ok}},
 	"GET /api/v1/findings":               {{path: "?state=all&limit=1000", tenant: ok, admin: ok}, {path: "?state=all&namespace={theirs}", tenant: ok, admin: ok}, {path: "?text={their-web}", tenant: ok, admin: ok}, {path: "?cursor=x", tenant: 422, admin: 422}},
 	"GET /api/v1/findings/{id}":          {{path: "/api/v1/findings/{my-finding}", tenant: ok, admin: ok}, {path: "/api/v1/findings/{their-finding}", tenant: missing, admin: ok}},
-	"GET /api/v1/workloads":              {{path: "?limit=1000", tenant: ok, admin: ok}, {path: "?namespace={theirs}", tenant: ok, admin: ok}},
+	"GET /api/v1/workloads":              {{path: "?limit=1000", tenant: ok, admin: ok}, {path: "?namespace={theirs}", tenant: ok, admin: ok}, {path: "?order=findings", tenant: ok, admin: ok}},
 	"GET /api/v1/workload": {{path: "?kind=" + string(bailey.KindDeployment) + "&namespace={mine}&name=my-web", tenant: ok, admin: ok}, {path: "?kind=" + string(bailey.KindDeployment) + "&namespace={theirs}&name={their-web}", tenant: missing, admin: ok},
 		{path: "?kind=Namespace&name={theirs}", tenant: missing, admin: ok}},
 	"GET /api/v1/namespaces":                                  {{path: "", tenant: ok, admin: ok}},
@@ -431,6 +435,7 @@ func (s *sight) all(t *testing.T) {
 	s.idle(t)
 	t.Run("endpoints", func(t *testing.T) { s.sees(t, s.endpoints(t), endpointsSeen) })
 	s.idle(t)
+	t.Run("lists", s.lists)
 	t.Run("notices", s.notices)
 	t.Run("events", s.events)
 	t.Run("browser", s.browsers)
