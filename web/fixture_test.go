@@ -251,9 +251,9 @@ func (f *fixture) ScopesLow(ctx context.Context, ask server.Ask, control, cursor
 func (f *fixture) visible(ask server.Ask, filter server.FindingFilter) []server.Finding {
 	var out []server.Finding
 	for _, x := range f.found {
-		open := x.Gone == nil && x.Waiver == nil
+		there, accepted := x.Gone == nil, x.Waiver != nil || x.Baseline
 		state := cmp.Or(filter.State, "open")
-		if !ask.Sees.Has(x.Object.Namespace) || state == "open" && !open || state == "gone" && x.Gone == nil || state == "waived" && x.Waiver == nil ||
+		if !ask.Sees.Has(x.Object.Namespace) || state == "open" && (!there || accepted) || state == "gone" && there || state == "waived" && !(there && accepted) ||
 			filter.Control != "" && x.Control != filter.Control || filter.Rule != "" && x.Rule != filter.Rule || filter.Kind != "" && x.Object.Kind != filter.Kind ||
 			filter.Namespace != "" && x.Object.Namespace != filter.Namespace || filter.Name != "" && x.Object.Name != filter.Name || x.Severity < filter.Least ||
 			!strings.Contains(x.Message+x.Object.Name+x.Rule, filter.Text) || x.Opened.Before(filter.Since) {
