@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -125,13 +126,13 @@ func (d *Desk) byFindings(ctx context.Context, own Namespaces, all []FleetRow) e
 	for _, row := range all {
 		found[row.UID] = &Counts{}
 	}
-	counts, err := d.o.Store.ClusterCounts(ctx)
+	counts, err := d.o.Store.ClusterCounts(ctx, slices.Sorted(maps.Keys(d.controls)))
 	if err != nil {
 		return err
 	}
 	for _, n := range counts {
-		if c := found[n.Cluster]; c != nil && d.controls[n.Control] != nil && (own.All || n.Cluster != d.o.Own()) {
-			c.Add(n.Severity, n.Open-n.Waived)
+		if c := found[n.Cluster]; c != nil && (own.All || n.Cluster != d.o.Own()) {
+			c.Add(n.Severity, n.Open)
 		}
 	}
 	if c := found[d.o.Own()]; c != nil && !own.All {

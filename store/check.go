@@ -40,19 +40,23 @@ var checks = []contradiction{
 	{"changes are newer than the cluster", `SELECT count(*) FROM changes WHERE cluster = ? AND seq > (SELECT seq FROM clusters WHERE n = ?)`},
 }
 
-// workloadChecks are those of tables from workloadTables on.
-var workloadChecks = []contradiction{
-	{"workloads are listed for which no verdict stands", `SELECT count(*) FROM workloads w WHERE w.cluster = ? AND NOT EXISTS (SELECT 1 FROM verdicts v
-		WHERE v.cluster = ? AND v.namespace = w.namespace AND v.kind = w.kind AND v.name = w.name AND v.scope = 'workload')`},
-	{"workloads for which a verdict stands are not listed", `SELECT count(*) FROM verdicts v WHERE v.cluster = ? AND v.scope = 'workload' AND NOT EXISTS (SELECT 1 FROM workloads w
-		WHERE w.cluster = ? AND w.namespace = v.namespace AND w.kind = v.kind AND w.name = v.name)`},
-	{"workloads are sorted by other findings than they have", `SELECT count(*) FROM workloads w WHERE w.rank <> -(SELECT
+// laterChecks are those of tables that there are from a version on.
+var laterChecks = []struct {
+	since int
+	contradiction
+}{
+	{8, contradiction{"workloads are listed for which no verdict stands", `SELECT count(*) FROM workloads w WHERE w.cluster = ? AND NOT EXISTS (SELECT 1 FROM verdicts v
+		WHERE v.cluster = ? AND v.namespace = w.namespace AND v.kind = w.kind AND v.name = w.name AND v.scope = 'workload')`}},
+	{8, contradiction{"workloads for which a verdict stands are not listed", `SELECT count(*) FROM verdicts v WHERE v.cluster = ? AND v.scope = 'workload' AND NOT EXISTS (SELECT 1 FROM workloads w
+		WHERE w.cluster = ? AND w.namespace = v.namespace AND w.kind = v.kind AND w.name = v.name)`}},
+	{8, contradiction{"workloads are sorted by other findings than they have", `SELECT count(*) FROM workloads w WHERE w.rank <> -(SELECT
 		count(CASE f.severity WHEN 5 THEN 1 END) * 4398046511104 + count(CASE f.severity WHEN 4 THEN 1 END) * 2097152 + count(*) FROM findings f
-		WHERE f.cluster = ? AND f.gone = 0 AND f.namespace = w.namespace AND f.kind = w.kind AND f.name = w.name AND f.waived = 0) AND w.cluster = ?`},
+		WHERE f.cluster = ? AND f.gone = 0 AND f.namespace = w.namespace AND f.kind = w.kind AND f.name = w.name AND f.waived = 0) AND w.cluster = ?`}},
+	{10, contradiction{"counts of findings by cluster differ from the counts", `SELECT count(*) FROM cluster_findings c WHERE c.cluster = ? AND c.open <> coalesce((SELECT sum(g.open - g.waived) FROM finding_groups g
+		WHERE g.cluster = ? AND g.level = 1 AND g.control = c.control AND g.severity = c.severity), 0)`}},
+	{10, contradiction{"findings are in no count by cluster", `SELECT count(*) FROM finding_groups g WHERE g.cluster = ? AND g.level = 1 AND g.open > g.waived AND NOT EXISTS (SELECT 1 FROM cluster_findings c
+		WHERE c.cluster = ? AND c.control = g.control AND c.severity = g.severity)`}},
 }
-
-// workloadTables is the version of the tables in which workloads are.
-const workloadTables = 8
 
 // Check reads all that is kept of a cluster, and whether it agrees with itself. It takes
 // seconds for a million findings.
@@ -66,9 +70,11 @@ func (s *Store) Check(ctx context.Context, cluster string) error {
 		if err := r.tables().Scan(&version, &oldest); err != nil {
 			return err
 		}
-		asked := checks
-		if version >= workloadTables { // a backup of an older one is looked at as it is
-			asked = slices.Concat(checks, workloadChecks)
+		asked := slices.Clone(checks)
+		for _, c := range laterChecks {
+			if version >= c.since { // a history of an older one is looked at as it is
+				asked = append(asked, c.contradiction)
+			}
 		}
 		var wrong []error
 		for _, c := range asked {

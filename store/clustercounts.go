@@ -7,24 +7,28 @@ import (
 	"github.com/baileyhq/bailey"
 )
 
-// ClusterCount is how many findings of a control are open in a cluster.
+// ClusterCount is how many findings are open in a cluster, and accepted by nobody.
 type ClusterCount struct {
-	Cluster, Control string
-	Severity         bailey.Severity
-	Open, Waived     int // Waived are those of Open that a waiver or the baseline accepts
+	Cluster  string
+	Severity bailey.Severity
+	Open     int
 }
 
-// ClusterCounts gives the open findings of all clusters, by control and severity, whoever may see them.
-func (s *Store) ClusterCounts(ctx context.Context) ([]ClusterCount, error) {
+// ClusterCounts counts the open findings of some controls in all clusters by severity, whoever may see them.
+func (s *Store) ClusterCounts(ctx context.Context, controls []string) ([]ClusterCount, error) {
 	var counts []ClusterCount
+	if len(controls) == 0 {
+		return nil, nil
+	}
+	where, args := in("", nil, "control", controls)
 	err := s.read(ctx, func(r *reader) error {
 		return r.each(func(rows *sql.Rows) error {
 			var c ClusterCount
-			err := rows.Scan(&c.Cluster, &c.Control, &c.Severity, &c.Open, &c.Waived)
+			err := rows.Scan(&c.Cluster, &c.Severity, &c.Open)
 			counts = append(counts, c)
 			return err
-		}, "SELECT c.uid, g.control, g.severity, sum(g.open), sum(g.waived) FROM clusters c CROSS JOIN finding_groups g"+
-			" WHERE c.n > 0 AND g.cluster = c.n AND g.level = 1 AND g.open > 0 GROUP BY c.uid, g.control, g.severity ORDER BY c.uid, g.control, g.severity")
+		}, "SELECT c.uid, f.severity, f.open FROM (SELECT cluster, severity, sum(open) AS open FROM cluster_findings WHERE open > 0"+where+
+			" GROUP BY cluster, severity) AS f CROSS JOIN clusters c WHERE c.n = f.cluster ORDER BY c.uid, f.severity", args...)
 	})
 	return counts, err
 }
