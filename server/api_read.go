@@ -210,7 +210,7 @@ func (a *API) reading(api huma.API) {
 					return paged[NamespaceRow]{}, badInput(err)
 				}
 			}
-			rows, err := d.NamespaceRows(ctx, ask, f)
+			rows, _, err := d.NamespaceRows(ctx, ask, f)
 			return pageOf(rows, "", err)
 		})
 	read(a, api, "/experiments", "listExperiments", "The experiments and what they showed last", func(in *experimentsQuestion) *Asking { return &in.Asking },

@@ -156,44 +156,97 @@ func (d *Desk) alertsOf(ctx context.Context, a Ask, uid string, ref bailey.Ref, 
 	return alerts, nil
 }
 
-// NamespaceRows gives the namespaces that a filter takes, side by side.
-func (d *Desk) NamespaceRows(ctx context.Context, a Ask, f NamespaceFilter) ([]NamespaceRow, error) {
+// NamespaceRows gives the namespaces that a filter takes, side by side, and how many it takes without its limit.
+func (d *Desk) NamespaceRows(ctx context.Context, a Ask, f NamespaceFilter) (rows []NamespaceRow, total int, err error) {
 	uid, err := d.cluster(a)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	rungs, err := d.o.Store.NamespaceRungs(ctx, access(a), uid)
-	if err != nil {
-		return nil, err
-	}
+	all := namespaceRows{}
 	counts, err := d.o.Store.NamespaceCounts(ctx, access(a), uid)
 	if err != nil {
-		return nil, err
-	}
-	rows := map[string]*NamespaceRow{}
-	row := func(name string) *NamespaceRow {
-		if rows[name] == nil {
-			rows[name] = &NamespaceRow{Name: name, Controls: map[string]bailey.Rung{}}
-		}
-		return rows[name]
-	}
-	for _, r := range rungs {
-		if r.Namespace == "" {
-			continue // what belongs to the cluster
-		}
-		row(r.Namespace).Controls[r.Control] = r.Rung
+		return nil, 0, err
 	}
 	for _, n := range counts {
-		if n.Namespace != "" {
-			row(n.Namespace).Findings.Add(n.Severity, n.Open-n.Waived)
+		all.row(n.Namespace).Findings.Add(n.Severity, n.Open-n.Waived)
+	}
+	some := f.Limit > 0 && f.sparing()
+	if some {
+		err = d.sortable(ctx, a, uid, f, all)
+	} else {
+		err = d.stand(ctx, a, uid, all)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	rows, total, err = f.Of(all.list())
+	if err != nil || !some || len(rows) == 0 {
+		return rows, total, err
+	}
+	shown, names := namespaceRows{}, []string{}
+	for i := range rows {
+		rows[i].Rungs, rows[i].Controls = Rungs{}, map[string]bailey.Rung{}
+		shown[rows[i].Name] = &rows[i]
+		names = append(names, rows[i].Name)
+	}
+	return rows, total, d.stand(ctx, a, uid, shown, names...)
+}
+
+// sortable adds the namespaces that were judged, with no more than a filter needs to sort and take them.
+func (d *Desk) sortable(ctx context.Context, a Ask, uid string, f NamespaceFilter, all namespaceRows) error {
+	names, err := d.o.Store.JudgedNamespaces(ctx, access(a), uid)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		all.row(name)
+	}
+	if f.Control != "" {
+		rungs, err := d.o.Store.NamespaceRungs(ctx, access(a), uid, f.Control)
+		if err != nil {
+			return err
+		}
+		for _, r := range rungs {
+			all.row(r.Namespace).Controls[r.Control] = r.Rung
 		}
 	}
-	all := []NamespaceRow{}
-	for _, r := range rows {
-		for _, rung := range r.Controls {
-			r.Rungs.Add(rung, 1)
-		}
-		all = append(all, *r)
+	if f.Order != "worst" && (f.Rung == nil || f.Control != "") {
+		return nil
 	}
-	return f.Of(all)
+	gaps, err := d.o.Store.NamespaceGaps(ctx, access(a), uid)
+	for name, n := range gaps {
+		all.row(name).Rungs.Gap = n
+	}
+	return err
+}
+
+// stand adds how the controls stand in namespaces, in all if none is named.
+func (d *Desk) stand(ctx context.Context, a Ask, uid string, all namespaceRows, names ...string) error {
+	rungs, err := d.o.Store.NamespaceRungs(ctx, access(a), uid, "", names...)
+	for _, r := range rungs {
+		row := all.row(r.Namespace)
+		row.Controls[r.Control] = r.Rung
+		row.Rungs.Add(r.Rung, 1)
+	}
+	return err
+}
+
+// namespaceRows are rows by name; "" is what belongs to the cluster.
+type namespaceRows map[string]*NamespaceRow
+
+func (all namespaceRows) row(name string) *NamespaceRow {
+	if all[name] == nil {
+		all[name] = &NamespaceRow{Name: name, Controls: map[string]bailey.Rung{}}
+	}
+	return all[name]
+}
+
+func (all namespaceRows) list() []NamespaceRow {
+	list := []NamespaceRow{}
+	for name, r := range all {
+		if name != "" {
+			list = append(list, *r)
+		}
+	}
+	return list
 }

@@ -205,16 +205,18 @@ type NamespaceFilter struct {
 	Control string
 	Rung    *bailey.Rung
 	Order   string // name, worst (most gaps first) or findings (the worst, then the most); name if empty
+	// From is how many of them to leave out, and Limit how many to give then; all if zero.
+	From, Limit int
 }
 
-// Of gives what the filter takes of namespaces, in its order.
-func (f NamespaceFilter) Of(all []NamespaceRow) ([]NamespaceRow, error) {
+// Of gives what the filter takes of namespaces, in its order, and how many there are without its limit.
+func (f NamespaceFilter) Of(all []NamespaceRow) (rows []NamespaceRow, total int, err error) {
 	if err := known("order", f.Order, NamespaceOrders); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	some := []NamespaceRow{}
 	for _, n := range all {
-		if strings.Contains(n.Name, f.Text) && f.stands(n.Controls) {
+		if strings.Contains(n.Name, f.Text) && f.stands(&n) {
 			some = append(some, n)
 		}
 	}
@@ -229,22 +231,27 @@ func (f NamespaceFilter) Of(all []NamespaceRow) ([]NamespaceRow, error) {
 		}
 		return cmp.Or(worse, strings.Compare(a.Name, b.Name))
 	})
-	return some, nil
+	total = len(some)
+	some = some[min(f.From, total):]
+	if f.Limit > 0 {
+		some = some[:min(f.Limit, len(some))]
+	}
+	return some, total, nil
 }
 
-func (f *NamespaceFilter) stands(controls map[string]bailey.Rung) bool {
-	switch rung, here := controls[f.Control]; {
+// sparing reports whether Of needs no more than the gaps of each row, and the control that is asked for.
+func (f *NamespaceFilter) sparing() bool {
+	return f.Rung == nil || f.Control != "" || *f.Rung == bailey.RungGap
+}
+
+func (f *NamespaceFilter) stands(n *NamespaceRow) bool {
+	switch rung, here := n.Controls[f.Control]; {
 	case f.Control != "" && f.Rung != nil:
 		return here && rung == *f.Rung
 	case f.Control != "":
 		return here
 	case f.Rung != nil:
-		for _, rung := range controls {
-			if rung == *f.Rung {
-				return true
-			}
-		}
-		return false
+		return n.Rungs.On(*f.Rung) > 0
 	}
 	return true
 }

@@ -101,18 +101,33 @@ type Rungs struct {
 
 // Add counts n scopes on a rung.
 func (r *Rungs) Add(rung bailey.Rung, n int) {
+	if at := r.at(rung); at != nil {
+		*at += n
+	}
+}
+
+// On is how many scopes were counted on a rung.
+func (r *Rungs) On(rung bailey.Rung) int {
+	if at := r.at(rung); at != nil {
+		return *at
+	}
+	return 0
+}
+
+func (r *Rungs) at(rung bailey.Rung) *int {
 	switch rung {
 	case bailey.RungGap:
-		r.Gap += n
+		return &r.Gap
 	case bailey.RungUnknown:
-		r.Unknown += n
+		return &r.Unknown
 	case bailey.RungSound:
-		r.Sound += n
+		return &r.Sound
 	case bailey.RungGuarded:
-		r.Guarded += n
+		return &r.Guarded
 	case bailey.RungProven:
-		r.Proven += n
+		return &r.Proven
 	}
+	return nil
 }
 
 // Proof is what experiments showed.

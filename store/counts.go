@@ -60,10 +60,13 @@ type NamespaceRung struct {
 	Rung               bailey.Rung
 }
 
-// NamespaceRungs gives the lowest rung of each control in each namespace that may be seen.
-func (s *Store) NamespaceRungs(ctx context.Context, access Access, cluster string) ([]NamespaceRung, error) {
+// NamespaceRungs gives the lowest rung of each control, or of one, in each of the namespaces, of all if none is named, that may be seen.
+func (s *Store) NamespaceRungs(ctx context.Context, access Access, cluster, control string, namespaces ...string) ([]NamespaceRung, error) {
 	var rungs []NamespaceRung
-	where, args := access.limit("namespace", nil)
+	where, args := access.limit("namespace", namespaces)
+	if control != "" {
+		where, args = where+" AND control = ?", append(args, clean(control))
+	}
 	err := s.read(ctx, func(r *reader) error {
 		n, err := r.cluster(cluster)
 		if err != nil {
@@ -80,6 +83,55 @@ func (s *Store) NamespaceRungs(ctx context.Context, access Access, cluster strin
 			" GROUP BY namespace, control ORDER BY namespace, control", slices.Concat([]any{n}, args)...)
 	})
 	return rungs, err
+}
+
+// NamespaceGaps gives how many controls have a gap in each namespace that may be seen and has any: what NamespaceRungs
+// tells too, in half the time.
+func (s *Store) NamespaceGaps(ctx context.Context, access Access, cluster string) (map[string]int, error) {
+	gaps := map[string]int{}
+	where, args := access.limit("namespace", nil)
+	err := s.read(ctx, func(r *reader) error {
+		n, err := r.cluster(cluster)
+		if err != nil {
+			return err
+		}
+		return r.each(func(rows *sql.Rows) error {
+			var namespace string
+			var controls int
+			err := rows.Scan(&namespace, &controls)
+			if namespace != everyNamespace {
+				gaps[namespace] = controls
+			}
+			return err
+		}, "SELECT namespace, count(DISTINCT control) FROM rungs WHERE cluster = ? AND verdicts > 0 AND rung = ?"+where+
+			" GROUP BY namespace", slices.Concat([]any{n, int(bailey.RungGap)}, args)...)
+	})
+	return gaps, err
+}
+
+// JudgedNamespaces gives the namespaces that may be seen and have verdicts, by name; "" for what belongs to the cluster.
+func (s *Store) JudgedNamespaces(ctx context.Context, access Access, cluster string) ([]string, error) {
+	var names []string
+	where, args := access.limit("namespace", nil)
+	err := s.read(ctx, func(r *reader) error {
+		n, err := r.cluster(cluster)
+		if err != nil {
+			return err
+		}
+		args = slices.Concat([]any{n}, args)
+		// From one to the next by the index: each has many rows.
+		first := "SELECT min(namespace) FROM rungs WHERE cluster = ? AND verdicts > 0" + where
+		return r.each(func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			if name != everyNamespace {
+				names = append(names, name)
+			}
+			return err
+		}, "WITH RECURSIVE named(name) AS ("+first+" UNION ALL SELECT ("+first+" AND namespace > named.name) FROM named WHERE named.name IS NOT NULL)"+
+			" SELECT name FROM named WHERE name IS NOT NULL ORDER BY name", slices.Concat(args, args)...)
+	})
+	return names, err
 }
 
 // WorkloadQuery asks for workloads, by namespace, kind and name unless by their findings.

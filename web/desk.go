@@ -20,7 +20,7 @@ type Desk interface {
 	Finding(ctx context.Context, ask server.Ask, id string) (server.Finding, error)
 	Workloads(ctx context.Context, ask server.Ask, filter server.WorkloadFilter) (server.WorkloadList, error)
 	Workload(ctx context.Context, ask server.Ask, ref bailey.Ref) (server.WorkloadPage, error)
-	NamespaceRows(ctx context.Context, ask server.Ask, filter server.NamespaceFilter) ([]server.NamespaceRow, error)
+	NamespaceRows(ctx context.Context, ask server.Ask, filter server.NamespaceFilter) (rows []server.NamespaceRow, total int, err error)
 	Experiments(ctx context.Context, ask server.Ask, filter server.ExperimentFilter) ([]server.ExperimentInfo, error)
 	// Lacks gives those of some objects that Workload finds nothing of.
 	Lacks(ctx context.Context, ask server.Ask, refs []bailey.Ref) (map[bailey.Ref]bool, error)

@@ -384,7 +384,7 @@ func (f *fixture) Workload(_ context.Context, ask server.Ask, ref bailey.Ref) (s
 	return p, nil
 }
 
-func (f *fixture) NamespaceRows(_ context.Context, ask server.Ask, filter server.NamespaceFilter) ([]server.NamespaceRow, error) {
+func (f *fixture) NamespaceRows(_ context.Context, ask server.Ask, filter server.NamespaceFilter) ([]server.NamespaceRow, int, error) {
 	var rows []server.NamespaceRow
 	for i, name := range f.namespaces {
 		if !ask.Sees.Has(name) {

@@ -11,7 +11,7 @@ import (
 )
 
 type namespacesBody struct {
-	Columns []string // controls, in the order of the catalogue
+	Columns []string // controls that have something in one of the rows, in the order of the catalogue
 	Rows    []namespaceRow
 	Filters *filters
 	Pager   pager
@@ -36,21 +36,16 @@ func (s *site) namespaces(v *visit) error {
 	if form.err != nil {
 		return form.err
 	}
-	all, err := s.Desk.NamespaceRows(v.r.Context(), v.ask, f)
-	if err != nil {
-		return err
-	}
-	b := namespacesBody{Filters: form}
-	for _, c := range s.Controls {
-		if slices.ContainsFunc(all, func(n server.NamespaceRow) bool { _, found := n.Controls[c.ID]; return found }) {
-			b.Columns = append(b.Columns, c.ID)
-		}
-	}
 	if v.wantsCSV() {
-		return v.export("namespaces", append([]string{"namespace", "findings"}, b.Columns...), func(row func(...any) bool) error {
+		all, _, err := s.Desk.NamespaceRows(v.r.Context(), v.ask, f)
+		if err != nil {
+			return err
+		}
+		columns := s.columns(all)
+		return v.export("namespaces", append([]string{"namespace", "findings"}, columns...), func(row func(...any) bool) error {
 			for _, n := range all {
 				cells := []any{n.Name, n.Findings.Total()}
-				for _, c := range b.Columns {
+				for _, c := range columns {
 					cells = append(cells, rungIn(n.Controls, c))
 				}
 				if !row(cells...) {
@@ -60,11 +55,16 @@ func (s *site) namespaces(v *visit) error {
 			return nil
 		})
 	}
-	shown, pager, err := cut(v, all, namespaceRows)
+	var err error
+	if f.From, err = v.from(); err != nil {
+		return err
+	}
+	f.Limit = namespaceRows
+	shown, total, err := s.Desk.NamespaceRows(v.r.Context(), v.ask, f)
 	if err != nil {
 		return err
 	}
-	b.Pager = pager
+	b := namespacesBody{Filters: form, Columns: s.columns(shown), Pager: v.counted(f.From, len(shown), total)}
 	written := map[square]template.HTML{}
 	for _, n := range shown {
 		row := namespaceRow{NamespaceRow: n}
@@ -81,6 +81,17 @@ func (s *site) namespaces(v *visit) error {
 	}
 	v.page.Stream = "report"
 	return v.show("namespaces", "namespaces", "Namespaces", b)
+}
+
+// columns are the controls that have something in one of the namespaces, in the order of the catalogue.
+func (s *site) columns(rows []server.NamespaceRow) []string {
+	var columns []string
+	for _, c := range s.Controls {
+		if slices.ContainsFunc(rows, func(n server.NamespaceRow) bool { _, found := n.Controls[c.ID]; return found }) {
+			columns = append(columns, c.ID)
+		}
+	}
+	return columns
 }
 
 // square is a control with the rung on which it stands; none where it has nothing there. There are far fewer than

@@ -104,18 +104,33 @@ func (v *visit) position() int {
 
 // cut gives one page of a list that is held whole. Its cursor is the number of rows before it.
 func cut[T any](v *visit, all []T, size int) ([]T, pager, error) {
-	from := 0
-	if c := v.cursor(); c != "" {
-		n, err := strconv.Atoi(c)
-		if err != nil || n < 0 {
-			return nil, pager{}, fmt.Errorf("%w: cursor=%q is no place in the list; begin at its first page", server.ErrBadInput, c)
-		}
-		from = min(n, len(all))
+	from, err := v.from()
+	if err != nil {
+		return nil, pager{}, err
 	}
+	from = min(from, len(all))
 	to := min(from+size, len(all))
-	next := ""
-	if to < len(all) {
-		next = strconv.Itoa(to)
+	return all[from:to], v.counted(from, to-from, len(all)), nil
+}
+
+// from is how many rows come before the page, of a list whose cursor is that.
+func (v *visit) from() (int, error) {
+	c := v.cursor()
+	if c == "" {
+		return 0, nil
 	}
-	return all[from:to], v.paged(to-from, next, len(all)), nil
+	n, err := strconv.Atoi(c)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%w: cursor=%q is no place in the list; begin at its first page", server.ErrBadInput, c)
+	}
+	return n, nil
+}
+
+// counted gives the links from a page of such a list, which holds count rows of total.
+func (v *visit) counted(from, count, total int) pager {
+	next := ""
+	if from+count < total {
+		next = strconv.Itoa(from + count)
+	}
+	return v.paged(count, next, total)
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -58,12 +59,12 @@ func testCounts(t *testing.T, p Place) {
 	if want := (store.Count{Control: "a/b", Rule: "a/b/r", Severity: bailey.SeverityHigh, Open: 6, Waived: 1}); !slices.Contains(counts, want) {
 		t.Errorf("%+v lacks %+v", counts, want)
 	}
-	rungs, err := b.s.NamespaceRungs(b.ctx, shop, uid)
+	rungs, err := b.s.NamespaceRungs(b.ctx, shop, uid, "")
 	b.ok(err)
 	if want := (store.NamespaceRung{Namespace: "shop", Control: "a/b", Rung: bailey.RungGap}); !slices.Contains(rungs, want) || len(rungs) != 2 {
 		t.Errorf("%+v, want also %+v", rungs, want)
 	}
-	all, err := b.s.NamespaceRungs(b.ctx, store.Everything(), uid)
+	all, err := b.s.NamespaceRungs(b.ctx, store.Everything(), uid, "")
 	b.ok(err)
 	var spaces []string
 	for _, r := range all {
@@ -71,6 +72,16 @@ func testCounts(t *testing.T, p Place) {
 	}
 	if want := []string{"bank", "bank", "shop", "shop"}; !slices.Equal(spaces, want) {
 		t.Errorf("rungs of %q, want %q", spaces, want)
+	}
+	asked, err := b.s.NamespaceRungs(b.ctx, store.Everything(), uid, "", "bank", "none")
+	b.ok(err)
+	if !slices.Equal(asked, all[:2]) {
+		t.Errorf("rungs of one namespace: %+v, want %+v", asked, all[:2])
+	}
+	asked, err = b.s.NamespaceRungs(b.ctx, store.Everything(), uid, "a/c")
+	b.ok(err)
+	if want := []store.NamespaceRung{all[1], all[3]}; !slices.Equal(asked, want) {
+		t.Errorf("rungs of one control: %+v, want %+v", asked, want)
 	}
 	var names []string
 	for after := ""; ; {
@@ -98,6 +109,21 @@ func testCounts(t *testing.T, p Place) {
 	b.ok(err)
 	if want := []store.EvidenceDay{{Day: day, Held: 7, Broken: 2}, {Day: day.Add(24 * time.Hour), Held: 5, Broken: 1}}; !slices.Equal(days, want) {
 		t.Errorf("%+v, want %+v", days, want)
+	}
+	b.apply(2, store.Delta{Verdicts: []bailey.Verdict{{Control: "a/c", Scope: scope(workload("calm", "w0")), Rung: bailey.RungSound}, {Control: "a/b", Scope: bailey.Scope{Kind: bailey.ScopeCluster}, Rung: bailey.RungGap}}})
+	for _, c := range []struct {
+		access store.Access
+		judged []string
+		gaps   map[string]int
+	}{{store.Everything(), []string{"", "bank", "calm", "shop"}, map[string]int{"": 1, "bank": 1, "shop": 1}}, {store.Only("calm", "shop", "none"), []string{"calm", "shop"}, map[string]int{"shop": 1}},
+		{store.Access{}, nil, map[string]int{}}} {
+		judged, err := b.s.JudgedNamespaces(b.ctx, c.access, uid)
+		b.ok(err)
+		gaps, err := b.s.NamespaceGaps(b.ctx, c.access, uid)
+		b.ok(err)
+		if !slices.Equal(judged, c.judged) || !maps.Equal(gaps, c.gaps) {
+			t.Errorf("%q are judged, with gaps in %v, want %q and %v", judged, gaps, c.judged, c.gaps)
+		}
 	}
 }
 
