@@ -30,6 +30,8 @@ type fixture struct {
 
 	// What it stands for: nothing seen, a cluster out of sight, several clusters, a failing store.
 	empty, firstLook, lost, many bool
+	// spokes is how many clusters there are beside those.
+	spokes int
 	// unkept keeps nothing of what is seen, and away is an API server that does not answer.
 	unkept, away bool
 	// more has more findings than are counted.
@@ -59,6 +61,9 @@ func (f *fixture) Clusters(ctx context.Context, ask server.Ask) ([]server.Cluste
 	if f.many {
 		all = append(all, server.ClusterInfo{UID: "spoke-1", Name: "edge-" + strings.Repeat("factory-floor-", 4) + "1", Heard: f.now.Add(-time.Hour)},
 			server.ClusterInfo{UID: "spoke-2", Name: hostile, Heard: f.now.Add(-50 * time.Hour)})
+	}
+	for i := range f.spokes {
+		all = append(all, server.ClusterInfo{UID: fmt.Sprintf("site-%03d", i), Name: fmt.Sprintf("site %03d", i), Heard: f.now})
 	}
 	return slices.DeleteFunc(all, func(c server.ClusterInfo) bool {
 		shown, _ := ask.Shown(ctx, c.UID)

@@ -102,6 +102,22 @@ func (p *page) Navigation() []group {
 	return open
 }
 
+// nearClusters is how many clusters the chooser of each page names at most: of a fleet they would be a third of the page.
+const nearClusters = 20
+
+// Near are the clusters that the chooser names: the shown one, and the first of the others. All have a page, and are
+// found by name.
+func (p *page) Near() []server.ClusterInfo {
+	if len(p.Clusters) <= nearClusters {
+		return p.Clusters
+	}
+	near := slices.Clone(p.Clusters[:nearClusters])
+	if !slices.ContainsFunc(near, func(c server.ClusterInfo) bool { return c.UID == p.Cluster.UID }) {
+		near[nearClusters-1] = p.Cluster
+	}
+	return near
+}
+
 // Href is the address of a page of the shown cluster, with parameters in pairs; those that
 // are empty are left out.
 func (p *page) Href(path string, pairs ...any) string {

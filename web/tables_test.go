@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/csv"
+	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -155,5 +156,35 @@ func TestFleet(t *testing.T) {
 	_, text := admin.get(t, "/clusters?format=csv")
 	if rows, err := csv.NewReader(strings.NewReader(text)).ReadAll(); err != nil || len(rows) != 4 {
 		t.Errorf("%v: %s", err, text)
+	}
+}
+
+// TestChooser: pages of a large fleet name a few clusters, always the shown one, and lead to all of them.
+func TestChooser(t *testing.T) {
+	f := newFixture()
+	f.spokes = 200
+	admin := start(t, f, "admin", nil)
+	const near = 20
+	find := `<form class="field" action="/clusters">`
+	for path, want := range map[string][]string{
+		"/findings":                        {`<a href="/" aria-current="true">`, `href="/?cluster=site-000"`, find, `<a href="/clusters">All, side by side`},
+		"/findings?cluster=site-150":       {`href="/?cluster=site-150" aria-current="true"`, `href="/?cluster=site-000"`, find},
+		"/clusters?cluster=site-150&q=199": {`<a class="lead" href="/?cluster=site-199">`},
+	} {
+		_, text := admin.get(t, path)
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s lacks %s", path, w)
+			}
+		}
+		_, menu, _ := strings.Cut(text, `id="clusters"`)
+		menu, _, _ = strings.Cut(menu, "</ul>")
+		if n := strings.Count(menu, "<li>"); n != near {
+			t.Errorf("%s names %d clusters, want %d", path, n, near)
+		}
+	}
+	f.spokes = near - 1
+	if _, text := admin.get(t, "/findings"); strings.Contains(text, find) || !strings.Contains(text, fmt.Sprintf("cluster=site-%03d", f.spokes-1)) {
+		t.Error("a small fleet is not named whole")
 	}
 }
