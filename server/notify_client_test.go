@@ -80,7 +80,7 @@ func TestSender(t *testing.T) {
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert}
 	s.StartTLS()
 	defer s.Close()
-	n := &Notifier{Now: time.Now}
+	n := &Notifier{Store: openStore(t), Now: time.Now}
 	send := func(client *http.Client) error {
 		return n.post(t.Context(), client, Endpoint{URL: s.URL}, "", []byte("{}"))
 	}

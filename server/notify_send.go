@@ -145,6 +145,10 @@ func Sign(key, body []byte) string {
 }
 
 func (n *Notifier) send(by *http.Client, r *http.Request) error {
+	// Whoever writes the history by now tells what waits: it would be told twice.
+	if err := n.Store.InTerm(r.Context()); err != nil {
+		return err
+	}
 	r.Header.Set("User-Agent", n.UserAgent)
 	answer, err := cmp.Or(by, sender).Do(r)
 	if err != nil {

@@ -152,11 +152,15 @@ const (
 	sightEvery = 15 * time.Second
 )
 
-// Run raises an alert while the cluster is out of sight, until ctx ends.
+// Run raises an alert while the cluster is out of sight, until ctx ends, or somebody else writes the history.
 func (r *Raiser) Run(ctx context.Context) error {
 	w := &sightWatch{}
 	for pause(ctx, sightEvery) {
-		if err := r.watch(ctx, w); err != nil && ctx.Err() == nil {
+		err := r.watch(ctx, w)
+		if errors.Is(err, store.ErrFenced) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
 			r.Log.Error("the alert about a cluster out of sight could not be kept, and will be tried again", "error", err)
 		}
 	}
@@ -174,6 +178,11 @@ func (r *Raiser) watch(ctx context.Context, w *sightWatch) error {
 	cluster, sight, now := r.Loop.Cluster(), r.Loop.Sight(), r.Now()
 	if cluster == "" {
 		return nil
+	}
+	if sight.Lost != nil { // as long as this is noted, nobody else steps in: see Lookout
+		if err := r.Store.Watching(ctx, cluster, now); err != nil {
+			return err
+		}
 	}
 	if !w.looked {
 		kept, err := r.Store.Alert(ctx, store.Everything(), cluster, sightKey)

@@ -14,8 +14,8 @@ import (
 type Cluster struct {
 	UID  string `json:"uid"` // of its kube-system namespace
 	Name string `json:"name"`
-	// First and Last are when it was first and last put into the store, Heard when it was
-	// last heard of, and Judged when it was last judged whole.
+	// First is when it was first put into the store, and Last when it was last, or somebody watched for it while it
+	// was out of sight. Heard is when it was last heard of, and Judged when it was last judged whole.
 	First  time.Time `json:"first"`
 	Last   time.Time `json:"last"`
 	Heard  time.Time `json:"heard"`

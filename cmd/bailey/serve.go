@@ -347,6 +347,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	if s.flags.replicate {
 		group.Go(func() error { return ended(ctx, s.relay.Run(ctx)) })
 		group.Go(func() error { return ended(ctx, s.stand(ctx)) })
+		group.Go(func() error { return ended(ctx, s.lookOut(ctx)) })
 	} else {
 		group.Go(func() error { return ended(ctx, s.lead(ctx)) })
 	}

@@ -19,7 +19,7 @@ type part func(ctx context.Context) error
 // parts are what one process at a time may run: what writes history, and what acts on the
 // cluster. They write with the store that they are given.
 func (s *serving) parts(kept *store.Store) []part {
-	raiser := &server.Raiser{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Worth: s.flags.tend.worth}
+	raiser := s.raiser(kept)
 	recorder := &server.Recorder{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Raiser: raiser}
 	if s.book != nil {
 		recorder.LedgerIndex = s.book.Index
@@ -37,6 +37,10 @@ func (s *serving) parts(kept *store.Store) []part {
 		parts = append(parts, s.pushing(kept))
 	}
 	return parts
+}
+
+func (s *serving) raiser(kept *store.Store) *server.Raiser {
+	return &server.Raiser{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Worth: s.flags.tend.worth}
 }
 
 // lead runs the parts. All end when ctx does, and with the first that ends: also when another

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
@@ -77,6 +78,19 @@ func (s *serving) leadInTurn(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// lookOut has alerts raised and delivered while nobody leads, since no replica sees the cluster. Nothing else is
+// written meanwhile.
+func (s *serving) lookOut(ctx context.Context) error {
+	l := &server.Lookout{Store: s.store, Loop: s.loop, Log: s.log, Now: s.app.now, Leads: s.leads, Alert: func(ctx context.Context, kept *store.Store) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, run := range []part{s.raiser(kept).Run, s.notifying(kept)} {
+			group.Go(func() error { return ended(ctx, run(ctx)) })
+		}
+		return group.Wait()
+	}}
+	return l.Run(ctx)
 }
 
 // answers fails where the store does not answer.

@@ -118,14 +118,19 @@ func senderOf(path string) (*http.Client, error) {
 
 // tend gives what the writer of the history does beside recording.
 func (s *serving) tend(kept *store.Store) []part {
+	pruner := &server.Pruner{Store: kept, Log: s.log, Now: s.app.now, Keep: s.flags.tend.keep, Removed: s.metrics.CountPruned}
+	return []part{pruner.Run, s.notifying(kept)}
+}
+
+// notifying gives what delivers alerts.
+func (s *serving) notifying(kept *store.Store) part {
 	f := &s.flags.tend
-	pruner := &server.Pruner{Store: kept, Log: s.log, Now: s.app.now, Keep: f.keep, Removed: s.metrics.CountPruned}
 	notifier := &server.Notifier{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Metrics: s.metrics, Alertmanagers: f.alertmanagers,
 		Webhook: f.reading(f.webhook), DeadMan: f.reading(f.deadMan), UserAgent: "bailey/" + version}
 	if s.book != nil {
 		notifier.Ledger = s.book.State
 	}
-	return []part{pruner.Run, func(ctx context.Context) error {
+	return func(ctx context.Context) error {
 		var err error
 		if notifier.External, err = s.flags.oidc.pages(); err != nil {
 			return err
@@ -137,7 +142,7 @@ func (s *serving) tend(kept *store.Store) []part {
 			return err
 		}
 		return notifier.Run(ctx)
-	}}
+	}
 }
 
 // reading gives what reads the file whenever it is needed; nil if there is none.

@@ -34,6 +34,7 @@ func testTerms(t *testing.T, p Place) {
 		},
 		"Replace":    func(ctx context.Context) error { return first.Replace(ctx, uid, at(4), store.Delta{}) },
 		"InTerm":     func(ctx context.Context) error { return first.InTerm(ctx) },
+		"Watching":   func(ctx context.Context) error { return first.Watching(ctx, uid, at(4)) },
 		"Heard":      func(ctx context.Context) error { return first.Heard(ctx, uid, at(4)) },
 		"PutCluster": func(ctx context.Context) error { return first.PutCluster(ctx, uid, "other name", at(4)) },
 		"PutRun": func(ctx context.Context) error {
@@ -59,6 +60,32 @@ func testTerms(t *testing.T, p Place) {
 	b.ok(later.InTerm(b.ctx))
 	b.ok(later.Apply(b.ctx, uid, at(4), store.Delta{Gone: []bailey.Ref{ref}}))
 	b.ok(b.s.Heard(b.ctx, uid, at(5))) // in no term
+	b.ok(later.InTerm(b.ctx))
+
+	// Of those that read the same, one succeeds whoever is silent; whoever says something is not succeeded.
+	was, err := b.s.Tenure(b.ctx, uid)
+	b.ok(err)
+	if !was.Heard.Equal(at(5)) {
+		t.Errorf("it was heard of at %s", was.Heard)
+	}
+	b.ok(later.Watching(b.ctx, uid, at(6)))
+	if _, err := second.Succeed(b.ctx, uid, was); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("one who watches was succeeded: %v", err)
+	}
+	is, err := b.s.Tenure(b.ctx, uid)
+	b.ok(err)
+	next, err := b.s.Succeed(b.ctx, uid, is)
+	b.ok(err)
+	if _, err := second.Succeed(b.ctx, uid, is); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("two succeeded: %v", err)
+	}
+	b.ok(next.InTerm(b.ctx))
+	if err := later.InTerm(b.ctx); !errors.Is(err, store.ErrFenced) {
+		t.Errorf("whoever was succeeded writes on: %v", err)
+	}
+	if _, err := b.s.Succeed(b.ctx, "unknown", is); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a cluster that is not there: %v", err)
+	}
 	added, err := first.TakeOver(b.ctx, "new", at(5))
 	b.ok(err)
 	b.ok(added.Heard(b.ctx, "new", at(6)))
