@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"strconv"
@@ -14,6 +15,9 @@ type Engine struct {
 	Name string
 	// Write and Read are pools of connections; they may be one.
 	Write, Read *sql.DB
+	// Ask is the pool by which whoever writes asks whether the database answers and the term lasts, which must not
+	// wait for pages to be read; Read if nil.
+	Ask *sql.DB
 	// Int, Text and RowID are types of columns: a signed integer of 64 bits, a text that
 	// is compared byte by byte, and the primary key by which a full-text index finds rows.
 	Int, Text, RowID string
@@ -45,6 +49,10 @@ type Engine struct {
 	Backup func(ctx context.Context, path string) error
 	// Analyze is what brings the planner's statistics up to date; empty where they are fixed.
 	Analyze string
+}
+
+func (e *Engine) ask() *sql.DB {
+	return cmp.Or(e.Ask, e.Read)
 }
 
 // rebind writes placeholders as the engine wants them. No query holds a question mark

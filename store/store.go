@@ -61,6 +61,9 @@ func (s *Store) Close() error {
 	if s.e.Write != s.e.Read {
 		err = errors.Join(err, s.e.Write.Close())
 	}
+	if s.e.Ask != nil {
+		err = errors.Join(err, s.e.Ask.Close())
+	}
 	return err
 }
 
@@ -78,7 +81,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // Writable tells whether the database answers and can be written to: a standby, or a primary that was demoted, only
 // answers (ErrUnavailable).
 func (s *Store) Writable(ctx context.Context) error {
-	return s.read(ctx, (*reader).writable)
+	return s.readBy(ctx, s.e.ask(), (*reader).writable)
 }
 
 func (r *reader) writable() error {
@@ -119,12 +122,17 @@ type reader struct {
 // read calls do with one state of the database. A database that does not answer in time is
 // unavailable: a connection to it would be waited for as long as the caller waits.
 func (s *Store) read(ctx context.Context, do func(r *reader) error) error {
+	return s.readBy(ctx, s.e.Read, do)
+}
+
+// readBy is read by a pool.
+func (s *Store) readBy(ctx context.Context, pool *sql.DB, do func(r *reader) error) error {
 	if s.e.Answers == 0 {
-		return s.readLong(ctx, do)
+		return s.readLongBy(ctx, pool, do)
 	}
 	limited, cancel := context.WithTimeout(ctx, s.e.Answers)
 	defer cancel()
-	err := s.readLong(limited, do)
+	err := s.readLongBy(limited, pool, do)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("store: %w: it gave no answer within %s", ErrUnavailable, s.e.Answers)
 	}
@@ -133,12 +141,16 @@ func (s *Store) read(ctx context.Context, do func(r *reader) error) error {
 
 // readLong is read for what may take as long as it does.
 func (s *Store) readLong(ctx context.Context, do func(r *reader) error) error {
+	return s.readLongBy(ctx, s.e.Read, do)
+}
+
+func (s *Store) readLongBy(ctx context.Context, pool *sql.DB, do func(r *reader) error) error {
 	if s.e.Ready != nil {
 		if err := s.e.Ready(); err != nil {
 			return s.fail(err)
 		}
 	}
-	tx, err := s.e.Read.BeginTx(ctx, &sql.TxOptions{Isolation: s.e.Snapshot, ReadOnly: true})
+	tx, err := pool.BeginTx(ctx, &sql.TxOptions{Isolation: s.e.Snapshot, ReadOnly: true})
 	if err != nil {
 		return s.fail(err)
 	}

@@ -96,7 +96,7 @@ func (s *Store) InTerm(ctx context.Context) error {
 		return nil
 	}
 	var now int64
-	if err := s.read(ctx, func(r *reader) error {
+	if err := s.readBy(ctx, s.e.ask(), func(r *reader) error {
 		if err := r.writable(); err != nil {
 			return err
 		}

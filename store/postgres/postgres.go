@@ -24,6 +24,7 @@ import (
 
 const (
 	connections    = 16
+	asking         = 2 // connections beside them: see store.Engine
 	connectTimeout = 10 * time.Second
 )
 
@@ -61,8 +62,12 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
+	ask := stdlib.OpenDB(*config)
+	ask.SetMaxOpenConns(asking)
+	ask.SetMaxIdleConns(asking)
+	ask.SetConnMaxIdleTime(5 * time.Minute)
 	s, err := store.New(ctx, store.Engine{
-		Name: "postgres", Write: db, Read: db,
+		Name: "postgres", Write: db, Read: db, Ask: ask,
 		Int: "bigint", Text: `text COLLATE "C"`, RowID: "bigint NOT NULL PRIMARY KEY",
 		Numbered: true, Lock: " FOR UPDATE", Snapshot: sql.LevelRepeatableRead,
 		// Planned as if all were asked for, or the limit would keep it from the index.
@@ -76,7 +81,7 @@ func Open(ctx context.Context, conn string) (*store.Store, error) {
 		Analyze:     "ANALYZE findings, finding_groups, verdicts",
 	})
 	if err != nil {
-		return nil, errors.Join(&hidden{err, hide}, db.Close())
+		return nil, errors.Join(&hidden{err, hide}, db.Close(), ask.Close())
 	}
 	return s, nil
 }
