@@ -160,6 +160,10 @@ func TestReplicasOutOfSight(t *testing.T) {
 	called := told.calls()
 	pass(6 * time.Minute)
 	took := awaitWithin(t, 3*time.Minute, "the webhook is told", func() bool { return len(told.of(key)) > 0 })
+	awaitWithin(t, time.Minute, "that it was told is noted", func() bool {
+		a, err := r.store.Alert(t.Context(), store.Everything(), r.uid, key)
+		return err == nil && !a.Delivered.IsZero()
+	})
 	t.Logf("told after five minutes and %s", took.Round(time.Second))
 
 	// Whoever told ends: the other steps in, and does not tell it again.
