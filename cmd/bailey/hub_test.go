@@ -53,7 +53,7 @@ type spoke struct {
 }
 
 // spoke starts a server over a folder with one pod.
-func (s *spokes) spoke(t *testing.T, pod string) *spoke {
+func (s *spokes) spoke(t *testing.T, pod string, more ...string) *spoke {
 	t.Helper()
 	folder, state := t.TempDir(), t.TempDir()
 	p := &spoke{folder: folder, uid: fileIdentity(folder)}
@@ -63,7 +63,7 @@ func (s *spokes) spoke(t *testing.T, pod string) *spoke {
 	if err := os.WriteFile(file, []byte(p.push+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.servedProcess = startServed(t, state, "serve", "--data", data, "--target", folder, "--push-to", s.hub.url, "--push-token", file)
+	p.servedProcess = startServed(t, state, append([]string{"serve", "--data", data, "--target", folder, "--push-to", s.hub.url, "--push-token", file}, more...)...)
 	p.token = tokenIn(t, data)
 	return p
 }
