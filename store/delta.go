@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -38,27 +39,16 @@ func (d *Delta) Finding(i int) bailey.Finding {
 	return f
 }
 
-// Apply keeps a delta. The same delta a second time changes nothing. A large one is written as Replace
-// writes.
+// large tells that a delta is written in turns.
+func (d *Delta) large() bool {
+	return len(d.Findings) > replaceFindings || max(len(d.Judged), len(d.Gone), len(d.Verdicts)) > replaceRows
+}
+
+// Apply keeps a delta. The same delta a second time changes nothing. A large one is written in
+// several transactions, so that others get their turn: one that was interrupted is kept in part.
 func (s *Store) Apply(ctx context.Context, cluster string, at time.Time, d Delta) error {
-	if len(d.Findings) > replaceFindings {
-		objects, err := s.findingsInTurns(ctx, cluster, at, &d)
-		if err != nil {
-			return err
-		}
-		var rest []bailey.Ref
-		for _, ref := range d.Judged {
-			if !objects[keyOf(ref)] {
-				rest = append(rest, ref)
-			}
-		}
-		d.Judged, d.Findings = rest, nil
-	}
-	if len(d.Verdicts) > replaceRows {
-		if _, err := s.verdictsInTurns(ctx, cluster, at, d.Verdicts); err != nil {
-			return err
-		}
-		d.Verdicts = nil
+	if d.large() {
+		return s.applyInTurns(ctx, cluster, at, &d)
 	}
 	whole := make([]bailey.Finding, len(d.Findings)) // not while others wait for the end of the transaction
 	for i := range whole {
@@ -66,6 +56,31 @@ func (s *Store) Apply(ctx context.Context, cluster string, at time.Time, d Delta
 	}
 	d.Findings = whole
 	return s.write(ctx, cluster, at, func(w *writer) error { return w.apply(&d) })
+}
+
+func (s *Store) applyInTurns(ctx context.Context, cluster string, at time.Time, d *Delta) error {
+	for some := range slices.Chunk(d.Gone, replaceRows) {
+		if err := s.write(ctx, cluster, at, func(w *writer) error {
+			return errors.Join(w.findings(nil, some, nil), w.dropObjects(some))
+		}); err != nil {
+			return err
+		}
+	}
+	objects, err := s.findingsInTurns(ctx, cluster, at, d)
+	if err != nil {
+		return err
+	}
+	sound := slices.DeleteFunc(slices.Clone(d.Judged), func(ref bailey.Ref) bool { return objects[keyOf(ref)] })
+	for some := range slices.Chunk(sound, replaceRows) {
+		if err := s.write(ctx, cluster, at, func(w *writer) error { return w.findings(some, nil, nil) }); err != nil {
+			return err
+		}
+	}
+	if _, err := s.verdictsInTurns(ctx, cluster, at, d.Verdicts); err != nil {
+		return err
+	}
+	rest := Delta{Evidence: d.Evidence, Guards: d.Guards}
+	return s.write(ctx, cluster, at, func(w *writer) error { return w.apply(&rest) })
 }
 
 func (w *writer) apply(d *Delta) error {

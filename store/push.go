@@ -17,8 +17,7 @@ func (s *Store) PushWhole(ctx context.Context, cluster, name string, at time.Tim
 	if err := s.PutCluster(ctx, cluster, name, at); err != nil {
 		return err
 	}
-	alone := *s
-	alone.claim = "~" + rand.Text() // no mark: see PushNext
+	alone := s.claimed()
 	if err := s.write(ctx, cluster, time.Time{}, func(w *writer) error { return w.setPushed(alone.claim) }); err != nil {
 		return err
 	}
@@ -34,9 +33,30 @@ func (s *Store) PushNext(ctx context.Context, cluster string, at time.Time, afte
 	if after == "" || after[0] == '~' {
 		return ErrOvertaken
 	}
-	return s.write(ctx, cluster, at, func(w *writer) error {
+	follow := func(w *writer) error {
 		if w.pushed != clean(after) {
 			return ErrOvertaken
+		}
+		return nil
+	}
+	if d != nil && d.large() {
+		alone := s.claimed()
+		if err := s.write(ctx, cluster, time.Time{}, func(w *writer) error {
+			if err := follow(w); err != nil {
+				return err
+			}
+			return w.setPushed(alone.claim)
+		}); err != nil {
+			return err
+		}
+		if err := alone.applyInTurns(ctx, cluster, at, d); err != nil {
+			return err
+		}
+		return alone.write(ctx, cluster, time.Time{}, func(w *writer) error { return w.setPushed(mark) })
+	}
+	return s.write(ctx, cluster, at, func(w *writer) error {
+		if err := follow(w); err != nil {
+			return err
 		}
 		var err error
 		if d == nil {
@@ -46,6 +66,14 @@ func (s *Store) PushNext(ctx context.Context, cluster string, at time.Time, afte
 		}
 		return errors.Join(err, w.setPushed(mark))
 	})
+}
+
+// claimed is the store for one push that is written in turns: its claim stands where the mark does,
+// and is none, so that no push follows one that was interrupted.
+func (s *Store) claimed() *Store {
+	alone := *s
+	alone.claim = "~" + rand.Text()
+	return &alone
 }
 
 func (w *writer) setPushed(mark string) error {

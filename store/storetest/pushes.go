@@ -60,7 +60,7 @@ func testPushes(t *testing.T, p Place) {
 		first := fmt.Sprint("s", round, "/0")
 		b.ok(b.s.PushWhole(b.ctx, uid, "production", at(round), first, store.Delta{}))
 		errs := atBoth(func(i int, s *store.Store) error {
-			d := state(fmt.Sprint("r", i), 20)
+			d := state(fmt.Sprint("r", i), []int{20, objects}[round%2])
 			return s.PushNext(b.ctx, uid, at(round), first, fmt.Sprint("s", round, "/1"), &d)
 		})
 		if kept := rules(); (errs[0] == nil) == (errs[1] == nil) || len(kept) != 1 {

@@ -160,6 +160,47 @@ func testLarge(t *testing.T, p Place) {
 		}
 		b.check()
 	}
+	// Whatever a change is large in, others get their turn: who looks meanwhile sees a part of it.
+	total := func() int {
+		page, err := b.s.Findings(b.ctx, store.FindingQuery{Cluster: uid, Access: store.Everything(), Limit: 1})
+		b.ok(err)
+		return page.Total
+	}
+	var sound, gone store.Delta
+	for i := 100; i < 1300; i++ {
+		ref := workload(fmt.Sprint("ns", i%7), fmt.Sprint("w", i))
+		gone.Gone = append(gone.Gone, ref)
+		if sound.Judged = append(sound.Judged, ref); i%100 == 0 { // it is found still
+			sound.Findings = append(sound.Findings, largeState(i, i+1).Findings...)
+		}
+	}
+	back := largeState(100, 1300)
+	for minute, d := range []store.Delta{sound, back, gone} {
+		minute += 3
+		before, seen := total(), map[int]bool{}
+		written, looked := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(looked)
+			for {
+				select {
+				case <-written:
+					return
+				default:
+					seen[total()] = true
+				}
+			}
+		}()
+		b.apply(minute, d)
+		close(written)
+		<-looked
+		delete(seen, before)
+		if delete(seen, total()); len(seen) == 0 {
+			t.Errorf("minute %d: nobody saw a part of what was written", minute)
+		}
+		m.apply(at(minute), d)
+		b.compare(uid, m, store.FindingQuery{Cluster: uid, Access: store.Everything(), State: store.All, Sort: store.ByObject, Limit: 1000}, nil)
+		b.check()
+	}
 }
 
 // testReplace gives whole states, larger than one transaction.
