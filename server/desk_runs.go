@@ -310,6 +310,9 @@ func (d *Desk) EndWaiver(ctx context.Context, a Ask, by, id string) (err error) 
 	if err := d.watched(uid); err != nil {
 		return err
 	}
+	if _, err := d.waiver(ctx, a, uid, id); err != nil { // what may not be seen is not ended
+		return err
+	}
 	if err := d.o.Store.RemoveWaiver(ctx, uid, d.o.Now(), id, by); err != nil {
 		return err
 	}
@@ -338,18 +341,14 @@ func (d *Desk) ExtendWaiver(ctx context.Context, a Ask, by, id, reason string, e
 		return badInput(errors.New("say why the risk is accepted for longer"))
 	case !expires.After(d.o.Now()):
 		return badInput(errors.New("the waiver's end is past"))
-	case w.RemovedAt != nil:
-		return badInput(errors.New("the waiver was ended"))
-	case !expires.After(w.Expires):
-		return badInput(fmt.Errorf("the waiver does not end before %s", w.Expires.Format(time.RFC3339)))
-	case w.State == "expired": // it counts anew
+	case w.State == "expired" && w.RemovedAt == nil: // it counts anew
 		if err := d.room(ctx, uid); err != nil {
 			return err
 		}
 	}
 	err = d.o.Store.ExtendWaiver(ctx, uid, d.o.Now(), id, by, reason, expires)
-	if errors.Is(err, store.ErrConflict) { // it was extended too often, or by somebody else just now
-		return badInput(err)
+	if errors.Is(err, store.ErrConflict) { // it was ended, ends later, or was extended too often: who repeats what was done is not told so
+		return badInput(errors.New(strings.TrimSuffix(strings.TrimPrefix(err.Error(), "store: "), ": "+store.ErrConflict.Error())))
 	}
 	if err != nil {
 		return err

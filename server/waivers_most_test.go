@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/store"
 )
 
 // TestManyWaivers: each waiver counts until it ends, however many expired ones nobody has ended came after
@@ -21,8 +22,7 @@ func TestManyWaivers(t *testing.T) {
 	if err := kept.PutCluster(t.Context(), "c", "c", begin); err != nil {
 		t.Fatal(err)
 	}
-	desk := NewDesk(DeskOptions{Store: kept, Own: func() string { return "c" }, Configured: func() []bailey.Waiver { return nil }, Valid: func(bailey.Waiver) error { return nil },
-		Changed: func(context.Context) {}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+	desk := waiverDesk(kept, func() time.Time { return now })
 	everything := Ask{Sees: Namespaces{All: true}}
 	waiver := func(name string, lasts time.Duration) bailey.Waiver {
 		return bailey.Waiver{Rule: "a/b/c", Name: name, Reason: "r", Owner: "o", Expires: begin.Add(lasts)}
@@ -76,4 +76,51 @@ func TestManyWaivers(t *testing.T) {
 	if all := counts(); !all["first"] || !all["over"] || !all["more"] {
 		t.Errorf("of %d, those that last are missing", len(all))
 	}
+}
+
+// waiverDesk is a desk over a store that watches the cluster c.
+func waiverDesk(kept *store.Store, now func() time.Time) *Desk {
+	return NewDesk(DeskOptions{Store: kept, Own: func() string { return "c" }, Configured: func() []bailey.Waiver { return nil }, Valid: func(bailey.Waiver) error { return nil },
+		Changed: func(context.Context) {}, Log: slog.New(slog.DiscardHandler), Now: now})
+}
+
+// TestExtendAgain: who repeats an extension, because its answer was lost, is not refused; who sees some
+// namespaces neither extends nor ends what they may not see; and what is refused is said in words for people.
+func TestExtendAgain(t *testing.T) {
+	kept := openStore(t)
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	if err := kept.PutCluster(t.Context(), "c", "c", begin); err != nil {
+		t.Fatal(err)
+	}
+	if err := kept.AddWaiver(t.Context(), "c", begin, "w", "me", bailey.Waiver{Rule: "a/b/c", Name: "n", Reason: "r", Owner: "o", Expires: begin.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	desk := waiverDesk(kept, func() time.Time { return begin })
+	everything, some := Ask{Sees: Namespaces{All: true}}, Ask{Sees: Namespaces{Names: []string{"shop"}}}
+	for range 2 {
+		if err := desk.ExtendWaiver(t.Context(), everything, "me", "w", "longer", begin.Add(2*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w, err := desk.Waiver(t.Context(), everything, "w"); err != nil || len(w.Extended) != 1 {
+		t.Errorf("extended twice to the same end: %+v, %v", w, err)
+	}
+	if err := desk.ExtendWaiver(t.Context(), some, "me", "w", "longer", begin.Add(3*time.Hour)); !errors.Is(err, ErrNotFound) {
+		t.Errorf("extended by who does not see it: %v", err)
+	}
+	if err := desk.EndWaiver(t.Context(), some, "me", "w"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("ended by who does not see it: %v", err)
+	}
+	refused := func(what string, expires time.Time) {
+		t.Helper()
+		err := desk.ExtendWaiver(t.Context(), everything, "me", "w", "longer", expires)
+		if !errors.Is(err, ErrBadInput) || strings.Contains(err.Error(), "store:") || strings.Contains(err.Error(), "conflict") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused("to an earlier end", begin.Add(time.Hour))
+	if err := desk.EndWaiver(t.Context(), everything, "me", "w"); err != nil {
+		t.Fatal(err)
+	}
+	refused("after it was ended", begin.Add(4*time.Hour))
 }
