@@ -196,6 +196,9 @@ type Accepted struct {
 // acceptedRows bounds the findings that are read to count them by waiver.
 const acceptedRows = 3000
 
+// byWaiver is what the index findings_by_waiver holds, of what is open.
+const byWaiver = `f.gone = 0 AND f.waived = 1 AND replace(f.doc, '"waiver":', '') <> f.doc`
+
 // Accepted counts the open findings that may be seen by the waiver that takes them in. More
 // tells that there were too many to read: the counts are of a part.
 func (s *Store) Accepted(ctx context.Context, access Access, cluster string) (counts []Accepted, more bool, err error) {
@@ -220,11 +223,11 @@ func (s *Store) Accepted(ctx context.Context, access Access, cluster string) (co
 				Waiver json.RawMessage `json:"waiver"`
 			}
 			err := decode(text, &doc)
-			if doc.Waiver != nil { // else the baseline accepts it
+			if doc.Waiver != nil { // else it is a fix that names one
 				found[string(doc.Waiver)]++
 			}
 			return err
-		}, "SELECT f.doc FROM findings f WHERE f.cluster = ? AND f.gone = 0 AND f.waived = 1"+where+" ORDER BY f.severity DESC, f.opened DESC LIMIT ?",
+		}, "SELECT f.doc FROM findings f WHERE f.cluster = ? AND "+byWaiver+where+" ORDER BY f.severity DESC, f.opened DESC LIMIT ?",
 			slices.Concat([]any{n}, args, []any{acceptedRows + 1})...)
 	}); err != nil {
 		return nil, false, err

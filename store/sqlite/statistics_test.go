@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/baileyhq/bailey/store"
 	"github.com/baileyhq/bailey/store/internal/limits"
@@ -104,5 +105,32 @@ func TestStatisticsAsItIs(t *testing.T) {
 	defer s.Close()
 	if after := stated(); after != before {
 		t.Errorf("it goes by\n%s\nand went by\n%s", after, before)
+	}
+}
+
+// TestAcceptedIndex: findings that waivers take in are not looked for among all that the baseline accepts.
+func TestAcceptedIndex(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := s.PutCluster(t.Context(), "c", "c", time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	var asked string
+	var with []any
+	if _, _, err := s.Accepted(store.WithTrace(t.Context(), func(query string, args []any) { asked, with = query, args }), store.Everything(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", dsn(filepath.Join(dir, File), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var id, parent, unused int
+	var plan string
+	if err := db.QueryRow("EXPLAIN QUERY PLAN "+asked, with...).Scan(&id, &parent, &unused, &plan); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(plan, "findings_by_waiver") {
+		t.Errorf("%s\n%s", plan, asked)
 	}
 }

@@ -166,5 +166,18 @@ func testAccepted(t *testing.T, p Place) {
 	if got := b.findings(store.FindingQuery{Access: store.Everything(), Waived: &accepted, Limit: 10}); got.Total != 2 {
 		t.Errorf("%d to do once the baseline has it no more", got.Total)
 	}
+	// However much the baseline accepts, what a waiver does is counted.
+	var many store.Delta
+	for i := range 3100 {
+		f := finding("a/b/t", bailey.SeverityCritical, workload("shop", fmt.Sprint("w", i)), "in the baseline")
+		f.Baseline = true
+		many.Findings = append(many.Findings, f)
+	}
+	b.apply(3, many)
+	byWaiver, more, err = b.s.Accepted(b.ctx, store.Everything(), uid)
+	b.ok(err)
+	if len(byWaiver) != 1 || byWaiver[0].Findings != 1 || more {
+		t.Errorf("beside a large baseline: %+v, more %v", byWaiver, more)
+	}
 	b.check()
 }

@@ -116,6 +116,8 @@ func testPlans(t *testing.T, p Place) {
 		}
 		_, err = b.s.Waivers(b.ctx, store.WaiverQuery{Cluster: uid, Access: access})
 		b.ok(err)
+		_, _, err = b.s.Accepted(b.ctx, access, uid)
+		b.ok(err)
 	}
 	_, err := b.s.Waiting(b.ctx, uid, 10)
 	b.ok(err)
