@@ -103,21 +103,12 @@ func (p *Planner) Run(ctx context.Context) error {
 // awaitKept waits until a report is kept: the memory that writing the first takes, and that of a plan,
 // is not needed at once.
 func (p *Planner) awaitKept(ctx context.Context) error {
-	after := uint64(0)
-	for {
-		items, missed, more := p.News.After(after)
-		if missed || slices.ContainsFunc(items, func(i Item) bool { return i.Kind == NewsKept }) {
-			return nil
-		}
-		if n := len(items); n > 0 {
-			after = items[n-1].Number
-		}
-		select {
-		case <-more:
-		case <-ctx.Done():
-			return ctx.Err()
+	for !p.Loop.Kept() {
+		if err := p.wait(ctx, planSoon); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // wait waits for the next report, or so long.

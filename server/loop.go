@@ -61,6 +61,7 @@ type Loop struct {
 	version uint64         // of the newest report, from 1
 	summary Summary        // of it
 	keepers int            // who keep each report
+	kept    bool           // one of them has kept one
 	waiting int            // those who have not kept this one
 	contact kube.Contact
 	changed time.Time        // when the newest change was judged
@@ -70,10 +71,11 @@ type Loop struct {
 	tasks   chan func()
 	// What follows belongs to the goroutine that runs the tasks.
 	session  *check.Session
-	wanted   bool         // a report
-	accepted *acceptedFor // what was taken in last; nil before the first
-	owed     string       // why what was to be taken in could not be read; empty: it was
-	back     wait.Backoff // until it is asked for again
+	wanted   bool          // a report
+	accepted *acceptedFor  // what was taken in last; nil before the first
+	owed     string        // why what was to be taken in could not be read; empty: it was
+	back     wait.Backoff  // until it is asked for again
+	slow     time.Duration // how long it is waited for, where it was not there in time
 }
 
 // NewLoop makes a loop that tells its news to subscribers.
@@ -108,12 +110,20 @@ func (l *Loop) attend(n int) {
 func (l *Loop) Release(version uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.kept = true
 	if l.version != version {
 		return
 	}
 	if l.waiting--; l.waiting <= 0 {
 		l.report = nil
 	}
+}
+
+// Kept tells whether a report was kept yet, be it an old one.
+func (l *Loop) Kept() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.kept
 }
 
 // Join gives a report of what stands now, which is joined anew if none is there. Nil before

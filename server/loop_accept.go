@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -48,13 +49,17 @@ func (l *Loop) accept(ctx context.Context) bool {
 	var a Accepted
 	if l.o.Accepted != nil {
 		var err error
-		limited, cancel := context.WithTimeout(ctx, min(max(acceptMost, l.back.Duration), acceptLongest))
+		limited, cancel := context.WithTimeout(ctx, max(acceptMost, l.slow))
 		a, err = l.o.Accepted(limited, meta.ClusterUID, meta.At)
+		late := errors.Is(limited.Err(), context.DeadlineExceeded)
 		cancel()
 		if ctx.Err() != nil {
 			return false // the server ends
 		}
 		if err != nil {
+			if late {
+				l.slow = min(2*max(acceptMost, l.slow), acceptLongest)
+			}
 			if l.owed != err.Error() {
 				said := "waivers and evidence could not be read; those before count on"
 				if l.accepted == nil {
@@ -69,7 +74,7 @@ func (l *Loop) accept(ctx context.Context) bool {
 			return false
 		}
 	}
-	l.accepted, l.owed, l.back = &acceptedFor{a, meta.ClusterUID}, "", acceptBack()
+	l.accepted, l.owed, l.back, l.slow = &acceptedFor{a, meta.ClusterUID}, "", acceptBack(), 0
 	l.session.Accept(a.Waivers, a.Baseline, a.Evidence)
 	return true
 }
