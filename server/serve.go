@@ -25,6 +25,8 @@ type HTTP struct {
 	// Rights say who may read the metrics, where others than this machine reach the server.
 	Rights Rights
 	Loop   *Loop
+	// Proxies are those whose word is taken for whom they ask.
+	Proxies []net.IPNet
 	// Ready says what keeps the server from answering with what is so; nil if nothing does.
 	Ready func(ctx context.Context) error
 	// Stop ends the streams, which would not end by themselves.
@@ -66,7 +68,7 @@ func (h *HTTP) Handler(local bool) http.Handler {
 		mux.Handle("POST "+PushPath, h.Push)
 	}
 	mux.Handle("/", h.Front.Wrap(routed(inner)))
-	return traced(h.timed(routed(mux)))
+	return behind(h.Proxies, traced(h.timed(routed(mux))))
 }
 
 // measured lets those read metrics who may.

@@ -43,6 +43,7 @@ type serveFlags struct {
 	tlsCert  string
 	tlsKey   string
 	tlsOwn   []string // names for a certificate of one's own
+	proxies  []net.IPNet
 	every    time.Duration
 	prover   string // kubeconfig of the identity that runs experiments
 	proveAs  string // or whom it is impersonated as
@@ -126,6 +127,7 @@ func (f *serveFlags) registerServing(c *cobra.Command) {
 	flags.StringVar(&f.pushTo, "push-to", "", "push what is found to the hub at this address too")
 	flags.StringVar(&f.pushToken, "push-token", "", "file of the token that the hub gave for this cluster; it is read again for each push")
 	flags.StringVar(&f.pushCA, "push-ca", "", "PEM file of whom the hub's certificate may be of (default: those of the system)")
+	flags.IPNetSliceVar(&f.proxies, "trusted-proxies", nil, "networks (10.0.0.0/8) of proxies whose X-Forwarded-For says for whom they ask, so that limits are each client's own")
 	flags.BoolVar(&f.noLink, "no-link", false, "print no one-time link")
 	f.oidc.register(c)
 	f.tend.register(c)
@@ -333,7 +335,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	}
 	sessions := &server.Sessions{Now: s.app.now}
 	front := &server.Front{Sessions: sessions, Tokens: s.tokens, OIDC: provider, Secure: secure, Log: s.log, Now: s.app.now}
-	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Rights: s.rights, Loop: s.loop, Ready: ready, Log: s.log,
+	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Rights: s.rights, Loop: s.loop, Proxies: s.flags.proxies, Ready: ready, Log: s.log,
 		Stop: sync.OnceFunc(func() { close(stopping) })}
 	if s.flags.hub {
 		h.Push = &server.Hub{Store: s.store, Front: front, Own: s.loop.Cluster, News: s.news, Log: s.log, Now: s.app.now}
