@@ -204,6 +204,14 @@ func (w *world) reads(t *testing.T, namespace, finding string) []string {
 func TestWhoSeesWhat(t *testing.T) {
 	w := startWorld(t)
 	mine, theirs := devclustertest.Namespace(t, nil), devclustertest.Namespace(t, nil)
+	everything := Ask{Sees: Namespaces{All: true}}
+	await(t, "the namespaces are judged", patience, func() bool { // what is there from the first on has not fallen
+		rows, _, err := w.desk.NamespaceRows(t.Context(), everything, NamespaceFilter{})
+		have := func(name string) bool {
+			return slices.ContainsFunc(rows, func(r NamespaceRow) bool { return r.Name == name && len(r.Controls) > 0 })
+		}
+		return err == nil && have(mine) && have(theirs)
+	})
 	before := w.news.Last()
 	for _, ns := range []string{mine, theirs} {
 		w.post(t, "/api/v1/namespaces/"+ns+"/pods", map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "bad"},
@@ -217,7 +225,6 @@ func TestWhoSeesWhat(t *testing.T) {
 
 	ref := bailey.Ref{Kind: bailey.KindPod, Namespace: theirs, Name: "bad"}
 	id := ""
-	everything := Ask{Sees: Namespaces{All: true}}
 	for end := time.Now().Add(patience); id == ""; {
 		found, err := w.desk.Findings(t.Context(), everything, FindingFilter{Namespace: ref.Namespace, Name: ref.Name})
 		if err == nil && len(found.Findings) > 0 {
