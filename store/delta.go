@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +60,10 @@ func (s *Store) Apply(ctx context.Context, cluster string, at time.Time, d Delta
 func (s *Store) applyInTurns(ctx context.Context, cluster string, at time.Time, d *Delta) error {
 	for some := range slices.Chunk(d.Gone, replaceRows) {
 		if err := s.write(ctx, cluster, at, func(w *writer) error {
-			return errors.Join(w.findings(nil, some, nil), w.dropObjects(some))
+			if err := w.findings(nil, some, nil); err != nil {
+				return err
+			}
+			return w.dropObjects(some)
 		}); err != nil {
 			return err
 		}
