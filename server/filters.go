@@ -221,7 +221,7 @@ func (f NamespaceFilter) Of(all []NamespaceRow) (rows []NamespaceRow, total int,
 		}
 	}
 	slices.SortFunc(some, func(a, b NamespaceRow) int {
-		worse := cmp.Or(cmp.Compare(b.Findings.Critical, a.Findings.Critical), cmp.Compare(b.Findings.High, a.Findings.High), cmp.Compare(b.Findings.Total(), a.Findings.Total()))
+		worse := worst(&a.Findings, &b.Findings)
 		switch f.Order {
 		case "worst":
 			worse = cmp.Or(cmp.Compare(b.Rungs.Gap, a.Rungs.Gap), worse)

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -63,13 +61,6 @@ func (d *Desk) Fleet(ctx context.Context, a Ask, f FleetFilter) (Fleet, error) {
 			return fleet, err
 		}
 	}
-	from := 0
-	if f.Cursor != "" {
-		var err error
-		if from, err = strconv.Atoi(f.Cursor); err != nil || from < 0 {
-			return fleet, fmt.Errorf("%w: %q is no place among the clusters", ErrCursor, f.Cursor)
-		}
-	}
 	shown, err := d.shown(ctx, a)
 	if err != nil {
 		return fleet, err
@@ -105,13 +96,12 @@ func (d *Desk) Fleet(ctx context.Context, a Ask, f FleetFilter) (Fleet, error) {
 	if limit <= 0 {
 		limit = fleetRows
 	}
-	from = min(from, len(all))
-	to := min(from+limit, len(all))
-	if to < len(all) {
-		fleet.Next = strconv.Itoa(to)
+	some, next, err := pieceOf(all, f.Cursor, limit)
+	if err != nil {
+		return fleet, err
 	}
-	fleet.Total = len(all)
-	for _, row := range all[from:to] {
+	fleet.Next, fleet.Total = next, len(all)
+	for _, row := range some {
 		if err := d.addUp(ctx, sees, &row); err != nil {
 			return fleet, err
 		}
