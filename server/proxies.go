@@ -50,7 +50,7 @@ func client(trusted []net.IPNet, peer netip.Addr, header []string) netip.Addr {
 		if err != nil {
 			return at
 		}
-		at = next
+		at = next.WithZone("") // it is one of the proxy's, and text of any kind
 	}
 	return at
 }

@@ -82,7 +82,7 @@ func FuzzTrustedProxies(f *testing.F) {
 		if !got.IsValid() {
 			t.Fatal("nobody asks")
 		}
-		if again := client(trusted, peer, []string{"192.0.2.1", header}); among(trusted, got) != among(trusted, again) && !among(trusted, got) {
+		if again := client(trusted, peer, []string{"192.0.2.1", header}); !among(trusted, got) && again != got {
 			t.Fatalf("%s asks, and %s where more is written before", got, again)
 		}
 	})
