@@ -45,10 +45,11 @@ const (
 	restShare = 9
 	// reportSoon is the least time between two whole reports.
 	reportSoon = 50 * time.Millisecond
-	// advanceEvery is how often time itself changes verdicts: proofs go stale, waivers end. An
-	// idle loop spends at most one part in idleShare on it.
-	advanceEvery = time.Minute
-	idleShare    = 100
+	// advanceEvery is how often time itself changes verdicts, and advanceRarely how rarely at most: proofs go stale, waivers
+	// end. Between the two an idle loop, and who keeps its reports, spend one part in idleShare of the time on it.
+	advanceEvery  = time.Minute
+	advanceRarely = 10 * time.Minute
+	idleShare     = 200
 )
 
 // Loop keeps the verdicts of one world as the world changes.
@@ -63,12 +64,14 @@ type Loop struct {
 	keepers int            // who keep each report
 	kept    bool           // one of them has kept one
 	waiting int            // those who have not kept this one
+	holding int            // those who have no other made meanwhile
 	contact kube.Contact
 	changed time.Time        // when the newest change was judged
 	snap    *bailey.Snapshot // the newest; nil before the first
 
 	joining sync.Mutex
 	tasks   chan func()
+	free    chan time.Duration // how long reports were held back, once nobody does any more
 	// What follows belongs to the goroutine that runs the tasks.
 	session  *check.Session
 	wanted   bool          // a report
@@ -86,7 +89,7 @@ func NewLoop(o LoopOptions, news *News) *Loop {
 	if o.Took == nil {
 		o.Took = func(time.Duration) {}
 	}
-	return &Loop{o: o, news: news, tasks: make(chan func()), back: acceptBack()}
+	return &Loop{o: o, news: news, tasks: make(chan func()), free: make(chan time.Duration, 1), back: acceptBack()}
 }
 
 // Report gives the newest report and its version; nil and 0 before the first, and nil once it
@@ -117,6 +120,31 @@ func (l *Loop) Release(version uint64) {
 	if l.waiting--; l.waiting <= 0 {
 		l.report = nil
 	}
+}
+
+// hold has no report made until it is let go: whoever writes one would let the next wait, which is as large and would be old by then.
+func (l *Loop) hold() (letGo func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.holding++
+	begun := time.Now()
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.holding--; l.holding == 0 {
+			select {
+			case l.free <- time.Since(begun):
+			default:
+			}
+		}
+	}
+}
+
+// held tells that no report is to be made now.
+func (l *Loop) held() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.holding > 0
 }
 
 // Kept tells whether a report was kept yet, be it an old one.
@@ -286,11 +314,12 @@ func (l *Loop) keep(ctx context.Context) {
 	clock := time.NewTimer(advanceEvery)
 	defer clock.Stop()
 	var again <-chan time.Time
+	var cost time.Duration // of the newest report
 	for {
 		if l.owed != "" && again == nil {
 			again = time.After(l.back.Step())
 		}
-		if l.wanted && !busy && l.session != nil && l.accepted != nil {
+		if l.wanted && !busy && !l.held() && l.session != nil && l.accepted != nil {
 			l.wanted, busy = false, true
 			join := l.session.Freeze()
 			working.Go(func() {
@@ -308,11 +337,13 @@ func (l *Loop) keep(ctx context.Context) {
 			return
 		case task := <-l.tasks:
 			task()
-		case cost := <-made:
+		case cost = <-made:
 			rest.Reset(max(reportSoon, restShare*cost))
-			clock.Reset(max(advanceEvery, idleShare*cost))
+			clock.Reset(untilAdvance(cost))
 		case <-rest.C:
 			busy = false
+		case held := <-l.free:
+			clock.Reset(untilAdvance(cost + held))
 		case <-clock.C: // it is set again by the report
 			if l.session == nil {
 				clock.Reset(advanceEvery)
@@ -326,6 +357,11 @@ func (l *Loop) keep(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// untilAdvance is how long to wait for time to change verdicts where a report, and keeping it, took so long.
+func untilAdvance(cost time.Duration) time.Duration {
+	return min(max(advanceEvery, idleShare*cost), advanceRarely)
 }
 
 // whole judges a cluster that was read anew.

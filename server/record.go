@@ -56,18 +56,14 @@ func (r *Recorder) Run(ctx context.Context) error {
 	heard := time.NewTicker(heardEvery)
 	defer heard.Stop()
 	for {
-		report, version := r.Loop.Report()
-		if version > done {
-			if report == nil { // all who were there when it was made have kept it
-				if report = r.Loop.Join(ctx); report == nil {
-					if !pause(ctx, time.Second) {
-						return ctx.Err()
-					}
-					continue // the cluster is being read anew
-				}
-			}
-			err := r.keep(ctx, report)
+		if _, version := r.Loop.Report(); version > done {
+			version, findings, err := r.keepNewest(ctx)
 			switch {
+			case errors.Is(err, errNoReport):
+				if !pause(ctx, time.Second) {
+					return ctx.Err()
+				}
+				continue
 			case ctx.Err() != nil:
 				return ctx.Err()
 			case errors.Is(err, store.ErrFenced):
@@ -89,7 +85,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 				released = version
 			}
 			if !r.Elsewhere {
-				r.News.Tell(Item{Kind: NewsKept, Data: Published{Version: version, Findings: len(report.Findings)}})
+				r.News.Tell(Item{Kind: NewsKept, Data: Published{Version: version, Findings: findings}})
 			}
 		}
 		items, _, more := r.News.After(after)
@@ -123,6 +119,25 @@ func pause(ctx context.Context, wait time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// errNoReport tells that the cluster is being read anew.
+var errNoReport = errors.New("there is no report")
+
+// keepNewest writes the newest report, and gives its version and how many findings it has. Where it is kept for this server no
+// other is made meanwhile; a hub may be slow, and what is shown here does not wait for it.
+func (r *Recorder) keepNewest(ctx context.Context) (version uint64, findings int, err error) {
+	if !r.Elsewhere {
+		letGo := r.Loop.hold()
+		defer letGo()
+	}
+	report, version := r.Loop.Report()
+	if report == nil { // all who were there when it was made have kept it
+		if report = r.Loop.Join(ctx); report == nil {
+			return 0, 0, errNoReport
+		}
+	}
+	return version, len(report.Findings), r.keep(ctx, report)
 }
 
 // keep writes one report.
