@@ -40,10 +40,20 @@ func newBrowser(t testing.TB) *browser {
 type look struct {
 	width, height int64
 	dark          bool
+	forced        bool // the system's colours
 }
 
 func (l look) String() string {
+	if l.forced {
+		return fmt.Sprintf("%d-forced", l.width)
+	}
 	return fmt.Sprintf("%d-%s", l.width, browsertest.Look{Dark: l.dark}.Theme())
+}
+
+// atNight is the same in dark.
+func (l look) atNight() look {
+	l.dark = true
+	return l
 }
 
 // open opens a tab with the session of a dashboard.
@@ -53,7 +63,7 @@ func (b *browser) open(t testing.TB, d *dashboard, l look) *browsertest.Tab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.Open(t, browsertest.Look{Width: l.width, Height: l.height, Dark: l.dark, Cookies: d.jar.Cookies(at), URL: d.url})
+	return b.Open(t, browsertest.Look{Width: l.width, Height: l.height, Dark: l.dark, Forced: l.forced, Cookies: d.jar.Cookies(at), URL: d.url})
 }
 
 // shoot keeps a picture of the whole page.

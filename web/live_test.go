@@ -18,7 +18,7 @@ func TestLive(t *testing.T) {
 	b := newBrowser(t)
 	f := newFixture()
 	d := start(t, f, "admin", nil)
-	x := b.open(t, d, look{1280, 800, false})
+	x := b.open(t, d, look{width: 1280, height: 800})
 	x.Visit(t, d.url+"/runs/"+f.run.ID)
 	x.Until(t, `document.querySelector("progress")?.value === 216`)
 	x.Until(t, `performance.getEntriesByType("resource").some(e => e.name.endsWith("/live.js"))`)
@@ -59,7 +59,7 @@ func TestStreamRefused(t *testing.T) {
 	f := newFixture()
 	d := start(t, f, "admin", nil)
 	d.deaf.Store(1)
-	x := b.open(t, d, look{1280, 800, false})
+	x := b.open(t, d, look{width: 1280, height: 800})
 	x.Visit(t, d.url+"/alerts")
 	for end := time.Now().Add(30 * time.Second); d.heard.Load() == 0; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -77,7 +77,7 @@ func TestStreamRefused(t *testing.T) {
 func TestLogOutElsewhere(t *testing.T) {
 	b := newBrowser(t)
 	d := start(t, newFixture(), "admin", nil)
-	x := b.open(t, d, look{1280, 800, false})
+	x := b.open(t, d, look{width: 1280, height: 800})
 	x.Visit(t, d.url+"/alerts")
 	x.Until(t, `performance.getEntriesByType("resource").some(e => e.name.endsWith("/live.js"))`)
 	answer, err := d.client().Post(d.url+server.LogOutPath, "", nil)
@@ -92,7 +92,7 @@ func TestLogOutElsewhere(t *testing.T) {
 func TestMenu(t *testing.T) {
 	b := newBrowser(t)
 	d := start(t, newFixture(), "admin", nil)
-	x := b.open(t, d, look{390, 844, false})
+	x := b.open(t, d, look{width: 390, height: 844})
 	x.Visit(t, d.url+"/waivers")
 	shown := `getComputedStyle(document.getElementById("side")).display !== "none"`
 	if browsertest.Eval[bool](t, x, shown) {
@@ -111,7 +111,7 @@ func TestVerifier(t *testing.T) {
 	b := newBrowser(t)
 	l := newBook(t, 700)
 	d := start(t, newFixture(), "admin", l)
-	x := b.open(t, d, look{1280, 800, false})
+	x := b.open(t, d, look{width: 1280, height: 800})
 	verify := func(entry string) string {
 		t.Helper()
 		x.Visit(t, d.url+"/ledger?entry="+entry)

@@ -44,7 +44,7 @@ func TestLogInByProvider(t *testing.T) {
 	s.Start()
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 
-	x := b.open(t, d, look{1280, 800, false})
+	x := b.open(t, d, look{width: 1280, height: 800})
 	x.Visit(t, d.url+"/login?next=/waivers")
 	x.Until(t, `document.getElementById("oidc")?.textContent.includes("Log in by localhost")`)
 	b.accessible(t, x)

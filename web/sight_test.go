@@ -14,10 +14,10 @@ func TestOutOfSight(t *testing.T) {
 		cluster, notice string
 	}{
 		"in sight":           {func(*fixture) {}, "", ""},
-		"out of sight":       {func(f *fixture) { f.lost = true }, "", "The cluster has been out of sight since "},
-		"nothing is kept":    {func(f *fixture) { f.unkept = true }, "", "Nothing has been kept since "},
+		"out of sight":       {func(f *fixture) { f.lost = true }, "", "The cluster went out of sight "},
+		"nothing is kept":    {func(f *fixture) { f.unkept = true }, "", "The history stopped "},
 		"read anew":          {func(f *fixture) { f.firstLook = true }, "", "The cluster is being read, and was not judged yet"},
-		"a silent spoke":     {func(f *fixture) { f.many = true }, "spoke-1", "The cluster has been out of sight since "},
+		"a silent spoke":     {func(f *fixture) { f.many = true }, "spoke-1", "The cluster went out of sight "},
 		"a spoke that talks": {func(f *fixture) { f.many = true }, "spoke-2", ""},
 	} {
 		f := newFixture()
@@ -40,7 +40,7 @@ func TestOutOfSight(t *testing.T) {
 				t.Errorf("%s: %d at %s", what, status, path)
 				continue
 			}
-			said := strings.Count(text, "The cluster has been out of sight") + strings.Count(text, "The cluster is being read") + strings.Count(text, "Nothing has been kept")
+			said := strings.Count(text, "The cluster went out of sight") + strings.Count(text, "The cluster is being read") + strings.Count(text, "The history stopped")
 			if test.notice == "" && said != 0 || test.notice != "" && (said != 1 || !strings.Contains(text, test.notice)) {
 				t.Errorf("%s: %s says it %d times", what, path, said)
 			}

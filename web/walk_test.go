@@ -125,14 +125,17 @@ func (f *fixture) isolated() string {
 }
 
 // TestWalk walks past every page in a real browser: at a desk in light and on a phone in dark,
-// or at every width in both with BAILEY_SOAK=1.
+// or at every width in both, and in the system's colours, with BAILEY_SOAK=1.
 func TestWalk(t *testing.T) {
 	b := newBrowser(t)
 	b.axe = readAxe(t)
-	looks := []look{{1280, 800, false}, {390, 844, true}}
+	desk, large, phone := look{width: 1280, height: 800}, look{width: 1920, height: 1080}, look{width: 390, height: 844}
+	looks := []look{desk, phone.atNight()}
 	whole := os.Getenv("BAILEY_SOAK") != ""
 	if whole {
-		looks = []look{{1280, 800, false}, {1280, 800, true}, {390, 844, false}, {390, 844, true}, {1920, 1080, false}, {1920, 1080, true}}
+		forced := desk
+		forced.forced = true
+		looks = []look{desk, desk.atNight(), phone, phone.atNight(), large, large.atNight(), forced}
 	}
 	ledger := newBook(t, 700)
 	only := os.Getenv("BAILEY_WALK") // the beginnings of names, separated by commas
@@ -170,7 +173,11 @@ func TestWalk(t *testing.T) {
 					t.Errorf("%s: text with a letter or two on each line: %s", l, narrow)
 				}
 				b.accessible(t, x)
-				focusOrder(t, x)
+				most := tabs
+				if whole && (l == desk || l == phone) {
+					most = tabsWhole
+				}
+				focusOrder(t, x, most)
 				x.Close()
 			}
 			if text := d.log.String(); strings.Contains(text, "failed") {
@@ -189,15 +196,15 @@ func hasOneOf(name string, beginnings []string) bool {
 	return false
 }
 
-// tabs is how often Tab is pressed on each page.
-const tabs = 12
+// tabs is how often Tab is pressed on each page, and tabsWhole with BAILEY_SOAK=1: until it has led past all of it.
+const tabs, tabsWhole = 12, 3000
 
 // focusOrder presses Tab: it leads first to the link past the frame, then on in the order of
 // the page, and always to something that can be seen and has a name.
-func focusOrder(t *testing.T, x *browsertest.Tab) {
+func focusOrder(t *testing.T, x *browsertest.Tab, most int) {
 	t.Helper()
 	x.Do(t, chromedp.Evaluate[chromedp.Void](`(() => { document.activeElement?.blur(); getSelection().removeAllRanges(); scrollTo(0, 0); window.seen = []; })()`))
-	for i := range tabs {
+	for i := range most {
 		x.Do(t, chromedp.KeyEvent("\t"))
 		problem := browsertest.Eval[string](t, x, `(() => {
 			const e = document.activeElement;

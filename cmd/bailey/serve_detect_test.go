@@ -77,7 +77,7 @@ func TestServeDetections(t *testing.T) {
 	if list := alerts(); len(list) != 1 || !strings.Contains(list[0].Text, "create pods, let through") || !strings.Contains(list[0].Text, "About default/escape.") {
 		t.Errorf("%+v", list)
 	}
-	if code, page := p.get(t, "/alerts", token); code != http.StatusOK || !strings.Contains(page, "The audit log has been followed since") {
+	if code, page := p.get(t, "/alerts", token); code != http.StatusOK || !strings.Contains(page, "has been followed from then on") {
 		t.Errorf("%d %.2000s", code, page)
 	}
 	if code, said := p.end(t); code != exitOK || strings.Contains(said, "level=ERROR") {

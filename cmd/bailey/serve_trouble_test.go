@@ -145,7 +145,7 @@ func TestServeThroughTrouble(t *testing.T) {
 		if now := len(w.exported(t, w.token)); now < known {
 			t.Errorf("%d findings were known, and %d on a full disk", known, now)
 		}
-		if _, body := w.get(t, "/findings", w.token); !strings.Contains(body, "Nothing has been kept since") || strings.Contains(body, "out of sight since") {
+		if _, body := w.get(t, "/findings", w.token); !strings.Contains(body, "The history stopped") || strings.Contains(body, "went out of sight") {
 			t.Error("the page does not say that it shows what was kept before")
 		}
 		if err := os.Remove(ballast); err != nil {

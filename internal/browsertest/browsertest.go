@@ -65,6 +65,8 @@ func Start(t testing.TB) *Browser {
 type Look struct {
 	Width, Height int64 // in pixels
 	Dark          bool
+	// Forced tells that the system's few colours stand in the place of all others, as of Windows' high contrast.
+	Forced bool
 	// Scriptless tells that no script of a page runs.
 	Scriptless bool
 	// Cookies are sent to URL.
@@ -116,6 +118,9 @@ func (b *Browser) Open(t testing.TB, l Look) *Tab {
 		}
 	}()
 	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.Theme()}, {Name: "prefers-reduced-motion", Value: "reduce"}}
+	if l.Forced {
+		features = append(features, &emulation.MediaFeature{Name: "forced-colors", Value: "active"})
+	}
 	_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
 	if err == nil { // else a page in a window behind another waits for ever to be drawn
 		_, err = chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
