@@ -120,8 +120,8 @@ func (l *ladder) isNamespaced(k bailey.Kind) bool {
 	return !k.IsClusterWide()
 }
 
-// close computes the rungs from the smallest scope to the cluster.
-func (l *ladder) close() []bailey.Verdict {
+// order gives what is counted for each scope, parents before what is in them.
+func (l *ladder) order() []*standing {
 	all := make([]*standing, 0, len(l.scopes))
 	for _, st := range l.scopes {
 		all = append(all, st)
@@ -134,7 +134,11 @@ func (l *ladder) close() []bailey.Verdict {
 		}
 	}
 	slices.SortFunc(all, func(a, b *standing) int { return compareScopes(a.scope, b.scope) })
-	verdicts := make([]bailey.Verdict, len(all))
+	return all
+}
+
+// close computes the verdicts of what was counted, in its order, from the smallest scope to the cluster.
+func (l *ladder) close(all []*standing, verdicts []bailey.Verdict) {
 	for i := len(all) - 1; i >= 0; i-- { // children sort after their parents
 		st := all[i]
 		st.rung = l.rung(st)
@@ -155,7 +159,6 @@ func (l *ladder) close() []bailey.Verdict {
 		}
 		verdicts[i] = l.verdict(st)
 	}
-	return verdicts
 }
 
 func (l *ladder) verdict(st *standing) bailey.Verdict {

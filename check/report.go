@@ -29,15 +29,31 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 	for i, scope := range g.scopes { // what a waiver took in counts again by itself
 		index[all[i].Control].at(scope).count(&all[i])
 	}
+	// What is counted is larger than what comes of it, and all of it together than the facts of a cluster may leave room for: it
+	// goes as soon as it was.
+	g, index = nil, nil
 	wg.Go(func() { r.Findings = sortFindings(all) })
-	verdicts := make([][]bailey.Verdict, len(ladders))
+	orders := make([][]*standing, len(ladders))
 	for i, l := range ladders {
 		r.Evidence = append(r.Evidence, l.counting...)
-		wg.Go(func() { verdicts[i] = l.close() })
+		wg.Go(func() { orders[i] = l.order() })
 	}
 	sortEvidence(r.Evidence)
 	wg.Wait()
-	r.Verdicts = slices.Concat(verdicts...)
+	total := 0
+	for _, order := range orders {
+		total += len(order)
+	}
+	r.Verdicts = make([]bailey.Verdict, total)
+	for i, rest := 0, r.Verdicts; i < len(ladders); i++ {
+		into := rest[:len(orders[i])]
+		rest = rest[len(orders[i]):]
+		wg.Go(func() {
+			ladders[i].close(orders[i], into)
+			ladders[i], orders[i] = nil, nil
+		})
+	}
+	wg.Wait()
 	r.Coverage = bailey.TotalCoverage(p.controls, r.Verdicts)
 	return r
 }

@@ -14,10 +14,10 @@ const (
 	// and more it is growthLarge: what is saved counts more there, and collections are rare.
 	growth, growthLarge = 15, 10
 	largeLive           = 256 << 20
-	// limitGrowth in percent (of largeLive bytes and more limitLarge) and limitLeast in bytes bound, beside what is in use, all that
-	// the runtime keeps: without a limit it gives back what a report took after minutes only.
-	limitGrowth, limitLarge = 35, 25
-	limitLeast              = 32 << 20
+	// limitGrowth in percent and limitLeast in bytes bound, beside what is in use, all that the
+	// runtime keeps: without a limit it gives back what a report took after minutes only.
+	limitGrowth = 35
+	limitLeast  = 32 << 20
 )
 
 // Follow sets the collector for a process that holds a cluster for as long as it runs: memory
@@ -30,11 +30,11 @@ func Follow() {
 		if n == 0 {
 			return true
 		}
-		want, limit := growth, int64(limitGrowth)
+		debug.SetMemoryLimit(n + n*limitGrowth/100 + limitLeast)
+		want := growth
 		if n >= largeLive {
-			want, limit = growthLarge, limitLarge
+			want = growthLarge
 		}
-		debug.SetMemoryLimit(n + n*limit/100 + limitLeast)
 		if want != percent {
 			percent = want
 			debug.SetGCPercent(percent)
