@@ -20,8 +20,8 @@ type Guard struct {
 	// facts: what is the same for every scope is computed once.
 	Needs   []Kind
 	Derives []*Derivation
-	// Objects gives the changes that put the guard in place for a scope. It is nil
-	// where the guard is no object of the API but Settings.
+	// Objects gives the changes that put the guard in place for a scope, whose contents, which several
+	// scopes may share, nobody alters. It is nil where the guard is no object of the API but Settings.
 	Objects func(v *View, scope Ref) []Change
 	// Settings gives what components of the platform should be started with and are
 	// not, as far as was seen. It is nil where the guard is Objects.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -76,7 +77,7 @@ type Standing struct {
 // error of the guard.
 func Make(s *bailey.Snapshot, controls []*bailey.Control, asked ...string) (*Plan, error) {
 	p := &Plan{}
-	changes := map[bailey.Ref]*Change{}
+	changes := map[bailey.Ref]*merged{}
 	places := map[bailey.ScopeKind][]bailey.Ref{} // to look for them reads all objects
 	for _, kind := range []bailey.ScopeKind{bailey.ScopeCluster, bailey.ScopeNamespace} {
 		places[kind] = scopes(s, kind)
@@ -107,7 +108,7 @@ func Make(s *bailey.Snapshot, controls []*bailey.Control, asked ...string) (*Pla
 				continue // another object of the guard is what is lacking
 			}
 		}
-		p.Changes = append(p.Changes, *c)
+		p.Changes = append(p.Changes, c.Change)
 	}
 	p.Static = staticPolicies(s, controls, p.Settings)
 	slices.SortFunc(p.Changes, func(a, b Change) int { return Compare(a.Object, b.Object) })
@@ -141,7 +142,18 @@ func CompareRevert(a, b bailey.Ref) int {
 	return cmp.Or(cmp.Compare(after(a.Kind), after(b.Kind)), cmp.Compare(keeps(a), keeps(b)), Compare(b, a))
 }
 
-func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey.Control, g *bailey.Guard, scope bailey.Ref) error {
+// merged is a change as several scopes, and several guards, ask for it.
+type merged struct {
+	Change
+	content map[string]any // the last that was merged: a guard may ask for the same one for each scope
+}
+
+// holds reports whether the content, the very map, was merged last.
+func (m *merged) holds(content map[string]any) bool {
+	return content != nil && reflect.ValueOf(m.content).Pointer() == reflect.ValueOf(content).Pointer()
+}
+
+func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*merged, c *bailey.Control, g *bailey.Guard, scope bailey.Ref) error {
 	v := bailey.NewView(s)
 	v.Allow(nil, g.Needs, g.Derives)
 	present := g.Present(v, scope)
@@ -167,16 +179,21 @@ func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*Change, c *bailey
 		}
 	}
 	for _, change := range asked {
-		fields, err := Fields(change)
-		if err != nil {
-			return err
-		}
 		into := changes[change.Object]
-		if into == nil {
-			into = &Change{Object: change.Object, APIVersion: change.APIVersion, Creates: len(change.Patch) == 0, Apply: fields}
-			changes[change.Object] = into
-		} else {
-			merge(into.Apply, fields)
+		if into == nil || len(change.Patch) > 0 || !into.holds(change.Content) {
+			fields, err := Fields(change)
+			if err != nil {
+				return err
+			}
+			if into == nil {
+				into = &merged{Change: Change{Object: change.Object, APIVersion: change.APIVersion, Creates: len(change.Patch) == 0, Apply: fields}}
+				changes[change.Object] = into
+			} else {
+				merge(into.Apply, fields)
+			}
+			if len(change.Patch) == 0 {
+				into.content = change.Content
+			}
 		}
 		if change.Note != "" && !slices.Contains(into.Notes, change.Note) {
 			into.Notes = append(into.Notes, change.Note)

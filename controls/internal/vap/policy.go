@@ -4,6 +4,7 @@ package vap
 
 import (
 	"slices"
+	"sync"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,9 +71,11 @@ func Guard(p Policy) *bailey.Guard {
 	needs := []bailey.Kind{bailey.KindNamespace, bailey.KindValidatingAdmissionPolicy, bailey.KindValidatingAdmissionPolicyBinding}
 	var derives []*bailey.Derivation
 	owns := make([]*admissionv1.ValidatingAdmissionPolicy, len(parts))
+	pairs := make([]func() []bailey.Change, len(parts)) // made once, as they are the same for each scope
 	for i := range parts {
 		parts[i].Control = p.Control
 		owns[i] = parts[i].policy(p.Name)
+		pairs[i] = sync.OnceValue(func() []bailey.Change { return parts[i].pair(p.Name) })
 		if param := parts[i].Param; param != nil {
 			needs = append(needs, param.needs()...)
 			if param.derive(); param.content != nil {
@@ -90,7 +93,10 @@ func Guard(p Policy) *bailey.Guard {
 			var changes []bailey.Change
 			for i := range parts {
 				if parts[i].concerns(v, scope) && !parts[i].present(v, scope, owns[i]).InPlace {
-					changes = append(changes, parts[i].objects(v, p.Name)...)
+					changes = append(changes, pairs[i]()...)
+					if param := parts[i].Param; param != nil && param.Object != nil && param.lacking(v) {
+						changes = append(changes, param.change(v, parts[i].meta(p.Name)))
+					}
 				}
 			}
 			return changes
@@ -136,19 +142,13 @@ func (p *Policy) concerns(v *bailey.View, scope bailey.Ref) bool {
 	return true
 }
 
-func (p *Policy) objects(v *bailey.View, guard string) []bailey.Change {
-	policy, binding := p.policy(guard), p.binding(guard)
-	changes := []bailey.Change{Creation(bailey.KindValidatingAdmissionPolicy, policy), Creation(bailey.KindValidatingAdmissionPolicyBinding, binding)}
-	if p.Param != nil && p.Param.Object != nil && p.Param.lacking(v) {
-		changes = append(changes, p.Param.change(v, p.meta(guard)))
-	}
-	return changes
-}
-
 // Objects gives the policy and its binding, for one that is no part of a guard's objects.
 // It has no parameter.
-func Objects(p Policy) []bailey.Change {
-	return []bailey.Change{Creation(bailey.KindValidatingAdmissionPolicy, p.policy(p.Name)), Creation(bailey.KindValidatingAdmissionPolicyBinding, p.binding(p.Name))}
+func Objects(p Policy) []bailey.Change { return p.pair(p.Name) }
+
+// pair gives the policy and its binding.
+func (p *Policy) pair(guard string) []bailey.Change {
+	return []bailey.Change{Creation(bailey.KindValidatingAdmissionPolicy, p.policy(guard)), Creation(bailey.KindValidatingAdmissionPolicyBinding, p.binding(guard))}
 }
 
 func (p *Policy) meta(guard string) metav1.ObjectMeta {
