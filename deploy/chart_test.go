@@ -29,7 +29,9 @@ const image = "registry.example.com/bailey@sha256:7d6b1c2f6a6f3c1f8a2b0d8f9a3c5e
 var everything = []string{"image=" + image, "prober.enabled=true", "kubeletConfigz=true", "gatekeeper=true", "database.secretName=db",
 	"replicas=3", "hub.enabled=true", "push.to=https://hub.example.com", "push.secretName=push", "push.caConfigMap=ca",
 	"tls.secretName=tls", "alerts.webhookSecret=w", "alerts.deadManSecret=d", "alerts.alertmanagers={https://alertmanager.monitoring:9093}", "alerts.webhookHTTPSecret=wh", "alerts.alertmanagerHTTPSecret=ah", "monitoring.prometheusRule=true", "monitoring.dashboard=true", "monitoring.podMonitor=true", "monitoring.authorization.credentials.name=metrics", "monitoring.authorization.credentials.key=token",
-	"config.failOn=high", "configFiles.baseline\\.json=x"}
+	"config.failOn=high", "configFiles.baseline\\.json=x", "trustedProxies={10.0.0.0/8}",
+	"ingress.enabled=true", "ingress.host=bailey.example.com", "ingress.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=ingress-nginx",
+	"gateway.enabled=true", "gateway.hostnames={bailey.example.com}", "gateway.parentRefs[0].name=public", "gateway.backendTLS.caConfigMap=ca", "gateway.from[0].ipBlock.cidr=192.0.2.0/24"}
 
 // TestOwnRules judges the chart by Bailey's own rules.
 func TestOwnRules(t *testing.T) {
@@ -53,8 +55,8 @@ func TestOwnRules(t *testing.T) {
 		})
 	}
 	// Rules that would find nothing anywhere would show nothing above.
-	for _, worse := range []string{"networkPolicy.enabled=false", "image=bailey:latest"} {
-		s, err := manifests.Collect(t.Context(), []string{"chart"}, manifests.Options{Namespace: "bailey", Set: []string{"image=" + image, worse}})
+	for _, worse := range []string{"networkPolicy.enabled=false", "image=bailey:latest", `ingress.annotations.nginx\.ingress\.kubernetes\.io/server-snippet=return 200;`} {
+		s, err := manifests.Collect(t.Context(), []string{"chart"}, manifests.Options{Namespace: "bailey", Set: append(slices.Clone(everything), worse)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,6 +98,9 @@ func rendered(t *testing.T, values map[string]any) []*unstructured.Unstructured 
 	return objects
 }
 
+// peers are of a network policy.
+var peers = []any{map[string]any{"ipBlock": map[string]any{"cidr": "192.0.2.0/24"}}}
+
 func TestRefusedValues(t *testing.T) {
 	for want, values := range map[string]map[string]any{
 		"make image":          {},
@@ -115,6 +120,14 @@ func TestRefusedValues(t *testing.T) {
 		"propertyName":        {"image": image, "configFiles": map[string]any{"../x": "y"}},
 		"get /metrics":        {"image": image, "monitoring": map[string]any{"podMonitor": true}},
 		"aggregateTo":         {"image": image, "people": map[string]any{"aggregateTo": []any{"everybody"}}},
+		"ingress.host":        {"image": image, "ingress": map[string]any{"enabled": true, "from": peers}},
+		"/ingress/host":       {"image": image, "ingress": map[string]any{"host": "https://b.example"}},
+		"ingress.from":        {"image": image, "ingress": map[string]any{"enabled": true, "host": "b.example"}},
+		"gateway.parentRefs":  {"image": image, "gateway": map[string]any{"enabled": true, "hostnames": []any{"b.example"}, "from": peers}},
+		"gateway.hostnames":   {"image": image, "gateway": map[string]any{"enabled": true, "parentRefs": []any{map[string]any{"name": "g"}}, "from": peers}},
+		"gateway.from":        {"image": image, "gateway": map[string]any{"enabled": true, "parentRefs": []any{map[string]any{"name": "g"}}, "hostnames": []any{"b.example"}}},
+		"requestTimeout":      {"image": image, "gateway": map[string]any{"requestTimeout": "forever"}},
+		"trustedProxies":      {"image": image, "trustedProxies": []any{"10.0.0.1"}},
 	} {
 		if _, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v", values, err)
@@ -198,6 +211,7 @@ func TestEverySwitch(t *testing.T) {
 		"--offline":                                                     {"extraArgs": []any{"--offline"}},
 		"--oidc-client-secret=/etc/bailey/oidc/client-secret":           {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "secretName": "s"}},
 		"--oidc-ca=/etc/bailey/oidc-ca/ca.crt":                          {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "caSecretName": "s"}},
+		"--trusted-proxies=10.0.0.0/8,2001:db8::/32":                    {"trustedProxies": []any{"10.0.0.0/8", "2001:db8::/32"}},
 		"--prove-control=compute/*,access/tls":                          {"prober": map[string]any{"enabled": true, "controls": []any{"compute/*", "access/tls"}}},
 		"--prove-rate=50":                                               {"prober": map[string]any{"enabled": true, "rate": 50}},
 		"--ledger=/data/ledger":                                         {},
@@ -275,7 +289,6 @@ func TestConfiguration(t *testing.T) {
 // TestEgress: the server may reach what the values name, at the ports of their URLs, and where values
 // say where that is, nothing else.
 func TestEgress(t *testing.T) {
-	peer := []any{map[string]any{"ipBlock": map[string]any{"cidr": "192.0.2.7/32"}}}
 	for name, c := range map[string]struct {
 		values map[string]any
 		key    string // of networkPolicy
@@ -320,8 +333,8 @@ func TestEgress(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 		narrow := maps.Clone(c.values)
-		narrow["networkPolicy"] = map[string]any{c.key: peer}
-		if got := rules(narrow); !got[ports+" 192.0.2.7/32"] || got[ports+" anywhere"] {
+		narrow["networkPolicy"] = map[string]any{c.key: peers}
+		if got := rules(narrow); !got[ports+" 192.0.2.0/24"] || got[ports+" anywhere"] {
 			t.Errorf("%s, narrowed: %v", name, got)
 		}
 	}

@@ -27,7 +27,7 @@ func TestInstallKeepsData(t *testing.T) {
 		t.Helper()
 		return strings.TrimSpace(string(kubectl(t, cluster, "get", "persistentvolumeclaims", "-A", "-o", `jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.deletionTimestamp}{end}`)))
 	}
-	run(exitOK, apply...)
+	installsThroughGateway(t, cluster, run, apply)
 	for _, values := range []string{"persistence.existingClaim=bailey", "persistence.enabled=false", "replicas=2,database.secretName=history,tls.secretName=bailey-tls"} {
 		said := run(exitOK, append(apply, "--set", values)...)
 		if !strings.Contains(said, "left persistentvolumeclaim bailey/bailey") {

@@ -32,12 +32,16 @@ func TestInstall(t *testing.T) {
 	before := installed(t, cluster)
 	data := volumeFor(t, cluster, node, "install-test")
 	flags := []string{"install", "--kubeconfig", cluster.Kubeconfig, "--wait", "3m"}
-	apply := append(flags, "--apply", "--set", "image="+devclustertest.BaileyImage, "--set", "persistence.size=1Gi", "--set", "config.failOn=high")
+	apply := append(flags, "--apply", "--set", "image="+devclustertest.BaileyImage, "--set", "persistence.size=1Gi", "--set", "config.failOn=high",
+		"--set", "ingress.enabled=true,ingress.host=bailey.example.com,ingress.from[0].ipBlock.cidr=192.0.2.0/24")
 	if out, errs, code := program(t, apply...); code != exitOK {
 		t.Fatalf("exit %d\n%s%s\n%s", code, out, errs, kubectlLoose(t, cluster, "-n", "bailey", "logs", "deployment/bailey"))
 	}
 	if got := string(kubectl(t, cluster, "get", "namespace", "bailey", "-o", `jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}`)); got != "restricted" {
 		t.Errorf("the namespace enforces %q", got)
+	}
+	if got := string(kubectl(t, cluster, "-n", "bailey", "get", "ingress", "bailey", "-o", "jsonpath={.spec.rules[*].host} {.spec.rules[*].http.paths[*].backend.service.port.name}")); got != "bailey.example.com https" {
+		t.Errorf("the Ingress leads from %q", got)
 	}
 	answersReady(t, cluster)
 	metrics := scraped(t, cluster)
@@ -201,7 +205,7 @@ func installed(t *testing.T, cluster *devcluster.Cluster) string {
 			Metadata struct{ Name, Namespace string }
 		}
 	}
-	out := kubectl(t, cluster, "get", "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,deployments,services,configmaps,serviceaccounts,networkpolicies,persistentvolumeclaims,validatingadmissionpolicies,validatingadmissionpolicybindings", "-A", "-o", "json")
+	out := kubectl(t, cluster, "get", "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,deployments,services,ingresses,configmaps,serviceaccounts,networkpolicies,persistentvolumeclaims,validatingadmissionpolicies,validatingadmissionpolicybindings", "-A", "-o", "json")
 	if err := json.Unmarshal(out, &list); err != nil {
 		t.Fatal(err)
 	}

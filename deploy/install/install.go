@@ -106,6 +106,9 @@ func Namespace(name string) *unstructured.Unstructured {
 // Apply made that is not among them any more, but for data: that it lists on. It can be repeated
 // after it failed.
 func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructured) error {
+	if err := i.served(objects); err != nil {
+		return err
+	}
 	namespaces, err := i.resource("v1", "Namespace", "")
 	if err != nil {
 		return err
@@ -164,6 +167,22 @@ func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructu
 	return i.write(ctx, now)
 }
 
+// served tells that the cluster has the kinds of all that is to be made: those of others, like HTTPRoute and PrometheusRule,
+// may not be there.
+func (i *Installer) served(objects []*unstructured.Unstructured) error {
+	for _, o := range objects {
+		e := entryOf(o)
+		_, err := i.resource(e.APIVersion, e.Kind, e.Namespace)
+		if meta.IsNoMatchError(err) {
+			return fmt.Errorf("%s: %w\nhint: nothing was applied: install the CustomResourceDefinition of that kind first, or leave out the values that ask for it", e, err)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", e, err)
+		}
+	}
+	return nil
+}
+
 // helmRelease and helmNamespace are the annotations by which Helm knows what is its own.
 const (
 	helmRelease   = "meta.helm.sh/release-name"
@@ -197,9 +216,6 @@ func (i *Installer) notHelms(ctx context.Context, e entry) error {
 		return nil
 	}
 	resource, err := i.resource(e.APIVersion, e.Kind, e.Namespace)
-	if meta.IsNoMatchError(err) {
-		return nil // making it says so
-	}
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 
+{{/* Where browsers reach the server: as the values say, or by what lets them in; empty without either. */}}
+{{- define "bailey.externalURL" -}}
+{{- if .Values.externalURL -}}
+{{- .Values.externalURL -}}
+{{- else if .Values.ingress.enabled -}}
+https://{{ .Values.ingress.host }}
+{{- else if .Values.gateway.enabled -}}
+https://{{ first .Values.gateway.hostnames }}
+{{- end -}}
+{{- end -}}
+
 {{/* One rule of egress: ports, and peers; without peers anywhere. */}}
 {{- define "bailey.egress" -}}
 - ports:
