@@ -63,7 +63,7 @@ func TestWhoSeesSpokes(t *testing.T) {
 					t.Errorf("%s gets %d of %s: %s", c.name, code, path, body)
 				}
 			}
-			if _, body, _ := w.ask(t, c.token, http.MethodGet, "/api/v1/alerts", ""); strings.Contains(body, uid) {
+			if _, body, _ := w.ask(t, c.token, http.MethodGet, "/api/v1/alerts", ""); strings.Contains(body, "alert of "+uid) {
 				t.Errorf("%s is shown alerts of %s among the hub's own: %s", c.name, uid, body)
 			}
 			for _, path := range []string{"/api/v1/clusters", "/api/v1/fleet"} {
