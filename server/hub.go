@@ -36,6 +36,9 @@ type Hub struct {
 	News *News
 	Log  *slog.Logger
 	Now  func() time.Time
+	// Keep is how long history is kept; zero: for ever. Of a spoke's alerts that were over before, none is
+	// taken that is not known.
+	Keep time.Duration
 
 	once  sync.Once
 	turns chan struct{}
@@ -160,6 +163,13 @@ func (h *Hub) push(w http.ResponseWriter, r *http.Request, uid string) error {
 	case uid == h.Own():
 		return &pushFailure{http.StatusForbidden, "this hub watches that cluster itself"}
 	}
+	if head.Kind == pushAlerts {
+		alerts, err := in.alerts()
+		if err != nil {
+			return badPush(err)
+		}
+		return h.keepAlerts(r.Context(), uid, head, alerts)
+	}
 	delta, err := in.delta()
 	if err != nil {
 		return badPush(err)
@@ -179,9 +189,9 @@ func badPush(err error) error {
 	return &pushFailure{http.StatusBadRequest, "the push cannot be read: " + err.Error()}
 }
 
-// keep writes a push.
+// keep writes a push of what is found.
 func (h *Hub) keep(ctx context.Context, uid string, head pushHeader, d store.Delta) error {
-	now, mark, last := h.Now(), pushMark(head.Session, head.Number), pushMark(head.Session, head.Number-1)
+	now, mark, last := h.Now(), head.mark(), head.follows()
 	var err error
 	switch head.Kind {
 	case pushWhole:
@@ -191,16 +201,35 @@ func (h *Hub) keep(ctx context.Context, uid string, head pushHeader, d store.Del
 	case pushHeard:
 		err = h.Store.PushNext(ctx, uid, now, last, mark, nil)
 	}
+	return h.kept(err, head.Kind != pushHeard)
+}
+
+// keepAlerts writes a push of alerts. The spoke delivers them.
+func (h *Hub) keepAlerts(ctx context.Context, uid string, head pushHeader, alerts []store.Alert) error {
+	now := h.Now()
+	var since time.Time
+	if h.Keep > 0 {
+		since = now.Add(-h.Keep)
+	}
+	return h.kept(h.Store.PushAlerts(ctx, uid, now, head.follows(), head.mark(), store.AlertStates{Alerts: alerts, All: head.All}, since), true)
+}
+
+// kept gives the answer to a push by how writing it ended, and tells that pages show something else.
+func (h *Hub) kept(err error, changed bool) error {
 	switch {
 	case errors.Is(err, store.ErrOvertaken):
 		return &pushFailure{http.StatusConflict, store.ErrOvertaken.Error() + "\nhint: begin anew with the whole state"}
 	case errors.Is(err, store.ErrConflict):
 		return &pushFailure{http.StatusConflict, strings.TrimPrefix(err.Error(), "store: ")}
-	case err == nil && head.Kind != pushHeard:
+	case err == nil && changed:
 		h.News.Tell(Item{Kind: NewsKept, Data: Published{}})
 	}
 	return err
 }
+
+// mark names a push, and follows the one that it follows.
+func (h *pushHeader) mark() string    { return pushMark(h.Session, h.Number) }
+func (h *pushHeader) follows() string { return pushMark(h.Session, h.Number-1) }
 
 // pushMark names a push of a session.
 func pushMark(session string, number int) string { return session + "/" + strconv.Itoa(number) }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
+	"github.com/baileyhq/bailey/store"
 )
 
 // TestWhoSeesSpokes: a cluster that a spoke pushes is seen by those whom a rule for clusters names
@@ -19,6 +20,13 @@ func TestWhoSeesSpokes(t *testing.T) {
 	const mine, theirs = "spoke-mine", "spoke-theirs"
 	for _, uid := range []string{mine, theirs} {
 		if err := w.desk.o.Store.PutCluster(t.Context(), uid, uid, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.desk.o.Store.PushWhole(t.Context(), uid, uid, time.Now(), "s/0", store.Delta{}); err != nil {
+			t.Fatal(err)
+		}
+		alerts := store.AlertStates{All: true, Alerts: []store.Alert{{Key: "alert of " + uid, Kind: store.AlertDetection, Title: "A shell", First: time.Now(), Last: time.Now(), Times: 1}}}
+		if err := w.desk.o.Store.PushAlerts(t.Context(), uid, time.Now(), "s/0", "s/1", alerts, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,6 +57,14 @@ func TestWhoSeesSpokes(t *testing.T) {
 			}
 			if code != want {
 				t.Errorf("%s gets %d of %s: %.200s", c.name, code, uid, body)
+			}
+			for _, path := range []string{"/api/v1/alerts?cluster=" + uid, "/api/v1/search?text=shell&cluster=" + uid} {
+				if code, body, _ := w.ask(t, c.token, http.MethodGet, path, ""); code != want || strings.Contains(body, "alert of "+uid) != (want == 200) {
+					t.Errorf("%s gets %d of %s: %s", c.name, code, path, body)
+				}
+			}
+			if _, body, _ := w.ask(t, c.token, http.MethodGet, "/api/v1/alerts", ""); strings.Contains(body, "alert of "+uid) {
+				t.Errorf("%s is shown alerts of %s among the hub's own: %s", c.name, uid, body)
 			}
 			for _, path := range []string{"/api/v1/clusters", "/api/v1/fleet"} {
 				if _, body, _ := w.ask(t, c.token, http.MethodGet, path, ""); strings.Contains(body, uid) != (want == 200) {

@@ -30,6 +30,8 @@ const (
 	pushWhole = "whole" // the state of the cluster: what is not in it has gone
 	pushDelta = "delta" // what changed since the push before
 	pushHeard = "heard" // nothing changed
+	// pushAlerts are alerts, those that changed or all.
+	pushAlerts = "alerts"
 )
 
 // pushHeader says what a push is. Only the push that follows the one before in a session is taken:
@@ -42,6 +44,8 @@ type pushHeader struct {
 	Name    string `json:"name,omitempty"`
 	Session string `json:"session"`
 	Number  int    `json:"number"` // counts the pushes of a session from 0
+	// All tells of a push of alerts that those that last are all in it: others are over.
+	All bool `json:"all,omitempty"`
 }
 
 // pushed is one line; one of its fields is set.
@@ -52,6 +56,7 @@ type pushed struct {
 	Guard    *store.Guard    `json:"guard,omitempty"`
 	Judged   *bailey.Ref     `json:"judged,omitempty"`
 	Gone     *bailey.Ref     `json:"gone,omitempty"`
+	Alert    *store.Alert    `json:"alert,omitempty"`
 	End      *int            `json:"end,omitempty"`
 }
 
@@ -78,8 +83,35 @@ func (p *pushedFinding) finding() bailey.Finding {
 	return f
 }
 
-// writePush writes a push.
+// writePush writes a push of what is found.
 func writePush(w io.Writer, h pushHeader, d *store.Delta) error {
+	return writeLines(w, h, func(write func(pushed) error) error {
+		var err error
+		for i := 0; i < len(d.Findings) && err == nil; i++ {
+			f := d.Finding(i)
+			err = write(pushed{Finding: pushedFindingOf(&f)})
+		}
+		for i := 0; i < len(d.Verdicts) && err == nil; i++ {
+			err = write(pushed{Verdict: &d.Verdicts[i]})
+		}
+		for i := 0; i < len(d.Evidence) && err == nil; i++ {
+			err = write(pushed{Evidence: &d.Evidence[i]})
+		}
+		for i := 0; i < len(d.Guards) && err == nil; i++ {
+			err = write(pushed{Guard: &d.Guards[i]})
+		}
+		for i := 0; i < len(d.Judged) && err == nil; i++ {
+			err = write(pushed{Judged: &d.Judged[i]})
+		}
+		for i := 0; i < len(d.Gone) && err == nil; i++ {
+			err = write(pushed{Gone: &d.Gone[i]})
+		}
+		return err
+	})
+}
+
+// writeLines writes a push, whose lines body writes.
+func writeLines(w io.Writer, h pushHeader, body func(write func(pushed) error) error) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	lines := json.NewEncoder(out)
 	h.Format, h.Version = pushFormat, pushVersion
@@ -87,28 +119,7 @@ func writePush(w io.Writer, h pushHeader, d *store.Delta) error {
 		return err
 	}
 	n := 0
-	write := func(p pushed) error { n++; return lines.Encode(p) }
-	var err error
-	for i := 0; i < len(d.Findings) && err == nil; i++ {
-		f := d.Finding(i)
-		err = write(pushed{Finding: pushedFindingOf(&f)})
-	}
-	for i := 0; i < len(d.Verdicts) && err == nil; i++ {
-		err = write(pushed{Verdict: &d.Verdicts[i]})
-	}
-	for i := 0; i < len(d.Evidence) && err == nil; i++ {
-		err = write(pushed{Evidence: &d.Evidence[i]})
-	}
-	for i := 0; i < len(d.Guards) && err == nil; i++ {
-		err = write(pushed{Guard: &d.Guards[i]})
-	}
-	for i := 0; i < len(d.Judged) && err == nil; i++ {
-		err = write(pushed{Judged: &d.Judged[i]})
-	}
-	for i := 0; i < len(d.Gone) && err == nil; i++ {
-		err = write(pushed{Gone: &d.Gone[i]})
-	}
-	if err != nil {
+	if err := body(func(p pushed) error { n++; return lines.Encode(p) }); err != nil {
 		return err
 	}
 	if err := lines.Encode(pushed{End: &n}); err != nil {
@@ -168,7 +179,7 @@ func (p *pushReader) header() (pushHeader, error) {
 		return h, errors.New("line 1: this is no push of Bailey's")
 	case h.Version != pushVersion:
 		return h, fmt.Errorf("line 1: a push of version %d, and this hub takes version %d: both need the same Bailey", h.Version, pushVersion)
-	case h.Kind != pushWhole && h.Kind != pushDelta && h.Kind != pushHeard:
+	case h.Kind != pushWhole && h.Kind != pushDelta && h.Kind != pushHeard && h.Kind != pushAlerts:
 		return h, fmt.Errorf("line 1: no kind of push: %.40q", h.Kind)
 	case h.Session == "" || len(h.Session) > 64 || h.Number < 0 || h.Number > 1<<40 || (h.Kind == pushWhole) != (h.Number == 0):
 		return h, errors.New("line 1: no session and number of a push")
@@ -178,33 +189,44 @@ func (p *pushReader) header() (pushHeader, error) {
 	return h, nil
 }
 
-// delta reads what follows the header.
+// delta reads what follows the header of a push of what is found.
 func (p *pushReader) delta() (store.Delta, error) {
 	var d store.Delta
+	err := p.body(func(one *pushed) error { return take(&d, one) })
+	return d, err
+}
+
+// body reads what follows the header, and has each line taken but the last.
+func (p *pushReader) body(take func(one *pushed) error) error {
 	for n := 0; ; n++ {
 		var one pushed
 		if err := p.next(&one); err != nil {
-			return d, err
+			return err
 		}
-		if err := p.take(&d, &one); err != nil {
-			return d, fmt.Errorf("line %d: %w", p.line, err)
+		err := one.single()
+		if err == nil && one.End == nil {
+			err = take(&one)
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %w", p.line, err)
 		}
 		if one.End == nil {
 			continue
 		}
 		if *one.End != n {
-			return d, fmt.Errorf("line %d: %d lines were written, and %d were read", p.line, *one.End, n)
+			return fmt.Errorf("line %d: %d lines were written, and %d were read", p.line, *one.End, n)
 		}
 		if p.lines.Scan() {
-			return d, fmt.Errorf("line %d: something follows the end", p.line+1)
+			return fmt.Errorf("line %d: something follows the end", p.line+1)
 		}
-		return d, p.lines.Err()
+		return p.lines.Err()
 	}
 }
 
-func (p *pushReader) take(d *store.Delta, one *pushed) error {
+// single fails unless a line holds one thing.
+func (p *pushed) single() error {
 	set := 0
-	for _, there := range []bool{one.Finding != nil, one.Verdict != nil, one.Evidence != nil, one.Guard != nil, one.Judged != nil, one.Gone != nil, one.End != nil} {
+	for _, there := range []bool{p.Finding != nil, p.Verdict != nil, p.Evidence != nil, p.Guard != nil, p.Judged != nil, p.Gone != nil, p.Alert != nil, p.End != nil} {
 		if there {
 			set++
 		}
@@ -212,6 +234,11 @@ func (p *pushReader) take(d *store.Delta, one *pushed) error {
 	if set != 1 {
 		return errors.New("a line holds one thing")
 	}
+	return nil
+}
+
+// take adds what a line holds.
+func take(d *store.Delta, one *pushed) error {
 	switch {
 	case one.Finding != nil:
 		f := one.Finding.finding()
@@ -244,6 +271,8 @@ func (p *pushReader) take(d *store.Delta, one *pushed) error {
 			return err
 		}
 		d.Gone = append(d.Gone, *one.Gone)
+	default:
+		return errors.New("alerts are pushed by themselves")
 	}
 	return nil
 }

@@ -129,7 +129,13 @@ func (r *repeated) Read(b []byte) (int, error) {
 func FuzzPush(f *testing.F) {
 	f.Add([]byte(pushOf(f, pushHeader{Kind: pushDelta, Cluster: "uid", Session: "s", Number: 1}, fullDelta())))
 	f.Add([]byte(pushOf(f, pushHeader{Kind: pushWhole, Cluster: "uid", Session: "s"}, &store.Delta{})))
+	f.Add([]byte(alertsPushOf(f, pushHeader{Kind: pushAlerts, Cluster: "uid", Session: "s", Number: 1, All: true}, fullAlerts())))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if h, list, err := readAlerts(bytes.NewReader(data)); err == nil {
+			if again, same, err := readAlerts(strings.NewReader(alertsPushOf(t, h, list))); err != nil || again != h || !reflect.DeepEqual(same, list) {
+				t.Errorf("%+v %+v is read again as %+v %+v: %v", h, list, again, same, err)
+			}
+		}
 		h, d, err := readPush(bytes.NewReader(data))
 		if err != nil {
 			return

@@ -23,8 +23,12 @@ const PushPath = "/api/v1/push"
 // pushLimit is how long one push may take: a whole state of a large cluster is compared by the hub.
 const pushLimit = 10 * time.Minute
 
-// errNotTaken tells that a hub has taken nothing of a push: it is busy. The same may be sent again.
-var errNotTaken = errors.New("the hub is busy")
+var (
+	// errNotTaken tells that a hub has taken nothing. The same may be sent again.
+	errNotTaken = errors.New("nothing was pushed")
+	// errRefused tells that a hub has taken nothing of a push, and would not if it were sent again.
+	errRefused = errors.New("the hub does not take it")
+)
 
 // Pusher keeps what a Recorder gives it at a hub. It belongs to one goroutine.
 type Pusher struct {
@@ -38,6 +42,7 @@ type Pusher struct {
 	name    string
 	session string
 	number  int
+	alerts  pushedAlerts
 }
 
 // NewPusher makes a pusher to a hub's address, with a token that is read anew for each push. The
@@ -67,30 +72,37 @@ func (p *Pusher) PutCluster(_ context.Context, _, name string, _ time.Time) erro
 // Replace is of Keeper. It begins a session.
 func (p *Pusher) Replace(ctx context.Context, cluster string, _ time.Time, d store.Delta) error {
 	p.session, p.number = newSecret()[:22], 0
-	return p.push(ctx, pushHeader{Kind: pushWhole, Cluster: cluster, Name: p.name}, &d)
+	return p.push(ctx, pushHeader{Kind: pushWhole, Cluster: cluster, Name: p.name}, found(&d))
 }
 
 // Apply is of Keeper.
 func (p *Pusher) Apply(ctx context.Context, cluster string, _ time.Time, d store.Delta) error {
-	return p.next(ctx, pushHeader{Kind: pushDelta, Cluster: cluster}, &d)
+	return p.next(ctx, pushHeader{Kind: pushDelta, Cluster: cluster}, found(&d))
 }
 
 // Heard is of Keeper.
 func (p *Pusher) Heard(ctx context.Context, cluster string, _ time.Time) error {
-	return p.next(ctx, pushHeader{Kind: pushHeard, Cluster: cluster}, &store.Delta{})
+	return p.next(ctx, pushHeader{Kind: pushHeard, Cluster: cluster}, found(&store.Delta{}))
+}
+
+// pushWriter writes a push with its header.
+type pushWriter func(w io.Writer, h pushHeader) error
+
+func found(d *store.Delta) pushWriter {
+	return func(w io.Writer, h pushHeader) error { return writePush(w, h, d) }
 }
 
 // next goes on in the session.
-func (p *Pusher) next(ctx context.Context, h pushHeader, d *store.Delta) error {
+func (p *Pusher) next(ctx context.Context, h pushHeader, write pushWriter) error {
 	p.number++
-	err := p.push(ctx, h, d)
-	if errors.Is(err, errNotTaken) {
+	err := p.push(ctx, h, write)
+	if errors.Is(err, errNotTaken) || errors.Is(err, errRefused) {
 		p.number--
 	}
 	return err
 }
 
-func (p *Pusher) push(ctx context.Context, h pushHeader, d *store.Delta) error {
+func (p *Pusher) push(ctx context.Context, h pushHeader, write pushWriter) error {
 	if p.Before != nil {
 		if err := p.Before(ctx); err != nil {
 			return err
@@ -106,7 +118,7 @@ func (p *Pusher) push(ctx context.Context, h pushHeader, d *store.Delta) error {
 	go func() {
 		defer close(written)
 		z := gzip.NewWriter(w)
-		w.CloseWithError(errors.Join(writePush(z, h, d), z.Close()))
+		w.CloseWithError(errors.Join(write(z, h), z.Close()))
 	}()
 	defer func() { body.Close(); <-written }()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, body)
@@ -125,8 +137,11 @@ func (p *Pusher) push(ctx context.Context, h pushHeader, d *store.Delta) error {
 		return nil
 	}
 	said, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
-	if answer.StatusCode == http.StatusTooManyRequests {
-		return fmt.Errorf("%w: %s", errNotTaken, strings.TrimSpace(string(said)))
+	switch answer.StatusCode {
+	case http.StatusTooManyRequests:
+		return fmt.Errorf("%w: the hub is busy: %s", errNotTaken, strings.TrimSpace(string(said)))
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+		return fmt.Errorf("%w: %s", errRefused, strings.TrimSpace(string(said)))
 	}
 	return fmt.Errorf("the hub answers %s: %s", answer.Status, strings.TrimSpace(string(said)))
 }

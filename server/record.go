@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -33,6 +34,8 @@ type Recorder struct {
 	LedgerIndex func(evidence string) (uint64, bool)
 	// Raiser is told of each report before it is kept; nil: no alert is raised.
 	Raiser *Raiser
+	// Alerts has the alerts of a cluster kept where its reports are; nil: they are.
+	Alerts func(ctx context.Context, cluster string) error
 
 	// last is the report that is known to be kept, by what a change is told by; nil if none is.
 	last *keptReport
@@ -43,6 +46,8 @@ const (
 	recordRetry = 30 * time.Second
 	// heardEvery is how often the store is told that nothing changed.
 	heardEvery = time.Minute
+	// alertsEvery is how often alerts are kept at most, while they change.
+	alertsEvery = 2 * time.Second
 )
 
 // Run keeps reports until ctx ends, or until somebody else does. A store that is away is waited
@@ -53,8 +58,10 @@ func (r *Recorder) Run(ctx context.Context) error {
 	var done, released uint64
 	after := uint64(0)
 	try := 0
-	heard := time.NewTicker(heardEvery)
+	heard, alerts := time.NewTicker(heardEvery), time.NewTicker(alertsEvery)
 	defer heard.Stop()
+	defer alerts.Stop()
+	changed := false // alerts may have
 	for {
 		if _, version := r.Loop.Report(); version > done {
 			version, findings, err := r.keepNewest(ctx)
@@ -79,7 +86,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 				try++
 				continue
 			}
-			done, try = version, 0
+			done, try, changed = version, 0, true
 			if version > released {
 				r.Loop.Release(version)
 				released = version
@@ -88,14 +95,32 @@ func (r *Recorder) Run(ctx context.Context) error {
 				r.News.Tell(Item{Kind: NewsKept, Data: Published{Version: version, Findings: findings}})
 			}
 		}
-		items, _, more := r.News.After(after)
+		items, missed, more := r.News.After(after)
 		if n := len(items); n > 0 {
 			after = items[n-1].Number
+			changed = changed || missed || slices.ContainsFunc(items, func(i Item) bool { return i.Kind == NewsAlert })
 			continue // the report may be one of them
 		}
 		select {
 		case <-more:
+		case <-alerts.C:
+			if !changed || r.Alerts == nil || r.last == nil {
+				continue
+			}
+			changed = false
+			switch err := r.Alerts(ctx, r.last.cluster); {
+			case err == nil || ctx.Err() != nil:
+			case errors.Is(err, store.ErrFenced):
+				return err
+			case errors.Is(err, errNotTaken): // the next minute is soon enough
+			case errors.Is(err, errRefused):
+				r.Log.Error("alerts could not be kept, and will be tried again", "error", err)
+			default:
+				r.last, done = nil, 0
+				r.Log.Error("alerts could not be kept, and all will be tried again", "error", err)
+			}
 		case <-heard.C:
+			changed = true // if it was not told
 			if r.last != nil && r.Loop.Sight().Lost == nil {
 				switch err := r.Store.Heard(ctx, r.last.cluster, r.Now()); {
 				case errors.Is(err, store.ErrFenced):

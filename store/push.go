@@ -30,32 +30,11 @@ func (s *Store) PushWhole(ctx context.Context, cluster, name string, at time.Tim
 // PushNext keeps what a spoke pushes after the push with the mark after, as Apply does, and its own
 // mark; ErrOvertaken if that was not the last. Without a delta the cluster was heard of.
 func (s *Store) PushNext(ctx context.Context, cluster string, at time.Time, after, mark string, d *Delta) error {
-	if after == "" || after[0] == '~' {
-		return ErrOvertaken
-	}
-	follow := func(w *writer) error {
-		if w.pushed != clean(after) {
-			return ErrOvertaken
-		}
-		return nil
-	}
 	if d != nil && d.large() {
-		alone := s.claimed()
-		if err := s.write(ctx, cluster, time.Time{}, func(w *writer) error {
-			if err := follow(w); err != nil {
-				return err
-			}
-			return w.setPushed(alone.claim)
-		}); err != nil {
-			return err
-		}
-		if err := alone.applyInTurns(ctx, cluster, at, d); err != nil {
-			return err
-		}
-		return alone.write(ctx, cluster, time.Time{}, func(w *writer) error { return w.setPushed(mark) })
+		return s.pushInTurns(ctx, cluster, after, mark, func(alone *Store) error { return alone.applyInTurns(ctx, cluster, at, d) })
 	}
 	return s.write(ctx, cluster, at, func(w *writer) error {
-		if err := follow(w); err != nil {
+		if err := w.follow(after); err != nil {
 			return err
 		}
 		var err error
@@ -66,6 +45,32 @@ func (s *Store) PushNext(ctx context.Context, cluster string, at time.Time, afte
 		}
 		return errors.Join(err, w.setPushed(mark))
 	})
+}
+
+// follow fails unless the last push that was kept is the one with the mark after.
+func (w *writer) follow(after string) error {
+	if after == "" || after[0] == '~' || w.pushed != clean(after) {
+		return ErrOvertaken
+	}
+	return nil
+}
+
+// pushInTurns has a push that follows another be written in several transactions, by the store that write is
+// handed, and keeps its mark.
+func (s *Store) pushInTurns(ctx context.Context, cluster, after, mark string, write func(alone *Store) error) error {
+	alone := s.claimed()
+	if err := s.write(ctx, cluster, time.Time{}, func(w *writer) error {
+		if err := w.follow(after); err != nil {
+			return err
+		}
+		return w.setPushed(alone.claim)
+	}); err != nil {
+		return err
+	}
+	if err := write(alone); err != nil {
+		return err
+	}
+	return alone.write(ctx, cluster, time.Time{}, func(w *writer) error { return w.setPushed(mark) })
 }
 
 // claimed is the store for one push that is written in turns: its claim stands where the mark does,

@@ -60,5 +60,8 @@ func (s *site) alerts(v *visit) error {
 		b.Detections = v.page.Sight.Detections
 	}
 	v.page.Stream = "alert"
+	if !v.page.Cluster.Own {
+		v.page.Stream = "kept" // of what spokes push no more is told
+	}
 	return v.show("alerts", "alerts", "Alerts", b)
 }

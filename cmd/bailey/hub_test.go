@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,7 +27,12 @@ type spokes struct {
 
 func writePod(t *testing.T, folder, name string) {
 	t.Helper()
-	text := "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: shop}\nspec: {hostNetwork: true, containers: [{name: c, image: x}]}\n"
+	writePodIn(t, folder, "shop", name)
+}
+
+func writePodIn(t *testing.T, folder, namespace, name string) {
+	t.Helper()
+	text := "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: " + namespace + "}\nspec: {hostNetwork: true, containers: [{name: c, image: x}]}\n"
 	if err := os.WriteFile(filepath.Join(folder, name+".yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -50,21 +54,24 @@ type spoke struct {
 	folder, uid string // what it watches
 	token       string // of its administrator
 	push        string // its token at the hub
+	state, data string
+	args        []string
 }
 
 // spoke starts a server over a folder with one pod.
 func (s *spokes) spoke(t *testing.T, pod string, more ...string) *spoke {
 	t.Helper()
 	folder, state := t.TempDir(), t.TempDir()
-	p := &spoke{folder: folder, uid: fileIdentity(folder)}
+	p := &spoke{folder: folder, uid: fileIdentity(folder), state: state, data: filepath.Join(state, "data")}
 	writePod(t, folder, pod)
 	p.push = s.command(t, "token", p.uid, "--name", "cluster of "+pod)
-	data, file := filepath.Join(state, "data"), filepath.Join(state, "push-token")
+	file := filepath.Join(state, "push-token")
 	if err := os.WriteFile(file, []byte(p.push+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.servedProcess = startServed(t, state, append([]string{"serve", "--data", data, "--target", folder, "--push-to", s.hub.url, "--push-token", file}, more...)...)
-	p.token = tokenIn(t, data)
+	p.args = append([]string{"serve", "--data", p.data, "--target", folder, "--push-to", s.hub.url, "--push-token", file}, more...)
+	p.servedProcess = startServed(t, state, p.args...)
+	p.token = tokenIn(t, p.data)
 	return p
 }
 
@@ -162,11 +169,7 @@ func TestHub(t *testing.T) {
 	same("after what was refused")
 
 	// The hub is killed; it comes back at the same address.
-	if err := s.hub.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	<-s.hub.said
-	_ = s.hub.cmd.Wait()
+	s.hub.kill()
 	writePod(t, one.folder, "while-away")
 	awaitText(t, one.servedProcess, one.token, "/api/v1/findings?name=while-away", "host-namespaces")
 	s.hub = startServedAt(t, address, s.state, args...)

@@ -338,7 +338,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Rights: s.rights, Loop: s.loop, Proxies: s.flags.proxies, Ready: ready, Log: s.log,
 		Stop: sync.OnceFunc(func() { close(stopping) })}
 	if s.flags.hub {
-		h.Push = &server.Hub{Store: s.store, Front: front, Own: s.loop.Cluster, News: s.news, Log: s.log, Now: s.app.now}
+		h.Push = &server.Hub{Store: s.store, Front: front, Own: s.loop.Cluster, News: s.news, Log: s.log, Now: s.app.now, Keep: s.flags.tend.keep}
 	}
 	s.greet(listener, secure, sessions)
 

@@ -48,7 +48,10 @@ func (s *serving) pushToken() (string, error) {
 // pushes nothing more, which only the store can tell it.
 func (s *serving) pushing(kept *store.Store) part {
 	s.pusher.Before = func(ctx context.Context) error { return kept.InTerm(ctx) }
-	recorder := &server.Recorder{Store: s.pusher, Loop: s.loop, News: s.news, Elsewhere: true, Log: s.log.With("hub", s.flags.pushTo), Now: s.app.now}
+	recorder := &server.Recorder{Store: s.pusher, Loop: s.loop, News: s.news, Elsewhere: true, Log: s.log.With("hub", s.flags.pushTo), Now: s.app.now,
+		Alerts: func(ctx context.Context, cluster string) error {
+			return s.pusher.PushAlerts(ctx, kept, cluster, s.app.now())
+		}}
 	s.log.Info("what is found is pushed to a hub", "hub", s.flags.pushTo, "cluster", s.loop.Cluster())
 	return recorder.Run
 }

@@ -121,6 +121,10 @@ func testPlans(t *testing.T, p Place) {
 	}
 	_, err := b.s.Waiting(b.ctx, uid, 10)
 	b.ok(err)
+	for _, after := range []int64{-1, 1} {
+		_, err := b.s.AlertStates(b.ctx, uid, after, 10)
+		b.ok(err)
+	}
 	b.apply(2, store.Delta{Findings: d.Findings[:5], Judged: []bailey.Ref{web}, Gone: []bailey.Ref{workload("ns3", "w3")}, Verdicts: d.Verdicts[:2]})
 	b.apply(3, store.Delta{})
 	_, err = b.s.Prune(b.ctx, uid, at(3))

@@ -121,9 +121,9 @@ func numbers(takes func(int) bool, up bool) []int {
 }
 
 // walkPages gives the names of all that pages list.
-func walkPages[T any](b *bench, page func(after string) (store.Page[T], error), name func(T) string) []string {
+func walkPages[T, N any](b *bench, page func(after string) (store.Page[T], error), name func(T) N) []N {
 	b.Helper()
-	var all []string
+	var all []N
 	after := ""
 	for range 100 {
 		p, err := page(after)
