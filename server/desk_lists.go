@@ -173,13 +173,18 @@ func pieceOf[T any](all []T, cursor string, limit int) (some []T, next string, e
 			return nil, "", fmt.Errorf("%w: %q is no place in the list; begin at its first page", ErrCursor, strings.ToValidUTF8(cursor, ""))
 		}
 	}
-	if limit <= 0 {
-		limit = pieceRows
-	}
 	from = min(from, len(all))
-	to := min(from+min(limit, pieceRowsMost), len(all))
+	to := min(from+pieceSize(limit), len(all))
 	if to < len(all) {
 		next = strconv.Itoa(to)
 	}
 	return all[from:to], next, nil
+}
+
+// pieceSize is how many rows such a page holds.
+func pieceSize(limit int) int {
+	if limit <= 0 {
+		return pieceRows
+	}
+	return min(limit, pieceRowsMost)
 }

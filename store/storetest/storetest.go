@@ -46,6 +46,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Runs", testRuns},
 		{"Alerts", testAlerts},
 		{"Waivers", testWaivers},
+		{"WaiverPages", testWaiverPages},
 		{"Tables", testTables},
 		{"Guards", testGuards},
 		{"Counts", testCounts},
