@@ -66,6 +66,10 @@ func (d *Desk) Controls(ctx context.Context, a Ask, f ControlFilter) ([]ControlR
 	if err != nil {
 		return nil, "", err
 	}
+	experiments, err := d.experiments(ctx, a, uid)
+	if err != nil {
+		return nil, "", err
+	}
 	var rows []ControlRow
 	for _, s := range standings {
 		c := d.controls[s.Control]
@@ -73,12 +77,8 @@ func (d *Desk) Controls(ctx context.Context, a Ask, f ControlFilter) ([]ControlR
 			continue
 		}
 		row := ControlRow{Standing: s, Area: c.Area(), Phase: phaseOf(c.Area()), ScopeKind: c.Scope, Unprovable: c.Unprovable, Rules: len(c.Rules)}
-		for _, x := range c.Experiments {
-			info, err := d.experiment(ctx, a, uid, c, x, 1)
-			if err != nil {
-				return nil, "", err
-			}
-			row.take(&info)
+		for i := range experiments[c.ID] {
+			row.take(&experiments[c.ID][i])
 		}
 		if row.Stale || !f.Stale {
 			rows = append(rows, row)

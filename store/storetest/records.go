@@ -140,6 +140,44 @@ func testEvidence(t *testing.T, p Place) {
 	}
 }
 
+// testNewestEvidence: what is newest of each experiment is what a page of one is, for everybody.
+func testNewestEvidence(t *testing.T, p Place) {
+	b := open(t, p)
+	var of []store.ExperimentName
+	for i := range 900 { // more than one query is about
+		of = append(of, store.ExperimentName{Control: fmt.Sprint("a/", i%40), Experiment: fmt.Sprint("x", i/40)})
+	}
+	var d store.Delta
+	for i := range 1500 {
+		x := of[(i*i+i/3)%700]
+		d.Evidence = append(d.Evidence, store.Evidence{Evidence: bailey.Evidence{ID: fmt.Sprint("e", i), Control: x.Control, Experiment: x.Experiment, At: at(-i),
+			Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: workload([]string{"shop", "bank", "else"}[i%3], "web")}}})
+	}
+	b.apply(1, d)
+	for _, access := range []store.Access{store.Everything(), store.Only("bank"), store.Only("bank", "shop"), store.Only("none"), {}} {
+		want := map[string]store.Evidence{}
+		for _, x := range of {
+			page, err := b.s.Evidence(b.ctx, store.EvidenceQuery{Cluster: uid, Access: access, Control: x.Control, Experiment: x.Experiment, Limit: 1})
+			b.ok(err)
+			for _, e := range page.Items {
+				want[e.ID] = e
+			}
+		}
+		all, err := b.s.NewestEvidence(b.ctx, access, uid, of)
+		b.ok(err)
+		got := map[string]store.Evidence{}
+		for _, e := range all {
+			got[e.ID] = e
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(all) != len(got) {
+			t.Errorf("%+v: %d: %s", access, len(all), diff)
+		}
+	}
+	if all, err := b.s.NewestEvidence(b.ctx, store.Everything(), "none", of); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("of a cluster that is not known: %d, %v", len(all), err)
+	}
+}
+
 func testRuns(t *testing.T, p Place) {
 	b := open(t, p)
 	run := store.Run{ID: "r1", Planned: at(1), Trigger: store.TriggerSchedule, State: store.RunPlanned, Danger: bailey.DangerDryRun, Controls: []string{"a/b"}, Doc: json.RawMessage(`{"x":1}`)}

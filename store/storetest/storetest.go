@@ -43,6 +43,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Clock", testClock},
 		{"Verdicts", testVerdicts},
 		{"Evidence", testEvidence},
+		{"NewestEvidence", testNewestEvidence},
 		{"Runs", testRuns},
 		{"Alerts", testAlerts},
 		{"Waivers", testWaivers},
