@@ -102,7 +102,9 @@ type (
 		Control string `query:"control" doc:"of a control or its rules, like compute/pod-security" maxLength:"128"`
 		Owner   string `query:"owner" doc:"a part of the owner" maxLength:"256"`
 		Text    string `query:"text" doc:"words in what it says" maxLength:"256"`
-		Order   string `query:"order" enum:"expiry,newest,accepts,rule,owner" default:"expiry"`
+		Order   string `query:"order" enum:"expiry,newest,accepts,rule,owner" default:"expiry" doc:"expiry: those that count, the next to end first; then the others, the last to end first. Waivers that ended before the last thousand follow in any order, the last to end first"`
+		Cursor  string `query:"cursor" doc:"next of the page before" maxLength:"4096"`
+		Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	}
 
 	experimentsQuestion struct {
@@ -256,10 +258,10 @@ func (a *API) reading(api huma.API) {
 		func(ctx context.Context, ask Ask, in *actionsQuestion) (paged[Action], error) {
 			return pageOf(d.Actions(ctx, ask, ActionFilter{Who: in.Who, Action: in.Action, Outcome: in.Outcome, Since: in.Since, Until: in.Until, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}))
 		})
-	read(a, api, "/waivers", "listWaivers", "Waivers, ended ones too", func(in *waiversQuestion) *Asking { return &in.Asking },
+	read(a, api, "/waivers", "listWaivers", "Waivers, ended ones too, filtered and paged", func(in *waiversQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *waiversQuestion) (paged[WaiverEntry], error) {
-			all, err := d.Waivers(ctx, ask, WaiverFilter{State: in.State, Control: in.Control, Owner: in.Owner, Text: in.Text, Order: in.Order})
-			return pageOf(all, "", err)
+			all, _, next, err := d.Waivers(ctx, ask, WaiverFilter{State: in.State, Control: in.Control, Owner: in.Owner, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit})
+			return pageOf(all, next, err)
 		})
 	read(a, api, "/guards", "listGuards", "Guards and how far they are in place, for who may get guards", plain,
 		func(ctx context.Context, ask Ask, _ *plainQuestion) (paged[GuardInfo], error) {

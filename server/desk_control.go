@@ -175,15 +175,13 @@ func (d *Desk) Experiments(ctx context.Context, a Ask, f ExperimentFilter) ([]Ex
 	if err != nil {
 		return nil, err
 	}
+	byControl, err := d.experiments(ctx, a, uid)
+	if err != nil {
+		return nil, err
+	}
 	infos := []ExperimentInfo{}
 	for _, c := range d.o.Controls {
-		for _, x := range c.Experiments {
-			info, err := d.experiment(ctx, a, uid, c, x, 1)
-			if err != nil {
-				return nil, err
-			}
-			infos = append(infos, info)
-		}
+		infos = append(infos, byControl[c.ID]...)
 	}
 	return f.Of(infos, d.o.Now())
 }
@@ -203,11 +201,41 @@ func (d *Desk) Experiment(ctx context.Context, a Ask, control, name string) (Exp
 }
 
 func (d *Desk) experiment(ctx context.Context, a Ask, uid string, c *bailey.Control, x *bailey.Experiment, most int) (ExperimentInfo, error) {
-	info := ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window}
 	page, err := d.o.Store.Evidence(ctx, store.EvidenceQuery{Cluster: uid, Access: access(a), Control: c.ID, Experiment: x.Name, Limit: most})
-	info.Evidence = evidenceOf(a, page.Items)
+	return d.experimentInfo(a, c, x, page.Items), err
+}
+
+// experiments gives those of each control, in the order of the catalogue, with the newest evidence of each: the
+// store is asked once for all.
+func (d *Desk) experiments(ctx context.Context, a Ask, uid string) (map[string][]ExperimentInfo, error) {
+	var of []store.ExperimentName
+	for _, c := range d.o.Controls {
+		for _, x := range c.Experiments {
+			of = append(of, store.ExperimentName{Control: c.ID, Experiment: x.Name})
+		}
+	}
+	kept, err := d.o.Store.NewestEvidence(ctx, access(a), uid, of)
+	if err != nil {
+		return nil, err
+	}
+	newest := map[store.ExperimentName][]store.Evidence{}
+	for i := range kept {
+		newest[store.ExperimentName{Control: kept[i].Control, Experiment: kept[i].Experiment}] = kept[i : i+1]
+	}
+	infos := map[string][]ExperimentInfo{}
+	for _, c := range d.o.Controls {
+		for _, x := range c.Experiments {
+			infos[c.ID] = append(infos[c.ID], d.experimentInfo(a, c, x, newest[store.ExperimentName{Control: c.ID, Experiment: x.Name}]))
+		}
+	}
+	return infos, nil
+}
+
+func (d *Desk) experimentInfo(a Ask, c *bailey.Control, x *bailey.Experiment, kept []store.Evidence) ExperimentInfo {
+	info := ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window,
+		Evidence: evidenceOf(a, kept)}
 	info.State = info.StateAt(d.o.Now())
-	return info, err
+	return info
 }
 
 // evidenceOf gives what is kept of evidence; which run it is of is told to who sees everything, as runs are.

@@ -66,6 +66,10 @@ func (d *Desk) Controls(ctx context.Context, a Ask, f ControlFilter) ([]ControlR
 	if err != nil {
 		return nil, "", err
 	}
+	experiments, err := d.experiments(ctx, a, uid)
+	if err != nil {
+		return nil, "", err
+	}
 	var rows []ControlRow
 	for _, s := range standings {
 		c := d.controls[s.Control]
@@ -73,12 +77,8 @@ func (d *Desk) Controls(ctx context.Context, a Ask, f ControlFilter) ([]ControlR
 			continue
 		}
 		row := ControlRow{Standing: s, Area: c.Area(), Phase: phaseOf(c.Area()), ScopeKind: c.Scope, Unprovable: c.Unprovable, Rules: len(c.Rules)}
-		for _, x := range c.Experiments {
-			info, err := d.experiment(ctx, a, uid, c, x, 1)
-			if err != nil {
-				return nil, "", err
-			}
-			row.take(&info)
+		for i := range experiments[c.ID] {
+			row.take(&experiments[c.ID][i])
 		}
 		if row.Stale || !f.Stale {
 			rows = append(rows, row)
@@ -173,13 +173,18 @@ func pieceOf[T any](all []T, cursor string, limit int) (some []T, next string, e
 			return nil, "", fmt.Errorf("%w: %q is no place in the list; begin at its first page", ErrCursor, strings.ToValidUTF8(cursor, ""))
 		}
 	}
-	if limit <= 0 {
-		limit = pieceRows
-	}
 	from = min(from, len(all))
-	to := min(from+min(limit, pieceRowsMost), len(all))
+	to := min(from+pieceSize(limit), len(all))
 	if to < len(all) {
 		next = strconv.Itoa(to)
 	}
 	return all[from:to], next, nil
+}
+
+// pieceSize is how many rows such a page holds.
+func pieceSize(limit int) int {
+	if limit <= 0 {
+		return pieceRows
+	}
+	return min(limit, pieceRowsMost)
 }

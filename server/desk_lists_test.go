@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/store"
@@ -108,6 +110,29 @@ func TestLists(t *testing.T) {
 		rules, _, err := desk.Rules(t.Context(), *ask, RuleFilter{Found: true, Order: "findings"})
 		if err != nil || len(rules) != 2 || rules[0].ID != pods+"/privileged" || rules[0].Control != pods || rules[1].Findings.Total() != want.High {
 			t.Errorf("%+v: %+v, %v", ask.Sees, rules, err)
+		}
+	}
+	// The store is asked once for the evidence of all experiments.
+	queries := 0
+	ctx := store.WithTrace(t.Context(), func(query string, _ []any) {
+		if strings.Contains(query, "FROM evidence") {
+			queries++
+		}
+	})
+	if _, _, err := desk.Controls(ctx, all, ControlFilter{}); err != nil || queries != 1 {
+		t.Errorf("%d queries for evidence, %v", queries, err)
+	}
+	for _, ask := range []Ask{all, mine} {
+		infos, err := desk.Experiments(t.Context(), ask, ExperimentFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, info := range infos {
+			alone, err := desk.Experiment(t.Context(), ask, info.Control, info.Name)
+			alone.Evidence = alone.Evidence[:min(1, len(alone.Evidence))]
+			if diff := cmp.Diff(alone, info); err != nil || diff != "" {
+				t.Errorf("%s of %s, listed and alone: %v\n%s", info.Name, info.Control, err, diff)
+			}
 		}
 	}
 	catalogue := 0

@@ -11,9 +11,11 @@ import (
 const (
 	// searchMost bounds the hits of each kind.
 	searchMost = 20
-	// searchAlerts and searchRuns are how many of the newest are looked at: a search asks for much else.
-	searchAlerts = 500
-	searchRuns   = 100
+	// searchAlerts and searchRuns are how many of the newest are looked at, and searchWaivers how many of those
+	// that ended last: a search asks for much else.
+	searchAlerts  = 500
+	searchWaivers = 500
+	searchRuns    = 100
 )
 
 // Search finds by words: controls, rules and experiments of the catalogue, and of what may be seen objects,
@@ -47,14 +49,12 @@ func (d *Desk) Search(ctx context.Context, a Ask, text string) ([]Hit, error) {
 		one := alertOf(&alerts.Items[i])
 		hits = append(hits, Hit{Kind: "alert", ID: one.Key, Text: one.Title, Object: one.Object})
 	}
-	all, err := d.waivers(ctx, a, uid)
+	byText := WaiverFilter{Text: text}
+	waivers, _, err := d.waivers(ctx, a, uid, d.o.Now(), byText, store.WaiverQuery{Look: searchWaivers, Limit: searchMost})
 	if err != nil {
 		return hits, err
 	}
-	waivers, err := WaiverFilter{Text: text}.Of(all, d.o.Now())
-	if err != nil {
-		return hits, err
-	}
+	byText.sort(waivers)
 	for _, w := range waivers[:min(len(waivers), searchMost)] {
 		hits = append(hits, Hit{Kind: "waiver", ID: w.ID, Text: w.Rule + ": " + w.Reason})
 	}

@@ -59,7 +59,7 @@ func known(what, value string, values []string) error {
 	return nil
 }
 
-// WaiverFilter narrows and sorts waivers. The zero filter takes all, the next to end first.
+// WaiverFilter narrows and sorts waivers. The zero filter takes all.
 type WaiverFilter struct {
 	// State is active, expiring (active, and ends within two weeks), expired, ended, current (not ended) or
 	// all; all if empty.
@@ -67,7 +67,12 @@ type WaiverFilter struct {
 	Control string
 	Owner   string // a part of it
 	Text    string // words in all that it says
-	Order   string // expiry, newest, accepts, rule or owner; expiry if empty
+	// Order is expiry (those that count, the next to end first; then the others, the last to end first), newest,
+	// accepts, rule or owner; expiry if empty. All that count are sorted so, and of the others the thousand that
+	// ended last; behind these come those that ended before, in any order the last to end first.
+	Order  string
+	Cursor string
+	Limit  int // 50 if zero, at most 1000
 }
 
 // waiverSoon is how long before its end a waiver is expiring.
@@ -95,14 +100,24 @@ func (f WaiverFilter) Of(all []WaiverEntry, now time.Time) ([]WaiverEntry, error
 	}
 	some := []WaiverEntry{}
 	for _, w := range all {
-		w.State = w.StateAt(now)
-		rule := strings.TrimSuffix(w.Rule, "/*")
-		if f.takesState(w.State) && (f.Control == "" || rule == f.Control || strings.HasPrefix(rule, f.Control+"/")) && strings.Contains(strings.ToLower(w.Owner), strings.ToLower(f.Owner)) &&
-			store.Bears(f.Text, w.ID, w.Rule, w.Kind, w.Namespace, w.Name, w.Reason, w.Owner, w.AddedBy) {
+		if w.State = w.StateAt(now); f.takes(&w) {
 			some = append(some, w)
 		}
 	}
-	slices.SortStableFunc(some, func(a, b WaiverEntry) int {
+	f.sort(some)
+	return some, nil
+}
+
+// takes reports whether the filter takes a waiver of which the state is known.
+func (f *WaiverFilter) takes(w *WaiverEntry) bool {
+	rule := strings.TrimSuffix(w.Rule, "/*")
+	return f.takesState(w.State) && (f.Control == "" || rule == f.Control || strings.HasPrefix(rule, f.Control+"/")) && strings.Contains(strings.ToLower(w.Owner), strings.ToLower(f.Owner)) &&
+		store.Bears(f.Text, w.ID, w.Rule, w.Kind, w.Namespace, w.Name, w.Reason, w.Owner, w.AddedBy)
+}
+
+// sort puts waivers of which the state is known in the filter's order.
+func (f *WaiverFilter) sort(all []WaiverEntry) {
+	slices.SortStableFunc(all, func(a, b WaiverEntry) int {
 		first := 0
 		switch f.Order {
 		case "newest":
@@ -114,12 +129,31 @@ func (f WaiverFilter) Of(all []WaiverEntry, now time.Time) ([]WaiverEntry, error
 		case "owner":
 			first = strings.Compare(strings.ToLower(a.Owner), strings.ToLower(b.Owner))
 		}
-		return cmp.Or(first, a.Expires.Compare(b.Expires))
+		return cmp.Or(first, byEnd(&a, &b))
 	})
-	return some, nil
 }
 
-func (f WaiverFilter) takesState(state string) bool {
+// byEnd puts waivers that count first, the next to end first, and then the others, the last to end first.
+func byEnd(a, b *WaiverEntry) int {
+	counts := func(w *WaiverEntry) bool { return w.State == "active" || w.State == "expiring" }
+	switch {
+	case counts(a) && counts(b):
+		return a.Expires.Compare(b.Expires)
+	case counts(a):
+		return -1
+	case counts(b):
+		return 1
+	}
+	end := func(w *WaiverEntry) time.Time {
+		if w.RemovedAt != nil {
+			return *w.RemovedAt
+		}
+		return w.Expires
+	}
+	return end(b).Compare(end(a))
+}
+
+func (f *WaiverFilter) takesState(state string) bool {
 	switch f.State {
 	case "", "all":
 		return true

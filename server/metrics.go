@@ -114,7 +114,7 @@ func (m *Metrics) waiting(alerts int) {
 
 // CountPruned counts what was removed of one cluster's history.
 func (m *Metrics) CountPruned(p store.Pruned) {
-	for what, n := range map[string]int64{"finding": p.Findings, "rung": p.Rungs, "evidence": p.Evidence, "run": p.Runs, "alert": p.Alerts, "change": p.Changes} {
+	for what, n := range map[string]int64{"finding": p.Findings, "rung": p.Rungs, "evidence": p.Evidence, "run": p.Runs, "alert": p.Alerts, "waiver": p.Waivers, "change": p.Changes} {
 		m.Pruned.WithLabelValues(what).Add(float64(n))
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/baileyhq/bailey/store"
 )
 
-// Pruner removes history that is older than is to be kept, of every cluster in the store. What
-// is open, waivers, and the log of who did what stay.
+// Pruner removes history that is older than is to be kept, of every cluster in the store, waivers too that
+// were ended or expired so long ago. What is open, waivers that count, and the log of who did what stay.
 type Pruner struct {
 	Store *store.Store
 	Log   *slog.Logger
@@ -88,7 +88,7 @@ func (p *Pruner) prune(ctx context.Context, passed time.Duration) {
 		}
 		if removed != (store.Pruned{}) {
 			p.Log.Info("removed old history", "cluster", c.UID, "before", before.UTC().Format(time.RFC3339), "findings", removed.Findings, "rungs", removed.Rungs,
-				"evidence", removed.Evidence, "runs", removed.Runs, "alerts", removed.Alerts, "changes", removed.Changes)
+				"evidence", removed.Evidence, "runs", removed.Runs, "alerts", removed.Alerts, "waivers", removed.Waivers, "changes", removed.Changes)
 		}
 	}
 }

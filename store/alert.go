@@ -226,7 +226,7 @@ func (s *Store) Alerts(ctx context.Context, q AlertQuery) (Page[Alert], error) {
 	case AlertsOldest:
 		l.oldest = true
 	case AlertsWorst:
-		by.severity = func(a *Alert) bailey.Severity { return a.Severity }
+		l.rank, by.rank = "severity", func(a *Alert) int { return int(a.Severity) }
 	default:
 		return Page[Alert]{}, fmt.Errorf("store: no order %q: use %q, %q or %q", q.Sort, AlertsNewest, AlertsOldest, AlertsWorst)
 	}

@@ -85,26 +85,65 @@ type EvidenceQuery struct {
 
 // Evidence gives a page of evidence.
 func (s *Store) Evidence(ctx context.Context, q EvidenceQuery) (Page[Evidence], error) {
-	l := listing{columns: "seq, ledger, doc", table: "evidence", cluster: q.Cluster, limit: q.Limit, after: q.After}
+	l := listing{columns: evidenceFields, table: "evidence", cluster: q.Cluster, limit: q.Limit, after: q.After}
 	l.within(q.Access, q.Namespaces)
 	l.equal("control", q.Control)
 	l.equal("experiment", q.Experiment)
 	l.equal("run", q.Run)
 	l.object(q.Object)
-	return list(ctx, s, l, func(scan func(...any) error) (Evidence, int64, error) {
-		var e Evidence
-		var ledger sql.NullInt64
-		var doc string
-		if err := scan(&e.Seq, &ledger, &doc); err != nil {
-			return e, 0, err
-		}
-		if ledger.Valid {
-			index := uint64(ledger.Int64)
-			e.Ledger = &index
-		}
-		return e, e.Seq, decode(doc, &e.Evidence)
-	})
+	return list(ctx, s, l, scanEvidence)
 }
+
+const evidenceFields = "seq, ledger, doc"
+
+func scanEvidence(scan func(...any) error) (Evidence, int64, error) {
+	var e Evidence
+	var ledger sql.NullInt64
+	var doc string
+	if err := scan(&e.Seq, &ledger, &doc); err != nil {
+		return e, 0, err
+	}
+	if ledger.Valid {
+		index := uint64(ledger.Int64)
+		e.Ledger = &index
+	}
+	return e, e.Seq, decode(doc, &e.Evidence)
+}
+
+// ExperimentName names an experiment of a control.
+type ExperimentName struct{ Control, Experiment string }
+
+// NewestEvidence gives the newest evidence that may be seen of each of the experiments that have any, in no order.
+func (s *Store) NewestEvidence(ctx context.Context, access Access, cluster string, of []ExperimentName) (all []Evidence, err error) {
+	err = s.read(ctx, func(r *reader) error {
+		n, err := r.cluster(cluster)
+		if err != nil {
+			return err
+		}
+		where, whereArgs := access.limit("e.namespace", nil)
+		for some := range slices.Chunk(of, newestAtOnce) {
+			var args []any
+			for _, x := range some {
+				args = append(args, clean(x.Control), clean(x.Experiment))
+			}
+			// One row of an index each, however much evidence there is.
+			if err := r.each(func(rows *sql.Rows) error {
+				e, _, err := scanEvidence(rows.Scan)
+				all = append(all, e)
+				return err
+			}, "WITH x (control, experiment) AS (VALUES "+tuples(len(some), 2)+") SELECT "+evidenceFields+" FROM evidence WHERE cluster = ? AND seq IN"+
+				" (SELECT (SELECT max(e.seq) FROM evidence e WHERE e.cluster = ? AND e.control = x.control AND e.experiment = x.experiment"+where+") FROM x)",
+				slices.Concat(args, []any{n, n}, whereArgs)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+// newestAtOnce is how many experiments one query is about.
+const newestAtOnce = 400
 
 // decode reads a document of the store's own.
 func decode(doc string, into any) error {

@@ -42,6 +42,7 @@ type cursor struct {
 	Query    uint32 `json:"q"`
 	Seq      int64  `json:"s,omitempty"`
 	Severity int    `json:"v,omitempty"`
+	Rank     int    `json:"r,omitempty"`
 	Object   string `json:"o,omitempty"`
 	Kind     string `json:"k,omitempty"`
 	Name     string `json:"n,omitempty"`
@@ -100,6 +101,7 @@ type listing struct {
 	after                   string
 	since                   time.Time // by the column "at"; zero for no limit
 	oldest                  bool      // the oldest first
+	rank                    string    // a column that rows are sorted by before their numbers, the greatest first
 	text                    string    // which a sieve looks for
 }
 
@@ -130,8 +132,8 @@ type sieve[T any] struct {
 	keep func(*T) bool
 	// most is how many rows are looked at for a page, if less than of others: of such as take longer.
 	most int
-	// severity is what rows are sorted by before their numbers, the worst first; nil: it does not count.
-	severity func(*T) bailey.Severity
+	// rank gives what the listing's column of that name holds of a row that was just read.
+	rank func(*T) int
 }
 
 // errEnough ends the reading of rows.
@@ -146,7 +148,7 @@ func list[T any](ctx context.Context, s *Store, l listing, scan func(scan func(.
 // holds less than its limit, and Next looks on.
 func sift[T any](ctx context.Context, s *Store, l listing, scan func(scan func(...any) error) (T, int64, error), by sieve[T]) (Page[T], error) {
 	var page Page[T]
-	query := fingerprint(l.table, l.cluster, l.where.String(), l.args, l.since, l.oldest, l.text, by.severity != nil)
+	query := fingerprint(l.table, l.cluster, l.where.String(), l.args, l.since, l.oldest, l.text, l.rank)
 	after, err := parseCursor(l.after, query)
 	if err != nil {
 		return page, err
@@ -170,13 +172,13 @@ func sift[T any](ctx context.Context, s *Store, l listing, scan func(scan func(.
 			order, beyond = "seq", "seq > ?"
 		}
 		switch {
-		case after != nil && by.severity != nil:
-			where, args = where+" AND severity <= ? AND (severity < ? OR "+beyond+")", append(args, after.Severity, after.Severity, after.Seq)
+		case after != nil && l.rank != "":
+			where, args = where+" AND "+l.rank+" <= ? AND ("+l.rank+" < ? OR "+beyond+")", append(args, after.Rank, after.Rank, after.Seq)
 		case after != nil:
 			where, args = where+" AND "+beyond, append(args, after.Seq)
 		}
-		if by.severity != nil {
-			order = "severity DESC, " + order
+		if l.rank != "" {
+			order = l.rank + " DESC, " + order
 		}
 		if !l.since.IsZero() {
 			seq, err := r.seqAt(n, l.since)
@@ -205,8 +207,8 @@ func sift[T any](ctx context.Context, s *Store, l listing, scan func(scan func(.
 				page.Items = append(page.Items, item)
 			}
 			last.Seq = seq
-			if by.severity != nil {
-				last.Severity = int(by.severity(&item))
+			if l.rank != "" {
+				last.Rank = by.rank(&item)
 			}
 			return nil
 		}, "SELECT "+l.columns+" FROM "+l.table+" WHERE cluster = ?"+where+" ORDER BY "+order+" LIMIT ?", append(args, most+1)...)

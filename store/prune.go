@@ -10,12 +10,12 @@ const pruneRows = 1000
 
 // Pruned counts what was removed.
 type Pruned struct {
-	Findings, Rungs, Evidence, Runs, Alerts, Changes int64
+	Findings, Rungs, Evidence, Runs, Alerts, Waivers, Changes int64
 }
 
 // prunings are what is removed of a table up to a sequence number. Never what is: open
 // findings, verdicts' last changes, the newest evidence of each experiment and scope,
-// alerts that last, and runs that go on. Waivers and actions are kept for ever.
+// alerts that last, and runs that go on. Actions are kept for ever.
 var prunings = []struct {
 	rows  func(p *Pruned) *int64
 	query string
@@ -55,8 +55,8 @@ func (s *Store) Passed(ctx context.Context, at time.Time, most time.Duration, ba
 	return now, behind, err
 }
 
-// Prune removes the history of a cluster that is older than a moment, some rows at a time.
-// Where the clock was set forward and back, it removes less.
+// Prune removes the history of a cluster that is older than a moment, some rows at a time, and the waivers
+// that were removed or expired before it. Where the clock was set forward and back, it removes less.
 func (s *Store) Prune(ctx context.Context, cluster string, before time.Time) (Pruned, error) {
 	var total Pruned
 	var last int64
@@ -68,9 +68,36 @@ func (s *Store) Prune(ctx context.Context, cluster string, before time.Time) (Pr
 		last, err = r.seqAt(n, before)
 		last--
 		return err
+	}); err != nil {
+		return total, err
+	}
+	if err := s.removeRows(ctx, cluster, &total.Waivers, func(r *reader, n int64) (int64, error) {
+		return r.exec("DELETE FROM waivers WHERE cluster = ? AND id IN (SELECT id FROM waivers WHERE cluster = ? AND ends < ? ORDER BY ends LIMIT ?)", n, n, before.Unix(), pruneRows)
 	}); err != nil || last <= 0 {
 		return total, err
 	}
+	if err := s.removeRows(ctx, cluster, &total.Findings, func(r *reader, n int64) (int64, error) { return r.pruneFindings(n, last) }); err != nil {
+		return total, err
+	}
+	for _, p := range prunings {
+		if err := s.removeRows(ctx, cluster, p.rows(&total), func(r *reader, n int64) (int64, error) {
+			if p.rows(&total) == &total.Changes {
+				// Noted first: a reader that asks for changes of which some are gone is told so.
+				if err := r.insert("pruned", []string{"cluster", "seq"}, [][]any{{n, last}},
+					"ON CONFLICT (cluster) DO UPDATE SET seq = CASE WHEN excluded.seq > pruned.seq THEN excluded.seq ELSE pruned.seq END"); err != nil {
+					return 0, err
+				}
+			}
+			return r.exec(p.query, n, n, last, pruneRows)
+		}); err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// removeRows removes rows, some in each transaction, until there are no more, and counts them.
+func (s *Store) removeRows(ctx context.Context, cluster string, total *int64, remove func(r *reader, n int64) (int64, error)) error {
 	for {
 		var removed int64
 		if err := s.change(ctx, func(r *reader) error {
@@ -79,44 +106,15 @@ func (s *Store) Prune(ctx context.Context, cluster string, before time.Time) (Pr
 				return noCluster(err, cluster)
 			}
 			var err error
-			removed, err = r.pruneFindings(n, last)
+			removed, err = remove(r, n)
 			return err
 		}); err != nil {
-			return total, err
+			return err
 		}
-		total.Findings += removed
-		if removed < pruneRows {
-			break
-		}
-	}
-	for _, p := range prunings {
-		for {
-			var removed int64
-			if err := s.change(ctx, func(r *reader) error {
-				var n int64
-				if err := r.row("SELECT n FROM clusters WHERE uid = ?"+s.e.Lock, clean(cluster)).Scan(&n); err != nil {
-					return noCluster(err, cluster)
-				}
-				if p.rows(&total) == &total.Changes {
-					// Noted first: a reader that asks for changes of which some are gone is told so.
-					if err := r.insert("pruned", []string{"cluster", "seq"}, [][]any{{n, last}},
-						"ON CONFLICT (cluster) DO UPDATE SET seq = CASE WHEN excluded.seq > pruned.seq THEN excluded.seq ELSE pruned.seq END"); err != nil {
-						return err
-					}
-				}
-				var err error
-				removed, err = r.exec(p.query, n, n, last, pruneRows)
-				return err
-			}); err != nil {
-				return total, err
-			}
-			*p.rows(&total) += removed
-			if removed < pruneRows {
-				break
-			}
+		if *total += removed; removed < pruneRows {
+			return nil
 		}
 	}
-	return total, nil
 }
 
 // pruneFindings removes findings that went at or before a change, and counts them no more.

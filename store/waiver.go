@@ -145,22 +145,28 @@ func (s *Store) RemoveWaiver(ctx context.Context, cluster string, at time.Time, 
 	})
 }
 
-// WaiverQuery asks for waivers, the newest first. One that names no single namespace
-// belongs to the cluster.
+// WaiverQuery asks for waivers, those first that end last. One that names no single namespace
+// belongs to the cluster. What is not set does not narrow it.
 type WaiverQuery struct {
 	Cluster    string
 	Access     Access
 	Namespaces []string
 	// State is Open for those that were not removed, Gone for the others, or All.
 	State State
-	ID    string // of one alone
+	// EndsAfter and EndsBy ask for those that end, or were removed, after a moment, or by then; in whole seconds.
+	EndsAfter, EndsBy time.Time
+	ID                string // of one alone
+	// Keep tells which of these are asked for; all if nil. A cursor leads on with another one as well.
+	Keep func(*Waiver) bool
+	// Look is how many waivers are looked at for a page of those; what is usual if zero.
+	Look  int
 	Limit int
 	After string
 }
 
-// Waivers gives a page of waivers.
+// Waivers gives a page of waivers. With Keep it may hold less than its limit, and go on.
 func (s *Store) Waivers(ctx context.Context, q WaiverQuery) (Page[Waiver], error) {
-	l := listing{columns: "id, seq, added_at, removed_at, removed_by, doc", table: "waivers", cluster: q.Cluster, limit: q.Limit, after: q.After}
+	l := listing{columns: "id, seq, ends, added_at, removed_at, removed_by, doc", table: "waivers", cluster: q.Cluster, limit: q.Limit, after: q.After, rank: "ends"}
 	l.within(q.Access, q.Namespaces)
 	l.equal("id", q.ID)
 	switch q.State {
@@ -169,12 +175,21 @@ func (s *Store) Waivers(ctx context.Context, q WaiverQuery) (Page[Waiver], error
 	case Gone:
 		l.where.WriteString(" AND removed_at IS NOT NULL")
 	}
-	return list(ctx, s, l, func(scan func(...any) error) (Waiver, int64, error) {
+	if !q.EndsAfter.IsZero() {
+		l.where.WriteString(" AND ends > ?")
+		l.args = append(l.args, q.EndsAfter.Unix())
+	}
+	if !q.EndsBy.IsZero() {
+		l.where.WriteString(" AND ends <= ?")
+		l.args = append(l.args, q.EndsBy.Unix())
+	}
+	var ends int // of the row that was read last
+	return sift(ctx, s, l, func(scan func(...any) error) (Waiver, int64, error) {
 		var w Waiver
 		var added int64
 		var removed sql.NullInt64
 		var text string
-		if err := scan(&w.ID, &w.Seq, &added, &removed, &w.RemovedBy, &text); err != nil {
+		if err := scan(&w.ID, &w.Seq, &ends, &added, &removed, &w.RemovedBy, &text); err != nil {
 			return w, 0, err
 		}
 		var doc waiverDoc
@@ -184,7 +199,7 @@ func (s *Store) Waivers(ctx context.Context, q WaiverQuery) (Page[Waiver], error
 			w.Removed = moment(removed.Int64)
 		}
 		return w, w.Seq, err
-	})
+	}, sieve[Waiver]{keep: q.Keep, most: q.Look, rank: func(*Waiver) int { return ends }})
 }
 
 // Accepted is how many open findings a waiver takes in.

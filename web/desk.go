@@ -28,7 +28,7 @@ type Desk interface {
 	Runs(ctx context.Context, ask server.Ask, filter server.RunFilter) (runs []server.Run, next string, err error)
 	Run(ctx context.Context, ask server.Ask, id string) (server.Run, error)
 	Alerts(ctx context.Context, ask server.Ask, filter server.AlertFilter) (alerts []server.Alert, next string, err error)
-	Waivers(ctx context.Context, ask server.Ask, filter server.WaiverFilter) ([]server.WaiverEntry, error)
+	Waivers(ctx context.Context, ask server.Ask, filter server.WaiverFilter) (page []server.WaiverEntry, total int, next string, err error)
 	Waiver(ctx context.Context, ask server.Ask, id string) (server.WaiverEntry, error)
 	AddWaiver(ctx context.Context, ask server.Ask, by string, waiver bailey.Waiver) (id string, err error)
 	ExtendWaiver(ctx context.Context, ask server.Ask, by, id, reason string, expires time.Time) error

@@ -212,10 +212,15 @@ func (f *fixture) startWaivers() []server.WaiverEntry {
 	}
 }
 
-func (f *fixture) Waivers(_ context.Context, _ server.Ask, filter server.WaiverFilter) ([]server.WaiverEntry, error) {
+func (f *fixture) Waivers(_ context.Context, _ server.Ask, filter server.WaiverFilter) ([]server.WaiverEntry, int, string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return filter.Of(f.waivers, f.now)
+	all, err := filter.Of(f.waivers, f.now)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	some, next, err := piece(all, filter.Cursor, cmp.Or(filter.Limit, 50))
+	return some, len(all), next, err
 }
 
 func (f *fixture) Waiver(_ context.Context, _ server.Ask, id string) (server.WaiverEntry, error) {

@@ -29,33 +29,36 @@ func (s *site) waivers(v *visit) error {
 		Control: form.control(),
 		Owner:   form.name("Owner", "owner", 256),
 		Order:   form.order(option{"expiry", "next to end first"}, option{"newest", "newest first"}, option{"accepts", "most findings first"}, option{"rule", "by rule"}, option{"owner", "by owner"}),
+		Cursor:  v.cursor(),
 	}
 	if form.err != nil {
 		return form.err
 	}
-	rows, err := s.Desk.Waivers(v.r.Context(), v.ask, f)
+	if v.wantsCSV() {
+		f.Limit = exportPage
+		return v.export("waivers", []string{"id", "state", "rule", "kind", "namespace", "name", "reason", "owner", "expires", "added by", "added", "ended by", "ended", "accepts", "extended", "extended by", "extended because"}, func(row func(...any) bool) error {
+			return eachPage(func(cursor string) (string, error) {
+				f.Cursor = cursor
+				list, _, next, err := s.Desk.Waivers(v.r.Context(), v.ask, f)
+				for _, w := range list {
+					var last server.WaiverExtension
+					if n := len(w.Extended); n > 0 {
+						last = w.Extended[n-1]
+					}
+					if !row(w.ID, w.State, w.Rule, w.Kind, w.Namespace, w.Name, w.Reason, w.Owner, w.Expires, w.AddedBy, w.AddedAt, w.RemovedBy, w.RemovedAt, w.Accepts, last.At, last.By, last.Reason) {
+						return "", err
+					}
+				}
+				return next, err
+			})
+		})
+	}
+	f.Limit = waiverRows
+	list, total, next, err := s.Desk.Waivers(v.r.Context(), v.ask, f)
 	if err != nil {
 		return err
 	}
-	if v.wantsCSV() {
-		return v.export("waivers", []string{"id", "state", "rule", "kind", "namespace", "name", "reason", "owner", "expires", "added by", "added", "ended by", "ended", "accepts", "extended", "extended by", "extended because"}, func(row func(...any) bool) error {
-			for _, w := range rows {
-				var last server.WaiverExtension
-				if n := len(w.Extended); n > 0 {
-					last = w.Extended[n-1]
-				}
-				if !row(w.ID, w.State, w.Rule, w.Kind, w.Namespace, w.Name, w.Reason, w.Owner, w.Expires, w.AddedBy, w.AddedAt, w.RemovedBy, w.RemovedAt, w.Accepts, last.At, last.By, last.Reason) {
-					break
-				}
-			}
-			return nil
-		})
-	}
-	b := waiversBody{Filters: form}
-	if b.Waivers, b.Pager, err = cut(v, rows, waiverRows); err != nil {
-		return err
-	}
-	return v.show("waivers", "waivers", "Waivers", b)
+	return v.show("waivers", "waivers", "Waivers", waiversBody{list, form, v.paged(len(list), next, total)})
 }
 
 // waiverForm is what somebody wrote into the form, with what is wrong with it.

@@ -103,8 +103,8 @@ func Namespace(name string) *unstructured.Unstructured {
 }
 
 // Apply makes the objects what they are given as, in this order, and takes away what an earlier
-// Apply made that is not among them any more, but for data: that it lists on. It can be repeated
-// after it failed.
+// Apply made that is not among them any more, but for data and what Helm has taken over: these it lists on. It
+// can be repeated after it failed.
 func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructured) error {
 	if err := i.served(objects); err != nil {
 		return err
@@ -160,8 +160,13 @@ func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructu
 			now.Objects = append(now.Objects, e)
 			continue
 		}
-		if err := i.remove(ctx, e); err != nil {
+		release, err := i.remove(ctx, e)
+		if err != nil {
 			return err
+		}
+		if release != "" {
+			i.Did("left " + e.String() + ", which is of " + release)
+			now.Objects = append(now.Objects, e)
 		}
 	}
 	return i.write(ctx, now)
@@ -271,7 +276,8 @@ func (i *Installer) serves(ctx context.Context, binding entry) (namespace string
 }
 
 // Remove takes away what Apply made, and nothing else; the data (PersistentVolumeClaims, and
-// the namespace around them) only where asked. It returns what it left.
+// the namespace around them) only where asked. What a release of Helm's has taken over meanwhile it leaves,
+// with the namespace. It returns what it left.
 func (i *Installer) Remove(ctx context.Context, data bool) (left []string, err error) {
 	all, err := i.read(ctx)
 	if err != nil {
@@ -280,21 +286,26 @@ func (i *Installer) Remove(ctx context.Context, data bool) (left []string, err e
 	if len(all.Objects) == 0 && !all.MadeNamespace {
 		return nil, fmt.Errorf("nothing was installed in namespace %s\nhint: --namespace names another; what helm installed, helm uninstalls", i.Namespace)
 	}
+	helms := false
+	var kept []entry
 	for _, e := range slices.Backward(all.Objects) {
 		if e.data() && !data {
-			left = append(left, e.String())
+			left, kept = append(left, e.String()), append([]entry{e}, kept...)
 			continue
 		}
-		if err := i.remove(ctx, e); err != nil {
+		release, err := i.remove(ctx, e)
+		if err != nil {
 			return left, err
+		}
+		if release != "" {
+			left, helms = append(left, e.String()+", which is of "+release), true
 		}
 	}
 	maps, err := i.resource("v1", "ConfigMap", i.Namespace)
 	if err != nil {
 		return left, err
 	}
-	if len(left) > 0 { // so that --delete-data finds it later
-		kept := slices.DeleteFunc(slices.Clone(all.Objects), func(e entry) bool { return !e.data() })
+	if len(kept) > 0 { // so that --delete-data finds it later
 		return left, i.write(ctx, inventory{all.MadeNamespace, kept})
 	}
 	if err := maps.Delete(ctx, InventoryName, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
@@ -308,6 +319,9 @@ func (i *Installer) Remove(ctx context.Context, data bool) (left []string, err e
 			return left, err
 		}
 		return append(left, "namespace "+i.Namespace+", which was there before"), nil
+	}
+	if helms {
+		return append(left, "namespace "+i.Namespace+", which may hold more of that release"), nil
 	}
 	namespaces, err := i.resource("v1", "Namespace", "")
 	if err != nil {
@@ -337,32 +351,36 @@ func (i *Installer) put(ctx context.Context, o *unstructured.Unstructured) (*uns
 	return made, nil
 }
 
-// remove deletes an object if it is the one that was made.
-func (i *Installer) remove(ctx context.Context, e entry) error {
+// remove deletes an object if it is the one that was made: the inventory alone, which others may write, does
+// not make it so. Of one that a release of Helm's has taken over it gives the release, and leaves it.
+func (i *Installer) remove(ctx context.Context, e entry) (release string, err error) {
 	resource, err := i.resource(e.APIVersion, e.Kind, e.Namespace)
 	if meta.IsNoMatchError(err) {
-		return nil // its kind has gone, and it with it
+		return "", nil // its kind has gone, and it with it
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	current, err := resource.Get(ctx, e.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil
+		return "", nil
 	case err != nil:
-		return fmt.Errorf("%s: %w", e, err)
-	case e.UID != "" && string(current.GetUID()) != e.UID, e.UID == "" && !ours(current):
-		return nil // another of its name
+		return "", fmt.Errorf("%s: %w", e, err)
+	case e.UID != "" && string(current.GetUID()) != e.UID, !ours(current):
+		return "", nil // another of its name
+	}
+	if name := current.GetAnnotations()[helmRelease]; name != "" && current.GetLabels()["app.kubernetes.io/managed-by"] == "Helm" {
+		return "Helm's release " + name, nil
 	}
 	uid := current.GetUID()
 	first := metav1.DeletePropagationForeground // a Deployment goes after its pods
 	err = resource.Delete(ctx, e.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &first})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("%s: %w", e, err)
+		return "", fmt.Errorf("%s: %w", e, err)
 	}
 	i.Did("removed " + e.String())
-	return nil
+	return "", nil
 }
 
 // ours reports whether an object bears fields that were applied here.

@@ -160,6 +160,7 @@ func testPrune(t *testing.T, p Place) {
 	b.ok(b.s.Audit(b.ctx, uid, at(2), store.Action{Who: "ada", Action: "login"}))
 	b.ok(b.s.AddWaiver(b.ctx, uid, at(2), "w", "ada", bailey.Waiver{Rule: "a/b", Reason: "r", Owner: "o", Expires: at(3)}))
 	b.ok(b.s.RemoveWaiver(b.ctx, uid, at(2), "w", "ada"))
+	b.ok(b.s.AddWaiver(b.ctx, uid, at(2), "lasts", "ada", bailey.Waiver{Rule: "a/b", Reason: "r", Owner: "o", Expires: at(5)}))
 	var objects []bailey.Ref
 	for _, f := range many {
 		objects = append(objects, f.Object)
@@ -173,7 +174,7 @@ func testPrune(t *testing.T, p Place) {
 
 	pruned, err := b.s.Prune(b.ctx, uid, at(5))
 	b.ok(err)
-	want := store.Pruned{Findings: 2501, Rungs: 3, Evidence: 1, Runs: 1, Alerts: 1}
+	want := store.Pruned{Findings: 2501, Rungs: 3, Evidence: 1, Runs: 1, Alerts: 1, Waivers: 1}
 	want.Changes = pruned.Changes
 	if pruned != want || pruned.Changes < 5000 {
 		t.Errorf("pruned %+v, want %+v", pruned, want)
@@ -201,7 +202,7 @@ func testPrune(t *testing.T, p Place) {
 	b.ok(err)
 	actions, err := b.s.Actions(b.ctx, store.AuditQuery{Cluster: uid, Access: store.Everything()})
 	b.ok(err)
-	if len(waivers.Items) != 1 || len(actions.Items) != 1 {
+	if len(waivers.Items) != 1 || waivers.Items[0].ID != "lasts" || len(actions.Items) != 1 {
 		t.Errorf("%+v %+v", waivers.Items, actions.Items)
 	}
 	if again, err := b.s.Prune(b.ctx, uid, at(5)); err != nil || again != (store.Pruned{}) {

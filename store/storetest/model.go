@@ -102,7 +102,7 @@ func (m *model) find(q store.FindingQuery, allowed []string) []*entry {
 			len(q.Rules) > 0 && !slices.Contains(q.Rules, e.Rule) ||
 			len(q.Kinds) > 0 && !slices.Contains(q.Kinds, e.Object.Kind) ||
 			e.Severity < q.Severity || q.Name != "" && q.Name != e.Object.Name ||
-			q.Waived != nil && *q.Waived != (e.Waiver != nil) ||
+			q.Waived != nil && *q.Waived != (e.Waiver != nil || e.Baseline) ||
 			!q.Since.IsZero() && e.opened.Before(q.Since) || !begins(e, q.Text) {
 			continue
 		}
@@ -119,6 +119,17 @@ func (m *model) find(q store.FindingQuery, allowed []string) []*entry {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.order, a.order))
 	})
 	return out
+}
+
+// accepted counts the open findings that waivers take in, by the waiver's rule: not those that only the baseline accepts.
+func (m *model) accepted(allowed []string) map[string]int {
+	counts := map[string]int{}
+	for _, e := range m.find(store.FindingQuery{}, allowed) {
+		if e.Waiver != nil {
+			counts[e.Waiver.Rule]++
+		}
+	}
+	return counts
 }
 
 var (
@@ -167,6 +178,7 @@ func randomFinding(r *rand.Rand) bailey.Finding {
 	if r.IntN(4) == 0 {
 		f.Waiver = &bailey.Waiver{Rule: f.Rule, Reason: "known", Owner: "team", Expires: begin.AddDate(1, 0, 0)}
 	}
+	f.Baseline = r.IntN(4) == 0
 	return f
 }
 
@@ -413,6 +425,15 @@ func testDowngrade(t *testing.T, p Place) {
 
 func (b *bench) compare(what string, m *model, q store.FindingQuery, allowed []string) {
 	b.Helper()
+	taken, more, err := b.s.Accepted(b.ctx, q.Access, uid)
+	b.ok(err)
+	byRule := map[string]int{}
+	for _, a := range taken {
+		byRule[a.Waiver.Rule] += a.Findings
+	}
+	if accepted := m.accepted(allowed); more || !maps.Equal(byRule, accepted) {
+		b.Fatalf("%s: waivers take in %v, want %v", what, byRule, accepted)
+	}
 	want := m.find(q, allowed)
 	got, last := b.walk(q)
 	if !slices.EqualFunc(got, want, func(f store.Finding, e *entry) bool { return f.ID == e.ID }) {
@@ -445,7 +466,7 @@ func (b *bench) compare(what string, m *model, q store.FindingQuery, allowed []s
 func (b *bench) same(what string, f *store.Finding, e *entry) {
 	b.Helper()
 	if !f.First.Equal(e.first) || !f.Opened.Equal(e.opened) || !f.Gone.Equal(e.went) || f.Times != e.times || f.IsOpen() != e.open ||
-		f.Message != e.Message || f.Severity != e.Severity || f.Object != e.Object || f.Named != e.Named || (f.Waiver == nil) != (e.Waiver == nil) {
+		f.Message != e.Message || f.Severity != e.Severity || f.Object != e.Object || f.Named != e.Named || (f.Waiver == nil) != (e.Waiver == nil) || f.Baseline != e.Baseline {
 		b.Fatalf("%s:\n got %+v\nwant %+v", what, f, e)
 	}
 }

@@ -90,6 +90,8 @@ func testPlans(t *testing.T, p Place) {
 			_, err := b.s.Evidence(b.ctx, q)
 			b.ok(err)
 		}
+		_, err = b.s.NewestEvidence(b.ctx, access, uid, []store.ExperimentName{{Control: "a/b", Experiment: "x"}, {Control: "a/c", Experiment: "x"}})
+		b.ok(err)
 		for _, q := range []store.AlertQuery{{}, {State: store.Gone}, {State: store.All}, {Object: &web}, {Kind: store.AlertRung, Severity: 3}, {Keys: []string{"rung/a/b/"}}, {Sort: store.AlertsWorst},
 			{Sort: store.AlertsWorst, State: store.All, Text: "a"}, {Sort: store.AlertsOldest}} {
 			q.Cluster, q.Access = uid, access
@@ -114,8 +116,11 @@ func testPlans(t *testing.T, p Place) {
 			_, err = b.s.Workloads(b.ctx, q)
 			b.ok(err)
 		}
-		_, err = b.s.Waivers(b.ctx, store.WaiverQuery{Cluster: uid, Access: access})
-		b.ok(err)
+		for _, q := range []store.WaiverQuery{{}, {EndsAfter: at(1)}, {State: store.All, EndsBy: at(1)}, {ID: "w"}} {
+			q.Cluster, q.Access = uid, access
+			_, err = b.s.Waivers(b.ctx, q)
+			b.ok(err)
+		}
 		_, _, err = b.s.Accepted(b.ctx, access, uid)
 		b.ok(err)
 	}
@@ -151,7 +156,7 @@ func testPlans(t *testing.T, p Place) {
 		b.ok(rows.Err())
 		b.ok(rows.Close())
 		for _, line := range plan {
-			for _, table := range []string{"findings", "verdicts", "changes", "rung_changes", "evidence", "runs", "alerts", "audit", "workloads"} {
+			for _, table := range []string{"findings", "verdicts", "changes", "rung_changes", "evidence", "runs", "alerts", "audit", "waivers", "workloads"} {
 				if p.Scans(line, table) {
 					t.Errorf("reads all of %s:\n%s\n%v\n%s", table, query, queries[query], strings.Join(plan, "\n"))
 				}

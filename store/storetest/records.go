@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store"
@@ -138,6 +137,44 @@ func testEvidence(t *testing.T, p Place) {
 	b.apply(5, store.Delta{Evidence: []store.Evidence{e}})
 	if b.seq() != before {
 		t.Error("evidence whose index is not known made changes")
+	}
+}
+
+// testNewestEvidence: what is newest of each experiment is what a page of one is, for everybody.
+func testNewestEvidence(t *testing.T, p Place) {
+	b := open(t, p)
+	var of []store.ExperimentName
+	for i := range 900 { // more than one query is about
+		of = append(of, store.ExperimentName{Control: fmt.Sprint("a/", i%40), Experiment: fmt.Sprint("x", i/40)})
+	}
+	var d store.Delta
+	for i := range 1500 {
+		x := of[(i*i+i/3)%700]
+		d.Evidence = append(d.Evidence, store.Evidence{Evidence: bailey.Evidence{ID: fmt.Sprint("e", i), Control: x.Control, Experiment: x.Experiment, At: at(-i),
+			Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: workload([]string{"shop", "bank", "else"}[i%3], "web")}}})
+	}
+	b.apply(1, d)
+	for _, access := range []store.Access{store.Everything(), store.Only("bank"), store.Only("bank", "shop"), store.Only("none"), {}} {
+		want := map[string]store.Evidence{}
+		for _, x := range of {
+			page, err := b.s.Evidence(b.ctx, store.EvidenceQuery{Cluster: uid, Access: access, Control: x.Control, Experiment: x.Experiment, Limit: 1})
+			b.ok(err)
+			for _, e := range page.Items {
+				want[e.ID] = e
+			}
+		}
+		all, err := b.s.NewestEvidence(b.ctx, access, uid, of)
+		b.ok(err)
+		got := map[string]store.Evidence{}
+		for _, e := range all {
+			got[e.ID] = e
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(all) != len(got) {
+			t.Errorf("%+v: %d: %s", access, len(all), diff)
+		}
+	}
+	if all, err := b.s.NewestEvidence(b.ctx, store.Everything(), "none", of); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("of a cluster that is not known: %d, %v", len(all), err)
 	}
 }
 
@@ -277,110 +314,6 @@ func testAlerts(t *testing.T, p Place) {
 	if page, err := b.s.Alerts(b.ctx, store.AlertQuery{Cluster: uid, Access: store.Everything(), State: store.Gone}); err != nil || len(page.Items) != 0 {
 		t.Errorf("%+v %v", page, err)
 	}
-}
-
-func testWaivers(t *testing.T, p Place) {
-	b := open(t, p)
-	w := bailey.Waiver{Rule: "a/b/*", Kind: "Deployment", Namespace: "shop", Name: "web-*", Reason: "legacy", Owner: "team", Expires: at(1000)}
-	b.ok(b.s.AddWaiver(b.ctx, uid, at(1), "w1", "ada", w))
-	before := b.seq()
-	b.ok(b.s.AddWaiver(b.ctx, uid, at(2), "w1", "ada", w))
-	if b.seq() != before {
-		t.Error("the same waiver made changes")
-	}
-	changed := w
-	changed.Reason = "another"
-	if err := b.s.AddWaiver(b.ctx, uid, at(2), "w1", "ada", changed); !errors.Is(err, store.ErrConflict) {
-		t.Errorf("another waiver of the same ID: %v", err)
-	}
-	changed.Reason = ""
-	if err := b.s.AddWaiver(b.ctx, uid, at(2), "w2", "ada", changed); err == nil {
-		t.Error("a waiver without a reason was taken")
-	}
-	b.ok(b.s.RemoveWaiver(b.ctx, uid, at(3), "w1", "bob"))
-	b.ok(b.s.RemoveWaiver(b.ctx, uid, at(4), "w1", "eve"))
-	if err := b.s.RemoveWaiver(b.ctx, uid, at(4), "w9", "bob"); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("no such waiver: %v", err)
-	}
-	for state, want := range map[store.State][]store.Waiver{
-		store.Open: nil,
-		store.Gone: {{ID: "w1", Waiver: w, Added: at(1), AddedBy: "ada", Removed: at(3), RemovedBy: "bob", Seq: 1}},
-		store.All:  {{ID: "w1", Waiver: w, Added: at(1), AddedBy: "ada", Removed: at(3), RemovedBy: "bob", Seq: 1}},
-	} {
-		page, err := b.s.Waivers(b.ctx, store.WaiverQuery{Cluster: uid, Access: store.Everything(), State: state})
-		b.ok(err)
-		if diff := cmp.Diff(want, page.Items); diff != "" {
-			t.Errorf("%q: %s", state, diff)
-		}
-	}
-	testExtended(b)
-	// More findings than a page holds.
-	var d store.Delta
-	other := bailey.Waiver{Rule: "a/b/c", Reason: "another", Owner: "team", Expires: at(500)}
-	for i := range 1300 {
-		f := finding("a/b/c", bailey.SeverityHigh, workload([]string{"shop", "bank"}[i%2], fmt.Sprint("w", i)), "m")
-		switch {
-		case i < 1200:
-			f.Waiver = &w
-		case i < 1250:
-			f.Waiver = &other
-		}
-		d.Findings = append(d.Findings, f)
-	}
-	b.apply(5, d)
-	b.apply(6, store.Delta{Judged: []bailey.Ref{d.Findings[0].Object}})
-	for _, c := range []struct {
-		access store.Access
-		want   map[string]int
-	}{{store.Everything(), map[string]int{"legacy": 1199, "another": 50}}, {store.Only("bank"), map[string]int{"legacy": 600, "another": 25}}, {store.Only("else"), map[string]int{}}} {
-		counts, more, err := b.s.Accepted(b.ctx, c.access, uid)
-		b.ok(err)
-		got := map[string]int{}
-		for _, n := range counts {
-			got[n.Waiver.Reason] = n.Findings
-		}
-		if diff := cmp.Diff(c.want, got); diff != "" || more {
-			t.Errorf("accepted: %s, more: %v", diff, more)
-		}
-	}
-}
-
-// testExtended puts off the end of a waiver, and keeps who did and why.
-func testExtended(b *bench) {
-	b.Helper()
-	w := bailey.Waiver{Rule: "a/b/*", Namespace: "shop", Reason: "legacy", Owner: "team", Expires: at(1000)}
-	b.ok(b.s.AddWaiver(b.ctx, uid, at(4), "long", "ada", w))
-	b.ok(b.s.ExtendWaiver(b.ctx, uid, at(5), "long", "bob", "not delivered yet", at(2000)))
-	before := b.seq()
-	b.ok(b.s.ExtendWaiver(b.ctx, uid, at(6), "long", "bob", "not delivered yet", at(2000)))
-	if b.seq() != before {
-		b.Error("the same extension made changes")
-	}
-	b.ok(b.s.ExtendWaiver(b.ctx, uid, at(7), "long", "eve", "still not", at(3000)))
-	for id, expires := range map[string]time.Time{"long": at(3000), "w1": at(9000)} { // no later end; one that was ended
-		if err := b.s.ExtendWaiver(b.ctx, uid, at(8), id, "bob", "r", expires); !errors.Is(err, store.ErrConflict) {
-			b.Errorf("extended %s: %v", id, err)
-		}
-	}
-	if err := b.s.ExtendWaiver(b.ctx, uid, at(8), "w9", "bob", "r", at(9000)); !errors.Is(err, store.ErrNotFound) {
-		b.Errorf("no such waiver: %v", err)
-	}
-	if err := b.s.ExtendWaiver(b.ctx, uid, at(8), "long", "bob", "", at(9000)); err == nil {
-		b.Error("a waiver was extended without a reason")
-	}
-	page, err := b.s.Waivers(b.ctx, store.WaiverQuery{Cluster: uid, Access: store.Everything()})
-	b.ok(err)
-	want := store.Waiver{ID: "long", Waiver: w, Added: at(4), AddedBy: "ada", Extended: []store.Extension{
-		{At: at(5), By: "bob", From: at(1000), Expires: at(2000), Reason: "not delivered yet"},
-		{At: at(7), By: "eve", From: at(2000), Expires: at(3000), Reason: "still not"}}}
-	want.Expires = at(3000)
-	if len(page.Items) == 1 {
-		want.Seq = page.Items[0].Seq
-	}
-	if diff := cmp.Diff([]store.Waiver{want}, page.Items); diff != "" {
-		b.Error(diff)
-	}
-	b.ok(b.s.RemoveWaiver(b.ctx, uid, at(9), "long", "bob"))
 }
 
 func testGuards(t *testing.T, p Place) {

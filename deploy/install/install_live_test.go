@@ -1,0 +1,118 @@
+package install
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/baileyhq/bailey/devcluster/devclustertest"
+)
+
+func TestMain(m *testing.M) { devclustertest.Main(m) }
+
+// TestRemoveNoOthers: what Helm has taken over meanwhile stays, and so does what the inventory lists and was
+// never made here, or was made again by somebody else.
+func TestRemoveNoOthers(t *testing.T) {
+	cluster := devclustertest.Shared(t)
+	const namespace = "install-others"
+	config, err := clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := New(config, namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := func(kind, name string) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": namespace}}}
+	}
+	objects := []*unstructured.Unstructured{one("ConfigMap", "ours"), one("ConfigMap", "helms"), one("ConfigMap", "labelled"), one("ConfigMap", "again"), one("ServiceAccount", "dropped")}
+	if err := i.Apply(t.Context(), objects); err != nil {
+		t.Fatal(err)
+	}
+	resource := func(kind string) func(name string) *unstructured.Unstructured {
+		r, err := i.resource("v1", kind, namespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func(name string) *unstructured.Unstructured {
+			t.Helper()
+			o, err := r.Get(t.Context(), name, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return o
+		}
+	}
+	configMap, account, space := resource("ConfigMap"), resource("ServiceAccount"), resource("Namespace")
+	patch := func(kind, name, body string) {
+		t.Helper()
+		r, err := i.resource("v1", kind, namespace)
+		if err == nil {
+			_, err = r.Patch(t.Context(), name, types.MergePatchType, []byte(body), metav1.PatchOptions{FieldManager: "somebody"})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const label, annotation = `"labels":{"app.kubernetes.io/managed-by":"Helm"}`, `"annotations":{"meta.helm.sh/release-name":"watch","meta.helm.sh/release-namespace":"else"}`
+	patch("ConfigMap", "helms", `{"metadata":{`+label+`,`+annotation+`}}`)
+	patch("ServiceAccount", "dropped", `{"metadata":{`+label+`,`+annotation+`}}`)
+	patch("ConfigMap", "labelled", `{"metadata":{`+label+`}}`) // that alone does not make it Helm's
+
+	// Applied with less, what is Helm's stays.
+	if err := i.Apply(t.Context(), []*unstructured.Unstructured{objects[0], objects[2], objects[3]}); err != nil {
+		t.Fatal(err)
+	}
+	if configMap("helms") == nil || account("dropped") == nil {
+		t.Error("what is not made any more was removed, and is Helm's")
+	}
+
+	// One of somebody's that somebody lists, and one that somebody made again.
+	maps, err := i.resource("v1", "ConfigMap", namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := maps.Delete(t.Context(), "again", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"theirs", "again"} {
+		if _, err := maps.Create(t.Context(), one("ConfigMap", name), metav1.CreateOptions{FieldManager: "somebody"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listed, err := i.read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed.Objects = append(listed.Objects, entryOf(configMap("theirs")))
+	if err := i.write(t.Context(), listed); err != nil {
+		t.Fatal(err)
+	}
+
+	left, err := i.Remove(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, stays := range map[string]bool{"ours": false, "labelled": false, "helms": true, "again": true, "theirs": true, InventoryName: false} {
+		if got := configMap(name) != nil; got != stays {
+			t.Errorf("%s is there: %v, want %v", name, got, stays)
+		}
+	}
+	if now := space(namespace); now == nil || now.GetDeletionTimestamp() != nil {
+		t.Error("the namespace goes, and with it what is Helm's")
+	}
+	want := []string{"configmap " + namespace + "/helms, which is of Helm's release watch", "serviceaccount " + namespace + "/dropped, which is of Helm's release watch", "namespace " + namespace + ", which may hold more of that release"}
+	if !slices.Equal(left, want) {
+		t.Errorf("left: %s", strings.Join(left, "; "))
+	}
+}
