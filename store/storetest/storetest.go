@@ -60,6 +60,8 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Terms", testTerms},
 		{"Passed", testPassed},
 		{"Pushes", testPushes},
+		{"Sessions", testSessions},
+		{"SessionsCopied", testSessionsCopied},
 		{"Since", testSince},
 		{"Object", testObject},
 		{"Search", testSearch},
