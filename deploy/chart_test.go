@@ -340,8 +340,8 @@ func TestEgress(t *testing.T) {
 	}
 }
 
-// TestReplicas: several are kept apart, are not all evicted at once, and share no volume that
-// one node alone can mount; one needs none of it.
+// TestReplicas: several are kept apart, are not all evicted at once, share no volume that
+// one node alone can mount, and keep no browser at one of them; one needs none of it.
 func TestReplicas(t *testing.T) {
 	for replicas, several := range map[int]bool{1: false, 2: true} {
 		has := map[string]bool{}
@@ -349,6 +349,9 @@ func TestReplicas(t *testing.T) {
 			has[o.GetKind()] = true
 			affinity, _, _ := unstructured.NestedMap(o.Object, "spec", "template", "spec", "affinity", "podAntiAffinity")
 			has["affinity"] = has["affinity"] || affinity != nil
+			if sticky, found, _ := unstructured.NestedString(o.Object, "spec", "sessionAffinity"); found {
+				t.Errorf("%d replicas: a browser stays with one by its %s", replicas, sticky)
+			}
 		}
 		if has["PodDisruptionBudget"] != several || has["affinity"] != several || has["PersistentVolumeClaim"] == several {
 			t.Errorf("%d replicas: %v", replicas, has)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -105,7 +106,7 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 			return
 		case err != nil:
 			f.Log.Error("who asks could not be told", "error", err)
-			http.Error(w, "who asks could not be told: the cluster, or the identity provider, does not answer\nhint: try again in a moment", http.StatusServiceUnavailable)
+			http.Error(w, "who asks could not be told: the cluster, the identity provider or the database does not answer\nhint: try again in a moment", http.StatusServiceUnavailable)
 			return
 		}
 		ctx, cancel := context.WithCancel(context.WithValue(r.Context(), askerKey{}, asker{who, func(ctx context.Context) (Who, error) {
@@ -115,10 +116,16 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 		defer cancel()
 		if ended != nil { // what is under way ends with the session
 			go func() {
-				select {
-				case <-ended:
-					cancel()
-				case <-ctx.Done():
+				for {
+					select {
+					case <-ended:
+						cancel()
+						return
+					case <-ctx.Done():
+						return
+					case <-time.After(sessionLook): // if another replica ended it, ended is closed now
+						_, _, _ = f.who(ctx, r)
+					}
 				}
 			}()
 		}
@@ -166,12 +173,31 @@ func (f *Front) who(ctx context.Context, r *http.Request) (who Who, ended <-chan
 		return who, nil, err
 	}
 	if c, err := r.Cookie(f.cookieName()); err == nil {
-		return f.Sessions.Whose(ctx, c.Value, f.renew)
+		return f.Sessions.Whose(ctx, c.Value, f)
 	}
 	return Who{}, nil, nil
 }
 
-// renew asks whether what a session rests on still is what it was.
+// here is of grounds.
+func (f *Front) here(b basis) bool {
+	switch {
+	case b.Token != "":
+		return f.Tokens != nil
+	case b.Provider != "":
+		return f.OIDC != nil && f.OIDC.identity() == b.Provider
+	}
+	return b.Machine == f.machine()
+}
+
+// machine tells the administrators of machines apart, by their tokens.
+func (f *Front) machine() string {
+	if l, ok := f.Tokens.(*LocalToken); ok {
+		return hex.EncodeToString(l.sum[:])
+	}
+	return ""
+}
+
+// renew is of grounds.
 func (f *Front) renew(ctx context.Context, who Who, b basis) (login, error) {
 	if b.Refresh != "" {
 		return f.OIDC.refresh(ctx, who, b)
@@ -194,22 +220,32 @@ func (f *Front) cookieName() string {
 }
 
 // logIn begins a session and gives the answer its cookie. Whoever was logged in by this browser
-// before is no more.
-func (f *Front) logIn(w http.ResponseWriter, r *http.Request, l login) {
+// before is no more. ErrUnkept if that could not be kept.
+func (f *Front) logIn(w http.ResponseWriter, r *http.Request, l login) error {
 	if c, err := r.Cookie(f.cookieName()); err == nil {
-		f.Sessions.End(c.Value)
+		if err := f.Sessions.End(r.Context(), c.Value); err != nil {
+			return err
+		}
 	}
-	secret, life := f.Sessions.Begin(l)
+	secret, life, err := f.Sessions.Begin(r.Context(), l)
+	if err != nil {
+		return err
+	}
 	http.SetCookie(w, &http.Cookie{Name: f.cookieName(), Value: secret, Path: "/", HttpOnly: true, Secure: f.Secure,
 		SameSite: http.SameSiteLaxMode, MaxAge: max(1, int(life/time.Second))})
+	return nil
 }
 
-// LogOut ends the session of the request.
-func (f *Front) LogOut(w http.ResponseWriter, r *http.Request) {
+// LogOut ends the session of the request. ErrUnkept if that could not be kept: the browser has its cookie then,
+// to try again.
+func (f *Front) LogOut(w http.ResponseWriter, r *http.Request) error {
 	if c, err := r.Cookie(f.cookieName()); err == nil {
-		f.Sessions.End(c.Value)
+		if err := f.Sessions.End(r.Context(), c.Value); err != nil {
+			return err
+		}
 	}
 	http.SetCookie(w, &http.Cookie{Name: f.cookieName(), Path: "/", HttpOnly: true, Secure: f.Secure, SameSite: http.SameSiteLaxMode, MaxAge: -1})
+	return nil
 }
 
 // LogInByLink logs the local administrator in, if the link's secret is good. A false one
@@ -219,13 +255,11 @@ func (f *Front) LogInByLink(w http.ResponseWriter, r *http.Request, secret strin
 	if err != nil {
 		return err
 	}
-	good := f.Sessions.UseLink(secret)
-	try.end(!good, f.Now())
-	if !good {
-		return ErrUnknownToken
-	}
-	f.logIn(w, r, login{who: localAdministrator})
-	return nil
+	err = f.Sessions.UseLink(secret, func() error {
+		return f.logIn(w, r, login{who: localAdministrator, basis: basis{Machine: f.machine()}})
+	})
+	try.end(errors.Is(err, ErrUnknownToken), f.Now())
+	return err
 }
 
 // LogInByToken logs the owner of a token in.
@@ -234,12 +268,11 @@ func (f *Front) LogInByToken(w http.ResponseWriter, r *http.Request, token strin
 	if err != nil {
 		return err
 	}
-	l := login{who: who}
-	if !who.Local { // the local token is good for as long as this process
+	l := login{who: who, basis: basis{Machine: f.machine()}}
+	if !who.Local { // whose token is not kept, sealed or not
 		l.basis, l.checked = basis{Token: token}, f.Now().Add(sessionChecked)
 	}
-	f.logIn(w, r, l)
-	return nil
+	return f.logIn(w, r, l)
 }
 
 // address is where a request comes from: of IPv6 the network of 64 bits, which is one host's.

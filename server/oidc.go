@@ -160,9 +160,9 @@ func (o *OIDC) begin(next string) (to string, cookie loginCookie, err error) {
 	if len(next) > nextMost {
 		next = "/"
 	}
-	state := newSecret()
 	b := begun{Nonce: newSecret(), Verifier: oauth2.GenerateVerifier(), Next: next, Until: o.Now().Add(loginLife)}
-	cookie = loginCookie{loginName(state), o.logins.seal(state, b)}
+	value, state := b.cookie()
+	cookie = loginCookie{loginName(state), value}
 	return c.AuthCodeURL(state, oidc.Nonce(b.Nonce), oauth2.S256ChallengeOption(b.Verifier)), cookie, nil
 }
 
@@ -234,14 +234,19 @@ func (o *OIDC) login(id *oidc.IDToken, token *oauth2.Token) (login, error) {
 	if err != nil {
 		return login{}, err
 	}
-	l := login{who: who}
+	l := login{who: who, basis: basis{Provider: o.identity()}}
 	if token.RefreshToken == "" {
 		l.until = earlier(id.Expiry, o.Now().Add(providerLife))
 		return l, nil
 	}
-	l.basis = basis{Refresh: token.RefreshToken, Subject: id.Subject, Until: earlier(id.Expiry, o.Now().Add(providerLife))}
+	l.basis.Refresh, l.basis.Subject, l.basis.Until = token.RefreshToken, id.Subject, earlier(id.Expiry, o.Now().Add(providerLife))
 	l.checked = earlier(id.Expiry, o.Now().Add(providerChecked))
 	return l, nil
+}
+
+// identity tells providers apart, and how they name people: what one told is taken by whoever asks the same.
+func (o *OIDC) identity() string {
+	return fmt.Sprintf("%q", []string{o.Issuer, o.ClientID, o.username(), o.prefix(), o.Groups, o.GroupsPrefix})
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -269,7 +274,7 @@ func (o *OIDC) refresh(ctx context.Context, who Who, b basis) (login, error) {
 	}
 	if raw, _ := token.Extra("id_token").(string); raw == "" {
 		// It need not come again (OpenID Connect Core, 12.2): the last one counts for as long as without a refresh token.
-		return login{who: who, until: b.Until}, nil
+		return login{who: who, basis: basis{Provider: b.Provider}, until: b.Until}, nil
 	}
 	id, err := o.idToken(ctx, p, token)
 	if err != nil {

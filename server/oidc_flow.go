@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// begun is a login that was begun and has not come back. It is in a cookie of the browser's, sealed:
-// each login has its own, so that several tabs can log in at once.
+// begun is a login that was begun and has not come back. It is in a cookie of the browser's: each login has its own,
+// so that several tabs can log in at once, and any replica ends it.
 type begun struct {
 	Nonce    string    `json:"nonce"`
 	Verifier string    `json:"verifier"`
@@ -26,44 +26,40 @@ const (
 	loginsMost, nextMost = 8, 1 << 10
 	// usedMost bounds the logins that are remembered as used: more than one address can begin in
 	// their time.
-	usedMost  = perAddress*int(loginLife/time.Second) + addressBurst + 1
-	loginSeal = "bailey login"
+	usedMost = perAddress*int(loginLife/time.Second) + addressBurst + 1
 )
 
-// logins seals what belongs to logins by a key of this process, and remembers which came back.
+// logins remembers which logins came back to this process. To another one none comes back again either: the
+// provider takes a code once.
 type logins struct {
 	mu   sync.Mutex
-	key  string
 	used map[[sha256.Size]byte]time.Time // by the hash of the state, until when it would be good
 }
 
-func (l *logins) sealer() sealer {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.key == "" {
-		l.key = newSecret()
-	}
-	return sealing(l.key, loginSeal)
-}
-
-// seal gives a cookie's value that is good for the state only.
-func (l *logins) seal(state string, b begun) string {
+// cookie gives a cookie's value, and the state that is good with it only: its hash, from which nobody who sees
+// the state comes back to the cookie.
+func (b begun) cookie() (value, state string) {
 	data, err := json.Marshal(b)
 	if err != nil {
 		panic(err) // texts and a time
 	}
-	return base64.RawURLEncoding.EncodeToString(l.sealer().seal(data, state))
+	value = base64.RawURLEncoding.EncodeToString(data)
+	return value, stateOf(value)
+}
+
+func stateOf(cookie string) string {
+	sum := sha256.Sum256([]byte(cookie))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // take opens the cookie of a login that came back with a state, once.
 func (l *logins) take(state, cookie string, now time.Time) (b begun, found bool) {
-	sealed, err := base64.RawURLEncoding.DecodeString(cookie)
-	if err != nil {
+	if state != stateOf(cookie) {
 		return b, false
 	}
-	data, err := l.sealer().open(sealed, state)
-	if err != nil || json.Unmarshal(data, &b) != nil || !now.Before(b.Until) {
-		return b, false
+	data, err := base64.RawURLEncoding.DecodeString(cookie)
+	if err != nil || json.Unmarshal(data, &b) != nil || !now.Before(b.Until) || b.Until.After(now.Add(loginLife)) {
+		return begun{}, false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,8 +131,7 @@ func (f *Front) EndOIDC(w http.ResponseWriter, r *http.Request) (next string, er
 	if err != nil {
 		return next, err
 	}
-	f.logIn(w, r, l)
-	return next, nil
+	return next, f.logIn(w, r, l)
 }
 
 // setLogin sets the cookie of a login. It is lax: the provider's page leads back here.

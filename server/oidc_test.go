@@ -174,13 +174,16 @@ func TestOIDCFlow(t *testing.T) {
 		}
 		return nil
 	}
-	planted, _ := e.front.Sessions.Begin(login{who: Who{Name: "mallory"}})
+	planted, _, err := e.front.Sessions.Begin(t.Context(), login{who: Who{Name: "mallory"}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	home, _ := url.Parse(e.URL)
 	ann.Jar.SetCookies(home, []*http.Cookie{{Name: "bailey", Value: planted, Path: "/"}})
 	if who, code, said := e.logIn(t, ann); who.Name != h.URL+"#ann" {
 		t.Fatalf("%d %+v: %s", code, who, said)
 	}
-	if _, ended, _ := e.front.Sessions.Whose(t.Context(), planted, e.front.renew); ended != nil {
+	if _, ended, _ := e.front.Sessions.Whose(t.Context(), planted, e.front); ended != nil {
 		t.Error("the session of before lives on")
 	}
 	for _, c := range ann.Jar.Cookies(home) {
@@ -321,17 +324,23 @@ func TestOIDCTabs(t *testing.T) {
 	}
 }
 
-// FuzzLogin: no cookie opens a login of another state than the one that it was sealed for.
+// FuzzLogin: a state takes no other cookie than its own, as it was made, and that once.
 func FuzzLogin(f *testing.F) {
-	l, now := &logins{}, time.Now()
-	state := newSecret()
-	good := l.seal(state, begun{Nonce: "n", Until: now.Add(time.Minute)})
+	now := time.Now()
+	good, state := begun{Nonce: "n", Until: now.Add(time.Minute)}.cookie()
+	f.Add(state, good)
 	f.Add(state, good[1:])
+	f.Add(state, good+"A")
 	f.Add("", good)
 	f.Add(state, "")
 	f.Fuzz(func(t *testing.T, with, cookie string) {
-		if b, found := l.take(with, cookie, now); found && with != state {
+		l := &logins{}
+		b, found := l.take(with, cookie, now)
+		if mine := with == state && cookie == good; found != mine || found == (b == begun{}) {
 			t.Errorf("%q opened %+v of %q", cookie, b, with)
+		}
+		if _, again := l.take(with, cookie, now); again {
+			t.Errorf("%q opened again", cookie)
 		}
 	})
 }

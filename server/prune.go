@@ -9,7 +9,7 @@ import (
 )
 
 // Pruner removes history that is older than is to be kept, of every cluster in the store, waivers too that
-// were ended or expired so long ago. What is open, waivers that count, and the log of who did what stay.
+// were ended or expired so long ago, and sessions that are over. What is open, waivers that count, and the log of who did what stay.
 type Pruner struct {
 	Store *store.Store
 	Log   *slog.Logger
@@ -32,10 +32,6 @@ const (
 
 // Run prunes until ctx ends. What fails is tried again at the next time.
 func (p *Pruner) Run(ctx context.Context) error {
-	if p.Keep <= 0 {
-		<-ctx.Done()
-		return ctx.Err()
-	}
 	last := time.Now()
 	for wait := pruneFirst; pause(ctx, wait); wait = pruneEvery {
 		p.prune(ctx, time.Since(last))
@@ -57,7 +53,7 @@ const (
 	heldBack = 24 * time.Hour
 )
 
-// prune removes what is too old now, when so much time has passed since it was called last, or since
+// prune removes what is over or too old now, when so much time has passed since it was called last, or since
 // the start.
 func (p *Pruner) prune(ctx context.Context, passed time.Duration) {
 	var clusters []store.Cluster
@@ -65,11 +61,14 @@ func (p *Pruner) prune(ctx context.Context, passed time.Duration) {
 	now, behind, err := p.Store.Passed(ctx, clock, catchUp*passed, p.behind && p.since+passed >= believed)
 	if err == nil {
 		p.looked(clock, now, behind, passed)
+		err = p.Store.PruneSessions(ctx, now)
+	}
+	if err == nil && p.Keep > 0 {
 		clusters, err = p.Store.Clusters(ctx)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			p.Log.Error("old history could not be looked for, and will be later", "error", err)
+			p.Log.Error("what is old could not be looked for, and will be later", "error", err)
 		}
 		return
 	}
@@ -101,6 +100,6 @@ func (p *Pruner) looked(clock, now time.Time, behind bool, passed time.Duration)
 	p.behind = behind
 	was := p.held
 	if p.held = clock.Sub(now) > heldBack; p.held && !was {
-		p.Log.Warn("the clock is far ahead of the time that is known to have passed: old history is removed by that, which catches up", "clock", clock.UTC().Format(time.RFC3339), "passed", now.Format(time.RFC3339), "pace", catchUp)
+		p.Log.Warn("the clock is far ahead of the time that is known to have passed: what is old is removed by that, which catches up", "clock", clock.UTC().Format(time.RFC3339), "passed", now.Format(time.RFC3339), "pace", catchUp)
 	}
 }

@@ -88,6 +88,29 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// TestPruneSessions: sessions that are over go, also where history is kept for ever.
+func TestPruneSessions(t *testing.T) {
+	ctx := t.Context()
+	kept, err := sqlite.Open(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	now := begin
+	if err := kept.AddSession(ctx, store.Session{ID: "id", Until: begin.Add(time.Hour)}, 2); err != nil {
+		t.Fatal(err)
+	}
+	p := &Pruner{Store: kept, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
+	for later, want := range []error{nil, store.ErrNotFound} {
+		now = begin.Add(time.Duration(later) * time.Hour)
+		p.prune(ctx, time.Hour)
+		if _, err := kept.Session(ctx, "id"); !errors.Is(err, want) {
+			t.Errorf("%d hours later: %v, want %v", later, err, want)
+		}
+	}
+}
+
 // TestPruneByAJumpingClock: what a clock that is years ahead makes old stays, also where the server is
 // started while it is; what is old once the time has passed goes, and after months off in some weeks.
 func TestPruneByAJumpingClock(t *testing.T) {

@@ -3,36 +3,51 @@ package server
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
+
+	"github.com/baileyhq/bailey/store"
 )
 
-// Sessions remembers who has logged in. A session ends after its time, at logout, with the
-// process, and with what it rests on: the token or the account that it was begun by.
+// Sessions remembers who has logged in. A session ends after its time, at logout, and with what it
+// rests on: the token or the account that it was begun by.
 type Sessions struct {
-	Now func() time.Time
+	// Store keeps sessions, so that all replicas have them, and a restart ends none; nil: they end with the process.
+	Store SessionStore
+	Now   func() time.Time
 
+	own  ownSessions
 	mu   sync.Mutex
-	open map[[sha256.Size]byte]*session
+	open map[string]*session // those that this process has opened, by ID
 	// links are the one-time links that were not used yet.
 	links map[[sha256.Size]byte]time.Time
 }
 
 const (
 	sessionLife = 12 * time.Hour
-	// sessionChecked is how long a session counts before what it rests on is asked about again.
+	// sessionChecked is how long a session counts before what it rests on is asked about again, and how
+	// long what was read of it counts while the store does not answer.
 	sessionChecked = time.Minute
+	// sessionRead is how long what was read of a session counts before it is read again: another replica may
+	// have ended it. While a request lasts it is looked at every sessionLook.
+	sessionRead, sessionLook = time.Second, 4 * time.Second
 	// sessionPause is how long nobody is asked again who did not answer, and sessionPatience how
 	// long an answer may take: it is waited for even if the reader leaves, since some can be
 	// had once only.
 	sessionPause, sessionPatience = 2 * time.Second, 15 * time.Second
-	linkLife                      = 15 * time.Minute
+	// sessionClaim is for how long a replica has a session for itself, to ask what it rests on: longer than an
+	// answer and writing it take, by clocks that differ a little. The others look every sessionWait whether it is done.
+	sessionClaim, sessionWait = sessionPatience + 10*time.Second, 100 * time.Millisecond
+	linkLife                  = 15 * time.Minute
 	// sessionsMost bounds the sessions: whoever logs in when they are all taken ends the one that
 	// would have ended first.
 	sessionsMost = 10_000
 )
+
+// ErrUnkept tells that a login, or its end, could not be kept.
+var ErrUnkept = errors.New("the database does not take it")
 
 // basis is what a session rests on. The zero basis is nothing that could end.
 type basis struct {
@@ -41,6 +56,18 @@ type basis struct {
 	Subject string `json:"subject,omitempty"` // whom the provider gave it for
 	// Until is when what the provider said last ends, if it says nothing more of the person.
 	Until time.Time `json:"until,omitzero"`
+	// Provider is the identity of the provider that told who it is, and Machine that of the machine whose
+	// administrator it is. Of those of other servers, which may use the same store, nothing counts here.
+	Provider string `json:"provider,omitempty"`
+	Machine  string `json:"machine,omitempty"`
+}
+
+// grounds tell of what sessions rest on. Front is them.
+type grounds interface {
+	// here reports whether it is anything that counts at this server.
+	here(b basis) bool
+	// renew asks whether it still is what it was; ErrUnknownToken or ErrRefused if not.
+	renew(ctx context.Context, who Who, b basis) (login, error)
 }
 
 // login is what a session is begun with, and gone on with.
@@ -54,90 +81,122 @@ type login struct {
 
 // session is one that is open.
 type session struct {
-	until time.Time
+	until time.Time     // Sessions.mu guards it
 	ended chan struct{} // closed at its end
 
-	mu  sync.Mutex // held while the basis is asked about
-	who Who
-	// sealed is the basis, which only the session's secret opens, and that is the browser's: the
-	// memory of this process does not give it away.
-	sealed  []byte
+	mu sync.Mutex // held while it is read, and the basis is asked about; it guards what follows
+	// row is the session as the store has it. What it rests on is sealed in it, which only the session's secret
+	// opens, and that is the browser's: the memory of this process does not give it away.
+	row     store.Session
+	who     Who
+	asked   bool // who it is, is asked about again: by something that is good once, or not
+	once    bool
 	checked time.Time
 	failed  error
 	again   time.Time // when it is asked again after a failure
+
+	read   time.Time // when it was
+	away   error     // why it could not be since
+	reread time.Time // when that is tried again
 }
 
-// Begin makes a session and gives its secret, and how long it may last.
-func (s *Sessions) Begin(l login) (secret string, life time.Duration) {
+// Begin makes a session and gives its secret, and how long it may last; ErrUnkept if it could not be kept.
+func (s *Sessions) Begin(ctx context.Context, l login) (secret string, life time.Duration, err error) {
 	secret = newSecret()
+	now := s.Now()
+	until := now.Add(sessionLife)
+	if !l.until.IsZero() {
+		until = earlier(until, l.until)
+	}
+	d := document{l.who, l.basis, l.checked}
+	row := store.Session{ID: store.HashToken(secret), Until: until, Sealed: d.seal(secret)}
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	if err := s.store().AddSession(ctx, row, sessionsMost); err != nil {
+		return "", 0, fmt.Errorf("%w: %w", ErrUnkept, err)
+	}
+	o := newSession(row, &d, now)
+	o.checked = l.checked
+	s.admit(o)
+	return secret, until.Sub(now), nil
+}
+
+func newSession(row store.Session, d *document, now time.Time) *session {
+	o := &session{until: row.Until, ended: make(chan struct{}), row: row, read: now}
+	o.know(d)
+	return o
+}
+
+// know takes over what a session's document says. A token can be asked about by each process for itself, so none goes
+// by what another was told.
+func (o *session) know(d *document) {
+	o.who, o.asked, o.once = d.Who, d.Basis.Token != "" || d.Basis.Refresh != "", d.Basis.Refresh != ""
+	if o.once {
+		o.checked = d.Checked
+	}
+}
+
+// admit has a session open here, and gives the one that is meanwhile.
+func (s *Sessions) admit(o *session) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.Now()
 	if s.open == nil {
-		s.open = map[[sha256.Size]byte]*session{}
+		s.open = map[string]*session{}
+	}
+	if there := s.open[o.row.ID]; there != nil {
+		return there
 	}
 	if len(s.open) >= sessionsMost {
-		var oldest [sha256.Size]byte
-		for k, o := range s.open {
+		now, oldest := s.Now(), ""
+		for id, o := range s.open {
 			if o.until.Before(now) {
-				s.drop(k)
-			} else if first, found := s.open[oldest]; !found || o.until.Before(first.until) {
-				oldest = k
+				s.drop(id)
+			} else if first := s.open[oldest]; first == nil || o.until.Before(first.until) {
+				oldest = id
 			}
 		}
 		if len(s.open) >= sessionsMost {
 			s.drop(oldest)
 		}
 	}
-	o := &session{who: l.who, until: now.Add(sessionLife), ended: make(chan struct{}), checked: l.checked}
-	o.endBy(l.until)
-	o.keep(secret, l.basis)
-	s.open[sha256.Sum256([]byte(secret))] = o
-	return secret, o.until.Sub(now)
+	s.open[o.row.ID] = o
+	return o
 }
 
-// endBy has a session end by then, unless that is the zero time; s.mu is held.
-func (o *session) endBy(until time.Time) {
-	if !until.IsZero() && until.Before(o.until) {
-		o.until = until
-	}
-}
-
-// drop ends a session; s.mu is held.
-func (s *Sessions) drop(k [sha256.Size]byte) {
-	if o, found := s.open[k]; found {
-		delete(s.open, k)
+// drop closes a session here; s.mu is held.
+func (s *Sessions) drop(id string) {
+	if o, found := s.open[id]; found {
+		delete(s.open, id)
 		close(o.ended)
 	}
 }
 
-// Whose gives who the session's secret belongs to, and what is closed when the session ends. Of
-// nobody, if there is none, ended is nil. renew asks whether the basis still is what it was;
-// ErrUnknownToken or ErrRefused if not.
-func (s *Sessions) Whose(ctx context.Context, secret string, renew func(ctx context.Context, who Who, b basis) (login, error)) (who Who, ended <-chan struct{}, err error) {
-	k := sha256.Sum256([]byte(secret))
-	s.mu.Lock()
-	o := s.open[k]
-	if o != nil && !s.Now().Before(o.until) {
-		s.drop(k)
-		o = nil
-	}
-	s.mu.Unlock()
-	if o == nil {
-		return Who{}, nil, nil
+// Whose gives who the session's secret belongs to, and what is closed when the session ends: as it ends here,
+// and by sessionRead later when it is asked for after it ended elsewhere. Of nobody, if there is none, ended is nil.
+func (s *Sessions) Whose(ctx context.Context, secret string, g grounds) (who Who, ended <-chan struct{}, err error) {
+	o, err := s.session(ctx, secret, g)
+	if o == nil || err != nil {
+		return Who{}, nil, err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch err := s.check(ctx, o, secret, renew); {
+	if err = s.look(ctx, o, secret); err == nil {
+		err = s.check(ctx, o, secret, g)
+	}
+	switch {
 	case errors.Is(err, ErrUnknownToken), errors.Is(err, ErrRefused):
-		s.End(secret)
+		_ = s.End(ctx, secret) // if that is not kept, it is asked about again, and ends so
+	case errors.Is(err, store.ErrNotFound):
+		s.mu.Lock()
+		s.drop(o.row.ID)
+		s.mu.Unlock()
 	case err != nil:
 		return Who{}, nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.Now().Before(o.until) { // which the check may have set
-		s.drop(k)
+		s.drop(o.row.ID)
 	}
 	select {
 	case <-o.ended: // meanwhile too
@@ -147,61 +206,54 @@ func (s *Sessions) Whose(ctx context.Context, secret string, renew func(ctx cont
 	}
 }
 
-// check asks about the basis where it is time; o.mu is held.
-func (s *Sessions) check(ctx context.Context, o *session, secret string, renew func(ctx context.Context, who Who, b basis) (login, error)) error {
-	if o.sealed == nil || s.Now().Before(o.checked) {
-		return nil
-	}
-	if s.Now().Before(o.again) {
-		return o.failed
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sessionPatience)
-	defer cancel()
-	data, err := sealing(secret, sessionSeal).open(o.sealed, "")
-	if err != nil {
-		return err
-	}
-	var b basis
-	if err := json.Unmarshal(data, &b); err != nil {
-		return err
-	}
-	l, err := renew(ctx, o.who, b)
-	if err != nil {
-		o.failed, o.again = err, s.Now().Add(sessionPause)
-		if l.basis != (basis{}) { // what is to be asked by the next time has changed
-			o.keep(secret, l.basis)
-		}
-		return err
-	}
-	o.who, o.checked, o.failed = l.who, l.checked, nil
-	o.keep(secret, l.basis)
+// session gives the session of a secret, nil if there is none, or none that counts here.
+func (s *Sessions) session(ctx context.Context, secret string, g grounds) (*session, error) {
+	id := store.HashToken(secret)
+	now := s.Now()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	o.endBy(l.until)
+	o := s.open[id]
+	if o != nil && !now.Before(o.until) {
+		s.drop(id)
+		o = nil
+	}
+	s.mu.Unlock()
+	if o != nil {
+		return o, nil
+	}
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	row, err := s.store().Session(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !now.Before(row.Until) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the session could not be read: %w", err)
+	}
+	d, err := open(secret, row.Sealed)
+	if err != nil || !g.here(d.Basis) {
+		return nil, nil // who cannot open it here has none
+	}
+	return s.admit(newSession(row, d, now)), nil
+}
+
+// End ends a session; ErrUnkept if that could not be kept, and it goes on at other replicas and after a restart.
+func (s *Sessions) End(ctx context.Context, secret string) error {
+	id := store.HashToken(secret)
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	err := s.store().EndSession(ctx, id)
+	s.mu.Lock()
+	s.drop(id)
+	s.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnkept, err)
+	}
 	return nil
 }
 
-// sessionSeal says what is sealed, so that nothing sealed for another purpose is taken for it.
-const sessionSeal = "bailey session"
-
-// keep seals what the session rests on from now on; nothing, of the zero basis.
-func (o *session) keep(secret string, b basis) {
-	if b == (basis{}) {
-		o.sealed = nil
-		return
-	}
-	data, err := json.Marshal(b)
-	if err != nil {
-		panic(err) // texts
-	}
-	o.sealed = sealing(secret, sessionSeal).seal(data, "")
-}
-
-// End ends a session.
-func (s *Sessions) End(secret string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.drop(sha256.Sum256([]byte(secret)))
+// patient bounds how long an answer is waited for, and waits for it even if the reader leaves.
+func patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), sessionPatience)
 }
 
 // NewLink makes the secret of a link that logs the local administrator in, once.
@@ -216,12 +268,22 @@ func (s *Sessions) NewLink() string {
 	return secret
 }
 
-// UseLink reports whether the secret is that of a link that is still good, which it is no more.
-func (s *Sessions) UseLink(secret string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// UseLink calls begin if the secret is that of a link that is still good, which it is no more unless begin fails;
+// ErrUnknownToken if it is none.
+func (s *Sessions) UseLink(secret string, begin func() error) error {
 	k := sha256.Sum256([]byte(secret))
+	s.mu.Lock()
 	until, found := s.links[k]
 	delete(s.links, k)
-	return found && s.Now().Before(until)
+	s.mu.Unlock()
+	if !found || !s.Now().Before(until) {
+		return ErrUnknownToken
+	}
+	err := begin()
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.links[k] = until
+	}
+	return err
 }

@@ -25,7 +25,8 @@ const (
 	exportLine = 64 << 20
 )
 
-// exportTables lists the tables that are written, in an order in which they can be read.
+// exportTables lists the tables that are written, in an order in which they can be read. Sessions are left out: those
+// that were ended since would be open again.
 var exportTables = []string{"clusters", "finding_groups", "findings", "verdicts", "rungs", "rung_changes", "evidence", "runs", "alerts", "waivers", "guards",
 	"audit", "changes", "pruned"}
 

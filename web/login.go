@@ -57,6 +57,9 @@ func (s *site) logInByToken(w http.ResponseWriter, r *http.Request) {
 		case errors.Is(err, server.ErrCrowded):
 			s.busy(w, r, next)
 			return
+		case errors.Is(err, server.ErrUnkept):
+			s.unkept(w, r, loginBody{Next: next, Link: link}, err)
+			return
 		}
 		s.showLogin(w, r, http.StatusUnauthorized, loginBody{Next: next, Problem: "This link was used before, or is too old. Start Bailey again, or ask it for another."})
 		return
@@ -71,6 +74,8 @@ func (s *site) logInByToken(w http.ResponseWriter, r *http.Request) {
 		s.busy(w, r, next)
 	case errors.Is(err, server.ErrUnknownToken):
 		s.showLogin(w, r, http.StatusUnauthorized, loginBody{Next: next, Problem: "The token is not accepted: it may have expired, or be for another audience."})
+	case errors.Is(err, server.ErrUnkept):
+		s.unkept(w, r, loginBody{Next: next}, err)
 	default:
 		s.Log.Error("a token could not be checked", "error", err)
 		s.showLogin(w, r, http.StatusServiceUnavailable, loginBody{Next: next, Problem: "The cluster does not answer, so the token could not be checked. Try again in a moment."})
@@ -84,6 +89,13 @@ func (s *site) tooMany(w http.ResponseWriter, r *http.Request, next string) {
 func (s *site) busy(w http.ResponseWriter, r *http.Request, next string) {
 	w.Header().Set("Retry-After", "1")
 	s.showLogin(w, r, http.StatusServiceUnavailable, loginBody{Next: next, Problem: "Many others log in right now, so this was not looked at. Try again in a moment."})
+}
+
+// unkept says that a login was good, and could not be kept.
+func (s *site) unkept(w http.ResponseWriter, r *http.Request, body loginBody, err error) {
+	s.Log.Error("a login could not be kept", "error", err)
+	body.Problem = "The database does not take the login. Try again in a moment."
+	s.showLogin(w, r, http.StatusServiceUnavailable, body)
 }
 
 // beginOIDC sends to the identity provider. It is a link, not a form: the policy of contents
@@ -106,6 +118,10 @@ func (s *site) endOIDC(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) oidcFailed(w http.ResponseWriter, r *http.Request, next string, err error) {
+	if errors.Is(err, server.ErrUnkept) {
+		s.unkept(w, r, loginBody{Next: local(next)}, err)
+		return
+	}
 	s.Log.Warn("a login by the identity provider failed", "error", err)
 	body, status := loginBody{Next: local(next)}, http.StatusUnauthorized
 	switch {
@@ -120,6 +136,10 @@ func (s *site) oidcFailed(w http.ResponseWriter, r *http.Request, next string, e
 }
 
 func (s *site) logOut(w http.ResponseWriter, r *http.Request) {
-	s.Front.LogOut(w, r)
+	if err := s.Front.LogOut(w, r); err != nil {
+		s.Log.Error("a logout could not be kept", "error", err)
+		s.showLogin(w, r, http.StatusServiceUnavailable, loginBody{Next: "/", Problem: "You are still logged in: the database does not take the logout. Go back, and try again in a moment."})
+		return
+	}
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }

@@ -234,7 +234,7 @@ func (u *upTo) Read(p []byte) (int, error) {
 }
 
 // check reads a whole database and its indexes, and whether it is Bailey's. What lies beside it is then
-// in it.
+// in it, and no session: some may have been ended since.
 func check(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite", fileURL(path)+"?mode=rw&_defensive=1")
 	if err != nil {
@@ -262,6 +262,9 @@ func check(ctx context.Context, path string) error {
 	if err := store.Readable(version, reader); err != nil {
 		return err
 	}
+	if err := forget(ctx, db); err != nil {
+		return err
+	}
 	var busy, written, moved int // -1, -1 where nothing lies beside
 	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &written, &moved); err != nil {
 		return err
@@ -270,4 +273,14 @@ func check(ctx context.Context, path string) error {
 		return fmt.Errorf("of %d pages that lie beside it %d could be taken in", written, moved)
 	}
 	return nil
+}
+
+// forget removes the sessions.
+func forget(ctx context.Context, db *sql.DB) error {
+	var tables int // none in a database of an older Bailey
+	err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'sessions'").Scan(&tables)
+	if err == nil && tables > 0 {
+		_, err = db.ExecContext(ctx, "DELETE FROM sessions")
+	}
+	return err
 }

@@ -64,6 +64,8 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Pushes", testPushes},
 		{"AlertStates", testAlertStates},
 		{"ManyAlerts", testManyAlerts},
+		{"Sessions", testSessions},
+		{"SessionsCopied", testSessionsCopied},
 		{"Since", testSince},
 		{"Object", testObject},
 		{"Search", testSearch},
