@@ -137,7 +137,7 @@ func TestFleet(t *testing.T) {
 	f.many = true
 	admin, tenant := start(t, f, "admin", nil), start(t, f, "tenant", nil)
 	for path, want := range map[string][]string{
-		"/clusters":                {`<a class="lead" href="/">prod-eu-west-1</a>`, `<a class="lead" href="/?cluster=spoke-1">`, `href="/findings?cluster=spoke-2"`, "out of sight</span> since"},
+		"/clusters":                {`<a class="lead" href="/">prod-eu-west-1</a>`, `<a class="lead" href="/?cluster=spoke-1">`, `href="/findings?cluster=spoke-2"`, "out of sight</span> <time"},
 		"/clusters?state=lost":     {`href="/?cluster=spoke-1">edge-`, "1–1 of 1"},
 		"/clusters?order=heard":    {`aria-sort="ascending"><a href="/clusters?order=heard">Last heard`},
 		"/clusters?order=findings": {`aria-sort="descending"><a href="/clusters?order=findings">Findings`},

@@ -425,7 +425,7 @@ func testDowngrade(t *testing.T, p Place) {
 
 func (b *bench) compare(what string, m *model, q store.FindingQuery, allowed []string) {
 	b.Helper()
-	taken, more, err := b.s.Accepted(b.ctx, q.Access, uid)
+	taken, more, err := b.s.Accepted(b.ctx, q.Access, q.Cluster)
 	b.ok(err)
 	byRule := map[string]int{}
 	for _, a := range taken {
