@@ -78,6 +78,9 @@ func rowOf(g server.GuardInfo) guardRow {
 }
 
 func (s *site) enforce(v *visit) error {
+	if !v.ask.Guards {
+		return v.forbid(server.PlanGuards)
+	}
 	all, err := s.Desk.Guards(v.r.Context(), v.ask)
 	if err != nil {
 		return err

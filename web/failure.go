@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -12,15 +13,17 @@ import (
 
 // failure is a page that says why there is no other.
 type failure struct {
-	Status int
-	What   string
-	// Group is the API group of the rules that grant, on the page about what is forbidden.
-	Group, Audience string
+	Status   int
+	What     string
+	Audience string
+	// Rule is a Role or ClusterRole that would grant what is forbidden, and Whole tells that it is the latter.
+	Rule  string
+	Whole bool
 }
 
 // fail shows why a page cannot be shown. What is nobody's business stays in the log.
 func (v *visit) fail(err error) {
-	f := failure{Group: server.Group, Audience: server.Audience}
+	f := failure{Audience: server.Audience}
 	name, title := "failed", ""
 	switch {
 	case errors.Is(err, server.ErrLogIn):
@@ -32,6 +35,7 @@ func (v *visit) fail(err error) {
 		title, f.Status, f.What = "There is no table here", http.StatusNotAcceptable, err.Error()
 	case errors.Is(err, server.ErrForbidden):
 		name, title, f.Status = "forbidden", "You may not see this", http.StatusForbidden
+		f.Rule, f.Whole = v.rule()
 	case errors.Is(err, server.ErrNotFound):
 		name, title, f.Status = "notfound", "There is no such page", http.StatusNotFound
 	case errors.Is(err, server.ErrUnavailable):
@@ -52,4 +56,27 @@ func (v *visit) fail(err error) {
 		v.site.Log.Error("the page about a failure failed", "error", err)
 		http.Error(v.w, "this failed here; the server's log says why", http.StatusInternalServerError)
 	}
+}
+
+// rule gives what would grant the page that is refused: to who sees nothing the reports of one namespace, to others what
+// it wants of the whole cluster.
+func (v *visit) rule() (text string, whole bool) {
+	right, cluster := v.lacks, v.r.URL.Query().Get("cluster")
+	switch {
+	case right != (server.Right{}):
+	case v.page.Tenant || cluster == "":
+		right = server.ReadReports
+	default:
+		right = server.ReadCluster(cluster)
+	}
+	whole = right != server.ReadReports || v.page.Tenant
+	kind, namespace, names := "Role", "\n  namespace: NAMESPACE", ""
+	if whole {
+		kind, namespace = "ClusterRole", ""
+	}
+	if right.Name != "" {
+		names = fmt.Sprintf("\n  resourceNames: [%q]", right.Name)
+	}
+	return fmt.Sprintf("apiVersion: rbac.authorization.k8s.io/v1\nkind: %s\nmetadata:\n  name: bailey-%s-%s%s\nrules:\n- apiGroups: [%s]\n  resources: [%[3]s]%[6]s\n  verbs: [%[2]s]",
+		kind, right.Verb, right.Resource, namespace, server.Group, names), whole
 }

@@ -140,6 +140,8 @@ type visit struct {
 	who  server.Who
 	ask  server.Ask
 	page *page
+	// lacks is the right for want of which the page is refused, if that is known.
+	lacks server.Right
 }
 
 func (s *site) answering(a answer) http.Handler {
@@ -245,7 +247,7 @@ func (v *visit) may(right server.Right) bool {
 // mustMay fails unless a right is granted.
 func (v *visit) mustMay(right server.Right) error {
 	if !v.may(right) {
-		return server.ErrForbidden
+		return v.forbid(right)
 	}
 	return nil
 }
@@ -261,3 +263,9 @@ func (v *visit) by() string {
 func (v *visit) nobodySeen() bool { return len(v.page.Clusters) == 0 }
 
 func (*site) nowhere(*visit) error { return server.ErrNotFound }
+
+// forbid is the failure for want of a right.
+func (v *visit) forbid(right server.Right) error {
+	v.lacks = right
+	return server.ErrForbidden
+}

@@ -30,7 +30,8 @@ func TestRemoveNoOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	one := func(kind, name string) *unstructured.Unstructured {
-		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": namespace}}}
+		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": namespace,
+			"labels": map[string]any{"app.kubernetes.io/name": "bailey"}}}} // without a field nothing shows who applied it
 	}
 	objects := []*unstructured.Unstructured{one("ConfigMap", "ours"), one("ConfigMap", "helms"), one("ConfigMap", "labelled"), one("ConfigMap", "again"), one("ServiceAccount", "dropped")}
 	if err := i.Apply(t.Context(), objects); err != nil {
