@@ -25,7 +25,40 @@ func (s *Sessions) store() SessionStore {
 	if s.Store == nil {
 		return &s.own
 	}
-	return s.Store
+	return besides{s.Store, &s.own}
+}
+
+// besides keeps sessions in a store and, where that takes none, as on a full disk, in this process: whoever comes to see what
+// is wrong must be able to log in.
+type besides struct {
+	SessionStore
+	own *ownSessions
+}
+
+// of gives where a session is.
+func (b besides) of(id string) SessionStore {
+	if _, err := b.own.Session(context.Background(), id); err == nil {
+		return b.own
+	}
+	return b.SessionStore
+}
+
+// AddSession is of SessionStore, as what follows.
+func (b besides) AddSession(ctx context.Context, one store.Session, most int) error {
+	if b.SessionStore.AddSession(ctx, one, most) == nil {
+		return nil
+	}
+	return b.own.AddSession(ctx, one, most)
+}
+
+func (b besides) Session(ctx context.Context, id string) (store.Session, error) {
+	return b.of(id).Session(ctx, id)
+}
+func (b besides) SwapSession(ctx context.Context, one store.Session) error {
+	return b.of(one.ID).SwapSession(ctx, one)
+}
+func (b besides) EndSession(ctx context.Context, id string) error {
+	return b.of(id).EndSession(ctx, id)
 }
 
 // document is what is sealed of a session.

@@ -479,3 +479,32 @@ func TestLogInAtReplicas(t *testing.T) {
 		t.Errorf("the same answer again, elsewhere: %v", err)
 	}
 }
+
+// TestLogInOnFullDisk: where no session can be written somebody logs in all the same, at the one replica, and out again.
+func TestLogInOnFullDisk(t *testing.T) {
+	time, kept, browser := &clock{}, newShelf(t), person()
+	front, at := lobby(t, &issued{of: map[string]Who{"t": {Name: "ann"}}}, time)
+	other := alike(front, kept)
+	kept.set(errors.New("disk full"), "write")
+	enter(t, browser, at, "t")
+	secret := secretOf(t, browser, at)
+	is := func(when string, f *Front, name string) {
+		t.Helper()
+		if who, code := as(t, f, secret); who.Name != name || code != http.StatusOK {
+			t.Errorf("%s: %d %q, want %q", when, code, who.Name, name)
+		}
+	}
+	is("at once", front, "ann")
+	is("elsewhere", other, "")
+	time.pass(sessionChecked)
+	is("later", front, "ann")
+	kept.set(nil, "")
+	time.pass(sessionChecked)
+	is("once there is room", front, "ann")
+	answer, err := browser.PostForm(at+LogOutPath, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	is("after the logout", front, "")
+}
