@@ -88,4 +88,3 @@ func (l *Loop) Join(ctx context.Context) *bailey.Report {
 	}
 	return join()
 }
-
