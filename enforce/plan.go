@@ -191,9 +191,7 @@ func (p *Plan) add(s *bailey.Snapshot, changes map[bailey.Ref]*merged, c *bailey
 			} else {
 				merge(into.Apply, fields)
 			}
-			if len(change.Patch) == 0 {
-				into.content = change.Content
-			}
+			into.content = change.Content // nil of a patch
 		}
 		if change.Note != "" && !slices.Contains(into.Notes, change.Note) {
 			into.Notes = append(into.Notes, change.Note)

@@ -224,7 +224,7 @@ func (f *Front) cookieName() string {
 func (f *Front) logIn(w http.ResponseWriter, r *http.Request, l login) error {
 	if c, err := r.Cookie(f.cookieName()); err == nil {
 		if err := f.Sessions.End(r.Context(), c.Value); err != nil {
-			return err
+			f.Log.Error("a session before a login could not be ended; its browser forgets it", "error", err)
 		}
 	}
 	secret, life, err := f.Sessions.Begin(r.Context(), l)

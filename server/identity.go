@@ -148,8 +148,11 @@ func withoutToken(err error, token string) error {
 	return err
 }
 
+// secretLength is how many characters a secret has.
+const secretLength = 43
+
 func newSecret() string {
-	var b [32]byte
+	var b [secretLength * 6 / 8]byte
 	_, _ = rand.Read(b[:]) // it never fails: crypto/rand ends the program instead
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -37,13 +38,16 @@ func (l *Loop) Release(version uint64) {
 	}
 }
 
+// holdMost is how long reports are held back at most: a database that hangs is no reason to tell nobody else.
+const holdMost = 2 * time.Minute
+
 // hold has no report made until it is let go: whoever writes one would let the next wait, which is as large and would be old by then.
 func (l *Loop) hold() (letGo func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.holding++
 	begun := time.Now()
-	return func() {
+	once := sync.OnceFunc(func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.holding--; l.holding == 0 {
@@ -52,7 +56,9 @@ func (l *Loop) hold() (letGo func()) {
 			default:
 			}
 		}
-	}
+	})
+	late := time.AfterFunc(holdMost, once)
+	return func() { late.Stop(); once() }
 }
 
 // held tells that no report is to be made now.

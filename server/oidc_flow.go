@@ -21,6 +21,8 @@ type begun struct {
 
 const (
 	loginLife = 10 * time.Minute
+	// clocksDiffer is by how much the clock of the replica at which a login ends may be behind that at which it began.
+	clocksDiffer = time.Minute
 	// loginsMost bounds the cookies of logins that one browser keeps, and nextMost the address of the
 	// page to show afterwards: a browser drops a cookie above 4 KiB.
 	loginsMost, nextMost = 8, 1 << 10
@@ -58,7 +60,7 @@ func (l *logins) take(state, cookie string, now time.Time) (b begun, found bool)
 		return b, false
 	}
 	data, err := base64.RawURLEncoding.DecodeString(cookie)
-	if err != nil || json.Unmarshal(data, &b) != nil || !now.Before(b.Until) || b.Until.After(now.Add(loginLife)) {
+	if err != nil || json.Unmarshal(data, &b) != nil || !now.Before(b.Until) || b.Until.After(now.Add(loginLife+clocksDiffer)) {
 		return begun{}, false
 	}
 	l.mu.Lock()

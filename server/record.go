@@ -46,8 +46,9 @@ const (
 	recordRetry = 30 * time.Second
 	// heardEvery is how often the store is told that nothing changed.
 	heardEvery = time.Minute
-	// alertsEvery is how often alerts are kept at most, while they change.
-	alertsEvery = 2 * time.Second
+	// alertsEvery is how often alerts are kept at most, while they change, and alertsRarely the longest wait where they
+	// cannot be and all is to be kept anew before.
+	alertsEvery, alertsRarely = 2 * time.Second, 2 * time.Minute
 )
 
 // Run keeps reports until ctx ends, or until somebody else does. A store that is away is waited
@@ -58,10 +59,15 @@ func (r *Recorder) Run(ctx context.Context) error {
 	var done, released uint64
 	after := uint64(0)
 	try := 0
-	heard, alerts := time.NewTicker(heardEvery), time.NewTicker(alertsEvery)
+	heard := time.NewTicker(heardEvery)
 	defer heard.Stop()
-	defer alerts.Stop()
-	changed := false // alerts may have
+	var alerts <-chan time.Time
+	if r.Alerts != nil {
+		every := time.NewTicker(alertsEvery)
+		defer every.Stop()
+		alerts = every.C
+	}
+	changed, failed := false, 0 // alerts may have, and could not be kept so often
 	for {
 		if _, version := r.Loop.Report(); version > done {
 			version, findings, err := r.keepNewest(ctx)
@@ -103,21 +109,26 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 		select {
 		case <-more:
-		case <-alerts.C:
-			if !changed || r.Alerts == nil || r.last == nil {
+		case <-alerts:
+			if !changed || r.last == nil {
 				continue
 			}
 			changed = false
 			switch err := r.Alerts(ctx, r.last.cluster); {
 			case err == nil || ctx.Err() != nil:
+				failed = 0
 			case errors.Is(err, store.ErrFenced):
 				return err
 			case errors.Is(err, errNotTaken): // the next minute is soon enough
 			case errors.Is(err, errRefused):
 				r.Log.Error("alerts could not be kept, and will be tried again", "error", err)
 			default:
-				r.last, done = nil, 0
+				r.last, done = nil, 0 // the whole begins anew, and is large
 				r.Log.Error("alerts could not be kept, and all will be tried again", "error", err)
+				if !pause(ctx, min(alertsEvery<<min(failed, 6), alertsRarely)) {
+					return ctx.Err()
+				}
+				failed++
 			}
 		case <-heard.C:
 			changed = true // if it was not told

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -58,4 +60,36 @@ func TestNoReportWhileOneIsKept(t *testing.T) {
 			awaitNews(t, news, 0, again)
 		})
 	}
+}
+
+// counting counts the whole states that it is given.
+type counting struct {
+	slowKeeper
+	wholes int
+}
+
+func (k *counting) Replace(context.Context, string, time.Time, store.Delta) error {
+	k.wholes++
+	return nil
+}
+
+// TestAlertsInNoHaste: where alerts cannot be kept, the whole state that begins anew is not sent every other second.
+func TestAlertsInNoHaste(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read := make(chan *bailey.Snapshot, 1)
+		read <- bailey.NewBuilder(bailey.Meta{At: time.Now(), ClusterUID: "c"}).Snapshot()
+		l, news := startLoop(t, LoopOptions{Source: reading(read)})
+		k := &counting{}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		r := &Recorder{Store: k, Loop: l, News: news, Log: slog.New(slog.DiscardHandler), Now: time.Now, Elsewhere: true,
+			Alerts: func(context.Context, string) error { return errors.New("403 Forbidden") }}
+		go func() { done <- r.Run(ctx) }()
+		time.Sleep(20 * time.Minute)
+		cancel()
+		<-done
+		if k.wholes < 5 || k.wholes > 20 {
+			t.Errorf("in 20 minutes the whole was sent %d times", k.wholes)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 type Sessions struct {
 	// Store keeps sessions, so that all replicas have them, and a restart ends none; nil: they end with the process.
 	Store SessionStore
+	// Alone tells that no other replica answers: a session that Store does not take, as on a full disk, is then kept by this process.
+	Alone bool
+	Log   *slog.Logger
 	Now   func() time.Time
 
 	own  ownSessions
@@ -37,9 +41,9 @@ const (
 	// long an answer may take: it is waited for even if the reader leaves, since some can be
 	// had once only.
 	sessionPause, sessionPatience = 2 * time.Second, 15 * time.Second
-	// sessionClaim is for how long a replica has a session for itself, to ask what it rests on: longer than an
-	// answer and writing it take, by clocks that differ a little. The others look every sessionWait whether it is done.
-	sessionClaim, sessionWait = sessionPatience + 10*time.Second, 100 * time.Millisecond
+	// sessionClaim is for how long a replica has a session for itself, to ask what it rests on: longer than
+	// writing the claim, an answer and writing that take, by clocks that differ a little. The others look every sessionWait whether it is done.
+	sessionClaim, sessionWait = 3*sessionPatience + 10*time.Second, 100 * time.Millisecond
 	linkLife                  = 15 * time.Minute
 	// sessionsMost bounds the sessions: whoever logs in when they are all taken ends the one that
 	// would have ended first.
@@ -92,8 +96,10 @@ type session struct {
 	asked   bool // who it is, is asked about again: by something that is good once, or not
 	once    bool
 	checked time.Time
-	failed  error
-	again   time.Time // when it is asked again after a failure
+	// unwritten tells that row, which this process had claimed, is not as the store has it.
+	unwritten bool
+	failed    error
+	again     time.Time // when it is asked again after a failure
 
 	read   time.Time // when it was
 	away   error     // why it could not be since
@@ -208,6 +214,9 @@ func (s *Sessions) Whose(ctx context.Context, secret string, g grounds) (who Who
 
 // session gives the session of a secret, nil if there is none, or none that counts here.
 func (s *Sessions) session(ctx context.Context, secret string, g grounds) (*session, error) {
+	if len(secret) != secretLength {
+		return nil, nil // not worth a look at the store
+	}
 	id := store.HashToken(secret)
 	now := s.Now()
 	s.mu.Lock()

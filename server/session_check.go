@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -25,18 +26,22 @@ func (s *Sessions) store() SessionStore {
 	if s.Store == nil {
 		return &s.own
 	}
-	return besides{s.Store, &s.own}
+	if !s.Alone {
+		return s.Store
+	}
+	return fallback{s.Store, &s.own, s.Log}
 }
 
-// besides keeps sessions in a store and, where that takes none, as on a full disk, in this process: whoever comes to see what
+// fallback keeps sessions in a store and, where that takes none, as on a full disk, in this process: whoever comes to see what
 // is wrong must be able to log in.
-type besides struct {
+type fallback struct {
 	SessionStore
 	own *ownSessions
+	log *slog.Logger
 }
 
 // of gives where a session is.
-func (b besides) of(id string) SessionStore {
+func (b fallback) of(id string) SessionStore {
 	if _, err := b.own.Session(context.Background(), id); err == nil {
 		return b.own
 	}
@@ -44,21 +49,25 @@ func (b besides) of(id string) SessionStore {
 }
 
 // AddSession is of SessionStore, as what follows.
-func (b besides) AddSession(ctx context.Context, one store.Session, most int) error {
-	if b.SessionStore.AddSession(ctx, one, most) == nil {
+func (b fallback) AddSession(ctx context.Context, one store.Session, most int) error {
+	err := b.SessionStore.AddSession(ctx, one, most)
+	if err == nil {
 		return nil
 	}
+	b.log.Error("a session could not be written, and ends with this process", "error", err)
 	return b.own.AddSession(ctx, one, most)
 }
 
-func (b besides) Session(ctx context.Context, id string) (store.Session, error) {
+func (b fallback) Session(ctx context.Context, id string) (store.Session, error) {
 	return b.of(id).Session(ctx, id)
 }
-func (b besides) SwapSession(ctx context.Context, one store.Session) error {
+func (b fallback) SwapSession(ctx context.Context, one store.Session) error {
 	return b.of(one.ID).SwapSession(ctx, one)
 }
-func (b besides) EndSession(ctx context.Context, id string) error {
-	return b.of(id).EndSession(ctx, id)
+
+// EndSession ends it in both: what failed may have been written all the same.
+func (b fallback) EndSession(ctx context.Context, id string) error {
+	return errors.Join(b.own.EndSession(ctx, id), b.SessionStore.EndSession(ctx, id))
 }
 
 // document is what is sealed of a session.
@@ -115,6 +124,15 @@ func (s *Sessions) read(ctx context.Context, o *session, secret string) error {
 	ctx, cancel := patient(ctx)
 	defer cancel()
 	now := s.Now()
+	if o.unwritten {
+		switch err := s.store().SwapSession(ctx, o.row); {
+		case err == nil:
+			o.row.Version++
+		case !errors.Is(err, store.ErrConflict):
+			return fmt.Errorf("the session could not be written: %w", err)
+		}
+		o.unwritten = false
+	}
 	row, err := s.store().Session(ctx, o.row.ID)
 	if err != nil {
 		return fmt.Errorf("the session could not be read: %w", err)
@@ -223,7 +241,8 @@ func (s *Sessions) keep(ctx context.Context, o *session, secret string, d *docum
 	}
 	if err == nil {
 		row.Version++
-	} // else it counts here, and is written with the next claim
+	}
+	o.unwritten = err != nil // it counts here, and is written as soon as it can be, before another replica's claim
 	s.become(o, row, d)
 	return nil
 }

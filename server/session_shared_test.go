@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -485,9 +486,15 @@ func TestLogInOnFullDisk(t *testing.T) {
 	time, kept, browser := &clock{}, newShelf(t), person()
 	front, at := lobby(t, &issued{of: map[string]Who{"t": {Name: "ann"}}}, time)
 	other := alike(front, kept)
+	var said strings.Builder
+	front.Sessions.Alone, front.Sessions.Log = true, slog.New(slog.NewTextHandler(&said, nil))
+	enter(t, browser, at, "t") // whose session cannot be ended by the next
 	kept.set(errors.New("disk full"), "write")
 	enter(t, browser, at, "t")
 	secret := secretOf(t, browser, at)
+	if !strings.Contains(said.String(), "disk full") || strings.Contains(said.String(), secret) {
+		t.Errorf("the log says %q", said.String())
+	}
 	is := func(when string, f *Front, name string) {
 		t.Helper()
 		if who, code := as(t, f, secret); who.Name != name || code != http.StatusOK {

@@ -60,7 +60,7 @@ func (s *Store) AlertStates(ctx context.Context, cluster string, after int64, mo
 // the push's own mark; ErrOvertaken if that was not the last. Nobody is to deliver them here. What is not known
 // and was over before since is left out: it would have been removed by now.
 func (s *Store) PushAlerts(ctx context.Context, cluster string, at time.Time, after, mark string, states AlertStates, since time.Time) error {
-	if !states.All {
+	if !states.All && len(states.Alerts) <= replaceRows {
 		return s.write(ctx, cluster, at, func(w *writer) error {
 			if err := w.follow(after); err != nil {
 				return err
@@ -76,6 +76,9 @@ func (s *Store) PushAlerts(ctx context.Context, cluster string, at time.Time, af
 			if err := alone.write(ctx, cluster, at, func(w *writer) error { return w.setAlerts(some, since) }); err != nil {
 				return err
 			}
+		}
+		if !states.All {
+			return nil
 		}
 		last := make(map[string]bool, len(states.Alerts))
 		for i := range states.Alerts {

@@ -333,7 +333,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 		orders := &server.Orders{Store: s.store, Own: s.loop.Cluster, News: s.news, Deeds: s.desk.Deeds, Controls: o.Controls, Isolated: s.flags.isolated, Now: s.app.now}
 		api.Run, api.Stop, api.Proposer = orders.Order, orders.Stop, s.proposer(o.Controls)
 	}
-	sessions := &server.Sessions{Store: s.store, Now: s.app.now}
+	sessions := &server.Sessions{Store: s.store, Alone: !s.flags.replicate, Log: s.log, Now: s.app.now}
 	front := &server.Front{Sessions: sessions, Tokens: s.tokens, OIDC: provider, Secure: secure, Log: s.log, Now: s.app.now}
 	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Rights: s.rights, Loop: s.loop, Proxies: s.flags.proxies, Ready: ready, Log: s.log,
 		Stop: sync.OnceFunc(func() { close(stopping) })}

@@ -306,7 +306,7 @@ func (i *Installer) Remove(ctx context.Context, data bool) (left []string, err e
 		return left, err
 	}
 	if len(kept) > 0 { // so that --delete-data finds it later
-		return left, i.write(ctx, inventory{all.MadeNamespace, kept})
+		return left, i.write(ctx, inventory{all.MadeNamespace && !helms, kept})
 	}
 	if err := maps.Delete(ctx, InventoryName, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return left, err
@@ -367,11 +367,10 @@ func (i *Installer) remove(ctx context.Context, e entry) (release string, err er
 		return "", nil
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", e, err)
+	case current.GetAnnotations()[helmRelease] != "":
+		return "Helm's release " + current.GetAnnotations()[helmRelease], nil
 	case e.UID != "" && string(current.GetUID()) != e.UID, !ours(current):
 		return "", nil // another of its name
-	}
-	if name := current.GetAnnotations()[helmRelease]; name != "" && current.GetLabels()["app.kubernetes.io/managed-by"] == "Helm" {
-		return "Helm's release " + name, nil
 	}
 	uid := current.GetUID()
 	first := metav1.DeletePropagationForeground // a Deployment goes after its pods

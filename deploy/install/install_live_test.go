@@ -117,3 +117,51 @@ func TestRemoveNoOthers(t *testing.T) {
 		t.Errorf("left: %s", strings.Join(left, "; "))
 	}
 }
+
+// TestRemoveTwice: what is removed at first but for data and what is Helm's, and then with the data, leaves Helm's namespace.
+func TestRemoveTwice(t *testing.T) {
+	cluster := devclustertest.Shared(t)
+	const namespace = "install-twice"
+	config, err := clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := New(config, namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := func(kind, name string) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": namespace,
+			"labels": map[string]any{"app.kubernetes.io/name": "bailey"}}}}
+	}
+	claim := one("PersistentVolumeClaim", "data")
+	claim.Object["spec"] = map[string]any{"accessModes": []any{"ReadWriteOnce"}, "resources": map[string]any{"requests": map[string]any{"storage": "1Gi"}}}
+	if err := i.Apply(t.Context(), []*unstructured.Unstructured{claim, one("ConfigMap", "helms")}); err != nil {
+		t.Fatal(err)
+	}
+	maps, err := i.resource("v1", "ConfigMap", namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Made again by Helm, which leaves nothing of ours.
+	if err := maps.Delete(t.Context(), "helms", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	theirs := one("ConfigMap", "helms")
+	theirs.SetAnnotations(map[string]string{"meta.helm.sh/release-name": "watch", "meta.helm.sh/release-namespace": namespace})
+	if _, err := maps.Create(t.Context(), theirs, metav1.CreateOptions{FieldManager: "helm"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []bool{false, true} {
+		if _, err := i.Remove(t.Context(), data); err != nil {
+			t.Fatal(err)
+		}
+		spaces, err := i.resource("v1", "Namespace", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now, err := spaces.Get(t.Context(), namespace, metav1.GetOptions{}); err != nil || now.GetDeletionTimestamp() != nil {
+			t.Fatalf("data %v: the namespace goes, and with it what is Helm's: %v", data, err)
+		}
+	}
+}
