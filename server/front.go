@@ -178,7 +178,7 @@ func (f *Front) who(ctx context.Context, r *http.Request) (who Who, ended <-chan
 	return Who{}, nil, nil
 }
 
-// here is of grounds.
+// here reports whether what a session rests on is anything that counts at this server.
 func (f *Front) here(b basis) bool {
 	switch {
 	case b.Token != "":
@@ -197,7 +197,7 @@ func (f *Front) machine() string {
 	return ""
 }
 
-// renew is of grounds.
+// renew asks whether what a session rests on still is what it was; ErrUnknownToken or ErrRefused if not.
 func (f *Front) renew(ctx context.Context, who Who, b basis) (login, error) {
 	if b.Refresh != "" {
 		return f.OIDC.refresh(ctx, who, b)

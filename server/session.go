@@ -66,14 +66,6 @@ type basis struct {
 	Machine  string `json:"machine,omitempty"`
 }
 
-// grounds tell of what sessions rest on. Front is them.
-type grounds interface {
-	// here reports whether it is anything that counts at this server.
-	here(b basis) bool
-	// renew asks whether it still is what it was; ErrUnknownToken or ErrRefused if not.
-	renew(ctx context.Context, who Who, b basis) (login, error)
-}
-
 // login is what a session is begun with, and gone on with.
 type login struct {
 	who   Who
@@ -179,15 +171,15 @@ func (s *Sessions) drop(id string) {
 
 // Whose gives who the session's secret belongs to, and what is closed when the session ends: as it ends here,
 // and by sessionRead later when it is asked for after it ended elsewhere. Of nobody, if there is none, ended is nil.
-func (s *Sessions) Whose(ctx context.Context, secret string, g grounds) (who Who, ended <-chan struct{}, err error) {
-	o, err := s.session(ctx, secret, g)
+func (s *Sessions) Whose(ctx context.Context, secret string, f *Front) (who Who, ended <-chan struct{}, err error) {
+	o, err := s.session(ctx, secret, f)
 	if o == nil || err != nil {
 		return Who{}, nil, err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err = s.look(ctx, o, secret); err == nil {
-		err = s.check(ctx, o, secret, g)
+		err = s.check(ctx, o, secret, f)
 	}
 	switch {
 	case errors.Is(err, ErrUnknownToken), errors.Is(err, ErrRefused):
@@ -213,7 +205,7 @@ func (s *Sessions) Whose(ctx context.Context, secret string, g grounds) (who Who
 }
 
 // session gives the session of a secret, nil if there is none, or none that counts here.
-func (s *Sessions) session(ctx context.Context, secret string, g grounds) (*session, error) {
+func (s *Sessions) session(ctx context.Context, secret string, f *Front) (*session, error) {
 	if len(secret) != secretLength {
 		return nil, nil // not worth a look at the store
 	}
@@ -239,7 +231,7 @@ func (s *Sessions) session(ctx context.Context, secret string, g grounds) (*sess
 		return nil, fmt.Errorf("the session could not be read: %w", err)
 	}
 	d, err := open(secret, row.Sealed)
-	if err != nil || !g.here(d.Basis) {
+	if err != nil || !f.here(d.Basis) {
 		return nil, nil // who cannot open it here has none
 	}
 	return s.admit(newSession(row, d, now)), nil

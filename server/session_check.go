@@ -159,7 +159,7 @@ func (s *Sessions) become(o *session, row store.Session, d *document) {
 }
 
 // check asks about the basis where it is time; o.mu is held.
-func (s *Sessions) check(ctx context.Context, o *session, secret string, g grounds) error {
+func (s *Sessions) check(ctx context.Context, o *session, secret string, f *Front) error {
 	if !o.asked || s.Now().Before(o.checked) {
 		return nil
 	}
@@ -177,7 +177,7 @@ func (s *Sessions) check(ctx context.Context, o *session, secret string, g groun
 	}
 	asking, cancel := patient(ctx)
 	defer cancel()
-	l, err := g.renew(asking, o.who, d.Basis)
+	l, err := f.renew(asking, o.who, d.Basis)
 	if err != nil {
 		o.failed, o.again = err, s.Now().Add(sessionPause)
 		if o.once {
@@ -213,7 +213,7 @@ func (s *Sessions) claim(ctx context.Context, o *session, secret string) (mine b
 			err := s.store().SwapSession(ctx, row)
 			if err == nil {
 				row.Version++
-				o.row = row
+				o.row, o.unwritten = row, false
 				return true, nil
 			}
 			if !errors.Is(err, store.ErrConflict) {
