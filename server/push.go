@@ -32,6 +32,9 @@ const (
 	pushHeard = "heard" // nothing changed
 	// pushAlerts are alerts, those that changed or all.
 	pushAlerts = "alerts"
+
+	// noKind is what a hub, of any version, says of a kind that it does not know.
+	noKind = "no kind of push"
 )
 
 // pushHeader says what a push is. Only the push that follows the one before in a session is taken:
@@ -180,7 +183,7 @@ func (p *pushReader) header() (pushHeader, error) {
 	case h.Version != pushVersion:
 		return h, fmt.Errorf("line 1: a push of version %d, and this hub takes version %d: both need the same Bailey", h.Version, pushVersion)
 	case h.Kind != pushWhole && h.Kind != pushDelta && h.Kind != pushHeard && h.Kind != pushAlerts:
-		return h, fmt.Errorf("line 1: no kind of push: %.40q", h.Kind)
+		return h, fmt.Errorf("line 1: "+noKind+": %.40q", h.Kind)
 	case h.Session == "" || len(h.Session) > 64 || h.Number < 0 || h.Number > 1<<40 || (h.Kind == pushWhole) != (h.Number == 0):
 		return h, errors.New("line 1: no session and number of a push")
 	case h.Cluster == "" || len(h.Cluster) > 128 || len(h.Name) > 253:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/baileyhq/bailey/store"
@@ -47,7 +48,10 @@ func (p *Pusher) PushAlerts(ctx context.Context, from *store.Store, cluster stri
 	switch {
 	case errors.Is(err, errRefused):
 		known.refused = now
-		return fmt.Errorf("alerts: %w\nhint: a hub of an older Bailey shows none: bring it to the version of this one", err)
+		if strings.Contains(err.Error(), noKind) {
+			err = fmt.Errorf("%w\nhint: a hub of an older Bailey shows none: bring it to the version of this one", err)
+		}
+		return fmt.Errorf("alerts: %w", err)
 	case err != nil:
 		return fmt.Errorf("alerts: %w", err)
 	}

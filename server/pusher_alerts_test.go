@@ -24,6 +24,8 @@ type alertsThere struct {
 	now         time.Time
 	// way is asked what becomes of a push: 0 it arrives, 1 its answer is lost; else what is answered in its place.
 	way func(push string) int
+	// said is the text of an answer in its place.
+	said string
 	// told are the pushes of alerts that arrived.
 	told []string
 }
@@ -52,6 +54,7 @@ func newAlertsThere(t *testing.T) *alertsThere {
 		way := p.way(push)
 		if way > 1 {
 			w.WriteHeader(way)
+			_, _ = io.WriteString(w, p.said)
 			return
 		}
 		if strings.Contains(push, `"kind":"alerts"`) {
@@ -196,6 +199,7 @@ func TestAlertsOfOldHub(t *testing.T) {
 		return 0
 	}
 	p.raise("one", "text")
+	p.said = `the push cannot be read: line 1: no kind of push: "alerts"` // as hubs before alerts were pushed say
 	if err := p.push(); !errors.Is(err, errRefused) || !strings.Contains(err.Error(), "older Bailey") {
 		t.Errorf("of an old hub is said: %v", err)
 	}
@@ -207,8 +211,13 @@ func TestAlertsOfOldHub(t *testing.T) {
 	if tries != 1 {
 		t.Errorf("it was asked %d times", tries)
 	}
-	p.way = func(string) int { return 0 } // it is another version by now
+	p.said = "the push cannot be read: line 2: an alert that says too much"
 	p.now = p.now.Add(refusedRest)
+	if err := p.push(); !errors.Is(err, errRefused) || strings.Contains(err.Error(), "older Bailey") || !strings.Contains(err.Error(), "says too much") {
+		t.Errorf("of an alert that is refused is said: %v", err)
+	}
+	p.way = func(string) int { return 0 } // it is another version by now
+	p.now = p.now.Add(refusedRest + time.Second)
 	p.ok(p.push())
 	p.same("after an upgrade")
 }

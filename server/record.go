@@ -39,6 +39,8 @@ type Recorder struct {
 
 	// last is the report that is known to be kept, by what a change is told by; nil if none is.
 	last *keptReport
+	// failed counts how often in a row alerts could not be kept, so that all was to be.
+	failed int
 }
 
 const (
@@ -67,7 +69,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		defer every.Stop()
 		alerts = every.C
 	}
-	changed, failed := false, 0 // alerts may have, and could not be kept so often
+	changed := false // alerts may have
 	for {
 		if _, version := r.Loop.Report(); version > done {
 			version, findings, err := r.keepNewest(ctx)
@@ -114,21 +116,11 @@ func (r *Recorder) Run(ctx context.Context) error {
 				continue
 			}
 			changed = false
-			switch err := r.Alerts(ctx, r.last.cluster); {
-			case err == nil || ctx.Err() != nil:
-				failed = 0
-			case errors.Is(err, store.ErrFenced):
+			if err := r.keepAlerts(ctx); err != nil {
 				return err
-			case errors.Is(err, errNotTaken): // the next minute is soon enough
-			case errors.Is(err, errRefused):
-				r.Log.Error("alerts could not be kept, and will be tried again", "error", err)
-			default:
-				r.last, done = nil, 0 // the whole begins anew, and is large
-				r.Log.Error("alerts could not be kept, and all will be tried again", "error", err)
-				if !pause(ctx, min(alertsEvery<<min(failed, 6), alertsRarely)) {
-					return ctx.Err()
-				}
-				failed++
+			}
+			if r.last == nil {
+				done = 0
 			}
 		case <-heard.C:
 			changed = true // if it was not told
@@ -145,6 +137,29 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// keepAlerts has the alerts that changed kept. Where that fails so that the whole must begin anew, which is large, no last
+// report is known afterwards, and it waits.
+func (r *Recorder) keepAlerts(ctx context.Context) error {
+	switch err := r.Alerts(ctx, r.last.cluster); {
+	case err == nil || ctx.Err() != nil:
+		r.failed = 0
+		return ctx.Err()
+	case errors.Is(err, store.ErrFenced):
+		return err
+	case errors.Is(err, errNotTaken): // the next minute is soon enough
+		return nil
+	case errors.Is(err, errRefused):
+		r.Log.Error("alerts could not be kept, and will be tried again", "error", err)
+		return nil
+	default:
+		r.last = nil
+		r.Log.Error("alerts could not be kept, and all will be tried again", "error", err)
+		pause(ctx, min(alertsEvery<<min(r.failed, 6), alertsRarely))
+		r.failed++
+		return ctx.Err()
 	}
 }
 
