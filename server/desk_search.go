@@ -49,12 +49,14 @@ func (d *Desk) Search(ctx context.Context, a Ask, text string) ([]Hit, error) {
 		one := alertOf(&alerts.Items[i])
 		hits = append(hits, Hit{Kind: "alert", ID: one.Key, Text: one.Title, Object: one.Object})
 	}
-	byText := WaiverFilter{Text: text}
-	waivers, _, err := d.waivers(ctx, a, uid, d.o.Now(), byText, store.WaiverQuery{Look: searchWaivers, Limit: searchMost})
+	byText, now := WaiverFilter{Text: text}, d.o.Now()
+	waivers, _, err := d.waivers(ctx, a, uid, now, byText, store.WaiverQuery{Look: searchWaivers, Limit: searchMost})
+	if err == nil {
+		waivers, err = byText.Of(waivers, now)
+	}
 	if err != nil {
 		return hits, err
 	}
-	byText.sort(waivers)
 	for _, w := range waivers[:min(len(waivers), searchMost)] {
 		hits = append(hits, Hit{Kind: "waiver", ID: w.ID, Text: w.Rule + ": " + w.Reason})
 	}

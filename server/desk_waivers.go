@@ -22,10 +22,8 @@ const waiverTold = 90 * 24 * time.Hour
 
 // Waivers gives a page of the waivers that a filter takes, and how many it takes; 0 if that is not known.
 func (d *Desk) Waivers(ctx context.Context, a Ask, f WaiverFilter) (rows []WaiverEntry, total int, next string, err error) {
-	for _, err := range []error{known("state", f.State, WaiverStates), known("order", f.Order, WaiverOrders)} {
-		if err != nil {
-			return nil, 0, "", err
-		}
+	if err := f.valid(); err != nil {
+		return nil, 0, "", err
 	}
 	uid, err := d.cluster(a)
 	if err != nil {
@@ -44,7 +42,9 @@ func (d *Desk) Waivers(ctx context.Context, a Ask, f WaiverFilter) (rows []Waive
 	if err := d.accepts(ctx, a, uid, all); err != nil {
 		return nil, 0, "", err
 	}
-	f.sort(all)
+	if all, err = f.Of(all, now); err != nil {
+		return nil, 0, "", err
+	}
 	rows, next, err = pieceOf(all, f.Cursor, f.Limit)
 	if past == "" {
 		return rows, len(all), next, err
@@ -61,26 +61,21 @@ func (d *Desk) Waivers(ctx context.Context, a Ask, f WaiverFilter) (rows []Waive
 	return rows, 0, next, err
 }
 
-// waivers gives the waivers that a filter takes, in no order and without what they accept: those of the
-// configuration, all that count at a moment, and those that ended last, with the store's cursor to the others.
-// How many of the last, and among how many they are looked for, past says.
+// waivers gives the waivers among which all are that a filter takes, in no order and without what they accept: those of the
+// configuration, all that count at a moment, and of those that the filter takes the ones that ended last, with the store's
+// cursor to the others. How many of the last, and among how many they are looked for, past says.
 func (d *Desk) waivers(ctx context.Context, a Ask, uid string, now time.Time, f WaiverFilter, past store.WaiverQuery) (all []WaiverEntry, next string, err error) {
 	all = []WaiverEntry{}
-	take := func(w WaiverEntry) {
-		if w.State = w.StateAt(now); f.takes(&w) {
-			all = append(all, w)
-		}
-	}
 	if a.Sees.All {
 		for _, w := range d.o.Configured() {
-			take(WaiverEntry{Waiver: w, Configured: true})
+			all = append(all, WaiverEntry{Waiver: w, Configured: true})
 		}
 	}
 	if f.State != "expired" && f.State != "ended" {
 		if err := eachKept(func(after string) (string, error) {
 			page, err := d.o.Store.Waivers(ctx, store.WaiverQuery{Cluster: uid, Access: access(a), EndsAfter: now, Limit: loadPage, After: after})
 			for i := range page.Items {
-				take(waiverOf(&page.Items[i]))
+				all = append(all, waiverOf(&page.Items[i]))
 			}
 			return page.Next, err
 		}); err != nil {

@@ -93,10 +93,8 @@ func (w *WaiverEntry) StateAt(now time.Time) string {
 
 // Of gives what the filter takes of waivers, in its order, with the state of each.
 func (f WaiverFilter) Of(all []WaiverEntry, now time.Time) ([]WaiverEntry, error) {
-	for _, err := range []error{known("state", f.State, WaiverStates), known("order", f.Order, WaiverOrders)} {
-		if err != nil {
-			return nil, err
-		}
+	if err := f.valid(); err != nil {
+		return nil, err
 	}
 	some := []WaiverEntry{}
 	for _, w := range all {
@@ -104,20 +102,7 @@ func (f WaiverFilter) Of(all []WaiverEntry, now time.Time) ([]WaiverEntry, error
 			some = append(some, w)
 		}
 	}
-	f.sort(some)
-	return some, nil
-}
-
-// takes reports whether the filter takes a waiver of which the state is known.
-func (f *WaiverFilter) takes(w *WaiverEntry) bool {
-	rule := strings.TrimSuffix(w.Rule, "/*")
-	return f.takesState(w.State) && (f.Control == "" || rule == f.Control || strings.HasPrefix(rule, f.Control+"/")) && strings.Contains(strings.ToLower(w.Owner), strings.ToLower(f.Owner)) &&
-		store.Bears(f.Text, w.ID, w.Rule, w.Kind, w.Namespace, w.Name, w.Reason, w.Owner, w.AddedBy)
-}
-
-// sort puts waivers of which the state is known in the filter's order.
-func (f *WaiverFilter) sort(all []WaiverEntry) {
-	slices.SortStableFunc(all, func(a, b WaiverEntry) int {
+	slices.SortStableFunc(some, func(a, b WaiverEntry) int {
 		first := 0
 		switch f.Order {
 		case "newest":
@@ -131,6 +116,19 @@ func (f *WaiverFilter) sort(all []WaiverEntry) {
 		}
 		return cmp.Or(first, byEnd(&a, &b))
 	})
+	return some, nil
+}
+
+// valid fails for a state or an order that there is not.
+func (f *WaiverFilter) valid() error {
+	return cmp.Or(known("state", f.State, WaiverStates), known("order", f.Order, WaiverOrders))
+}
+
+// takes reports whether the filter takes a waiver of which the state is known.
+func (f *WaiverFilter) takes(w *WaiverEntry) bool {
+	rule := strings.TrimSuffix(w.Rule, "/*")
+	return f.takesState(w.State) && (f.Control == "" || rule == f.Control || strings.HasPrefix(rule, f.Control+"/")) && strings.Contains(strings.ToLower(w.Owner), strings.ToLower(f.Owner)) &&
+		store.Bears(f.Text, w.ID, w.Rule, w.Kind, w.Namespace, w.Name, w.Reason, w.Owner, w.AddedBy)
 }
 
 // byEnd puts waivers that count first, the next to end first, and then the others, the last to end first.
