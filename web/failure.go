@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/baileyhq/bailey/server"
 )
@@ -70,13 +70,13 @@ func (v *visit) rule() (text string, whole bool) {
 		right = server.ReadCluster(cluster)
 	}
 	whole = right != server.ReadReports || v.page.Tenant
-	kind, namespace, names := "Role", "\n  namespace: NAMESPACE", ""
-	if whole {
-		kind, namespace = "ClusterRole", ""
+	kind, name := "ClusterRole", "\n  name: bailey-"+right.Verb+"-"+right.Resource
+	if !whole {
+		kind, name = "Role", name+"\n  namespace: NAMESPACE"
 	}
+	text = "apiVersion: rbac.authorization.k8s.io/v1\nkind: " + kind + "\nmetadata:" + name + "\nrules:\n- apiGroups: [" + server.Group + "]\n  resources: [" + right.Resource + "]"
 	if right.Name != "" {
-		names = fmt.Sprintf("\n  resourceNames: [%q]", right.Name)
+		text += "\n  resourceNames: [" + strconv.Quote(right.Name) + "]"
 	}
-	return fmt.Sprintf("apiVersion: rbac.authorization.k8s.io/v1\nkind: %s\nmetadata:\n  name: bailey-%s-%s%s\nrules:\n- apiGroups: [%s]\n  resources: [%[3]s]%[6]s\n  verbs: [%[2]s]",
-		kind, right.Verb, right.Resource, namespace, server.Group, names), whole
+	return text + "\n  verbs: [" + right.Verb + "]", whole
 }

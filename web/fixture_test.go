@@ -18,6 +18,7 @@ import (
 
 // fixture is a Desk over made-up data: all controls on all rungs, long names, hostile text.
 type fixture struct {
+	sessions   server.SessionStore // where sessions are kept; nil: in memory
 	now        time.Time
 	controls   []*bailey.Control
 	namespaces []string

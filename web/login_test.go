@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/baileyhq/bailey/store/sqlite"
 )
 
 // TestLogInBusy: who comes while many others do is told so, and not that the cluster is away; the log has no line for each.
@@ -39,5 +41,39 @@ func TestForbiddenRule(t *testing.T) {
 		if status != http.StatusForbidden || !strings.Contains(html.UnescapeString(text), c.want) {
 			t.Errorf("%s at %s: %d, and the page lacks\n%s", c.person, c.path, status, c.want)
 		}
+	}
+}
+
+// TestLogInUnkept: where the database takes neither a login nor a logout, the page says so and what to do, and the log why.
+func TestLogInUnkept(t *testing.T) {
+	kept, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture()
+	f.sessions = kept
+	d := start(t, f, "admin", nil)
+	if status, _ := d.get(t, "/findings"); status != http.StatusOK {
+		t.Fatalf("logged in: %d", status)
+	}
+	if err := kept.Close(); err != nil {
+		t.Fatal(err)
+	}
+	post := func(c *http.Client, path string, form url.Values, says string) {
+		t.Helper()
+		answer, err := c.PostForm(d.url+path, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), says) {
+			t.Errorf("%s: %d %v, and the page lacks %q", path, answer.StatusCode, err, says)
+		}
+	}
+	post(d.client(), "/logout", nil, "You are still logged in")
+	post(http.DefaultClient, "/login", url.Values{"token": {"admin"}}, "The database does not take the login")
+	if said := d.log.String(); !strings.Contains(said, "a login could not be kept") || !strings.Contains(said, "a logout could not be kept") {
+		t.Errorf("the log says %q", said)
 	}
 }

@@ -133,7 +133,7 @@ func start(t testing.TB, f *fixture, person string, b *book) *dashboard {
 	t.Helper()
 	d := &dashboard{news: server.NewNews(), log: &logged{}, desk: f, book: b}
 	logger := slog.New(slog.NewTextHandler(d.log, nil))
-	front := &server.Front{Sessions: &server.Sessions{Now: time.Now}, Tokens: tokens{}, Log: logger, Now: time.Now}
+	front := &server.Front{Sessions: &server.Sessions{Store: f.sessions, Now: time.Now}, Tokens: tokens{}, Log: logger, Now: time.Now}
 	o := web.Options{Desk: f, Controls: controls.All(), Isolated: !f.asksOnly, Rights: rules{}, Front: front, Version: "test", Log: logger, Now: func() time.Time { return now },
 		Ask: askAnybody, Propose: f.propose,
 		Run: func(_ context.Context, _ string, order server.RunOrder) (string, error) {
