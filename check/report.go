@@ -29,8 +29,8 @@ func (p *plan) report(s *bailey.Snapshot, results []judged, o Options) *bailey.R
 	for i, scope := range g.scopes { // what a waiver took in counts again by itself
 		index[all[i].Control].at(scope).count(&all[i])
 	}
-	// What is counted is larger than what comes of it, and all of it together than the facts of a cluster may leave room for: it
-	// goes as soon as it was.
+	// What is counted is larger than what comes of it: what is needed no more goes at once, and each ladder as its verdicts are
+	// made, so that a large cluster does not hold all of both.
 	g, index = nil, nil
 	wg.Go(func() { r.Findings = sortFindings(all) })
 	orders := make([][]*standing, len(ladders))
