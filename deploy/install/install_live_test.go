@@ -16,23 +16,27 @@ import (
 
 func TestMain(m *testing.M) { devclustertest.Main(m) }
 
-// TestRemoveNoOthers: what Helm has taken over meanwhile stays, and so does what the inventory lists and was
-// never made here, or was made again by somebody else.
-func TestRemoveNoOthers(t *testing.T) {
-	cluster := devclustertest.Shared(t)
-	const namespace = "install-others"
-	config, err := clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig)
+// installer gives an installer for a namespace of the shared cluster, and what makes an object in it.
+func installer(t *testing.T, namespace string) (i *Installer, one func(kind, name string) *unstructured.Unstructured) {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", devclustertest.Shared(t).Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := New(config, namespace)
-	if err != nil {
+	if i, err = New(config, namespace); err != nil {
 		t.Fatal(err)
 	}
-	one := func(kind, name string) *unstructured.Unstructured {
+	return i, func(kind, name string) *unstructured.Unstructured {
 		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": namespace,
 			"labels": map[string]any{"app.kubernetes.io/name": "bailey"}}}} // without a field nothing shows who applied it
 	}
+}
+
+// TestRemoveNoOthers: what Helm has taken over meanwhile stays, and so does what the inventory lists and was
+// never made here, or was made again by somebody else.
+func TestRemoveNoOthers(t *testing.T) {
+	const namespace = "install-others"
+	i, one := installer(t, namespace)
 	objects := []*unstructured.Unstructured{one("ConfigMap", "ours"), one("ConfigMap", "helms"), one("ConfigMap", "labelled"), one("ConfigMap", "again"), one("ServiceAccount", "dropped")}
 	if err := i.Apply(t.Context(), objects); err != nil {
 		t.Fatal(err)
@@ -120,20 +124,8 @@ func TestRemoveNoOthers(t *testing.T) {
 
 // TestRemoveTwice: what is removed at first but for data and what is Helm's, and then with the data, leaves Helm's namespace.
 func TestRemoveTwice(t *testing.T) {
-	cluster := devclustertest.Shared(t)
 	const namespace = "install-twice"
-	config, err := clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	i, err := New(config, namespace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	one := func(kind, name string) *unstructured.Unstructured {
-		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": namespace,
-			"labels": map[string]any{"app.kubernetes.io/name": "bailey"}}}}
-	}
+	i, one := installer(t, namespace)
 	claim := one("PersistentVolumeClaim", "data")
 	claim.Object["spec"] = map[string]any{"accessModes": []any{"ReadWriteOnce"}, "resources": map[string]any{"requests": map[string]any{"storage": "1Gi"}}}
 	if err := i.Apply(t.Context(), []*unstructured.Unstructured{claim, one("ConfigMap", "helms")}); err != nil {
