@@ -263,7 +263,7 @@ func (l *Loop) keep(ctx context.Context) {
 		case held := <-l.free:
 			clock.Reset(untilAdvance(cost + held))
 		case <-clock.C: // it is set again by the report
-			if l.session == nil {
+			if l.session == nil || l.held() { // who lets go sets it
 				clock.Reset(advanceEvery)
 				continue
 			}
