@@ -29,6 +29,7 @@ func TestServeBaseline(t *testing.T) {
 	p := startServed(t, state, "serve", "--config", config, "--data", data, "--target", folder)
 	token := tokenIn(t, data)
 	awaitText(t, p, token, "/api/v1/findings?state=waived", `"rule":"compute/pod-security/host-namespaces"`)
+	awaitText(t, p, token, "/api/v1/workloads", `"findings":`) // kept after what was found
 	read := func(path string, into any) {
 		t.Helper()
 		code, body := p.get(t, path, token)
