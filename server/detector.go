@@ -423,7 +423,7 @@ func (f *following) know(ctx context.Context, uid string) error {
 func (f *following) unread(now time.Time) string {
 	switch {
 	case !f.failing.IsZero():
-		return "the audit log is not read since " + f.failing.UTC().Format(time.RFC3339) + ": " + f.why
+		return "the audit log has not been read since " + f.failing.UTC().Format(time.RFC3339) + ": " + f.why
 	case !f.lost.IsZero() && now.Sub(f.lost) < detectionHold:
 		return f.why
 	}

@@ -19,7 +19,7 @@ type tryColumn struct {
 	X, Width         int
 	HeldY, HeldTall  int
 	BrokenY, BreakTl int
-	State, Text      string
+	Text             string
 }
 
 const (
@@ -33,18 +33,12 @@ func drawTries(evidence []server.Evidence) tryChart {
 	slices.Reverse(some)
 	c := tryChart{Width: max(len(some)*tryWide, 1), Height: tryTall + 4}
 	for i, e := range some {
-		col := tryColumn{X: i*tryWide + 2, Width: tryWide - 4, State: "inconclusive"}
+		col := tryColumn{X: i*tryWide + 2, Width: tryWide - 4}
 		total := max(e.Held+e.Broken+e.Inconclusive, 1)
 		col.HeldTall = tall(e.Held, total, tryTall)
 		col.HeldY = tryTall + 2 - col.HeldTall
 		col.BreakTl = tall(e.Broken, total, tryTall)
 		col.BrokenY = max(col.HeldY-col.BreakTl, 0)
-		switch {
-		case e.Broken > 0:
-			col.State = "broken"
-		case e.Held > 0:
-			col.State = "held"
-		}
 		col.Text = fmt.Sprintf("%s, %s: %d of %d held", e.At.UTC().Format("2 Jan 15:04"), e.Scope, e.Held, e.Tried)
 		c.Columns = append(c.Columns, col)
 	}

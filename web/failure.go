@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/baileyhq/bailey/server"
 )
@@ -43,7 +44,7 @@ func (v *visit) fail(err error) {
 		v.w.Header().Set("Retry-After", "5")
 		v.site.Log.Error("a page could not be shown", "path", v.r.URL.Path, "error", err)
 	case errors.Is(err, server.ErrBadInput), errors.Is(err, server.ErrCursor):
-		title, f.Status, f.What = "This could not be taken", http.StatusBadRequest, err.Error()
+		title, f.Status, f.What = "This cannot be taken", http.StatusBadRequest, strings.TrimLeft(strings.TrimPrefix(err.Error(), server.ErrBadInput.Error()), ": \n")
 	default:
 		title, f.Status = "This failed here", http.StatusInternalServerError
 		v.site.Log.Error("a page failed", "path", v.r.URL.Path, "error", err)

@@ -116,7 +116,7 @@ func (f *fixture) SightOf(_ context.Context, ask server.Ask) (server.Sight, erro
 	if f.lost {
 		since := f.now.Add(-11 * time.Minute)
 		s.Lost, s.Why = &since, "Get \"https://10.0.0.1:6443/version\": dial tcp 10.0.0.1:6443: connect: connection refused"
-		s.Detections.Problem = "the audit log is not read since 2026-11-26T10:00:00Z: open /var/log/kubernetes/audit.log: permission denied"
+		s.Detections.Problem = "the audit log has not been read since 2026-11-26T10:00:00Z: open /var/log/kubernetes/audit.log: permission denied"
 	}
 	return s, nil
 }
