@@ -136,7 +136,7 @@ func beginLog(ctx context.Context, dir string, c Config) error {
 	if err != nil {
 		return err
 	}
-	empty.cancel()
+	empty.abandon()
 	l, err := Open(ctx, dir, o)
 	if err != nil {
 		return err

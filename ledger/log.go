@@ -77,7 +77,7 @@ func Open(ctx context.Context, dir string, o Options) (*Log, error) {
 	l.idle = sync.NewCond(&l.mu)
 	if err := l.open(ctx); err != nil {
 		if l.tree != nil {
-			l.tree.cancel()
+			l.tree.abandon()
 		}
 		if l.lock != nil {
 			_ = l.lock.Close()
@@ -354,9 +354,7 @@ func (l *Log) Close(ctx context.Context) error {
 	l.queue.close()
 	close(l.stop)
 	<-l.stopped
-	err := l.tree.shutdown(ctx)
-	l.tree.cancel()
-	err = errors.Join(err, l.rememberNow())
+	err := errors.Join(l.tree.close(ctx), l.rememberNow())
 	l.known.close()
 	return errors.Join(err, l.lock.Close())
 }
