@@ -75,6 +75,7 @@ type Loop struct {
 	// What follows belongs to the goroutine that runs the tasks.
 	session  *check.Session
 	wanted   bool          // a report
+	looked   time.Time     // when it was last judged what time changes
 	accepted *acceptedFor  // what was taken in last; nil before the first
 	owed     string        // why what was to be taken in could not be read; empty: it was
 	back     wait.Backoff  // until it is asked for again
@@ -201,6 +202,7 @@ func (l *Loop) Snapshot() *bailey.Snapshot {
 
 // advance judges again what time, waivers and evidence change.
 func (l *Loop) advance(ctx context.Context) {
+	l.looked = time.Now()
 	l.session.Advance(l.o.Now().UTC().Truncate(time.Second))
 	l.accept(ctx)
 	l.wanted = true
@@ -232,7 +234,7 @@ func (l *Loop) keep(ctx context.Context) {
 	clock := time.NewTimer(advanceEvery)
 	defer clock.Stop()
 	var again <-chan time.Time
-	var cost time.Duration // of the newest report
+	var cost, held time.Duration // of the newest report, and of keeping one
 	for {
 		if l.owed != "" && again == nil {
 			again = time.After(l.back.Step())
@@ -257,17 +259,18 @@ func (l *Loop) keep(ctx context.Context) {
 			task()
 		case cost = <-made:
 			rest.Reset(max(reportSoon, restShare*cost))
-			clock.Reset(untilAdvance(cost))
+			clock.Reset(l.untilAdvance(cost + held))
 		case <-rest.C:
 			busy = false
-		case held := <-l.free:
-			clock.Reset(untilAdvance(cost + held))
-		case <-clock.C: // it is set again by the report
+		case held = <-l.free:
+			clock.Reset(l.untilAdvance(cost + held))
+		case <-clock.C:
 			if l.session == nil || l.held() { // who lets go sets it
 				clock.Reset(advanceEvery)
 				continue
 			}
 			l.advance(ctx)
+			clock.Reset(l.untilAdvance(cost + held))
 		case <-again:
 			again = nil
 			if l.owed != "" && l.session != nil && l.accept(ctx) {
@@ -277,9 +280,10 @@ func (l *Loop) keep(ctx context.Context) {
 	}
 }
 
-// untilAdvance is how long to wait for time to change verdicts where a report, and keeping it, took so long.
-func untilAdvance(cost time.Duration) time.Duration {
-	return min(max(advanceEvery, idleShare*cost), advanceRarely)
+// untilAdvance is how long to wait for time to change verdicts where a report, and keeping it, take so long: from when
+// that was last looked at, whatever was made, or could not be kept, since.
+func (l *Loop) untilAdvance(cost time.Duration) time.Duration {
+	return max(0, min(max(advanceEvery, idleShare*cost), advanceRarely)-time.Since(l.looked))
 }
 
 // whole judges a cluster that was read anew.
@@ -295,7 +299,7 @@ func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
 	if err != nil {
 		return // ctx has ended
 	}
-	l.session = session
+	l.session, l.looked = session, time.Now()
 	l.note()
 	l.accept(ctx)
 	l.o.Log.Info("judged the cluster", "objects", s.Len(), "took", time.Since(begun).Round(time.Millisecond))
