@@ -149,9 +149,7 @@ func (r *Recorder) keepAlerts(ctx context.Context) error {
 		return ctx.Err()
 	case errors.Is(err, store.ErrFenced):
 		return err
-	case errors.Is(err, errNotTaken): // the next minute is soon enough
-		return nil
-	case errors.Is(err, errRefused):
+	case errors.Is(err, errNotTaken), errors.Is(err, errRefused): // the next minute is soon enough
 		r.Log.Error("alerts could not be kept, and will be tried again", "error", err)
 		return nil
 	default:
