@@ -1,6 +1,8 @@
 package server
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -22,6 +24,16 @@ func AskCluster(config *rest.Config, now func() time.Time) (*ClusterRights, *Clu
 		return nil, nil, err
 	}
 	return NewClusterRights(client.AuthorizationV1().SubjectAccessReviews(), now), NewClusterTokens(client.AuthenticationV1().TokenReviews(), now), nil
+}
+
+// APIServerIdentity tells an API server apart from others: by its address, and by whom its certificate is to be signed.
+func APIServerIdentity(config *rest.Config) (string, error) {
+	config = rest.CopyConfig(config)
+	if err := rest.LoadTLSFiles(config); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(config.Host + "\n" + string(config.CAData)))
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // ticking is the clock of what is remembered.

@@ -25,6 +25,8 @@ type Front struct {
 	Sessions *Sessions
 	// Tokens says whose bearer tokens are; nil takes none.
 	Tokens Tokens
+	// APIServer tells the one that is asked whose tokens are apart from others (APIServerIdentity).
+	APIServer string
 	// OIDC logs people in by an identity provider; nil where there is none.
 	OIDC *OIDC
 	// Secure tells that the connection is TLS; only then cookies bear the prefix __Host-.
@@ -105,7 +107,9 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 			http.Error(w, err.Error()+"\nhint: try again in a moment", http.StatusServiceUnavailable)
 			return
 		case err != nil:
-			f.Log.Error("who asks could not be told", "error", err)
+			if !errors.Is(err, errStillAway) {
+				f.Log.Error("who asks could not be told", "error", err)
+			}
 			http.Error(w, "who asks could not be told: the cluster, the identity provider or the database does not answer\nhint: try again in a moment", http.StatusServiceUnavailable)
 			return
 		}
@@ -182,7 +186,7 @@ func (f *Front) who(ctx context.Context, r *http.Request) (who Who, ended <-chan
 func (f *Front) here(b basis) bool {
 	switch {
 	case b.Token != "":
-		return f.Tokens != nil
+		return f.Tokens != nil && f.APIServer == b.APIServer
 	case b.Provider != "":
 		return f.OIDC != nil && f.OIDC.identity() == b.Provider
 	}
@@ -270,7 +274,7 @@ func (f *Front) LogInByToken(w http.ResponseWriter, r *http.Request, token strin
 	}
 	l := login{who: who, basis: basis{Machine: f.machine()}}
 	if !who.Local { // whose token is not kept, sealed or not
-		l.basis, l.checked = basis{Token: token}, f.Now().Add(sessionChecked)
+		l.basis, l.checked = basis{Token: token, APIServer: f.APIServer}, f.Now().Add(sessionChecked)
 	}
 	return f.logIn(w, r, l)
 }

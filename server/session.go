@@ -25,6 +25,9 @@ type Sessions struct {
 	own  ownSessions
 	mu   sync.Mutex
 	open map[string]*session // those that this process has opened, by ID
+	// away is why the store could not be asked about a session that is not open here, and again when it is asked the next time.
+	away  error
+	again time.Time
 	// links are the one-time links that were not used yet.
 	links map[[sha256.Size]byte]time.Time
 }
@@ -53,9 +56,15 @@ const (
 // ErrUnkept tells that a login, or its end, could not be kept.
 var ErrUnkept = errors.New("the database does not take it")
 
+// errStillAway tells that a failure was told of a moment before.
+var errStillAway = errors.New("still so")
+
 // basis is what a session rests on. The zero basis is nothing that could end.
 type basis struct {
-	Token   string `json:"token,omitempty"`   // a bearer token
+	Token string `json:"token,omitempty"` // a bearer token
+	// APIServer is the identity of the one that is asked about Token: no other is shown it.
+	APIServer string `json:"apiServer,omitempty"`
+
 	Refresh string `json:"refresh,omitempty"` // a refresh token of the identity provider
 	Subject string `json:"subject,omitempty"` // whom the provider gave it for
 	// Until is when what the provider said last ends, if it says nothing more of the person.
@@ -217,9 +226,13 @@ func (s *Sessions) session(ctx context.Context, secret string, f *Front) (*sessi
 		s.drop(id)
 		o = nil
 	}
+	away, again := s.away, s.again
 	s.mu.Unlock()
-	if o != nil {
+	switch {
+	case o != nil:
 		return o, nil
+	case now.Before(again):
+		return nil, fmt.Errorf("%w: %w", errStillAway, away)
 	}
 	ctx, cancel := patient(ctx)
 	defer cancel()
@@ -228,13 +241,26 @@ func (s *Sessions) session(ctx context.Context, secret string, f *Front) (*sessi
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the session could not be read: %w", err)
+		return nil, s.unread(err)
 	}
 	d, err := open(secret, row.Sealed)
 	if err != nil || !f.here(d.Basis) {
 		return nil, nil // who cannot open it here has none
 	}
 	return s.admit(newSession(row, d, now)), nil
+}
+
+// unread notes that the store could not be asked about a session. It is told of once in a pause: whoever makes secrets up fills no log.
+func (s *Sessions) unread(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.Now()
+	told := now.Before(s.again)
+	s.away, s.again = fmt.Errorf("the session could not be read: %w", err), now.Add(sessionPause)
+	if told {
+		return fmt.Errorf("%w: %w", errStillAway, s.away)
+	}
+	return s.away
 }
 
 // End ends a session; ErrUnkept if that could not be kept, and it goes on at other replicas and after a restart.

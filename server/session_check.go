@@ -168,6 +168,9 @@ func (s *Sessions) check(ctx context.Context, o *session, secret string, f *Fron
 	}
 	if o.once {
 		if mine, err := s.claim(ctx, o, secret); !mine {
+			if err != nil { // whoever waits for their turn does not wait for it anew
+				o.failed, o.again = err, s.Now().Add(sessionPause)
+			}
 			return err
 		}
 	}

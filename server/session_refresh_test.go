@@ -126,6 +126,7 @@ func TestRefreshUnkept(t *testing.T) {
 		t.Errorf("the provider was asked %d times", asked)
 	}
 	b.kept.set(nil, "")
+	b.clock.pass(sessionPause)
 	b.set(func(h *hostile) {
 		h.lie = func(map[string]any, map[string]string) { b.kept.set(errors.New("disk full"), "write") }
 	})
@@ -176,4 +177,20 @@ func TestRefreshUnwritten(t *testing.T) {
 	if asked := b.asked(); asked != 1 {
 		t.Errorf("the provider was asked %d times", asked)
 	}
+}
+
+// TestRefreshUnclaimed: while no session can be claimed, whoever waits for their turn does not wait for it anew.
+func TestRefreshUnclaimed(t *testing.T) {
+	b := newBoth(t)
+	b.clock.pass(providerChecked)
+	b.kept.set(errors.New("away"), "write")
+	for range 5 {
+		b.is(t, "while nothing can be written", b.front, "", http.StatusServiceUnavailable)
+	}
+	if b.kept.failed != 1 {
+		t.Errorf("it was tried %d times in a pause", b.kept.failed)
+	}
+	b.kept.set(nil, "")
+	b.clock.pass(sessionPause)
+	b.is(t, "once it can", b.front, "ann", http.StatusOK)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,10 +12,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"k8s.io/client-go/rest"
 
 	"github.com/baileyhq/bailey/store"
 	"github.com/baileyhq/bailey/store/sqlite"
@@ -26,7 +31,8 @@ type shelf struct {
 	mu   sync.Mutex
 	away error
 	// only is of reading and writing what fails while the store is away; empty for both.
-	only string
+	only   string
+	failed int // times
 }
 
 func newShelf(t *testing.T) *shelf {
@@ -50,6 +56,9 @@ func (s *shelf) fails(what string) error {
 	defer s.mu.Unlock()
 	if s.only != "" && s.only != what {
 		return nil
+	}
+	if s.away != nil {
+		s.failed++
 	}
 	return s.away
 }
@@ -85,7 +94,7 @@ func (s *shelf) EndSession(ctx context.Context, id string) error {
 // alike has a second replica of a front, which shares its store, at the same address.
 func alike(front *Front, kept SessionStore) *Front {
 	front.Sessions.Store = kept
-	other := &Front{Sessions: &Sessions{Store: kept, Now: front.Now}, Tokens: front.Tokens, Log: front.Log, Now: front.Now}
+	other := &Front{Sessions: &Sessions{Store: kept, Now: front.Now}, Tokens: front.Tokens, APIServer: front.APIServer, Log: front.Log, Now: front.Now}
 	if o := front.OIDC; o != nil {
 		other.OIDC = &OIDC{Claims: o.Claims, ClientID: o.ClientID, External: o.External, Client: o.Client, Now: o.Now}
 	}
@@ -201,6 +210,82 @@ func TestSessionOfMachine(t *testing.T) {
 			if who, code := as(t, again, secret); who.Local != want || code != http.StatusOK {
 				t.Errorf("by %s, at a server with %s: %d %+v", name, token, code, who)
 			}
+		}
+	}
+}
+
+// TestSessionOfCluster: a session by a token is nobody's at a server of another cluster, which is not shown the token and
+// does not end it.
+func TestSessionOfCluster(t *testing.T) {
+	browser := person()
+	front, at := lobby(t, &issued{of: map[string]Who{"t": {Name: "ann"}}}, &clock{})
+	front.APIServer = "one"
+	elsewhere := &issued{}
+	other := alike(front, newShelf(t))
+	other.APIServer, other.Tokens = "two", elsewhere
+	enter(t, browser, at, "t")
+	secret := secretOf(t, browser, at)
+	if who, code := as(t, other, secret); !who.Anonymous() || code != http.StatusOK || elsewhere.asked > 0 {
+		t.Errorf("at a server of another cluster: %d %+v, which was asked %d times", code, who, elsewhere.asked)
+	}
+	if who, code := as(t, alike(front, front.Sessions.Store), secret); who.Name != "ann" {
+		t.Errorf("at a replica, afterwards: %d %+v", code, who)
+	}
+}
+
+// TestAPIServerIdentity: clusters at one address have each their own authority, and those of one each their own address.
+func TestAPIServerIdentity(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(file, []byte("one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for _, c := range []struct {
+		host string
+		tls  rest.TLSClientConfig
+		is   string
+	}{
+		{"https://10.0.0.1", rest.TLSClientConfig{CAData: []byte("one")}, "a"},
+		{"https://10.0.0.1", rest.TLSClientConfig{CAFile: file}, "a"},
+		{"https://10.0.0.1", rest.TLSClientConfig{CAData: []byte("two")}, "b"},
+		{"https://10.0.0.2", rest.TLSClientConfig{CAData: []byte("one")}, "c"},
+	} {
+		id, err := APIServerIdentity(&rest.Config{Host: c.host, TLSClientConfig: c.tls})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if was, found := seen[id]; found && was != c.is {
+			t.Errorf("%s and %s are told for one", was, c.is)
+		}
+		seen[id] = c.is
+	}
+	if len(seen) != 3 {
+		t.Errorf("identities: %v", seen)
+	}
+	if _, err := APIServerIdentity(&rest.Config{TLSClientConfig: rest.TLSClientConfig{CAFile: file + "no"}}); err == nil {
+		t.Error("a file that is not there is an identity")
+	}
+}
+
+// TestMadeUpSessions: while the store is away whoever makes secrets up neither asks it each time nor fills the log.
+func TestMadeUpSessions(t *testing.T) {
+	clock, kept, told := &clock{}, newShelf(t), &bytes.Buffer{}
+	front, _ := lobby(t, &issued{}, clock)
+	front.Sessions.Store, front.Log = kept, slog.New(slog.NewTextHandler(told, nil))
+	for pauses := range 2 {
+		kept.set(errors.New("away"), "")
+		for range 20 {
+			if who, code := as(t, front, newSecret()); code != http.StatusServiceUnavailable || !who.Anonymous() {
+				t.Errorf("while the store is away: %d %+v", code, who)
+			}
+		}
+		if lines := strings.Count(told.String(), "\n"); kept.failed != pauses+1 || lines != pauses+1 {
+			t.Errorf("in %d pauses it was asked %d times, and the log has\n%s", pauses+1, kept.failed, told)
+		}
+		kept.set(nil, "")
+		clock.pass(sessionPause)
+		if who, code := as(t, front, newSecret()); code != http.StatusOK || !who.Anonymous() {
+			t.Errorf("once it is back: %d %+v", code, who)
 		}
 	}
 }

@@ -187,7 +187,9 @@ type serving struct {
 	detector *server.Detector
 	rights   server.Rights
 	tokens   server.Tokens
-	sight    func() server.Sight
+	// apiServer is the identity of the one that is asked about tokens; empty where none is.
+	apiServer string
+	sight     func() server.Sight
 	// metrics is there once the parts run.
 	metrics *server.Metrics
 	pusher  *server.Pusher // nil where nothing is pushed
@@ -334,7 +336,7 @@ func (s *serving) run(ctx context.Context, listener net.Listener, secure bool) e
 		api.Run, api.Stop, api.Proposer = orders.Order, orders.Stop, s.proposer(o.Controls)
 	}
 	sessions := &server.Sessions{Store: s.store, Alone: !s.flags.replicate, Log: s.log, Now: s.app.now}
-	front := &server.Front{Sessions: sessions, Tokens: s.tokens, OIDC: provider, Secure: secure, Log: s.log, Now: s.app.now}
+	front := &server.Front{Sessions: sessions, Tokens: s.tokens, APIServer: s.apiServer, OIDC: provider, Secure: secure, Log: s.log, Now: s.app.now}
 	h := &server.HTTP{Front: front, API: api.Handler(), Pages: s.pages(front, api), Metrics: metrics, Rights: s.rights, Loop: s.loop, Proxies: s.flags.proxies, Ready: ready, Log: s.log,
 		Stop: sync.OnceFunc(func() { close(stopping) })}
 	if s.flags.hub {
@@ -400,6 +402,9 @@ func (s *serving) watch(o *server.LoopOptions) error {
 		return err
 	}
 	if s.rights, s.tokens, err = server.AskCluster(config, s.app.now); err != nil {
+		return err
+	}
+	if s.apiServer, err = server.APIServerIdentity(config); err != nil {
 		return err
 	}
 	if s.flags.replicate {
