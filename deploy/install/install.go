@@ -88,8 +88,10 @@ func entryOf(o *unstructured.Unstructured) entry {
 // inventory is what the ConfigMap holds.
 type inventory struct {
 	// MadeNamespace tells that the namespace was not there before.
-	MadeNamespace bool    `json:"madeNamespace"`
-	Objects       []entry `json:"objects"`
+	MadeNamespace bool `json:"madeNamespace"`
+	// Helm tells that objects which a release of Helm's has taken over were left: the namespace stays for them.
+	Helm    bool    `json:"helm,omitempty"`
+	Objects []entry `json:"objects"`
 }
 
 // Namespace gives the namespace as it is applied: restricted pods only.
@@ -128,7 +130,7 @@ func (i *Installer) Apply(ctx context.Context, objects []*unstructured.Unstructu
 	if _, err := i.put(ctx, Namespace(i.Namespace)); err != nil {
 		return err
 	}
-	now := inventory{MadeNamespace: absent || before.MadeNamespace}
+	now := inventory{MadeNamespace: absent || before.MadeNamespace, Helm: !absent && before.Helm}
 	for _, o := range objects {
 		now.Objects = append(now.Objects, entryOf(o))
 	}
@@ -286,7 +288,7 @@ func (i *Installer) Remove(ctx context.Context, data bool) (left []string, err e
 	if len(all.Objects) == 0 && !all.MadeNamespace {
 		return nil, fmt.Errorf("nothing was installed in namespace %s\nhint: --namespace names another; what helm installed, helm uninstalls", i.Namespace)
 	}
-	helms := false
+	helms := all.Helm
 	var kept []entry
 	for _, e := range slices.Backward(all.Objects) {
 		if e.data() && !data {
@@ -306,7 +308,7 @@ func (i *Installer) Remove(ctx context.Context, data bool) (left []string, err e
 		return left, err
 	}
 	if len(kept) > 0 { // so that --delete-data finds it later
-		return left, i.write(ctx, inventory{all.MadeNamespace && !helms, kept})
+		return left, i.write(ctx, inventory{all.MadeNamespace, helms, kept})
 	}
 	if err := maps.Delete(ctx, InventoryName, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return left, err
@@ -367,7 +369,7 @@ func (i *Installer) remove(ctx context.Context, e entry) (release string, err er
 		return "", nil
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", e, err)
-	case current.GetAnnotations()[helmRelease] != "":
+	case helmHolds(e, current):
 		return "Helm's release " + current.GetAnnotations()[helmRelease], nil
 	case e.UID != "" && string(current.GetUID()) != e.UID, !ours(current):
 		return "", nil // another of its name
@@ -380,6 +382,12 @@ func (i *Installer) remove(ctx context.Context, e entry) (release string, err er
 	}
 	i.Did("removed " + e.String())
 	return "", nil
+}
+
+// helmHolds reports whether an object is of a release of Helm's. Data that one has left keeps its annotation, and was adopted
+// if its label says so.
+func helmHolds(e entry, o *unstructured.Unstructured) bool {
+	return o.GetAnnotations()[helmRelease] != "" && (!e.data() || o.GetLabels()["app.kubernetes.io/managed-by"] == "Helm")
 }
 
 // ours reports whether an object bears fields that were applied here.

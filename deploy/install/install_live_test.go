@@ -152,8 +152,48 @@ func TestRemoveTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if now, err := spaces.Get(t.Context(), namespace, metav1.GetOptions{}); err != nil || now.GetDeletionTimestamp() != nil {
+		now, err := spaces.Get(t.Context(), namespace, metav1.GetOptions{})
+		if err != nil || now.GetDeletionTimestamp() != nil {
 			t.Fatalf("data %v: the namespace goes, and with it what is Helm's: %v", data, err)
 		}
+		if now.GetLabels()["pod-security.kubernetes.io/enforce"] != "restricted" {
+			t.Errorf("data %v: pods of Helm's may do more now", data)
+		}
+	}
+}
+
+// TestRemoveAdopted: data that a release of Helm's has left behind, and that was taken over here, is removed with the rest
+// where that is asked for.
+func TestRemoveAdopted(t *testing.T) {
+	const namespace = "install-adopted"
+	i, one := installer(t, namespace)
+	claim := func(managedBy string) *unstructured.Unstructured {
+		o := one("PersistentVolumeClaim", "data")
+		o.Object["spec"] = map[string]any{"accessModes": []any{"ReadWriteOnce"}, "resources": map[string]any{"requests": map[string]any{"storage": "1Gi"}}}
+		o.SetLabels(map[string]string{"app.kubernetes.io/managed-by": managedBy})
+		return o
+	}
+	if _, err := i.put(t.Context(), Namespace(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	claims, err := i.resource("v1", "PersistentVolumeClaim", namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := claim("Helm")
+	left.SetAnnotations(map[string]string{"meta.helm.sh/release-name": "watch", "meta.helm.sh/release-namespace": namespace})
+	if _, err := claims.Create(t.Context(), left, metav1.CreateOptions{FieldManager: "helm"}); err != nil {
+		t.Fatal(err)
+	}
+	i.Force = true // the label is Helm's
+	if err := i.Apply(t.Context(), []*unstructured.Unstructured{claim("bailey")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Remove(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	now, err := claims.Get(t.Context(), "data", metav1.GetOptions{})
+	if err == nil && now.GetDeletionTimestamp() == nil || err != nil && !apierrors.IsNotFound(err) {
+		t.Errorf("the claim stays: %v", err)
 	}
 }
