@@ -306,11 +306,23 @@ func (a *API) report(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		a.Log.Error("a question could not be answered", "error", err)
 		http.Error(w, "the cluster does not answer now; try again in a moment", http.StatusServiceUnavailable)
+	case a.elsewhere(w, r):
 	case a.Report == nil:
 		http.Error(w, "this server watches no cluster", http.StatusNotFound)
 	default:
 		a.Report(w, r)
 	}
+}
+
+// elsewhere refuses a request for a cluster that another server watches, where only what is of the server's own can be
+// given, and reports that it did.
+func (a *API) elsewhere(w http.ResponseWriter, r *http.Request) bool {
+	cluster := r.URL.Query().Get("cluster")
+	if cluster == "" || cluster == a.Desk.Own() {
+		return false
+	}
+	http.Error(w, "this is given of the server's own cluster alone\nhint: ask the server that watches the other one, or leave out cluster=", http.StatusUnprocessableEntity)
+	return true
 }
 
 // severityOf reads a severity from a query.

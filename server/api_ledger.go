@@ -88,6 +88,9 @@ func (a *API) tile(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, status.Error(), status.GetStatus())
 		return
 	}
+	if a.elsewhere(w, r) {
+		return
+	}
 	if a.Book == nil {
 		http.Error(w, "no ledger is kept here\nhint: bailey serve --ledger DIR", http.StatusNotFound)
 		return

@@ -63,7 +63,7 @@ func (a *API) listing(api huma.API) {
 			}
 			return pageOf(d.Rules(ctx, ask, RuleFilter{Control: in.Control, Least: least, Found: in.Found, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}))
 		})
-	read(a, api, "/evidence", "listEvidence", "Evidence of experiments, with its index in the ledger, the newest first", func(in *evidenceQuestion) *Asking { return &in.Asking },
+	read(a, api, "/evidence", "listEvidence", "Evidence of experiments, with its index in the ledger of the server that watches the cluster, the newest first", func(in *evidenceQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *evidenceQuestion) (paged[Evidence], error) {
 			return pageOf(d.Evidence(ctx, ask, EvidenceFilter{Control: in.Control, Experiment: in.Experiment, Namespace: in.Namespace, Cursor: in.Cursor, Limit: in.Limit}))
 		})

@@ -236,7 +236,7 @@ func (a *API) reading(api huma.API) {
 			defer cancel()
 			return a.Proposer.Propose(ctx, in.Area+"/"+in.Name, in.Experiment)
 		})
-	read(a, api, "/runs", "listRuns", "Runs of experiments, filtered and paged", func(in *runsQuestion) *Asking { return &in.Asking },
+	read(a, api, "/runs", "listRuns", "Runs of experiments, filtered and paged; spokes push none", func(in *runsQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *runsQuestion) (paged[Run], error) {
 			return pageOf(d.Runs(ctx, ask, RunFilter{State: in.State, Trigger: in.Trigger, Control: in.Control, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}))
 		})
@@ -254,11 +254,11 @@ func (a *API) reading(api huma.API) {
 			}
 			return pageOf(d.Alerts(ctx, ask, f))
 		})
-	read(a, api, "/actions", "listActions", "Who did what here, and who was refused what, for who sees everything", func(in *actionsQuestion) *Asking { return &in.Asking },
+	read(a, api, "/actions", "listActions", "Who did what at this server, and who was refused what, for who sees everything", func(in *actionsQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *actionsQuestion) (paged[Action], error) {
 			return pageOf(d.Actions(ctx, ask, ActionFilter{Who: in.Who, Action: in.Action, Outcome: in.Outcome, Since: in.Since, Until: in.Until, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}))
 		})
-	read(a, api, "/waivers", "listWaivers", "Waivers, ended ones too, filtered and paged", func(in *waiversQuestion) *Asking { return &in.Asking },
+	read(a, api, "/waivers", "listWaivers", "Waivers, ended ones too, filtered and paged; spokes push none, but with each finding the one that accepts it", func(in *waiversQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *waiversQuestion) (paged[WaiverEntry], error) {
 			all, _, next, err := d.Waivers(ctx, ask, WaiverFilter{State: in.State, Control: in.Control, Owner: in.Owner, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit})
 			return pageOf(all, next, err)

@@ -66,7 +66,7 @@ func (d *Desk) Waivers(ctx context.Context, a Ask, f WaiverFilter) (rows []Waive
 // cursor to the others. How many of the last, and among how many they are looked for, past says.
 func (d *Desk) waivers(ctx context.Context, a Ask, uid string, now time.Time, f WaiverFilter, past store.WaiverQuery) (all []WaiverEntry, next string, err error) {
 	all = []WaiverEntry{}
-	if a.Sees.All {
+	if a.Sees.All && uid == d.o.Own() { // the configuration is about no other cluster
 		for _, w := range d.o.Configured() {
 			all = append(all, WaiverEntry{Waiver: w, Configured: true})
 		}

@@ -35,6 +35,9 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the cluster does not answer now; try again in a moment", http.StatusServiceUnavailable)
 		return
 	}
+	if a.elsewhere(w, r) {
+		return
+	}
 	after, elsewhere := a.News.Last(), false
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		cut := max(0, strings.LastIndexByte(id, '-'))

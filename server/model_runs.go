@@ -34,7 +34,7 @@ type Evidence struct {
 	Inconclusive int          `json:"inconclusive"`
 	Interrupted  bool         `json:"interrupted,omitempty"`
 	Signer       string       `json:"signer,omitempty"`
-	// Ledger is the index of its record in the ledger.
+	// Ledger is the index of its record in the ledger of the server that watches the cluster.
 	Ledger *uint64        `json:"ledgerIndex,omitempty"`
 	Paths  []bailey.Tally `json:"paths,omitempty"`
 }

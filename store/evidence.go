@@ -13,7 +13,7 @@ import (
 // Evidence is what one run of an experiment showed for a scope.
 type Evidence struct {
 	bailey.Evidence
-	// Ledger is the index of its record in the ledger; nil if it has none.
+	// Ledger is the index of its record in the ledger of the server that watches the cluster; nil if it has none.
 	Ledger *uint64 `json:"ledgerIndex,omitempty"`
 	// Seq is the number of the change that added it.
 	Seq int64 `json:"seq,omitempty"`

@@ -114,9 +114,15 @@ func (f *fixture) Changes(_ context.Context, _ server.Ask, since time.Time, curs
 	return piece(f.moves(140), cursor, 50)
 }
 
-func (f *fixture) Runs(_ context.Context, _ server.Ask, filter server.RunFilter) ([]server.Run, string, error) {
+// unpushed reports whether the cluster that is asked about is a spoke's, which pushes no runs, waivers and deeds.
+func unpushed(ask server.Ask) bool { return ask.Cluster != "" && ask.Cluster != ownUID }
+
+func (f *fixture) Runs(_ context.Context, ask server.Ask, filter server.RunFilter) ([]server.Run, string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if unpushed(ask) {
+		return nil, "", nil
+	}
 	all := []server.Run{f.run}
 	for i := range 90 {
 		r := server.Run{ID: "run-" + strconv.Itoa(i), Trigger: "schedule", State: "done", Danger: bailey.DangerDryRun, Started: f.now.Add(-time.Duration(i+1) * 4 * time.Hour), Held: 5320 - i, Tried: 5320, Inconclusive: i}
@@ -212,9 +218,12 @@ func (f *fixture) startWaivers() []server.WaiverEntry {
 	}
 }
 
-func (f *fixture) Waivers(_ context.Context, _ server.Ask, filter server.WaiverFilter) ([]server.WaiverEntry, int, string, error) {
+func (f *fixture) Waivers(_ context.Context, ask server.Ask, filter server.WaiverFilter) ([]server.WaiverEntry, int, string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if unpushed(ask) {
+		return nil, 0, "", nil
+	}
 	all, err := filter.Of(f.waivers, f.now)
 	if err != nil {
 		return nil, 0, "", err
@@ -271,6 +280,9 @@ func (f *fixture) EndWaiver(_ context.Context, _ server.Ask, by, id string) erro
 func (f *fixture) Actions(_ context.Context, ask server.Ask, filter server.ActionFilter) ([]server.Action, string, error) {
 	if !ask.Sees.All {
 		return nil, "", server.ErrForbidden
+	}
+	if unpushed(ask) {
+		return nil, "", nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

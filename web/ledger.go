@@ -18,6 +18,9 @@ type ledgerBody struct {
 const ledgerRows = 50
 
 func (s *site) ledger(v *visit) error {
+	if !v.page.Watched() { // the ledger that is kept here says nothing of it
+		return v.show("ledger", "ledger", "Ledger", ledgerBody{})
+	}
 	if err := v.mustMay(server.ReadLedger); err != nil {
 		return err
 	}

@@ -102,6 +102,10 @@ func (p *page) Navigation() []group {
 	return open
 }
 
+// Watched reports whether the shown cluster is the one that this server watches, or none is shown. Of another, runs, waivers and
+// the ledger are with the server that watches it, which pushes none of them.
+func (p *page) Watched() bool { return p.Cluster.Own || p.Cluster.UID == "" }
+
 // nearClusters is how many clusters the chooser of each page names at most: of a fleet they would be a third of the page.
 const nearClusters = 20
 
@@ -122,7 +126,7 @@ func (p *page) Near() []server.ClusterInfo {
 // are empty are left out.
 func (p *page) Href(path string, pairs ...any) string {
 	q := url.Values{}
-	if !p.Cluster.Own && p.Cluster.UID != "" {
+	if !p.Watched() {
 		q.Set("cluster", p.Cluster.UID)
 	}
 	set(q, pairs)

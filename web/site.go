@@ -219,11 +219,11 @@ func (v *visit) enter() error {
 		}
 	}
 	p.Can = abilities{
-		Run:     v.may(server.RunExperiments) && v.site.Run != nil && (p.Cluster.Own || p.Cluster.UID == ""),
+		Run:     p.Watched() && v.may(server.RunExperiments) && v.site.Run != nil,
 		Isolate: v.site.Isolated,
-		Waive:   v.may(server.WriteWaivers) && (p.Cluster.Own || p.Cluster.UID == ""),
+		Waive:   p.Watched() && v.may(server.WriteWaivers),
 		Plan:    v.ask.Guards,
-		Ledger:  v.may(server.ReadLedger),
+		Ledger:  p.Watched() && v.may(server.ReadLedger),
 	}
 	p.Tenant = !v.ask.Sees.All
 	p.Sees = v.ask.Sees.Names

@@ -74,6 +74,9 @@ func (s *site) newWaiver(v *visit) error {
 	if err := v.mustMay(server.WriteWaivers); err != nil {
 		return err
 	}
+	if !v.page.Can.Waive {
+		return fmt.Errorf("%w: waivers of this cluster are added at the server that watches it", server.ErrBadInput)
+	}
 	q := v.r.URL.Query()
 	return v.showForm(http.StatusOK, waiverForm{Rule: q.Get("rule"), Kind: q.Get("kind"), Namespace: q.Get("namespace"), Name: q.Get("name"),
 		Expires: v.page.Now.Add(waiverUsual).UTC().Format(time.DateOnly)})

@@ -74,6 +74,8 @@ func places(f *fixture) []place {
 		{name: "run-live", path: "/runs/" + f.run.ID},
 		{name: "run-failed", path: "/runs/run-2", rare: true},
 		{name: "ledger", path: "/ledger"},
+		{name: "ledger-elsewhere", path: "/ledger?cluster=spoke-2", world: func(f *fixture) { f.many = true }, rare: true},
+		{name: "experiment-elsewhere", path: "/experiments/compute/pod-security/" + f.control("compute/pod-security").Experiments[0].Name + "?cluster=spoke-2", world: func(f *fixture) { f.many = true }, rare: true},
 		{name: "alerts", path: "/alerts"},
 		{name: "alerts-unread", path: "/alerts", world: func(f *fixture) { f.lost = true }, rare: true},
 		{name: "alerts-filtered", path: "/alerts?kind=rung&state=all&severity=medium&order=severity&cursor=5&at=5&back=0~"},
