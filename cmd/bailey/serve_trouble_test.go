@@ -137,7 +137,7 @@ func TestServeThroughTrouble(t *testing.T) {
 	t.Run("the disk is full", func(t *testing.T) {
 		switch {
 		case mounted != nil && os.Getenv("CI") != "":
-			t.Fatalf("no small disk can be mounted here, which root can, or without CI in the environment is no error: %v", mounted)
+			t.Fatalf("no small disk can be mounted here: run as root, or without CI in the environment: %v", mounted)
 		case mounted != nil:
 			t.Skipf("no small disk can be mounted here: %v", mounted)
 		}
