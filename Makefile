@@ -42,9 +42,11 @@ up: build ## start a control plane with the sample platform, and serve it until 
 down: build ## stop a cluster that bailey up --detach left running
 	@bin/bailey down
 
+# What tests leave, such as pictures of the dashboard's pages, is kept in _artifacts until the next time.
 test: packages ## run the tests against a real control plane (10 minutes, once built)
 	@echo "testing (10 minutes; 10 more the first time, to build the control plane) ..."
-	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -ldflags=-w -timeout 45m ./...
+	@rm -rf _artifacts
+	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -artifacts -ldflags=-w -timeout 45m ./...
 
 # The browser, the database, Alertmanager and what a node consists of, for the tests, on Debian. Nothing
 # of it is started as a service.
@@ -100,11 +102,11 @@ bench: build ## measure, and print ratios and growth curves (5 minutes)
 soak: ## the long tests: every fuzz target, an hour of ordinary work, the tests ten times over (hours)
 	@$(MAKE) fuzz
 	@BAILEY_SOAK=1 $(GO) test -count 1 -run '^TestQuiet$$' -timeout 2h ./derive/detect
-	@BAILEY_SOAK=1 $(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -count 1 -skip '^TestQuiet$$' -timeout 8h ./...
+	@BAILEY_SOAK=1 $(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -count 1 -artifacts -skip '^TestQuiet$$' -timeout 8h ./...
 	@$(GO) run ./devcluster/cmd/with-cluster -- $(GO) test -count 10 -timeout 3h ./...
 
 docs: ## write the generated pages of docs/ anew
 	@$(GO) run ./internal/docgen/cmd/docgen
 
 clean: ## remove what make built here
-	rm -rf bin dist
+	rm -rf bin dist _artifacts

@@ -14,26 +14,16 @@ import (
 	"github.com/baileyhq/bailey/internal/browsertest"
 )
 
-// shotsVariable is the variable of the environment that says where screenshots are kept.
-const shotsVariable = "BAILEY_SCREENSHOTS"
-
 // browser is a browser that keeps pictures and holds pages to axe's rules.
 type browser struct {
 	*browsertest.Browser
-	shots string
+	shots func() string // the folder of pictures, which `go test -artifacts` keeps
 	axe   string
 }
 
 func newBrowser(t testing.TB) *browser {
 	t.Helper()
-	b := &browser{Browser: browsertest.Start(t), shots: os.Getenv(shotsVariable)}
-	if b.shots == "" {
-		b.shots = t.TempDir()
-	}
-	if err := os.MkdirAll(b.shots, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return &browser{Browser: browsertest.Start(t), shots: t.ArtifactDir}
 }
 
 // look is how a page is looked at.
@@ -73,10 +63,27 @@ func (b *browser) shoot(t testing.TB, x *browsertest.Tab, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(b.shots, name+".png"), picture, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(b.shots(), name+".png"), picture, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
+
+// contrast tells what axe does not of an element: how much the colour of its text differs from the background of the nearest
+// ancestor that has one, by WCAG's ratio; NaN where that is translucent, or something else lies between. Axe gives up at elements
+// that are fixed, as the frame's side is, and at drawings, which put no text on shapes.
+const contrast = `(e) => {
+	const paint = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+	const rgba = (css) => { paint.clearRect(0, 0, 1, 1); paint.fillStyle = css; paint.fillRect(0, 0, 1, 1); return paint.getImageData(0, 0, 1, 1).data; };
+	const light = (css) => [.2126, .7152, .0722].reduce((sum, share, i) => { const c = rgba(css)[i] / 255; return sum + share * (c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4); }, 0);
+	const behind = (o) => getComputedStyle(o).backgroundColor, is = getComputedStyle(e), text = e instanceof SVGElement ? is.fill : is.color;
+	let ground = e;
+	while (ground && rgba(behind(ground))[3] === 0) ground = ground.parentElement;
+	const at = e.getBoundingClientRect(), there = document.elementsFromPoint(at.x + at.width / 2, at.y + at.height / 2);
+	const between = there.some(o => !o.contains(e) && !e.contains(o) && !o.contains(ground) && rgba(behind(o))[3] !== 0);
+	if (!ground || between || rgba(behind(ground))[3] !== 255 || rgba(text)[3] !== 255) return NaN;
+	const [a, b] = [light(text), light(behind(ground))];
+	return (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+}`
 
 // accessible holds a page to axe's rules.
 func (b *browser) accessible(t testing.TB, x *browsertest.Tab) {
@@ -95,5 +102,8 @@ func (b *browser) accessible(t testing.TB, x *browsertest.Tab) {
 	}
 	for _, v := range found {
 		t.Errorf("axe: %s (%s): %s\n  %s", v.ID, v.Impact, v.Help, strings.Join(v.Nodes, "\n  "))
+	}
+	for _, pale := range browsertest.Eval[[]string](t, x, `axe.run(document, {runOnly: ["color-contrast"], resultTypes: ["incomplete"], elementRef: true}).then(r => r.incomplete.flatMap(v => v.nodes.map(n => ({n, ratio: (`+contrast+`)(n.element)})).filter(({ratio}) => !(ratio >= 4.5)).map(({n, ratio}) => ratio.toFixed(2) + " of " + n.any[0]?.data?.messageKey + ": " + n.html.slice(0, 200))))`) {
+		t.Errorf("contrast: %s", pale)
 	}
 }

@@ -2,8 +2,11 @@ package web_test
 
 import (
 	"errors"
+	"maps"
+	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/internal/browsertest"
 	"github.com/baileyhq/bailey/server"
+	"github.com/baileyhq/bailey/web"
 )
 
 // place is a page to walk past.
@@ -126,8 +130,34 @@ func (f *fixture) isolated() string {
 	return ""
 }
 
+// TestPlaces: each page has a place that is always walked past.
+func TestPlaces(t *testing.T) {
+	// What is got and shows no page of its own, or one that all failures share.
+	bare := map[string]bool{"GET " + server.StaticPath: true, "GET " + server.LogInPath + "/oidc": true, "GET " + server.CallbackPath: true, "/": true}
+	routes, lacking := http.NewServeMux(), map[string]bool{}
+	for _, pattern := range web.Routes() {
+		routes.HandleFunc(pattern, func(http.ResponseWriter, *http.Request) {})
+		if !bare[pattern] && !strings.HasPrefix(pattern, "POST ") {
+			lacking[pattern] = true
+		}
+	}
+	for _, p := range places(newFixture()) {
+		at, err := url.Parse(p.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, pattern := routes.Handler(&http.Request{Method: http.MethodGet, URL: at}); !p.rare && !p.refused {
+			delete(lacking, pattern)
+		}
+	}
+	if len(lacking) > 0 {
+		t.Errorf("pages without a place: %q", slices.Sorted(maps.Keys(lacking)))
+	}
+}
+
 // TestWalk walks past every page in a real browser: at a desk in light and on a phone in dark,
-// or at every width in both, and in the system's colours, with BAILEY_SOAK=1.
+// or at every width in both, and in the system's colours, with BAILEY_SOAK=1. The overview is
+// always walked past on a large screen too.
 func TestWalk(t *testing.T) {
 	b := newBrowser(t)
 	b.axe = readAxe(t)
@@ -158,6 +188,10 @@ func TestWalk(t *testing.T) {
 				person = ""
 			}
 			d := start(t, f, person, ledger)
+			looks := looks
+			if p.name == "overview" && !whole {
+				looks = append(looks, large)
+			}
 			for _, l := range looks {
 				x := b.open(t, d, l)
 				x.Visit(t, d.url+p.path)

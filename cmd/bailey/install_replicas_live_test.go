@@ -90,8 +90,12 @@ func TestInstallReplicas(t *testing.T) {
 	})
 	leader, killed := holder(), time.Now()
 	kubectl(t, cluster, "-n", "bailey", "delete", "pod", leader, "--grace-period=0", "--force")
-	took := awaitWithin(t, time.Minute, "another one leads", func() bool { return holder() != leader })
+	awaitWithin(t, time.Minute, "another one leads", func() bool { name := holder(); return name != "" && name != leader })
+	took := time.Since(killed)
 	t.Logf("another replica leads %s after the pod was taken away by force", took.Round(100*time.Millisecond))
+	if took >= goesOnWithin {
+		t.Errorf("another replica leads after %s only", took)
+	}
 	awaitWithin(t, 2*time.Minute, "the schedule goes on", func() bool {
 		list := runs()
 		return list[0].State == store.RunDone && list[0].Started.After(killed)

@@ -43,7 +43,7 @@ func TestSameAnswers(t *testing.T) {
 			here, from := scanned(t, state, "--kubeconfig", cluster.Kubeconfig), scanned(t, state, "--server", p.url)
 			want := seenIn(here)
 			differs = ""
-			for name, got := range map[string]answers{"scan --server": seenIn(from), "the API": p.answers(t, token), "the dashboard": {p.exported(t, token), want.rungs}} {
+			for name, got := range map[string]answers{"scan --server": seenIn(from), "the API": p.answers(t, token), "the dashboard": {p.exported(t, token), p.exportedRungs(t, token)}} {
 				if !slices.Equal(got.findings, want.findings) {
 					differs += fmt.Sprintf("%s has %d findings, a scan %d\n", name, len(got.findings), len(want.findings))
 				}
@@ -178,15 +178,40 @@ func (p *servedProcess) decode(t *testing.T, path, token string, into any) {
 // exported gives the findings of the dashboard's CSV.
 func (p *servedProcess) exported(t *testing.T, token string) []string {
 	t.Helper()
-	code, body := p.get(t, "/findings?format=csv", token)
-	rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()
-	if code != http.StatusOK || err != nil || len(rows) == 0 {
-		t.Fatalf("%d, %v: %.300s", code, err, body)
-	}
 	var all []string
-	for _, row := range rows[1:] {
+	for _, row := range p.table(t, "/findings?format=csv", token)[1:] {
 		all = append(all, row[0]+" "+row[1])
 	}
 	slices.Sort(all)
 	return all
+}
+
+// exportedRungs gives where each control stands by the dashboard's CSV.
+func (p *servedProcess) exportedRungs(t *testing.T, token string) map[string]bailey.Rung {
+	t.Helper()
+	rows := p.table(t, "/?format=csv", token)
+	control, rung := slices.Index(rows[0], "control"), slices.Index(rows[0], "rung")
+	if control < 0 || rung < 0 {
+		t.Fatalf("the columns are %q", rows[0])
+	}
+	all := map[string]bailey.Rung{}
+	for _, row := range rows[1:] {
+		var r bailey.Rung
+		if err := r.UnmarshalText([]byte(row[rung])); err != nil {
+			t.Fatalf("%s: %v", row[control], err)
+		}
+		all[row[control]] = r
+	}
+	return all
+}
+
+// table reads CSV, with its head.
+func (p *servedProcess) table(t *testing.T, path, token string) [][]string {
+	t.Helper()
+	code, body := p.get(t, path, token)
+	rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()
+	if code != http.StatusOK || err != nil || len(rows) == 0 {
+		t.Fatalf("%s: %d, %v: %.300s", path, code, err, body)
+	}
+	return rows
 }

@@ -91,13 +91,6 @@ func (p *replica) signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-func (p *replica) kill(t *testing.T) {
-	t.Helper()
-	p.signal(t, syscall.SIGKILL)
-	<-p.said
-	_ = p.cmd.Wait()
-}
-
 // order asks for a run and gives its ID.
 func (p *replica) order(t *testing.T, body string) string {
 	t.Helper()
@@ -242,13 +235,7 @@ func TestReplicas(t *testing.T) {
 	}
 
 	// Killed in the middle of its first run.
-	first.kill(t)
-	r.pod(t, "in-the-gap")
-	took := awaitWithin(t, time.Minute, "what changed meanwhile is kept", r.kept(t, "in-the-gap"))
-	t.Logf("from SIGKILL of the leader until a change made meanwhile is kept: %s", took.Round(10*time.Millisecond))
-	if took > 30*time.Second { // 15 s are promised; this machine may be busy
-		t.Errorf("it took %s", took)
-	}
+	took := r.killed(t, first, "in-the-gap")
 	if !second.leads(t) {
 		t.Error("the second keeps, and does not lead")
 	}
@@ -259,8 +246,16 @@ func TestReplicas(t *testing.T) {
 	awaitText(t, second.servedProcess, second.token, "/api/v1/findings?name=in-the-gap", "host-namespaces")
 	r.same(t)
 
-	// An order at a replica that does not lead.
 	first = r.start(t)
+	if took >= goesOnWithin { // this machine may have been busy: the better of two counts
+		took = r.killed(t, second, "in-another-gap")
+		first, second = r.start(t), first
+	}
+	if took >= goesOnWithin {
+		t.Errorf("what a killed leader did goes on after %s only", took)
+	}
+
+	// An order at a replica that does not lead.
 	if first.leads(t) {
 		t.Fatal("both lead")
 	}
@@ -301,6 +296,21 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("exit %d: %s", code, said)
 	}
 	r.recorded(t)
+}
+
+// goesOnWithin is how soon another replica does what a killed leader did; candidate.go says what of it is for leading.
+const goesOnWithin = 15 * time.Second
+
+// killed kills the leader, and gives how long it takes until a change is kept that is made meanwhile.
+func (r *replicas) killed(t *testing.T, leader *replica, pod string) time.Duration {
+	t.Helper()
+	begun := time.Now()
+	leader.kill()
+	r.pod(t, pod)
+	awaitWithin(t, time.Minute, "what changed meanwhile is kept", r.kept(t, pod))
+	took := time.Since(begun)
+	t.Logf("from SIGKILL of the leader until a change made meanwhile is kept: %s", took.Round(10*time.Millisecond))
+	return took
 }
 
 // recorded: the ledger that all of them wrote is intact, and holds each piece of evidence once.
