@@ -74,7 +74,7 @@ func (f *fixture) Evidence(_ context.Context, ask server.Ask, filter server.Evid
 			list = append(list, e)
 		}
 	}
-	return piece(list, filter.Cursor, cmp.Or(filter.Limit, deskEvidence))
+	return piece(list, filter.Cursor, min(cmp.Or(filter.Limit, deskEvidence), 100)) // a file takes several
 }
 
 func (f *fixture) Experiments(_ context.Context, ask server.Ask, filter server.ExperimentFilter) ([]server.ExperimentInfo, error) {
