@@ -66,6 +66,7 @@ func places(f *fixture) []place {
 		{name: "experiments", path: "/experiments"},
 		{name: "experiments-filtered", path: "/experiments?state=never&order=newest", rare: true},
 		{name: "experiment", path: "/experiments/compute/pod-security/" + f.control("compute/pod-security").Experiments[0].Name},
+		{name: "experiment-narrowed", path: "/experiments/compute/pod-security/" + f.control("compute/pod-security").Experiments[0].Name + "?namespace=none", rare: true},
 		{name: "experiment-refused", path: "/experiments/" + f.isolated(), world: func(f *fixture) { f.asksOnly = true }},
 		{name: "experiment-never", path: "/experiments/" + f.never(), rare: true},
 		{name: "runs", path: "/runs"},
