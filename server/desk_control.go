@@ -15,6 +15,7 @@ const (
 	controlWorst    = 10
 	controlScopes   = 100
 	controlEvidence = 50
+	experimentRuns  = 40
 )
 
 // Control is everything about one control.
@@ -41,7 +42,7 @@ func (d *Desk) Control(ctx context.Context, a Ask, id string) (ControlPage, erro
 		return p, err
 	}
 	for _, x := range c.Experiments {
-		info, err := d.experiment(ctx, a, uid, c, x, controlEvidence)
+		info, err := d.experiment(ctx, a, uid, c, x)
 		if err != nil {
 			return p, err
 		}
@@ -186,7 +187,7 @@ func (d *Desk) Experiments(ctx context.Context, a Ask, f ExperimentFilter) ([]Ex
 	return f.Of(infos, d.o.Now())
 }
 
-// Experiment gives one experiment with its evidence.
+// Experiment gives one experiment with its newest evidence and runs.
 func (d *Desk) Experiment(ctx context.Context, a Ask, control, name string) (ExperimentInfo, error) {
 	uid, err := d.cluster(a)
 	if err != nil {
@@ -194,15 +195,28 @@ func (d *Desk) Experiment(ctx context.Context, a Ask, control, name string) (Exp
 	}
 	if c := d.controls[control]; c != nil {
 		if x := c.Experiment(name); x != nil {
-			return d.experiment(ctx, a, uid, c, x, controlEvidence)
+			return d.experiment(ctx, a, uid, c, x)
 		}
 	}
 	return ExperimentInfo{}, ErrNotFound
 }
 
-func (d *Desk) experiment(ctx context.Context, a Ask, uid string, c *bailey.Control, x *bailey.Experiment, most int) (ExperimentInfo, error) {
-	page, err := d.o.Store.Evidence(ctx, store.EvidenceQuery{Cluster: uid, Access: access(a), Control: c.ID, Experiment: x.Name, Limit: most})
-	return d.experimentInfo(a, c, x, page.Items), err
+func (d *Desk) experiment(ctx context.Context, a Ask, uid string, c *bailey.Control, x *bailey.Experiment) (ExperimentInfo, error) {
+	page, err := d.o.Store.Evidence(ctx, store.EvidenceQuery{Cluster: uid, Access: access(a), Control: c.ID, Experiment: x.Name, Limit: controlEvidence})
+	if err != nil {
+		return ExperimentInfo{}, err
+	}
+	info := d.experimentInfo(a, c, x, page.Items)
+	runs, older, err := d.o.Store.EvidenceRuns(ctx, access(a), uid, store.ExperimentName{Control: c.ID, Experiment: x.Name}, experimentRuns)
+	info.OlderRuns = older
+	for _, r := range runs {
+		one := ExperimentRun{Run: r.Run, At: r.At, Scopes: r.Scopes, Held: r.Held, Tried: r.Tried, Broken: r.Broken, Inconclusive: r.Inconclusive}
+		if !a.Sees.All {
+			one.Run = ""
+		}
+		info.Runs = append(info.Runs, one)
+	}
+	return info, err
 }
 
 // experiments gives those of each control, in the order of the catalogue, with the newest evidence of each: the

@@ -16,8 +16,22 @@ type ExperimentInfo struct {
 	Danger     bailey.Danger `json:"danger"`
 	Technique  string        `json:"technique,omitempty"`
 	Window     time.Duration `json:"window"`
-	State      string        `json:"state"`              // held, broken, inconclusive, stale or never (tried)
-	Evidence   []Evidence    `json:"evidence,omitempty"` // the newest first
+	State      string        `json:"state"` // held, broken, inconclusive, stale or never (tried)
+	Evidence   []Evidence    `json:"evidence,omitempty" doc:"the newest first, 50 pieces at most, in lists of experiments one; /api/v1/evidence gives all"`
+	// Runs are not given in lists of experiments.
+	Runs      []ExperimentRun `json:"runs,omitempty" doc:"what its newest runs showed, the newest first, 40 at most"`
+	OlderRuns bool            `json:"olderRuns,omitempty" doc:"there are others than these runs"`
+}
+
+// ExperimentRun is what one run of an experiment showed for all scopes that may be seen.
+type ExperimentRun struct {
+	Run          string    `json:"run,omitempty" doc:"for who sees everything; evidence that names none is as of one run if it is of one moment"`
+	At           time.Time `json:"at" doc:"of its newest evidence"`
+	Scopes       int       `json:"scopes" doc:"for which there is evidence"`
+	Held         int       `json:"held"`
+	Tried        int       `json:"tried"`
+	Broken       int       `json:"broken"`
+	Inconclusive int       `json:"inconclusive"`
 }
 
 // Evidence is what one run showed for one scope.

@@ -25,6 +25,7 @@ type Desk interface {
 	// Lacks gives those of some objects that Workload finds nothing of.
 	Lacks(ctx context.Context, ask server.Ask, refs []bailey.Ref) (map[bailey.Ref]bool, error)
 	Experiment(ctx context.Context, ask server.Ask, control, name string) (server.ExperimentInfo, error)
+	Evidence(ctx context.Context, ask server.Ask, filter server.EvidenceFilter) (evidence []server.Evidence, next string, err error)
 	Runs(ctx context.Context, ask server.Ask, filter server.RunFilter) (runs []server.Run, next string, err error)
 	Run(ctx context.Context, ask server.Ask, id string) (server.Run, error)
 	Alerts(ctx context.Context, ask server.Ask, filter server.AlertFilter) (alerts []server.Alert, next string, err error)

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/baileyhq/bailey"
@@ -65,7 +64,9 @@ func (s *site) experiments(v *visit) error {
 
 type experimentBody struct {
 	server.ExperimentInfo
-	Cut int // how many pieces of evidence are not shown
+	Listed  []server.Evidence // on this page
+	Filters *filters
+	Pager   pager
 	// Proposal is what a run of it would try; nil where that is not known, or not to be seen.
 	Proposal *server.Proposal
 	Planning bool // it takes longer than a page waits
@@ -83,22 +84,16 @@ func (s *site) experiment(v *visit) error {
 	if err != nil {
 		return err
 	}
+	form := v.filters()
+	f := server.EvidenceFilter{Control: x.Control, Experiment: x.Name, Namespace: form.name("Namespace", "namespace", 63), Cursor: v.cursor(), Limit: evidenceRows}
 	if v.wantsCSV() {
-		return v.export("evidence", []string{"control", "experiment", "id", "scope", "at", "run", "held", "tried", "broken", "inconclusive", "interrupted", "signer", "ledger entry"}, func(row func(...any) bool) error {
-			for _, e := range x.Evidence {
-				index := ""
-				if e.Ledger != nil {
-					index = plain(e.Ledger)
-				}
-				if !row(e.Control, e.Experiment, e.ID, e.Scope, e.At, e.Run, e.Held, e.Tried, e.Broken, e.Inconclusive, e.Interrupted, e.Signer, index) {
-					break
-				}
-			}
-			return nil
-		})
+		return s.exportEvidence(v, f)
 	}
-	b := experimentBody{ExperimentInfo: x, Cut: max(0, len(x.Evidence)-evidenceRows)}
-	b.Evidence = slices.Clone(x.Evidence[:len(x.Evidence)-b.Cut])
+	list, next, err := s.Desk.Evidence(v.r.Context(), v.ask, f)
+	if err != nil {
+		return err
+	}
+	b := experimentBody{ExperimentInfo: x, Listed: list, Filters: form, Pager: v.paged(len(list), next, 0)}
 	if s.Propose != nil && v.ask.Sees.All && v.page.Cluster.Own {
 		ctx, cancel := context.WithTimeout(v.r.Context(), planPatience)
 		defer cancel()
@@ -114,4 +109,24 @@ func (s *site) experiment(v *visit) error {
 	}
 	v.page.Stream = "run"
 	return v.show("experiment", "experiments", x.Title, b)
+}
+
+func (s *site) exportEvidence(v *visit, f server.EvidenceFilter) error {
+	f.Limit = exportPage
+	return v.export("evidence", []string{"control", "experiment", "id", "scope", "at", "run", "held", "tried", "broken", "inconclusive", "interrupted", "signer", "ledger entry"}, func(row func(...any) bool) error {
+		return eachPage(func(cursor string) (string, error) {
+			f.Cursor = cursor
+			list, next, err := s.Desk.Evidence(v.r.Context(), v.ask, f)
+			for _, e := range list {
+				index := ""
+				if e.Ledger != nil {
+					index = plain(e.Ledger)
+				}
+				if !row(e.Control, e.Experiment, e.ID, e.Scope, e.At, e.Run, e.Held, e.Tried, e.Broken, e.Inconclusive, e.Interrupted, e.Signer, index) {
+					return "", err
+				}
+			}
+			return next, err
+		})
+	})
 }

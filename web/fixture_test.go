@@ -223,11 +223,9 @@ func (f *fixture) Control(ctx context.Context, ask server.Ask, id string) (serve
 			p.Guards = append(p.Guards, g)
 		}
 	}
-	experiments, _ := f.Experiments(ctx, ask, server.ExperimentFilter{})
-	for _, x := range experiments {
-		if x.Control == id {
-			p.Experiments = append(p.Experiments, x)
-		}
+	for _, x := range c.Experiments {
+		one, _ := f.Experiment(ctx, ask, id, x.Name)
+		p.Experiments = append(p.Experiments, one)
 	}
 	if p.Rung == bailey.RungGap {
 		p.Worst = f.visible(ask, server.FindingFilter{Control: id})
@@ -386,7 +384,7 @@ func (f *fixture) Workload(_ context.Context, ask server.Ask, ref bailey.Ref) (s
 			p.Standings = append(p.Standings, s)
 		}
 	}
-	p.Evidence = f.evidence("compute/pod-security", "privileged", 3)
+	p.Evidence, _, _ = f.Evidence(context.Background(), ask, server.EvidenceFilter{Control: "compute/pod-security", Experiment: f.control("compute/pod-security").Experiments[0].Name, Limit: 3})
 	return p, nil
 }
 
@@ -411,20 +409,6 @@ func (f *fixture) NamespaceRows(_ context.Context, ask server.Ask, filter server
 	return filter.Of(rows)
 }
 
-func (f *fixture) Experiments(_ context.Context, _ server.Ask, filter server.ExperimentFilter) ([]server.ExperimentInfo, error) {
-	var all []server.ExperimentInfo
-	for _, c := range f.controls {
-		for i, x := range c.Experiments {
-			one := server.ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window}
-			if len(all)%4 != 3 {
-				one.Evidence = f.evidence(c.ID, x.Name, 60-i)
-			}
-			all = append(all, one)
-		}
-	}
-	return filter.Of(all, f.now)
-}
-
 // propose plans what the experiment needs of the fixture: many places, by several ways.
 func (f *fixture) propose(_ context.Context, control, name string) (server.Proposal, error) {
 	x, err := f.Experiment(context.Background(), server.Ask{}, control, name)
@@ -447,34 +431,4 @@ func (f *fixture) propose(_ context.Context, control, name string) (server.Propo
 	p.Later = []string{"namespace team-dill-27: this scope and 31 more have their turn later: 150 of 182 are tried every 7 days"}
 	p.Rights = []prove.Grant{{Path: "/readyz", Verbs: []string{"get"}}, {Resource: "pods", Verbs: []string{"create"}}, {Group: "apps", Resource: "deployments", Namespace: "shop", Names: []string{"web"}, Verbs: []string{"get", "update"}}}
 	return p, nil
-}
-
-func (f *fixture) evidence(control, experiment string, n int) []server.Evidence {
-	var list []server.Evidence
-	for i := range n {
-		index := uint64(411 - i)
-		e := server.Evidence{ID: fmt.Sprintf("%064x", 7919*(i+1)), Run: "run-" + strconv.Itoa(i), Control: control, Experiment: experiment,
-			Scope: bailey.Scope{Kind: bailey.ScopeNamespace, Object: bailey.Ref{Kind: bailey.KindNamespace, Name: f.namespaces[i%len(f.namespaces)]}},
-			At:    f.now.Add(-time.Duration(i*9+2) * time.Hour), Held: 64, Tried: 64, Signer: "5f0c" + strings.Repeat("ab", 30), Ledger: &index,
-			Paths: []bailey.Tally{{Path: "create pod (privileged container)", Tried: 48, Held: 48}, {Path: "ephemeral container", Tried: 16, Held: 16}}}
-		if i == 9 {
-			e.Held, e.Broken = 52, 12
-			e.Paths[1] = bailey.Tally{Path: "ephemeral container", Tried: 16, Held: 4, Broken: 12, Why: []string{"try 5: admitted, where PodSecurity should refuse " + hostile}}
-		}
-		if i == 4 {
-			e.Held, e.Inconclusive, e.Interrupted = 30, 34, true
-		}
-		list = append(list, e)
-	}
-	return list
-}
-
-func (f *fixture) Experiment(ctx context.Context, ask server.Ask, control, name string) (server.ExperimentInfo, error) {
-	all, _ := f.Experiments(ctx, ask, server.ExperimentFilter{})
-	for _, x := range all {
-		if x.Control == control && x.Name == name {
-			return x, nil
-		}
-	}
-	return server.ExperimentInfo{}, server.ErrNotFound
 }

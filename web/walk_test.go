@@ -70,6 +70,7 @@ func places(f *fixture) []place {
 		{name: "experiments", path: "/experiments"},
 		{name: "experiments-filtered", path: "/experiments?state=never&order=newest", rare: true},
 		{name: "experiment", path: "/experiments/compute/pod-security/" + f.control("compute/pod-security").Experiments[0].Name},
+		{name: "experiment-narrowed", path: "/experiments/compute/pod-security/" + f.control("compute/pod-security").Experiments[0].Name + "?namespace=none", rare: true},
 		{name: "experiment-refused", path: "/experiments/" + f.isolated(), world: func(f *fixture) { f.asksOnly = true }},
 		{name: "experiment-never", path: "/experiments/" + f.never(), rare: true},
 		{name: "runs", path: "/runs"},
@@ -106,13 +107,11 @@ func places(f *fixture) []place {
 
 // never gives the path of an experiment without evidence.
 func (f *fixture) never() string {
-	n := 0
 	for _, c := range f.controls {
 		for _, x := range c.Experiments {
-			if n%4 == 3 {
+			if f.untried(c.ID, x.Name) {
 				return c.ID + "/" + x.Name
 			}
-			n++
 		}
 	}
 	return ""

@@ -120,17 +120,56 @@ func TestAcceptedIndex(t *testing.T) {
 	if _, _, err := s.Accepted(store.WithTrace(t.Context(), func(query string, args []any) { asked, with = query, args }), store.Everything(), "c"); err != nil {
 		t.Fatal(err)
 	}
+	if plan := planOf(t, dir, asked, with); !strings.Contains(plan, "findings_by_waiver") {
+		t.Errorf("%s\n%s", plan, asked)
+	}
+}
+
+// TestEvidenceRunsIndex: what runs showed is added up from an index alone, for who sees some namespaces too, as rows of
+// evidence are large.
+func TestEvidenceRunsIndex(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := s.PutCluster(t.Context(), "c", "c", time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, access := range []store.Access{store.Everything(), store.Only("shop", "bank")} {
+		var asked string
+		var with []any
+		ctx := store.WithTrace(t.Context(), func(query string, args []any) { asked, with = query, args })
+		if _, _, err := s.EvidenceRuns(ctx, access, "c", store.ExperimentName{Control: "a/b", Experiment: "x"}, 40); err != nil {
+			t.Fatal(err)
+		}
+		if plan := planOf(t, dir, asked, with); !strings.Contains(plan, "COVERING INDEX evidence_runs (cluster=? AND control=? AND experiment=? AND seq>?") {
+			t.Errorf("%s\n%s", plan, asked)
+		}
+	}
+}
+
+// planOf says how the file in a folder would answer a query, a line for each step.
+func planOf(t *testing.T, dir, query string, args []any) string {
+	t.Helper()
 	db, err := sql.Open("sqlite", dsn(filepath.Join(dir, File), ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	var id, parent, unused int
-	var plan string
-	if err := db.QueryRow("EXPLAIN QUERY PLAN "+asked, with...).Scan(&id, &parent, &unused, &plan); err != nil {
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(plan, "findings_by_waiver") {
-		t.Errorf("%s\n%s", plan, asked)
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(step + "\n")
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan.String()
 }

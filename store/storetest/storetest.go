@@ -44,6 +44,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Verdicts", testVerdicts},
 		{"Evidence", testEvidence},
 		{"NewestEvidence", testNewestEvidence},
+		{"EvidenceRuns", testEvidenceRuns},
 		{"Runs", testRuns},
 		{"Alerts", testAlerts},
 		{"Waivers", testWaivers},
