@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"regexp"
@@ -21,6 +22,7 @@ import (
 	"github.com/baileyhq/bailey/collect/manifests"
 	"github.com/baileyhq/bailey/controls"
 	"github.com/baileyhq/bailey/deploy"
+	"github.com/baileyhq/bailey/deploy/install"
 )
 
 const image = "registry.example.com/bailey@sha256:7d6b1c2f6a6f3c1f8a2b0d8f9a3c5e7b1d2f4a6c8e0b3d5f7a9c1e3b5d7f9a1c"
@@ -33,21 +35,33 @@ var everything = []string{"image=" + image, "prober.enabled=true", "kubeletConfi
 	"ingress.enabled=true", "ingress.host=bailey.example.com", "ingress.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=ingress-nginx",
 	"gateway.enabled=true", "gateway.hostnames={bailey.example.com}", "gateway.parentRefs[0].name=public", "gateway.backendTLS.caConfigMap=ca", "gateway.from[0].ipBlock.cidr=192.0.2.0/24"}
 
+// own reads the chart in its namespace as bailey install makes it, of which nothing else is known to be there.
+func own(t *testing.T, set []string) *bailey.Snapshot {
+	t.Helper()
+	namespace, err := json.Marshal(install.Namespace("bailey"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := manifests.Collect(t.Context(), []string{"chart", "-"}, manifests.Options{Namespace: "bailey", Set: set, Stdin: bytes.NewReader(namespace),
+		Complete: []bailey.Kind{bailey.KindResourceQuota, bailey.KindLimitRange}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // TestOwnRules judges the chart by Bailey's own rules.
 func TestOwnRules(t *testing.T) {
 	for name, set := range map[string][]string{"plain": {"image=" + image}, "everything": everything} {
 		t.Run(name, func(t *testing.T) {
-			s, err := manifests.Collect(t.Context(), []string{"chart"}, manifests.Options{Namespace: "bailey", Set: set})
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := own(t, set)
 			for _, target := range s.Meta.Targets {
 				for _, skipped := range target.Skipped {
 					t.Errorf("not read: %+v", skipped)
 				}
 			}
-			if s.Len() < 10 {
-				t.Fatalf("only %d objects were read", s.Len())
+			if s.Len() < 10 || s.Get(bailey.Ref{Kind: bailey.KindNamespace, Name: "bailey"}) == nil {
+				t.Fatalf("only %d objects were read, or not the namespace", s.Len())
 			}
 			for _, f := range judged(t, s) {
 				t.Errorf("%s (%s) on %s: %s", f.Rule, f.Severity, f.Object, f.Message)
@@ -55,12 +69,8 @@ func TestOwnRules(t *testing.T) {
 		})
 	}
 	// Rules that would find nothing anywhere would show nothing above.
-	for _, worse := range []string{"networkPolicy.enabled=false", "image=bailey:latest", `ingress.annotations.nginx\.ingress\.kubernetes\.io/server-snippet=return 200;`} {
-		s, err := manifests.Collect(t.Context(), []string{"chart"}, manifests.Options{Namespace: "bailey", Set: append(slices.Clone(everything), worse)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(judged(t, s)) == 0 {
+	for _, worse := range []string{"networkPolicy.enabled=false", "quota.enabled=false", "image=bailey:latest", `ingress.annotations.nginx\.ingress\.kubernetes\.io/server-snippet=return 200;`} {
+		if len(judged(t, own(t, append(slices.Clone(everything), worse)))) == 0 {
 			t.Errorf("nothing is found with %s", worse)
 		}
 	}
@@ -128,6 +138,7 @@ func TestRefusedValues(t *testing.T) {
 		"gateway.from":        {"image": image, "gateway": map[string]any{"enabled": true, "parentRefs": []any{map[string]any{"name": "g"}}, "hostnames": []any{"b.example"}}},
 		"requestTimeout":      {"image": image, "gateway": map[string]any{"requestTimeout": "forever"}},
 		"trustedProxies":      {"image": image, "trustedProxies": []any{"10.0.0.1"}},
+		"/quota/beside/cpu":   {"image": image, "quota": map[string]any{"beside": map[string]any{"cpu": "some"}}},
 	} {
 		if _, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v", values, err)

@@ -38,6 +38,7 @@ type installFlags struct {
 	namespace           string
 	values, sets        []string
 	apply, uninstall    bool
+	rights              bool
 	deleteData, force   bool
 	wait                time.Duration
 }
@@ -53,12 +54,14 @@ made; --uninstall takes just that away. Run again with other values, it changes 
 there, and removes what is no longer wanted.
 
 With prober.enabled and the cluster named by --context, it adds the identity that
-experiments run as, with the rights that those of the cluster as it is now need.
+experiments run as, with the rights that those of the cluster as it is now need. --rights
+prints these alone, for what Helm installed.
 
 The namespace admits restricted pods only. Claims of volumes, and so history, stay at
 --uninstall unless --delete-data is given.`,
 		Example: `  bailey install --set image=registry.example.com/bailey@sha256:... > objects.yaml
   bailey install --set image=registry.example.com/bailey@sha256:... --apply --context prod
+  bailey install --rights --context prod | kubectl --context prod apply -f -
   bailey install --uninstall --context prod`,
 		Args: exactArgs(0, ""),
 		RunE: func(c *cobra.Command, _ []string) error { return a.install(c.Context(), f) },
@@ -71,6 +74,7 @@ The namespace admits restricted pods only. Claims of volumes, and so history, st
 	flags.StringArrayVar(&f.sets, "set", nil, "values of the chart, like persistence.size=20Gi")
 	flags.BoolVar(&f.apply, "apply", false, "apply the objects (wants --context or --kubeconfig)")
 	flags.BoolVar(&f.uninstall, "uninstall", false, "remove what --apply made (wants --context or --kubeconfig)")
+	flags.BoolVar(&f.rights, "rights", false, "print only what experiments run as in the cluster: identity, rights, and the policy that holds it to dry-runs (wants --context or --kubeconfig)")
 	flags.BoolVar(&f.deleteData, "delete-data", false, "with --uninstall: the volume and its history too")
 	flags.BoolVar(&f.force, "force", false, "with --apply: take over fields that somebody else manages")
 	flags.DurationVar(&f.wait, "wait", 2*time.Minute, "how long to wait until it is ready, or gone; 0: do not")
@@ -81,10 +85,14 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	switch {
 	case f.apply && f.uninstall:
 		return usageError("--apply and --uninstall are opposites\nhint: leave out one of the two")
+	case f.rights && (f.apply || f.uninstall):
+		return usageError("--rights only prints, and goes with neither --apply nor --uninstall\nhint: --apply with --set prober.enabled=true gives the rights too")
 	case f.deleteData && !f.uninstall, f.force && !f.apply:
 		return usageError("--delete-data goes with --uninstall, and --force with --apply")
 	case (f.apply || f.uninstall) && f.context == "" && f.kubeconfig == "":
 		return usageError("what changes a cluster wants the cluster's name\nhint: --context NAME")
+	case f.rights && f.context == "" && f.kubeconfig == "":
+		return usageError("the rights of the prober depend on the cluster\nhint: --context NAME")
 	}
 	if f.uninstall {
 		return a.uninstall(ctx, f)
@@ -93,42 +101,36 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	if err != nil {
 		return err
 	}
-	all := objects
+	var rights []*unstructured.Unstructured
 	switch {
-	case !prober.Enabled:
+	case !prober.Enabled && !f.rights:
 	case f.context == "" && f.kubeconfig == "":
-		fmt.Fprintln(a.stderr, "The rights of the prober depend on the cluster, and are not among these.\nhint: name it by --context, or apply what `bailey prove --explain` prints too")
+		fmt.Fprintln(a.stderr, "The rights of the prober depend on the cluster, and are not among these.\nhint: name it by --context, or apply what `bailey install --rights` prints too")
 	default:
-		if all, err = a.withRights(ctx, f, prober.Controls, objects); err != nil {
+		if rights, err = a.rights(ctx, f, prober.Controls); err != nil {
 			return err
 		}
 	}
+	if f.rights {
+		return a.printObjects(rights)
+	}
 	if !f.apply {
-		for _, o := range append([]*unstructured.Unstructured{install.Namespace(f.namespace)}, all...) {
-			text, err := yaml.Marshal(o.Object)
-			if err != nil {
-				return err
-			}
-			if _, err := fmt.Fprintf(a.stdout, "---\n%s", text); err != nil {
-				return err
-			}
-		}
-		return nil
+		return a.printObjects(slices.Concat([]*unstructured.Unstructured{install.Namespace(f.namespace)}, rights, objects))
 	}
 	config, installer, err := a.installer(ctx, f)
 	if err != nil {
 		return err
 	}
-	if err := installer.Apply(ctx, all); err != nil {
+	if err := installer.Apply(ctx, slices.Concat(rights, objects)); err != nil {
 		return err
 	}
 	if prober.Enabled {
 		// What was installed is something to try, too.
-		if all, err = a.withRights(ctx, f, prober.Controls, objects); err != nil {
+		if rights, err = a.rights(ctx, f, prober.Controls); err != nil {
 			return err
 		}
 		installer.Did = func(string) {}
-		if err := installer.Apply(ctx, all); err != nil {
+		if err := installer.Apply(ctx, slices.Concat(rights, objects)); err != nil {
 			return err
 		}
 	}
@@ -136,6 +138,20 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 		return nil
 	}
 	return a.awaitReady(ctx, f, config)
+}
+
+// printObjects prints them as YAML to apply.
+func (a *app) printObjects(objects []*unstructured.Unstructured) error {
+	for _, o := range objects {
+		text, err := yaml.Marshal(o.Object)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(a.stdout, "---\n%s", text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // proberValues are those of the chart that say what experiments run.
@@ -163,6 +179,9 @@ func (f *installFlags) objects() (objects []*unstructured.Unstructured, prober p
 			return nil, prober, usageError("--set: %w", err)
 		}
 	}
+	if f.rights && values["image"] == nil {
+		values["image"] = releaseName // the chart asks for one, and no pod of it is printed
+	}
 	objects, err = deploy.Objects(deploy.Release{Name: releaseName, Namespace: f.namespace, Values: values})
 	if err != nil {
 		return nil, prober, usageError("the chart: %w", err)
@@ -181,9 +200,9 @@ func (f *installFlags) objects() (objects []*unstructured.Unstructured, prober p
 	return objects, prober, err
 }
 
-// withRights puts before the objects the identity of the prober, with the rights that the experiments
-// of serve need in the cluster as it is now.
-func (a *app) withRights(ctx context.Context, f *installFlags, names []string, objects []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
+// rights are the identity of the prober, with what the experiments of serve need in the cluster as it is
+// now, and the policy that holds it to dry-runs.
+func (a *app) rights(ctx context.Context, f *installFlags, names []string) ([]*unstructured.Unstructured, error) {
 	chosen, err := chooseControls(names)
 	if err != nil {
 		return nil, err
@@ -196,7 +215,7 @@ func (a *app) withRights(ctx context.Context, f *installFlags, names []string, o
 	for _, m := range missing {
 		// Fewer rights than experiments need would take away what an earlier installation gave.
 		if m.Name == "" && (m.Reason == bailey.ReasonForbidden || m.Reason == bailey.ReasonUnreadable) {
-			return nil, fmt.Errorf("what experiments need could not be planned: %s was not seen: %s\nhint: install as who may read it, or leave out prober.enabled and apply what `bailey prove --explain` prints", m.Kind, m.Detail)
+			return nil, fmt.Errorf("what experiments need could not be planned: %s was not seen: %s\nhint: do it as who may read that, or install without prober.enabled", m.Kind, m.Detail)
 		}
 	}
 	planned := prove.Plan(s, chosen, prove.Choice{Worst: bailey.DangerDryRun, Every: true})
@@ -212,7 +231,7 @@ func (a *app) withRights(ctx context.Context, f *installFlags, names []string, o
 		}
 		rights = append(rights, o)
 	}
-	return slices.Concat(rights, objects), nil
+	return rights, nil
 }
 
 // installer names the cluster before anything is done to it.

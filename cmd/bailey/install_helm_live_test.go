@@ -64,10 +64,26 @@ func TestHelm(t *testing.T) {
 	policies := func() string {
 		return string(kubectl(t, cluster, "-n", "bailey", "get", "networkpolicies", "-o", "name"))
 	}
-	must(append([]string{"upgrade", "bailey", chart, "--reuse-values", "--set", "networkPolicy.enabled=false"}, wait...)...)
+	must(append([]string{"upgrade", "bailey", chart, "--reuse-values", "--set", "networkPolicy.enabled=false", "--set", "prober.enabled=true"}, wait...)...)
 	if got := policies(); got != "" {
 		t.Errorf("left of what is no longer wanted: %s", got)
 	}
+	// Beside what is Helm's stands what Helm cannot know: the rights of the prober.
+	rights, errs, code := program(t, "install", "--rights", "--kubeconfig", cluster.Kubeconfig, "--set", "prober.controls={compute/pod-security}")
+	if code != exitOK {
+		t.Fatalf("rights: exit %d\n%s", code, errs)
+	}
+	given := filepath.Join(t.TempDir(), "rights.yaml")
+	if err := os.WriteFile(given, []byte(rights), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, cluster, "apply", "-f", given)
+	t.Cleanup(func() { kubectlLoose(t, cluster, "delete", "-f", given, "--ignore-not-found") })
+	awaitWithin(t, time.Minute, "the prober may do what its experiments do", func() bool {
+		said := kubectlLoose(t, cluster, "auth", "can-i", "create", "pods", "-n", "bailey", "--as", "system:serviceaccount:bailey:bailey-prober")
+		return strings.TrimSpace(said) == "yes"
+	})
+	kubectl(t, cluster, "delete", "-f", given)
 	must(append([]string{"rollback", "bailey", "1"}, wait...)...)
 	if got := policies(); got == "" {
 		t.Error("what was wanted before is not back")

@@ -9,14 +9,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/saved"
 	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
-	"github.com/baileyhq/bailey/report"
 	"github.com/baileyhq/bailey/store"
 	"github.com/baileyhq/bailey/store/sqlite"
 )
@@ -55,11 +56,11 @@ func TestInstall(t *testing.T) {
 
 	judgesItself(t, cluster)
 
-	// Again, with less: the policies are taken away, the rest stays.
-	if _, errs, code := program(t, append(apply, "--set", "networkPolicy.enabled=false")...); code != exitOK {
+	// Again, with less: the policies and the quota are taken away, the rest stays.
+	if _, errs, code := program(t, append(apply, "--set", "networkPolicy.enabled=false,quota.enabled=false")...); code != exitOK {
 		t.Fatalf("the second time: exit %d\n%s", code, errs)
 	}
-	if got := kubectl(t, cluster, "-n", "bailey", "get", "networkpolicies", "-o", "name"); len(got) > 0 {
+	if got := kubectl(t, cluster, "-n", "bailey", "get", "networkpolicies,resourcequotas,limitranges", "-o", "name"); len(got) > 0 {
 		t.Errorf("left of what is no longer wanted: %s", got)
 	}
 	// History outlives the installation, unless it is asked not to.
@@ -92,18 +93,38 @@ func answersReady(t *testing.T, cluster *devcluster.Cluster) {
 	}
 }
 
-// judgesItself scans the namespace of what is installed.
+// judgesItself scans the namespace of what is installed, and wants nothing found there but the one thing that the test's image lacks.
 func judgesItself(t *testing.T, cluster *devcluster.Cluster) {
 	t.Helper()
-	out, errs, _ := program(t, "scan", "--kubeconfig", cluster.Kubeconfig, "-n", "bailey", "-o", "json", "--fail-on", "none")
-	r, err := report.ReadJSON(strings.NewReader(out))
+	file := filepath.Join(t.TempDir(), "bailey.snapshot")
+	r := result(t, "--kubeconfig", cluster.Kubeconfig, "-n", "bailey", "--save", file)
+	s, err := saved.ReadFile(file)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, errs)
+		t.Fatal(err)
 	}
+	namespace := bailey.Ref{Kind: bailey.KindNamespace, Name: "bailey"}
+	if pods := s.List(bailey.KindPod, namespace.Name); len(pods) == 0 || s.Unseen(bailey.KindPod, namespace.Name, "") != nil || s.Get(namespace) == nil {
+		t.Errorf("of the namespace %d pods were read, or not all, or not itself", len(pods))
+	}
+	excused := false
 	for _, f := range r.Findings {
-		// The test's image is built here, and has no digest.
-		if f.Object.Namespace == "bailey" && f.Severity >= bailey.SeverityLow && !strings.HasPrefix(f.Rule, "deploy/image-identity/") {
+		switch {
+		case f.Object.Namespace != namespace.Name && f.Object != namespace || f.Severity < bailey.SeverityLow:
+		case strings.HasPrefix(f.Rule, "deploy/image-identity/"):
+			excused = true // the test's image is built here, and has no digest
+		default:
 			t.Errorf("%s (%s) on %s: %s", f.Rule, f.Severity, f.Object, f.Message)
+		}
+	}
+	if !excused {
+		t.Error("that the image has no digest is not found: nothing was judged")
+	}
+	for _, control := range []string{"compute/pod-security", "compute/quotas"} {
+		at := slices.IndexFunc(r.Verdicts, func(v bailey.Verdict) bool {
+			return v.Control == control && v.Scope.Kind == bailey.ScopeNamespace && v.Scope.Object == namespace
+		})
+		if at < 0 || r.Verdicts[at].Rung < bailey.RungSound {
+			t.Errorf("%s is not sound there: %+v", control, r.Verdicts[max(at, 0)])
 		}
 	}
 }
@@ -205,7 +226,7 @@ func installed(t *testing.T, cluster *devcluster.Cluster) string {
 			Metadata struct{ Name, Namespace string }
 		}
 	}
-	out := kubectl(t, cluster, "get", "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,deployments,services,ingresses,configmaps,serviceaccounts,networkpolicies,persistentvolumeclaims,validatingadmissionpolicies,validatingadmissionpolicybindings", "-A", "-o", "json")
+	out := kubectl(t, cluster, "get", "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,deployments,services,ingresses,configmaps,serviceaccounts,networkpolicies,resourcequotas,limitranges,persistentvolumeclaims,validatingadmissionpolicies,validatingadmissionpolicybindings", "-A", "-o", "json")
 	if err := json.Unmarshal(out, &list); err != nil {
 		t.Fatal(err)
 	}

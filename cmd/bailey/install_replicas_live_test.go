@@ -103,6 +103,12 @@ func TestInstallReplicas(t *testing.T) {
 	if logs := string(kubectl(t, cluster, "-n", "bailey", "logs", "--prefix", "--tail=-1", "-l", "app.kubernetes.io/name=bailey")); strings.Contains(logs, "forbidden") || strings.Contains(logs, "level=ERROR") {
 		t.Errorf("what the replicas say:\n%s", logs)
 	}
+	// The quota leaves room for all that are replaced.
+	kubectl(t, cluster, "-n", "bailey", "rollout", "restart", "deployment/bailey")
+	kubectl(t, cluster, "-n", "bailey", "rollout", "status", "deployment/bailey", "--timeout=2m")
+	if got := kubectl(t, cluster, "-n", "bailey", "get", "events", "--field-selector=reason=FailedCreate", "-o", "jsonpath={.items[*].message}"); len(got) > 0 {
+		t.Errorf("not created: %s", got)
+	}
 	if _, errs, code := program(t, append(flags, "--uninstall")...); code != exitOK {
 		t.Fatalf("uninstall: exit %d\n%s", code, errs)
 	}
