@@ -155,7 +155,7 @@ func TestCutLists(t *testing.T) {
 	admin, tenant := start(t, f, "admin", nil), start(t, f, "tenant", nil)
 	const control = "/controls/compute/pod-security"
 	for path, want := range map[string][]string{
-		control:                       {`The first 12 that are a gap or unknown: <a href="` + control + `/scopes?rung=low">`, `<a href="/changes?control=compute%2Fpod-security">All changes, of which these are the newest 4</a>`},
+		control:                       {`The first 12 that are a gap or unknown: <a href="` + control + `/scopes?rung=low">`, `<a href="/changes?control=compute%2Fpod-security">All changes</a>`, `These are the newest 4.`, `href="` + control + `/scopes?rung=gap"`},
 		"/enforce":                    {`<p class="more"><a href="` + f.planned() + `">All 12 places</a>`},
 		"/enforce?namespace=payments": {`<a class="soft" href="` + f.planned() + `?namespace=payments">`},
 	} {
