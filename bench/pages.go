@@ -374,14 +374,10 @@ func pagesQuestions(handler http.Handler, now time.Time, data *pagesData, n int)
 		{"runs: a word of none", "/runs?q=nonesuch"},
 		{"a run", "/runs/run-5000"},
 		{"changes: since today", "/changes?since=" + now.Format(time.DateOnly)},
-		{"changes: a control, oldest", "/changes?order=oldest&control=" + url.QueryEscape(rule.Control)},
-		{"changes: a namespace", "/changes?namespace=team-007"},
 		{"changes: a namespace and control", "/changes?namespace=team-007&control=" + url.QueryEscape(rule.Control)},
 		{"changes: a word of none", "/changes?q=nonesuch"},
 		{"scopes", "/controls/" + rule.Control + "/scopes"},
-		{"scopes: by name", "/controls/" + rule.Control + "/scopes?order=name"},
 		{"scopes: a rung", "/controls/" + rule.Control + "/scopes?rung=proven"},
-		{"scopes: a namespace", "/controls/" + rule.Control + "/scopes?namespace=team-007"},
 		{"scopes: a word of none", "/controls/" + rule.Control + "/scopes?q=nonesuch"},
 		{"ledger", "/ledger"},
 		{"ledger: a word of none", "/ledger?q=nonesuch"},
@@ -428,7 +424,6 @@ func pagesQuestions(handler http.Handler, now time.Time, data *pagesData, n int)
 	add("tenant: findings by object", tenant, ask("order", "object"))
 	add("tenant: a word of a rule", tenant, ask("q", lastWord(rule.Rule)))
 	add("tenant: control", tenant, "/controls/"+rule.Control)
-	add("tenant: scopes", tenant, "/controls/"+rule.Control+"/scopes")
 	add("tenant: namespaces", tenant, "/namespaces")
 	add("tenant: workloads by findings", tenant, "/workloads?order=findings")
 
