@@ -31,6 +31,40 @@ type (
 		Limit    int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	}
 
+	scopesQuestion struct {
+		Asking
+		Area      string `path:"area" maxLength:"64"`
+		Name      string `path:"name" maxLength:"64"`
+		Rung      string `query:"rung" enum:"low,gap,unknown,sound,guarded,proven" doc:"on which the control stands; low: gap or unknown"`
+		Namespace string `query:"namespace" maxLength:"63"`
+		Text      string `query:"text" doc:"words in what it is, and in what would change its rung" maxLength:"256"`
+		Order     string `query:"order" enum:"lowest,name" default:"lowest" doc:"lowest: the lowest rung first; name: by kind of scope, namespace, kind and name"`
+		Cursor    string `query:"cursor" doc:"next of the page before" maxLength:"4096"`
+		Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	}
+
+	guardsQuestion struct {
+		Asking
+		Control   string `query:"control" doc:"a control, like compute/pod-security" maxLength:"128"`
+		Namespace string `query:"namespace" doc:"planned for places in it, which alone are given" maxLength:"63"`
+		Stage     string `query:"stage" enum:"not planned,absent,audit,warn,deny,in place,drifted" doc:"the least over its places; drifted: in any of them"`
+		Text      string `query:"text" doc:"words in control, name, title and description" maxLength:"256"`
+		Order     string `query:"order" enum:"control,stage" default:"control" doc:"control: of the catalogue; stage: what drifted first, then what is least in place"`
+	}
+
+	guardQuestion struct {
+		Asking
+		Area      string `path:"area" maxLength:"64"`
+		Name      string `path:"name" maxLength:"64"`
+		Guard     string `path:"guard" maxLength:"128"`
+		Namespace string `query:"namespace" maxLength:"63"`
+		Stage     string `query:"stage" enum:"absent,audit,warn,deny,in place,drifted"`
+		Text      string `query:"text" doc:"words in where it is, and why it is so" maxLength:"256"`
+		Order     string `query:"order" enum:"stage,name,newest" default:"stage" doc:"stage: what drifted first, then what is least in place"`
+		Cursor    string `query:"cursor" doc:"next of the page before" maxLength:"16"`
+		Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	}
+
 	evidenceQuestion struct {
 		Asking
 		Control    string `query:"control" doc:"a control, like compute/pod-security" maxLength:"128"`
@@ -62,6 +96,19 @@ func (a *API) listing(api huma.API) {
 				return paged[RuleRow]{}, err
 			}
 			return pageOf(d.Rules(ctx, ask, RuleFilter{Control: in.Control, Least: least, Found: in.Found, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}))
+		})
+	read(a, api, "/controls/{area}/{name}/scopes", "listScopes", "The scopes that a control stands for, filtered and paged", func(in *scopesQuestion) *Asking { return &in.Asking },
+		func(ctx context.Context, ask Ask, in *scopesQuestion) (paged[ScopeStanding], error) {
+			return pageOf(d.Scopes(ctx, ask, in.Area+"/"+in.Name, ScopeFilter{Rung: in.Rung, Namespace: in.Namespace, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}))
+		})
+	read(a, api, "/guards", "listGuards", "Guards and how far they are in place, filtered, for who may get guards", func(in *guardsQuestion) *Asking { return &in.Asking },
+		func(ctx context.Context, ask Ask, in *guardsQuestion) (paged[GuardInfo], error) {
+			all, err := d.Guards(ctx, ask, GuardFilter{Control: in.Control, Namespace: in.Namespace, Stage: in.Stage, Text: in.Text, Order: in.Order})
+			return pageOf(all, "", err)
+		})
+	read(a, api, "/guards/{area}/{name}/{guard}", "getGuard", "One guard and how far it is in place where it was planned for, filtered and paged, for who may get guards", func(in *guardQuestion) *Asking { return &in.Asking },
+		func(ctx context.Context, ask Ask, in *guardQuestion) (GuardPage, error) {
+			return d.Guard(ctx, ask, in.Area+"/"+in.Name, in.Guard, PlaceFilter{Namespace: in.Namespace, Stage: in.Stage, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit})
 		})
 	read(a, api, "/evidence", "listEvidence", "Evidence of experiments, with its index in the ledger of the server that watches the cluster, the newest first", func(in *evidenceQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *evidenceQuestion) (paged[Evidence], error) {

@@ -67,8 +67,13 @@ type (
 
 	changesQuestion struct {
 		Asking
-		Since  time.Time `query:"since"`
-		Cursor string    `query:"cursor" maxLength:"4096"`
+		Control   string    `query:"control" doc:"a control, like compute/pod-security" maxLength:"128"`
+		Namespace string    `query:"namespace" maxLength:"63"`
+		Since     time.Time `query:"since"`
+		Text      string    `query:"text" doc:"words in control, where it stands so, and why" maxLength:"256"`
+		Order     string    `query:"order" enum:"newest,oldest" default:"newest"`
+		Cursor    string    `query:"cursor" doc:"next of the page before" maxLength:"4096"`
+		Limit     int       `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	}
 
 	alertsQuestion struct {
@@ -263,14 +268,9 @@ func (a *API) reading(api huma.API) {
 			all, _, next, err := d.Waivers(ctx, ask, WaiverFilter{State: in.State, Control: in.Control, Owner: in.Owner, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit})
 			return pageOf(all, next, err)
 		})
-	read(a, api, "/guards", "listGuards", "Guards and how far they are in place, for who may get guards", plain,
-		func(ctx context.Context, ask Ask, _ *plainQuestion) (paged[GuardInfo], error) {
-			all, err := d.Guards(ctx, ask)
-			return pageOf(all, "", err)
-		})
-	read(a, api, "/changes", "listChanges", "Controls that moved on the ladder, the newest first", func(in *changesQuestion) *Asking { return &in.Asking },
+	read(a, api, "/changes", "listChanges", "Controls that moved on the ladder, filtered and paged", func(in *changesQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *changesQuestion) (paged[RungChange], error) {
-			return pageOf(d.Changes(ctx, ask, in.Since, in.Cursor))
+			return pageOf(d.Changes(ctx, ask, ChangeFilter{Control: in.Control, Namespace: in.Namespace, Since: in.Since, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}))
 		})
 	read(a, api, "/search", "search", "What bears a text: controls, rules, experiments, objects, findings, alerts, waivers and runs", func(in *searchQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *searchQuestion) (paged[Hit], error) {

@@ -185,7 +185,7 @@ func (w *world) reads(t *testing.T, namespace, finding string) []string {
 		}
 	}
 	fill := strings.NewReplacer("/findings/{id}", "/findings/"+finding, "/runs/{id}", "/runs/none", "/controls/{area}/{name}", "/controls/compute/pod-security",
-		"/experiments/{area}/{name}/{experiment}", "/experiments/"+experiment, "{id}", "none", "{tile}", "0/000.p/1")
+		"/guards/{area}/{name}/{guard}", "/guards/compute/pod-security/enforce-restricted", "/experiments/{area}/{name}/{experiment}", "/experiments/"+experiment, "{id}", "none", "{tile}", "0/000.p/1")
 	query := map[string]string{"/api/v1/workload": "?kind=Pod&name=bad&namespace=" + namespace, "/api/v1/search": "?text=bad"}
 	var paths []string
 	for path, methods := range document.Paths {
@@ -255,7 +255,7 @@ func TestWhoSeesWhat(t *testing.T) {
 				if code != http.StatusForbidden {
 					t.Errorf("a tenant gets %d: %.2000s", code, body)
 				}
-			} else if strings.HasPrefix(path, "/api/v1/ledger/") || path == "/api/v1/guards" {
+			} else if strings.HasPrefix(path, "/api/v1/ledger/") || strings.HasPrefix(path, "/api/v1/guards") {
 				if code != http.StatusForbidden {
 					t.Errorf("a tenant gets %d: %.2000s", code, body)
 				}

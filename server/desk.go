@@ -318,31 +318,5 @@ func (d *Desk) days(ctx context.Context, a Ask, uid string) ([]Day, error) {
 	return days, nil
 }
 
-// Changes gives a page of controls that moved on the ladder, the newest first.
-func (d *Desk) Changes(ctx context.Context, a Ask, since time.Time, cursor string) ([]RungChange, string, error) {
-	uid, err := d.cluster(a)
-	if err != nil {
-		return nil, "", err
-	}
-	return d.changes(ctx, a, store.RungQuery{Cluster: uid, Since: since, After: cursor})
-}
-
-func (d *Desk) changes(ctx context.Context, a Ask, q store.RungQuery) ([]RungChange, string, error) {
-	q.Access = access(a)
-	page, err := d.o.Store.RungChanges(ctx, q)
-	if err != nil {
-		return nil, "", err
-	}
-	return rungChanges(page.Items), page.Next, nil
-}
-
-func rungChanges(kept []store.RungChange) []RungChange {
-	all := make([]RungChange, 0, len(kept))
-	for _, c := range kept {
-		all = append(all, RungChange{At: c.At, Control: c.Control, Scope: c.Scope, From: c.From, To: c.To, Why: c.Why})
-	}
-	return all
-}
-
 // badInput says why something that was sent cannot be taken.
 func badInput(err error) error { return errors.Join(ErrBadInput, err) }

@@ -2,9 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"slices"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/store"
@@ -38,7 +35,7 @@ func (d *Desk) Control(ctx context.Context, a Ask, id string) (ControlPage, erro
 			p.Standing = s
 		}
 	}
-	if p.Guards, err = d.guardInfos(ctx, a, uid, id); err != nil {
+	if p.Guards, err = d.guardInfos(ctx, a, store.GuardQuery{Cluster: uid, Control: id}); err != nil {
 		return p, err
 	}
 	for _, x := range c.Experiments {
@@ -53,40 +50,13 @@ func (d *Desk) Control(ctx context.Context, a Ask, id string) (ControlPage, erro
 		return p, err
 	}
 	p.Worst = worst.Findings
-	if p.Changes, _, err = d.changes(ctx, a, store.RungQuery{Cluster: uid, Control: id, Limit: controlEvidence}); err != nil {
+	changes, older, err := d.Changes(ctx, a, ChangeFilter{Control: id, Limit: controlEvidence})
+	if err != nil {
 		return p, err
 	}
-	p.ScopesLow, _, err = d.ScopesLow(ctx, a, id, "")
+	low, more, err := d.Scopes(ctx, a, id, ScopeFilter{Rung: "low", Limit: controlScopes})
+	p.Changes, p.ChangesMore, p.ScopesLow, p.ScopesLowMore = changes, older != "", low, more != ""
 	return p, err
-}
-
-// ScopesLow gives a page of the scopes for which a control is a gap or unknown.
-func (d *Desk) ScopesLow(ctx context.Context, a Ask, control, cursor string) ([]ScopeStanding, string, error) {
-	if d.controls[control] == nil {
-		return nil, "", ErrNotFound
-	}
-	uid, err := d.cluster(a)
-	if err != nil {
-		return nil, "", err
-	}
-	page, err := d.o.Store.Verdicts(ctx, store.VerdictQuery{Cluster: uid, Access: access(a), Control: control, Limit: controlScopes,
-		Rungs: []bailey.Rung{bailey.RungGap, bailey.RungUnknown}, After: cursor})
-	if err != nil {
-		return nil, "", err
-	}
-	var low []ScopeStanding
-	for i := range page.Items {
-		low = append(low, scopeStanding(&page.Items[i]))
-	}
-	return low, page.Next, nil
-}
-
-func scopeStanding(v *store.Verdict) ScopeStanding {
-	s := ScopeStanding{Control: v.Control, Scope: v.Scope, Rung: v.Rung, Since: v.Since, Findings: v.Findings, Proof: proofOf(v.Proof), Next: v.Next}
-	if !v.WaivedUntil.IsZero() {
-		s.WaivedUntil = &v.WaivedUntil
-	}
-	return s
 }
 
 func ruleInfos(c *bailey.Control, counts []store.Count) []RuleInfo {
@@ -110,64 +80,6 @@ func ruleInfos(c *bailey.Control, counts []store.Count) []RuleInfo {
 		infos = append(infos, info)
 	}
 	return infos
-}
-
-// Guards gives every guard and how far it is in place, to who may see that.
-func (d *Desk) Guards(ctx context.Context, a Ask) ([]GuardInfo, error) {
-	if !a.Guards {
-		return nil, ErrForbidden
-	}
-	uid, err := d.cluster(a)
-	if err != nil {
-		return nil, err
-	}
-	return d.guardInfos(ctx, a, uid, "")
-}
-
-// GuardDoc is what is kept of a guard's stage beside the stage itself.
-type GuardDoc struct {
-	Changes []string     `json:"changes,omitempty"`
-	Impact  *GuardImpact `json:"impact,omitempty"`
-}
-
-// guardInfos gives the guards of a control, or of all: to who may not see how far they are, what
-// they are alone.
-func (d *Desk) guardInfos(ctx context.Context, a Ask, uid, control string) ([]GuardInfo, error) {
-	var kept []store.Guard
-	if a.Guards {
-		var err error
-		if kept, err = d.o.Store.Guards(ctx, store.GuardQuery{Cluster: uid, Access: access(a), Control: control}); err != nil {
-			return nil, err
-		}
-	}
-	infos := []GuardInfo{}
-	for _, c := range d.o.Controls {
-		if control != "" && c.ID != control {
-			continue
-		}
-		for _, g := range c.Guards {
-			info := GuardInfo{Control: c.ID, Name: g.Name, Title: g.Title, Doc: g.Doc, OptIn: g.OptIn}
-			for _, k := range kept {
-				if k.Control != c.ID || k.Name != g.Name {
-					continue
-				}
-				var doc GuardDoc
-				if len(k.Doc) > 0 {
-					if err := json.Unmarshal(k.Doc, &doc); err != nil {
-						return nil, fmt.Errorf("what is kept of guard %s: %w", g.Name, err)
-					}
-				}
-				for _, c := range doc.Changes {
-					if len(info.Changes) < changesMost && !slices.Contains(info.Changes, c) {
-						info.Changes = append(info.Changes, c)
-					}
-				}
-				info.Stages = append(info.Stages, GuardStage{Scope: k.Scope, Stage: k.Stage, Why: k.Why, Drifted: k.Drifted, Since: k.Since, Impact: doc.Impact})
-			}
-			infos = append(infos, info)
-		}
-	}
-	return infos, nil
 }
 
 // Experiments gives the experiments that a filter takes, with the newest evidence of each.

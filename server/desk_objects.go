@@ -109,7 +109,7 @@ func accepted(f *Finding) int {
 // guardsOf gives the guards of the controls that stand for an object, with the stages that count
 // for it: its own, its namespace's and the cluster's.
 func (d *Desk) guardsOf(ctx context.Context, a Ask, uid string, ref bailey.Ref, standings []ScopeStanding) ([]GuardInfo, error) {
-	all, err := d.guardInfos(ctx, a, uid, "")
+	all, err := d.guardInfos(ctx, a, store.GuardQuery{Cluster: uid})
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,10 @@ func TestFiltersAgree(t *testing.T) {
 		{"namespaces", "order", NamespaceOrders},
 		{"actions", "outcome", actionOutcomes}, {"actions", "order", TimeOrders},
 		{"fleet", "state", FleetStates}, {"fleet", "order", FleetOrders},
+		{"changes", "order", TimeOrders},
+		{"guards", "stage", GuardStates}, {"guards", "order", GuardOrders},
+		{"guards/{area}/{name}/{guard}", "stage", PlaceStates}, {"guards/{area}/{name}/{guard}", "order", PlaceOrders},
+		{"controls/{area}/{name}/scopes", "rung", ScopeRungs}, {"controls/{area}/{name}/scopes", "order", ScopeOrders},
 	} {
 		if got := find(c.path, c.name).Schema.Enum; !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(c.values))) {
 			t.Errorf("%s of %s: the API takes %q, and the desk %q", c.name, c.path, got, c.values)

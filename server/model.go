@@ -275,10 +275,12 @@ type ControlPage struct {
 	Rules       []RuleInfo         `json:"rules"`
 	Guards      []GuardInfo        `json:"guards"`
 	Experiments []ExperimentInfo   `json:"experiments"`
-	Worst       []Finding          `json:"worst"` // the ten worst open findings
-	Changes     []RungChange       `json:"changes"`
-	// Scopes are those where it stands lowest, at most 100.
-	ScopesLow []ScopeStanding `json:"scopesLow"`
+	Worst       []Finding          `json:"worst"`   // the ten worst open findings
+	Changes     []RungChange       `json:"changes"` // the newest 50
+	ChangesMore bool               `json:"changesMore" doc:"there are older ones: /changes lists them"`
+	// ScopesLow are those for which it is a gap or unknown, the lowest first, at most 100.
+	ScopesLow     []ScopeStanding `json:"scopesLow"`
+	ScopesLowMore bool            `json:"scopesLowMore" doc:"there are more: /controls/{area}/{name}/scopes lists them"`
 }
 
 // ScopeStanding is where a control stands for one scope.

@@ -34,3 +34,10 @@ type RuleRow struct {
 	RuleInfo
 	Control string `json:"control"`
 }
+
+// GuardPage is one guard, with a page of the places that it was planned for.
+type GuardPage struct {
+	GuardInfo
+	Total int    `json:"total" doc:"places that the question asks for"`
+	Next  string `json:"next,omitempty" doc:"the cursor of the next page; absent on the last"`
+}

@@ -121,6 +121,7 @@ type GuardQuery struct {
 	Access     Access
 	Namespaces []string
 	Control    string
+	Name       string
 	Object     *bailey.Ref
 }
 
@@ -136,6 +137,10 @@ func (s *Store) Guards(ctx context.Context, q GuardQuery) ([]Guard, error) {
 		if q.Control != "" {
 			where += " AND control = ?"
 			args = append(args, clean(q.Control))
+		}
+		if q.Name != "" {
+			where += " AND guard = ?"
+			args = append(args, clean(q.Name))
 		}
 		if q.Object != nil {
 			k := keyOf(*q.Object)

@@ -15,7 +15,7 @@ type Desk interface {
 	SightOf(ctx context.Context, ask server.Ask) (server.Sight, error)
 	Overview(ctx context.Context, ask server.Ask) (server.Overview, error)
 	Control(ctx context.Context, ask server.Ask, id string) (server.ControlPage, error)
-	ScopesLow(ctx context.Context, ask server.Ask, control, cursor string) (scopes []server.ScopeStanding, next string, err error)
+	Scopes(ctx context.Context, ask server.Ask, control string, filter server.ScopeFilter) (scopes []server.ScopeStanding, next string, err error)
 	Findings(ctx context.Context, ask server.Ask, filter server.FindingFilter) (server.FindingPage, error)
 	Finding(ctx context.Context, ask server.Ask, id string) (server.Finding, error)
 	Workloads(ctx context.Context, ask server.Ask, filter server.WorkloadFilter) (server.WorkloadList, error)
@@ -38,7 +38,8 @@ type Desk interface {
 	Actions(ctx context.Context, ask server.Ask, filter server.ActionFilter) (actions []server.Action, next string, err error)
 	// Refused keeps that somebody was refused something.
 	Refused(ctx context.Context, ask server.Ask, by, action, target string)
-	Guards(ctx context.Context, ask server.Ask) ([]server.GuardInfo, error)
-	Changes(ctx context.Context, ask server.Ask, since time.Time, cursor string) (changes []server.RungChange, next string, err error)
+	Guards(ctx context.Context, ask server.Ask, filter server.GuardFilter) ([]server.GuardInfo, error)
+	Guard(ctx context.Context, ask server.Ask, control, name string, filter server.PlaceFilter) (server.GuardPage, error)
+	Changes(ctx context.Context, ask server.Ask, filter server.ChangeFilter) (changes []server.RungChange, next string, err error)
 	Search(ctx context.Context, ask server.Ask, text string) ([]server.Hit, error)
 }

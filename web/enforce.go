@@ -9,8 +9,10 @@ import (
 type enforceBody struct {
 	Guards  []guardRow
 	Only    string
+	All     int     // guards at any stage
 	Stages  []share // guards by where they are
 	Drifted int
+	Filters *filters
 	Pager   pager
 	Gate    *server.GateState // nil where none runs
 }
@@ -28,10 +30,8 @@ type guardRow struct {
 const (
 	guardRows   = 30
 	stagesShown = 5
+	placeRows   = 50
 )
-
-// stageOrder lists the stages from the least; unplanned is before all.
-var stageOrder = []string{"not planned", "absent", "audit", "warn", "deny", "in place"}
 
 // stageStep is a stage on the way to being in place.
 type stageStep struct {
@@ -40,40 +40,24 @@ type stageStep struct {
 }
 
 func stagesUpTo(stage string) []stageStep {
-	at := slices.Index(stageOrder, stage)
+	at := slices.Index(server.GuardStages, stage)
 	var steps []stageStep
-	for i, name := range stageOrder[2:] {
+	for i, name := range server.GuardStages[2:] {
 		steps = append(steps, stageStep{name, i+2 <= at})
 	}
 	return steps
 }
 
 func rowOf(g server.GuardInfo) guardRow {
-	r := guardRow{GuardInfo: g, Stage: stageOrder[0]}
-	if len(g.Stages) == 0 {
-		return r
-	}
-	stages := slices.Clone(g.Stages)
-	rank := func(s server.GuardStage) int {
-		if s.Drifted {
-			return -1
-		}
-		return slices.Index(stageOrder, s.Stage)
-	}
-	slices.SortStableFunc(stages, func(a, b server.GuardStage) int { return rank(a) - rank(b) })
-	least := len(stageOrder) - 1
-	for _, s := range stages {
-		least = min(least, max(slices.Index(stageOrder, s.Stage), 0))
-		if s.Drifted {
-			r.Drifted++
-		}
+	r := guardRow{GuardInfo: g, Stage: g.Least(), Drifted: g.Drifted()}
+	for _, s := range g.Stages {
 		if s.Stage == "in place" || s.Stage == "deny" {
 			r.InPlace++
 		}
 	}
-	r.Stage = stageOrder[least]
-	r.Cut = max(0, len(stages)-stagesShown)
-	r.Shown = stages[:len(stages)-r.Cut]
+	r.Shown = server.LeastFirst(g.Stages)
+	r.Cut = max(0, len(r.Shown)-stagesShown)
+	r.Shown = r.Shown[:len(r.Shown)-r.Cut]
 	return r
 }
 
@@ -81,66 +65,144 @@ func (s *site) enforce(v *visit) error {
 	if !v.ask.Guards {
 		return v.forbid(server.PlanGuards)
 	}
-	all, err := s.Desk.Guards(v.r.Context(), v.ask)
+	form := v.filters()
+	f := server.GuardFilter{
+		Text:      form.text("Text", "q"),
+		Control:   form.control(),
+		Namespace: form.name("Namespace", "namespace", 63),
+		Order:     form.order(option{"control", "by control"}, option{"stage", "least in place first"}),
+	}
+	b := enforceBody{Only: form.hidden("stage"), Filters: form}
+	if form.err != nil {
+		return form.err
+	}
+	all, err := s.Desk.Guards(v.r.Context(), v.ask, f) // at any stage: each is counted
 	if err != nil {
 		return err
 	}
-	v.page.Stream = "guards"
-	b := enforceBody{Only: v.r.URL.Query().Get("stage")}
-	if b.Only != "" {
-		if err := oneOf("stage", b.Only, append([]string{"drifted"}, stageOrder...)...); err != nil {
-			return err
-		}
-	}
-	count := map[string]int{}
-	var rows []guardRow
-	for _, g := range all {
-		r := rowOf(g)
-		count[r.Stage]++
-		if r.Drifted > 0 {
-			b.Drifted++
-		}
-		if b.Only == "" || b.Only == r.Stage || b.Only == "drifted" && r.Drifted > 0 {
-			rows = append(rows, r)
-		}
-	}
-	for _, name := range stageOrder {
-		if count[name] > 0 {
-			b.Stages = append(b.Stages, share{name, count[name]})
-		}
+	b.count(all)
+	f.Stage = b.Only
+	if all, err = f.Of(all); err != nil {
+		return err
 	}
 	if v.wantsCSV() {
-		return v.export("guards", []string{"control", "guard", "scope", "stage", "drifted", "since", "why", "would refuse"}, func(row func(...any) bool) error {
-			for _, r := range rows {
-				for _, st := range r.Stages {
-					refused := any("")
-					if st.Impact != nil {
-						refused = st.Impact.Refused
-					}
-					if !row(r.Control, r.Name, st.Scope, st.Stage, st.Drifted, st.Since, st.Why, refused) {
-						return nil
-					}
+		return v.exportPlaces("guards", func(row func(server.GuardInfo) bool) error {
+			for _, g := range all {
+				if !row(g) {
+					break
 				}
 			}
 			return nil
 		})
 	}
+	v.page.Stream = "guards"
 	if s.Gate != nil && v.page.Cluster.Own {
 		b.Gate = s.Gate()
 	}
-	if b.Guards, b.Pager, err = cut(v, rows, guardRows); err != nil {
+	if all, b.Pager, err = cut(v, all, guardRows); err != nil {
 		return err
 	}
-	var examples []server.Object
-	for _, g := range b.Guards {
-		for _, st := range g.Shown {
-			if st.Impact != nil {
-				examples = append(examples, st.Impact.Examples...)
-			}
-		}
+	var shown []server.GuardStage
+	for _, g := range all {
+		r := rowOf(g)
+		b.Guards, shown = append(b.Guards, r), append(shown, r.Shown...)
 	}
-	if err := v.lookUp(examples...); err != nil {
+	if err := v.lookUpExamples(shown); err != nil {
 		return err
 	}
 	return v.show("enforce", "enforce", "Enforce", b)
+}
+
+// count counts guards by stage, and those that drifted.
+func (b *enforceBody) count(all []server.GuardInfo) {
+	b.All = len(all)
+	count := map[string]int{}
+	for i := range all {
+		count[all[i].Least()]++
+		if all[i].Drifted() > 0 {
+			b.Drifted++
+		}
+	}
+	for _, name := range server.GuardStages {
+		if count[name] > 0 {
+			b.Stages = append(b.Stages, share{name, count[name]})
+		}
+	}
+}
+
+// lookUpExamples finds out which of the objects that guards would refuse have a page.
+func (v *visit) lookUpExamples(stages []server.GuardStage) error {
+	var examples []server.Object
+	for _, s := range stages {
+		if s.Impact != nil {
+			examples = append(examples, s.Impact.Examples...)
+		}
+	}
+	return v.lookUp(examples...)
+}
+
+// exportPlaces writes how far guards are in place, a row for each place that they were planned for. each hands over
+// guards with some of these.
+func (v *visit) exportPlaces(name string, each func(guard func(server.GuardInfo) bool) error) error {
+	return v.export(name, []string{"control", "guard", "scope", "stage", "drifted", "since", "why", "would refuse"}, func(row func(...any) bool) error {
+		return each(func(g server.GuardInfo) bool {
+			for _, st := range g.Stages {
+				refused := any("")
+				if st.Impact != nil {
+					refused = st.Impact.Refused
+				}
+				if !row(g.Control, g.Name, st.Scope, st.Stage, st.Drifted, st.Since, st.Why, refused) {
+					return false
+				}
+			}
+			return true
+		})
+	})
+}
+
+type guardBody struct {
+	server.GuardPage
+	Filters *filters
+	Pager   pager
+}
+
+// guard is one guard, with every place that it was planned for.
+func (s *site) guard(v *visit) error {
+	if !v.ask.Guards {
+		return v.forbid(server.PlanGuards)
+	}
+	control, name := v.r.PathValue("area")+"/"+v.r.PathValue("control"), v.r.PathValue("guard")
+	form := v.filters()
+	f := server.PlaceFilter{
+		Text:      form.text("Text", "q"),
+		Stage:     form.choice("Stage", "stage", plainly("any", server.PlaceStates...)...),
+		Namespace: form.name("Namespace", "namespace", 63),
+		Order:     form.order(option{"stage", "least in place first"}, option{"name", "by name"}, option{"newest", "newest first"}),
+		Cursor:    v.cursor(), Limit: placeRows,
+	}
+	if form.err != nil {
+		return form.err
+	}
+	if v.wantsCSV() {
+		f.Limit = exportPage
+		return v.exportPlaces("guard-"+name, func(row func(server.GuardInfo) bool) error {
+			return eachPage(func(cursor string) (string, error) {
+				f.Cursor = cursor
+				p, err := s.Desk.Guard(v.r.Context(), v.ask, control, name, f)
+				if !row(p.GuardInfo) {
+					return "", err
+				}
+				return p.Next, err
+			})
+		})
+	}
+	p, err := s.Desk.Guard(v.r.Context(), v.ask, control, name, f)
+	if err != nil {
+		return err
+	}
+	if err := v.lookUpExamples(p.Stages); err != nil {
+		return err
+	}
+	v.page.Stream = "guards"
+	return v.show("guard", "enforce", p.Title, guardBody{p, form, v.paged(len(p.Stages), p.Next, p.Total)})
 }

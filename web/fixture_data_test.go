@@ -86,34 +86,6 @@ func (f *fixture) findings(n int) []server.Finding {
 	return all
 }
 
-func (f *fixture) moves(n int) []server.RungChange {
-	var list []server.RungChange
-	rungs := []bailey.Rung{bailey.RungGap, bailey.RungUnknown, bailey.RungSound, bailey.RungGuarded, bailey.RungProven}
-	for i := range n {
-		c := f.controls[(i*11+3)%len(f.controls)]
-		m := server.RungChange{At: f.now.Add(-time.Duration(i*95+12) * time.Minute), Control: c.ID, Scope: bailey.Scope{Kind: bailey.ScopeCluster}, From: &rungs[(i+2)%5], To: &rungs[(i*3+4)%5], Why: "16 of 16 tries held on the last path"}
-		if i%3 == 1 {
-			m.Scope = bailey.Scope{Kind: bailey.ScopeWorkload, Object: f.workload(i * 9).Ref()}
-			m.Why = "container app became privileged"
-		}
-		if i == 5 {
-			m.From = nil
-		}
-		if i == 7 {
-			m.To, m.Why = nil, hostile
-		}
-		list = append(list, m)
-	}
-	return list
-}
-
-func (f *fixture) Changes(_ context.Context, _ server.Ask, since time.Time, cursor string) ([]server.RungChange, string, error) {
-	if since.After(f.now.AddDate(0, 0, -1)) {
-		return nil, "", nil
-	}
-	return piece(f.moves(140), cursor, 50)
-}
-
 // unpushed reports whether the cluster that is asked about is a spoke's, which pushes no runs, waivers and deeds.
 func unpushed(ask server.Ask) bool { return ask.Cluster != "" && ask.Cluster != ownUID }
 
@@ -319,36 +291,6 @@ func (f *fixture) Refused(_ context.Context, _ server.Ask, by, action, target st
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.refused = append(f.refused, server.Action{At: f.now, Who: by, Action: action, Target: target, Outcome: "refused", Why: "no right to it"})
-}
-
-func (f *fixture) Guards(_ context.Context, ask server.Ask) ([]server.GuardInfo, error) {
-	if !ask.Guards {
-		return nil, server.ErrForbidden
-	}
-	var all []server.GuardInfo
-	stages := []string{"absent", "audit", "warn", "deny", "in place"}
-	for _, c := range f.controls {
-		for _, g := range c.Guards {
-			n := len(all)
-			one := server.GuardInfo{Control: c.ID, Name: g.Name, Title: g.Title, Doc: g.Doc, OptIn: g.OptIn, Changes: []string{"ValidatingAdmissionPolicy bailey-" + g.Name, "ValidatingAdmissionPolicyBinding bailey-" + g.Name}}
-			for i := range []int{1, 12, 0, 3, 1}[n%5] {
-				s := server.GuardStage{Scope: bailey.Scope{Kind: bailey.ScopeNamespace, Object: bailey.Ref{Kind: bailey.KindNamespace, Name: f.namespaces[i]}}, Stage: stages[(n+i)%5], Since: f.now.Add(-time.Duration(n+i) * 26 * time.Hour), Why: "audits since Monday; denies after 7 quiet days"}
-				if i == 0 {
-					s.Scope = bailey.Scope{Kind: bailey.ScopeCluster}
-					s.Impact = &server.GuardImpact{At: f.now, Judged: 12_843, Refused: n % 4 * 9, Examples: []server.Object{f.workload(3), f.workload(9)}}
-					if s.Impact.Refused == 0 {
-						s.Impact.Examples = nil
-					}
-				}
-				if n%6 == 1 && i == 2 {
-					s.Drifted, s.Why = true, "failurePolicy is Ignore, applied was Fail"
-				}
-				one.Stages = append(one.Stages, s)
-			}
-			all = append(all, one)
-		}
-	}
-	return all, nil
 }
 
 func (f *fixture) Search(_ context.Context, ask server.Ask, text string) ([]server.Hit, error) {

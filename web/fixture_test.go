@@ -217,7 +217,7 @@ func (f *fixture) Control(ctx context.Context, ask server.Ask, id string) (serve
 		}
 		p.Rules = append(p.Rules, one)
 	}
-	guards, _ := f.Guards(ctx, ask)
+	guards, _ := f.Guards(ctx, ask, server.GuardFilter{})
 	for _, g := range guards {
 		if g.Control == id {
 			p.Guards = append(p.Guards, g)
@@ -234,21 +234,9 @@ func (f *fixture) Control(ctx context.Context, ask server.Ask, id string) (serve
 	if p.Rung == bailey.RungGap {
 		p.Proof = &server.Proof{Held: 1009, Tried: 1024, At: f.now, Bound: 1, Broken: []string{"privileged pods: ephemeral container: admitted " + hostile}}
 	}
-	for i := range 12 {
-		w := f.workload(i * 31)
-		if ask.Sees.Has(w.Namespace) {
-			p.ScopesLow = append(p.ScopesLow, server.ScopeStanding{Control: id, Scope: bailey.Scope{Kind: c.Scope, Object: w.Ref()}, Rung: bailey.Rung(i % 5), Findings: 12 - i, Next: p.Next})
-		}
-	}
+	p.ScopesLow, _, _ = f.Scopes(ctx, ask, id, server.ScopeFilter{Rung: "low", Limit: 12})
+	p.ScopesLowMore, p.ChangesMore = len(p.ScopesLow) == 12, true
 	return p, nil
-}
-
-func (f *fixture) ScopesLow(ctx context.Context, ask server.Ask, control, cursor string) ([]server.ScopeStanding, string, error) {
-	p, err := f.Control(ctx, ask, control)
-	if err != nil {
-		return nil, "", err
-	}
-	return piece(p.ScopesLow, cursor, 5)
 }
 
 // visible gives the findings that a filter and the asker's rights let through.
@@ -367,7 +355,7 @@ func (f *fixture) Workload(_ context.Context, ask server.Ask, ref bailey.Ref) (s
 	p.Command = "kubectl get " + strings.ToLower(string(ref.Kind)) + "/" + ref.Name + " -n " + ref.Namespace + " -o yaml"
 	p.Alerts, _, _ = f.Alerts(context.Background(), ask, server.AlertFilter{State: "open"})
 	p.Alerts = p.Alerts[:4]
-	guards, _ := f.Guards(context.Background(), ask)
+	guards, _ := f.Guards(context.Background(), ask, server.GuardFilter{})
 	p.Guards = guards[:min(7, len(guards))]
 	for i, c := range f.controls {
 		if c.Scope == bailey.ScopeWorkload {

@@ -72,7 +72,7 @@ func TestGuardsUnseen(t *testing.T) {
 func TestGuardOfControl(t *testing.T) {
 	f := newFixture()
 	d := start(t, f, "admin", nil)
-	guards, _ := f.Guards(t.Context(), server.Ask{Guards: true})
+	guards, _ := f.Guards(t.Context(), server.Ask{Guards: true}, server.GuardFilter{})
 	told := 0
 	for _, g := range guards {
 		least, drifted := "in place", false

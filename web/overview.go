@@ -2,8 +2,6 @@ package web
 
 import (
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/baileyhq/bailey/server"
 )
@@ -73,79 +71,6 @@ func (v *visit) exportStandings(lanes []server.Lane) error {
 	})
 }
 
-type changesBody struct {
-	Changes []server.RungChange
-	Since   string
-	Pager   pager
-}
-
-// changesKept is how far back the list of changes goes unless somebody asks for another time.
-const changesKept = 30 * 24 * time.Hour
-
-func (s *site) changes(v *visit) error {
-	since := v.page.Now.Add(-changesKept)
-	text := v.r.URL.Query().Get("since")
-	if text != "" {
-		t, err := day("since", text)
-		if err != nil {
-			return err
-		}
-		since = t
-	} else { // a page's cursor belongs to the day, which the next page is therefore told
-		since = since.UTC().Truncate(24 * time.Hour)
-		v.page.Query.Set("since", since.Format(time.DateOnly))
-	}
-	if v.wantsCSV() {
-		return v.export("changes", []string{"at", "control", "scope", "from", "to", "why"}, func(row func(...any) bool) error {
-			return eachPage(func(cursor string) (string, error) {
-				list, next, err := s.Desk.Changes(v.r.Context(), v.ask, since, cursor)
-				for _, c := range list {
-					if !row(c.At, c.Control, c.Scope, c.From, c.To, c.Why) {
-						return "", err
-					}
-				}
-				return next, err
-			})
-		})
-	}
-	list, next, err := s.Desk.Changes(v.r.Context(), v.ask, since, v.cursor())
-	if err != nil {
-		return err
-	}
-	return v.show("changes", "overview", "What changed", changesBody{list, since.UTC().Format(time.DateOnly), v.paged(len(list), next, 0)})
-}
-
-// eachPage asks for page after page until there are no more.
-func eachPage(ask func(cursor string) (next string, err error)) error {
-	cursor := ""
-	for {
-		next, err := ask(cursor)
-		if err != nil || next == "" || next == cursor {
-			return err
-		}
-		cursor = next
-	}
-}
-
-// exportScopes writes where a control stands lowest, as its page lists it.
-func (s *site) exportScopes(v *visit, id string) error {
-	return v.export(strings.ReplaceAll(id, "/", "-"), []string{"control", "scope", "rung", "since", "waived until", "findings", "held", "tried", "what would change it"}, func(row func(...any) bool) error {
-		return eachPage(func(cursor string) (string, error) {
-			list, next, err := s.Desk.ScopesLow(v.r.Context(), v.ask, id, cursor)
-			for _, x := range list {
-				proof := server.Proof{}
-				if x.Proof != nil {
-					proof = *x.Proof
-				}
-				if !row(x.Control, x.Scope, x.Rung, x.Since, x.WaivedUntil, x.Findings, proof.Held, proof.Tried, x.Next) {
-					return "", err
-				}
-			}
-			return next, err
-		})
-	})
-}
-
 type controlBody struct {
 	server.ControlPage
 	Previous, Following string // controls, in the order of the catalogue
@@ -155,7 +80,7 @@ type controlBody struct {
 func (s *site) control(v *visit) error {
 	id := v.r.PathValue("area") + "/" + v.r.PathValue("name")
 	if v.wantsCSV() {
-		return s.exportScopes(v, id)
+		return s.exportScopes(v, id, server.ScopeFilter{Rung: "low"})
 	}
 	c, err := s.Desk.Control(v.r.Context(), v.ask, id)
 	if err != nil {

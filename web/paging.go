@@ -134,3 +134,15 @@ func (v *visit) counted(from, count, total int) pager {
 	}
 	return v.paged(count, next, total)
 }
+
+// eachPage asks for page after page until there are no more.
+func eachPage(ask func(cursor string) (next string, err error)) error {
+	cursor := ""
+	for {
+		next, err := ask(cursor)
+		if err != nil || next == "" || next == cursor {
+			return err
+		}
+		cursor = next
+	}
+}

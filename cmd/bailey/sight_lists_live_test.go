@@ -116,6 +116,16 @@ func (s *sight) lists(t *testing.T) {
 			}
 			return api, page
 		})
+		agrees(t, person+": scopes of a control", func() (api, page []string) {
+			const path = "controls/compute/pod-security/scopes?order=name"
+			for _, x := range every[server.ScopeStanding](t, s, person, "/api/v1/"+path) {
+				api = append(api, fmt.Sprint(x.Scope, " ", x.Rung, " ", x.Findings))
+			}
+			for _, r := range s.file(t, person, "/"+path+"&format=csv") {
+				page = append(page, fmt.Sprint(r[1], " ", r[2], " ", r[5]))
+			}
+			return api, page
+		})
 	}
 	control, experiment, _ := strings.Cut(s.filled["experiment"][strings.Index(s.filled["experiment"], "/")+1:], "/")
 	control = s.filled["experiment"][:strings.Index(s.filled["experiment"], "/")+1] + control

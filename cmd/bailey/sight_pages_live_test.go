@@ -44,8 +44,10 @@ var (
 // pagesSeen says of each route of the site who sees what there. One that is not listed fails the test.
 var pagesSeen = map[string][]asking{
 	"GET /{$}":                    {{path: "/", tenant: ok, admin: ok, file: true}, {path: "/?cluster={cluster}", tenant: ok, admin: ok, file: true}, {path: "/?cluster=none", tenant: forbidden, admin: forbidden}},
-	"GET /changes":                {{path: "/changes", tenant: ok, admin: ok, file: true}, {path: "/changes?since=2020-01-01", tenant: ok, admin: ok, file: true}},
+	"GET /changes":                {{path: "/changes", tenant: ok, admin: ok, file: true}, {path: "/changes?since=2020-01-01", tenant: ok, admin: ok, file: true}, {path: "/changes?namespace={theirs}", tenant: ok, admin: ok, file: true}},
 	"GET /controls/{area}/{name}": {{path: "/controls/compute/pod-security", tenant: ok, admin: ok, file: true}, {path: "/controls/network/policy", tenant: ok, admin: ok, file: true}, {path: "/controls/no/such", tenant: missing, admin: missing}},
+	"GET /controls/{area}/{name}/scopes": {{path: "/controls/compute/pod-security/scopes", tenant: ok, admin: ok, file: true}, {path: "/controls/compute/pod-security/scopes?namespace={theirs}", tenant: ok, admin: ok, file: true},
+		{path: "/controls/compute/pod-security/scopes?q={their-web}", tenant: ok, admin: ok, file: true}, {path: "/controls/no/such/scopes", tenant: missing, admin: missing}},
 	"GET /findings": {{path: "/findings", tenant: ok, admin: ok, file: true}, {path: "/findings?state=all&order=object", tenant: ok, admin: ok, file: true}, {path: "/findings?state=waived", tenant: ok, admin: ok, file: true},
 		{path: "/findings?namespace={theirs}", tenant: ok, admin: ok, file: true}, {path: "/findings?q={their-web}&state=all", tenant: ok, admin: ok, file: true}, {path: "/findings?severity=dreadful", tenant: 400, admin: 400}},
 	"GET /findings/{id}": {{path: "/findings/{my-finding}", tenant: ok, admin: ok}, {path: "/findings/{their-finding}", tenant: missing, admin: ok}},
@@ -70,6 +72,7 @@ var pagesSeen = map[string][]asking{
 	"POST /waivers/{id}/extend":                {{path: "/waivers/{waiver}/extend", body: "reason=their+reason&expires=2000-01-01", tenant: forbidden, admin: missing}}, // it was ended
 	"POST /waivers/{id}/end":                   {{path: "/waivers/{waiver}/end", tenant: forbidden, admin: moved}},
 	"GET /enforce":                             {{path: "/enforce", tenant: forbidden, admin: ok, file: true}},
+	"GET /enforce/{area}/{control}/{guard}":    {{path: "/enforce/compute/pod-security/enforce-restricted", tenant: forbidden, admin: ok, file: true}},
 	"GET /activity":                            {{path: "/activity", tenant: forbidden, admin: ok, file: true}},
 	"GET /search":                              {{path: "/search?q=pod", tenant: ok, admin: ok, file: true}, {path: "/search?q={theirs}", tenant: ok, admin: ok, file: true}, {path: "/search?q={their-web}", tenant: ok, admin: ok, file: true}},
 	"/":                                        {{path: "/no/such", tenant: missing, admin: missing}},
@@ -98,6 +101,7 @@ var endpointsSeen = map[string][]asking{
 	"GET /api/v1/workload": {{path: "?kind=" + string(bailey.KindDeployment) + "&namespace={mine}&name=my-web", tenant: ok, admin: ok}, {path: "?kind=" + string(bailey.KindDeployment) + "&namespace={theirs}&name={their-web}", tenant: missing, admin: ok},
 		{path: "?kind=Namespace&name={theirs}", tenant: missing, admin: ok}},
 	"GET /api/v1/namespaces":                                  {{path: "", tenant: ok, admin: ok}},
+	"GET /api/v1/controls/{area}/{name}/scopes":               {{path: "/api/v1/controls/compute/pod-security/scopes?limit=1000", tenant: ok, admin: ok}, {path: "/api/v1/controls/compute/pod-security/scopes?namespace={theirs}", tenant: ok, admin: ok}},
 	"GET /api/v1/experiments":                                 {{path: "", tenant: ok, admin: ok}},
 	"GET /api/v1/experiments/{area}/{name}/{experiment}":      {{path: "/api/v1/experiments/{experiment}", tenant: ok, admin: ok}},
 	"GET /api/v1/experiments/{area}/{name}/{experiment}/plan": {{path: "/api/v1/experiments/{experiment}/plan", tenant: forbidden, admin: ok}},
@@ -113,7 +117,8 @@ var endpointsSeen = map[string][]asking{
 	"POST /api/v1/waivers/{id}/extend":                        {{path: "/api/v1/waivers/{waiver}/extend", body: `{"reason":"their reason","expires":"` + time.Now().AddDate(0, 2, 0).Format(time.RFC3339) + `"}`, tenant: forbidden, admin: 422}},
 	"DELETE /api/v1/waivers/{id}":                             {{path: "/api/v1/waivers/{waiver}", tenant: forbidden, admin: http.StatusNoContent}}, // the form has ended it; it stays so
 	"GET /api/v1/guards":                                      {{path: "", tenant: forbidden, admin: ok}},
-	"GET /api/v1/changes":                                     {{path: "", tenant: ok, admin: ok}},
+	"GET /api/v1/guards/{area}/{name}/{guard}":                {{path: "/api/v1/guards/compute/pod-security/enforce-restricted", tenant: forbidden, admin: ok}},
+	"GET /api/v1/changes":                                     {{path: "", tenant: ok, admin: ok}, {path: "?namespace={theirs}", tenant: ok, admin: ok}, {path: "?text={theirs}", tenant: ok, admin: ok}},
 	"GET /api/v1/search":                                      {{path: "?text=pod", tenant: ok, admin: ok}, {path: "?text={theirs}", tenant: ok, admin: ok}, {path: "?text={their-web}", tenant: ok, admin: ok}},
 	"GET /api/v1/ledger/entries":                              {{path: "", tenant: forbidden, admin: ok}},
 	"GET /api/v1/ledger/checkpoint":                           {{path: "", tenant: forbidden, admin: ok}},

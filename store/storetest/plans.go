@@ -57,12 +57,15 @@ func testPlans(t *testing.T, p Place) {
 		if _, err := b.s.Finding(b.ctx, access, uid, d.Findings[0].ID); err != nil && !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
-		for _, q := range []store.VerdictQuery{{}, {Control: "a/b"}, {Object: &web}, {Rungs: []bailey.Rung{0}}} {
+		for _, q := range []store.VerdictQuery{{}, {Control: "a/b"}, {Object: &web}, {Rungs: []bailey.Rung{0}}, {Control: "a/b", Namespaces: []string{"ns1"}}, {Control: "a/b", Lowest: true, Limit: 10}} {
 			q.Cluster, q.Access = uid, access
-			_, err := b.s.Verdicts(b.ctx, q)
+			page, err := b.s.Verdicts(b.ctx, q)
+			b.ok(err)
+			q.After = page.Next
+			_, err = b.s.Verdicts(b.ctx, q)
 			b.ok(err)
 		}
-		for _, q := range []store.RungQuery{{}, {Control: "a/b", Scope: &scope}, {Since: at(0)}} {
+		for _, q := range []store.RungQuery{{}, {Control: "a/b", Scope: &scope}, {Since: at(0)}, {Control: "a/b", Oldest: true}, {Namespaces: []string{"ns1"}, Control: "a/b", Text: "w"}} {
 			q.Cluster, q.Access = uid, access
 			_, err := b.s.RungChanges(b.ctx, q)
 			b.ok(err)

@@ -104,6 +104,7 @@ func testTables(t *testing.T, p Place) {
 		got := walkPages(b, func(after string) (store.Page[store.Action], error) { q.After = after; return b.s.Actions(b.ctx, q) }, func(a store.Action) string { return a.Target[1:] })
 		same(b, "actions by "+name, got, numbers(c.takes, q.Oldest))
 	}
+	tablesOfLadder(b)
 }
 
 // numbers gives those below 60 that are taken, the largest first or last.
