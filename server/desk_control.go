@@ -118,17 +118,13 @@ func (d *Desk) experiment(ctx context.Context, a Ask, uid string, c *bailey.Cont
 	if err != nil {
 		return ExperimentInfo{}, err
 	}
-	info := d.experimentInfo(a, c, x, page.Items)
 	runs, older, err := d.o.Store.EvidenceRuns(ctx, access(a), uid, store.ExperimentName{Control: c.ID, Experiment: x.Name}, experimentRuns)
-	info.OlderRuns = older
-	for _, r := range runs {
-		one := ExperimentRun{Run: r.Run, At: r.At, Scopes: r.Scopes, Held: r.Held, Tried: r.Tried, Broken: r.Broken, Inconclusive: r.Inconclusive}
-		if !a.Sees.All {
-			one.Run = ""
-		}
-		info.Runs = append(info.Runs, one)
+	if err != nil {
+		return ExperimentInfo{}, err
 	}
-	return info, err
+	info := d.experimentInfo(a, c, x, page.Items, runs)
+	info.OlderRuns = older
+	return info, nil
 }
 
 // experiments gives those of each control, in the order of the catalogue, with the newest evidence of each: the
@@ -144,6 +140,10 @@ func (d *Desk) experiments(ctx context.Context, a Ask, uid string) (map[string][
 	if err != nil {
 		return nil, err
 	}
+	runs, err := d.o.Store.NewestRuns(ctx, access(a), uid, of)
+	if err != nil {
+		return nil, err
+	}
 	newest := map[store.ExperimentName][]store.Evidence{}
 	for i := range kept {
 		newest[store.ExperimentName{Control: kept[i].Control, Experiment: kept[i].Experiment}] = kept[i : i+1]
@@ -151,15 +151,27 @@ func (d *Desk) experiments(ctx context.Context, a Ask, uid string) (map[string][
 	infos := map[string][]ExperimentInfo{}
 	for _, c := range d.o.Controls {
 		for _, x := range c.Experiments {
-			infos[c.ID] = append(infos[c.ID], d.experimentInfo(a, c, x, newest[store.ExperimentName{Control: c.ID, Experiment: x.Name}]))
+			name := store.ExperimentName{Control: c.ID, Experiment: x.Name}
+			var last []store.EvidenceRun
+			if run, tried := runs[name]; tried {
+				last = []store.EvidenceRun{run}
+			}
+			infos[c.ID] = append(infos[c.ID], d.experimentInfo(a, c, x, newest[name], last))
 		}
 	}
 	return infos, nil
 }
 
-func (d *Desk) experimentInfo(a Ask, c *bailey.Control, x *bailey.Experiment, kept []store.Evidence) ExperimentInfo {
+func (d *Desk) experimentInfo(a Ask, c *bailey.Control, x *bailey.Experiment, kept []store.Evidence, runs []store.EvidenceRun) ExperimentInfo {
 	info := ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window,
 		Evidence: evidenceOf(a, kept)}
+	for _, r := range runs {
+		one := ExperimentRun{Run: r.Run, At: r.At, Scopes: r.Scopes, Held: r.Held, Tried: r.Tried, Broken: r.Broken, Inconclusive: r.Inconclusive}
+		if !a.Sees.All {
+			one.Run = ""
+		}
+		info.Runs = append(info.Runs, one)
+	}
 	info.State = info.StateAt(d.o.Now())
 	return info
 }

@@ -61,6 +61,13 @@ func TestExperimentRuns(t *testing.T) {
 		if diff := cmp.Diff([]ExperimentRun{c.newest, c.second}, x.Runs[:2]); diff != "" {
 			t.Errorf("%s: %s", what, diff)
 		}
+		listed, err := desk.Experiments(t.Context(), c.ask, ExperimentFilter{Control: "compute/pod-security"})
+		if err != nil || len(listed) == 0 {
+			t.Fatal(what, err)
+		}
+		if diff := cmp.Diff([]ExperimentRun{c.newest}, listed[0].Runs); diff != "" || listed[0].State != "broken" || x.State != "broken" {
+			t.Errorf("%s, which is broken in one namespace: %s, in the list %s: %s", what, x.State, listed[0].State, diff)
+		}
 		page, err := desk.Control(t.Context(), c.ask, "compute/pod-security")
 		if err != nil || len(page.Experiments) == 0 {
 			t.Fatal(what, err)

@@ -172,18 +172,18 @@ type ExperimentFilter struct {
 	Order   string // control (the catalogue's), state (what needs a look first) or newest (what was tried last first)
 }
 
-// StateAt says where the proof of an experiment stands at a moment, by its newest evidence: held, broken,
+// StateAt says where the proof of an experiment stands at a moment, by its newest run, in all scopes that may be seen: held, broken,
 // inconclusive, stale or never (tried).
 func (x *ExperimentInfo) StateAt(now time.Time) string {
-	if len(x.Evidence) == 0 {
+	if len(x.Runs) == 0 {
 		return "never"
 	}
-	switch e := x.Evidence[0]; {
-	case e.Broken > 0:
+	switch r := x.Runs[0]; {
+	case r.Broken > 0:
 		return "broken"
-	case x.Window > 0 && now.Sub(e.At) > x.Window:
+	case x.Window > 0 && now.Sub(r.At) > x.Window:
 		return "stale"
-	case e.Held == 0 || e.Interrupted:
+	case r.Held == 0 || len(x.Evidence) > 0 && x.Evidence[0].Interrupted:
 		return "inconclusive"
 	}
 	return "held"

@@ -8,19 +8,18 @@ import (
 
 // ExperimentInfo is an experiment and what it showed.
 type ExperimentInfo struct {
-	Control    string        `json:"control"`
-	Name       string        `json:"name"`
-	Title      string        `json:"title"`
-	Doc        string        `json:"doc"`
-	Hypothesis string        `json:"hypothesis"`
-	Danger     bailey.Danger `json:"danger"`
-	Technique  string        `json:"technique,omitempty"`
-	Window     time.Duration `json:"window"`
-	State      string        `json:"state"` // held, broken, inconclusive, stale or never (tried)
-	Evidence   []Evidence    `json:"evidence,omitempty" doc:"the newest first, 50 pieces at most, in lists of experiments one; /api/v1/evidence gives all"`
-	// Runs are not given in lists of experiments.
-	Runs      []ExperimentRun `json:"runs,omitempty" doc:"what its newest runs showed, the newest first, 40 at most"`
-	OlderRuns bool            `json:"olderRuns,omitempty" doc:"there are others than these runs"`
+	Control    string          `json:"control"`
+	Name       string          `json:"name"`
+	Title      string          `json:"title"`
+	Doc        string          `json:"doc"`
+	Hypothesis string          `json:"hypothesis"`
+	Danger     bailey.Danger   `json:"danger"`
+	Technique  string          `json:"technique,omitempty"`
+	Window     time.Duration   `json:"window"`
+	State      string          `json:"state"` // held, broken, inconclusive, stale or never (tried)
+	Evidence   []Evidence      `json:"evidence,omitempty" doc:"the newest first, 50 pieces at most, in lists of experiments one; /api/v1/evidence gives all"`
+	Runs       []ExperimentRun `json:"runs,omitempty" doc:"what its newest runs showed, the newest first, 40 at most, in lists of experiments one"`
+	OlderRuns  bool            `json:"olderRuns,omitempty" doc:"there are others than these runs"`
 }
 
 // ExperimentRun is what one run of an experiment showed for all scopes that may be seen.

@@ -19,6 +19,61 @@ type EvidenceRun struct {
 	Held, Tried, Broken, Inconclusive int
 }
 
+const (
+	// runColumns are what is added up of evidence, e, by oneRun.
+	runColumns = "e.run, max(e.at), count(*), sum(e.held), sum(e.tried), sum(e.broken), sum(e.inconclusive)"
+	// oneRun groups the evidence of an experiment, e, by run.
+	oneRun = "e.run, CASE WHEN e.run = '' THEN e.at ELSE 0 END"
+)
+
+// scan reads the runColumns, behind what is before them.
+func (e *EvidenceRun) scan(rows *sql.Rows, before ...any) error {
+	var at int64
+	err := rows.Scan(append(before, &e.Run, &at, &e.Scopes, &e.Held, &e.Tried, &e.Broken, &e.Inconclusive)...)
+	e.At = moment(at)
+	return err
+}
+
+// NewestRuns adds up the newest run of each of the experiments of which any evidence may be seen: among the limits.Scopes pieces
+// of each that end with the newest that may be seen, which is how many a run gives at most.
+func (s *Store) NewestRuns(ctx context.Context, access Access, cluster string, of []ExperimentName) (map[ExperimentName]EvidenceRun, error) {
+	runs := map[ExperimentName]EvidenceRun{}
+	err := s.read(ctx, func(r *reader) error {
+		n, err := r.cluster(cluster)
+		if err != nil {
+			return err
+		}
+		where, whereArgs := access.limit("e.namespace", nil)
+		for some := range slices.Chunk(of, newestAtOnce) {
+			var args []any
+			for _, x := range some {
+				args = append(args, clean(x.Control), clean(x.Experiment))
+			}
+			const pieces = " FROM evidence e WHERE e.cluster = ? AND e.control = x.control AND e.experiment = x.experiment"
+			if err := r.each(func(rows *sql.Rows) error {
+				var x ExperimentName
+				var run EvidenceRun
+				err := run.scan(rows, &x.Control, &x.Experiment)
+				runs[x] = run
+				return err
+			}, "WITH x (control, experiment) AS (VALUES "+tuples(len(some), 2)+"),"+
+				" part AS MATERIALIZED (SELECT x.control, x.experiment, (SELECT max(e.seq)"+pieces+where+") AS last FROM x),"+
+				" whole AS MATERIALIZED (SELECT x.control, x.experiment, x.last, coalesce((SELECT e.seq"+pieces+" AND e.seq <= x.last ORDER BY e.seq DESC LIMIT 1 OFFSET ?), 0) AS beyond FROM part x),"+
+				" newest AS MATERIALIZED (SELECT x.control, x.experiment, x.last, x.beyond, (SELECT e.seq"+pieces+" AND e.seq > x.beyond AND e.seq <= x.last"+where+
+				" ORDER BY e.at DESC, e.seq DESC LIMIT 1) AS seq FROM whole x)"+
+				" SELECT e.control, e.experiment, "+runColumns+" FROM newest x"+
+				" JOIN evidence f ON f.cluster = ? AND f.control = x.control AND f.experiment = x.experiment AND f.seq = x.seq"+
+				" JOIN evidence e ON e.cluster = f.cluster AND e.control = f.control AND e.experiment = f.experiment AND e.seq > x.beyond AND e.seq <= x.last"+
+				" AND e.run = f.run AND (e.run <> '' OR e.at = f.at)"+where+" GROUP BY e.control, e.experiment, "+oneRun,
+				slices.Concat(args, []any{n}, whereArgs, []any{n, limits.Scopes, n}, whereArgs, []any{n}, whereArgs)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return runs, err
+}
+
 // EvidenceRuns adds up the newest evidence of an experiment that may be seen by run, the newest first, and gives the
 // newest runs, at most so many. It looks at limits.Pieces pieces and no more: a run that is not among them as a whole
 // is left out. Older tells that there are others.
@@ -28,22 +83,22 @@ func (s *Store) EvidenceRuns(ctx context.Context, access Access, cluster string,
 		if err != nil {
 			return err
 		}
-		const experiment = " FROM evidence WHERE cluster = ? AND control = ? AND experiment = ?"
+		const experiment = " FROM evidence e WHERE e.cluster = ? AND e.control = ? AND e.experiment = ?"
 		args := []any{n, clean(of.Control), clean(of.Experiment)}
 		// The first piece that is too much, whoever may see it: all are shown the same stretch of time.
 		var beyond int64
 		var cutRun string
-		err = r.row("SELECT seq, run"+experiment+" AND seq = (SELECT seq"+experiment+" ORDER BY seq DESC LIMIT 1 OFFSET ?)", slices.Concat(args, args, []any{limits.Pieces})...).Scan(&beyond, &cutRun)
+		err = r.row("SELECT e.seq, e.run"+experiment+" AND e.seq = (SELECT e.seq"+experiment+" ORDER BY e.seq DESC LIMIT 1 OFFSET ?)", slices.Concat(args, args, []any{limits.Pieces})...).Scan(&beyond, &cutRun)
 		switch {
 		case err == nil:
 			older = true
 		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
-		where, whereArgs := access.limit("namespace", nil)
+		where, whereArgs := access.limit("e.namespace", nil)
 		args = append(args, beyond)
 		if cutRun != "" {
-			where, whereArgs = " AND run <> ?"+where, append([]any{cutRun}, whereArgs...)
+			where, whereArgs = " AND e.run <> ?"+where, append([]any{cutRun}, whereArgs...)
 		}
 		return r.each(func(rows *sql.Rows) error {
 			if len(runs) == most {
@@ -51,13 +106,10 @@ func (s *Store) EvidenceRuns(ctx context.Context, access Access, cluster string,
 				return nil
 			}
 			var run EvidenceRun
-			var at int64
-			err := rows.Scan(&run.Run, &at, &run.Scopes, &run.Held, &run.Tried, &run.Broken, &run.Inconclusive)
-			run.At = moment(at)
+			err := run.scan(rows)
 			runs = append(runs, run)
 			return err
-		}, "SELECT run, max(at), count(*), sum(held), sum(tried), sum(broken), sum(inconclusive)"+experiment+" AND seq > ?"+where+
-			" GROUP BY run, CASE WHEN run = '' THEN at ELSE 0 END ORDER BY max(at) DESC, max(seq) DESC LIMIT ?", slices.Concat(args, whereArgs, []any{most + 1})...)
+		}, "SELECT "+runColumns+experiment+" AND e.seq > ?"+where+" GROUP BY "+oneRun+" ORDER BY max(e.at) DESC, max(e.seq) DESC LIMIT ?", slices.Concat(args, whereArgs, []any{most + 1})...)
 	})
 	return runs, older, err
 }

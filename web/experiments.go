@@ -44,11 +44,11 @@ func (s *site) experiments(v *visit) error {
 	if v.wantsCSV() {
 		return v.export("experiments", []string{"control", "experiment", "danger", "technique", "state", "at", "held", "tried"}, func(row func(...any) bool) error {
 			for _, r := range rows {
-				var e server.Evidence
-				if len(r.Evidence) > 0 {
-					e = r.Evidence[0]
+				var last server.ExperimentRun
+				if len(r.Runs) > 0 {
+					last = r.Runs[0]
 				}
-				if !row(r.Control, r.Name, r.Danger, r.Technique, r.State, e.At, e.Held, e.Tried) {
+				if !row(r.Control, r.Name, r.Danger, r.Technique, r.State, last.At, last.Held, last.Tried) {
 					break
 				}
 			}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,42 +76,44 @@ func (f *fixture) Evidence(_ context.Context, ask server.Ask, filter server.Evid
 	return piece(list, filter.Cursor, min(cmp.Or(filter.Limit, deskEvidence), 100)) // a file takes several
 }
 
+// shown gives an experiment with as many of its runs and of its evidence.
+func (f *fixture) shown(ask server.Ask, c *bailey.Control, x *bailey.Experiment, runs, evidence int) server.ExperimentInfo {
+	one := server.ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window}
+	for e := range f.evidence(ask, c.ID, x.Name) {
+		if len(one.Evidence) < evidence {
+			one.Evidence = append(one.Evidence, e)
+		}
+		if n := len(one.Runs); n == 0 || one.Runs[n-1].At.Sub(e.At) > time.Hour { // runs are nine hours apart
+			if one.OlderRuns = n == runs; one.OlderRuns {
+				break
+			}
+			one.Runs = append(one.Runs, server.ExperimentRun{Run: e.Run, At: e.At})
+		}
+		r := &one.Runs[len(one.Runs)-1]
+		r.Scopes++
+		r.Held, r.Tried, r.Broken, r.Inconclusive = r.Held+e.Held, r.Tried+e.Tried, r.Broken+e.Broken, r.Inconclusive+e.Inconclusive
+	}
+	one.State = one.StateAt(f.now)
+	return one
+}
+
 func (f *fixture) Experiments(_ context.Context, ask server.Ask, filter server.ExperimentFilter) ([]server.ExperimentInfo, error) {
 	var all []server.ExperimentInfo
 	for _, c := range f.controls {
 		for _, x := range c.Experiments {
-			one := server.ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window}
-			for e := range f.evidence(ask, c.ID, x.Name) {
-				one.Evidence = append(one.Evidence, e)
-				break
-			}
+			one := f.shown(ask, c, x, 1, 1)
+			one.OlderRuns = false // lists do not tell
 			all = append(all, one)
 		}
 	}
 	return filter.Of(all, f.now)
 }
 
-func (f *fixture) Experiment(ctx context.Context, ask server.Ask, control, name string) (server.ExperimentInfo, error) {
-	all, _ := f.Experiments(ctx, ask, server.ExperimentFilter{Control: control})
-	at := slices.IndexFunc(all, func(x server.ExperimentInfo) bool { return x.Name == name })
-	if at < 0 {
-		return server.ExperimentInfo{}, server.ErrNotFound
-	}
-	x := all[at]
-	x.Evidence = nil
-	for e := range f.evidence(ask, control, name) {
-		if len(x.Evidence) < deskEvidence {
-			x.Evidence = append(x.Evidence, e)
+func (f *fixture) Experiment(_ context.Context, ask server.Ask, control, name string) (server.ExperimentInfo, error) {
+	for _, c := range f.controls {
+		if x := c.Experiment(name); c.ID == control && x != nil {
+			return f.shown(ask, c, x, deskRuns, deskEvidence), nil
 		}
-		if n := len(x.Runs); n == 0 || x.Runs[n-1].At.Sub(e.At) > time.Hour { // runs are nine hours apart
-			if x.OlderRuns = n == deskRuns; x.OlderRuns {
-				break
-			}
-			x.Runs = append(x.Runs, server.ExperimentRun{Run: e.Run, At: e.At})
-		}
-		r := &x.Runs[len(x.Runs)-1]
-		r.Scopes++
-		r.Held, r.Tried, r.Broken, r.Inconclusive = r.Held+e.Held, r.Tried+e.Tried, r.Broken+e.Broken, r.Inconclusive+e.Inconclusive
 	}
-	return x, nil
+	return server.ExperimentInfo{}, server.ErrNotFound
 }

@@ -106,3 +106,61 @@ func testEvidenceRuns(t *testing.T, p Place) {
 		t.Errorf("of what was never tried: %d, %t, %v", len(runs), older, err)
 	}
 }
+
+// testNewestRuns: the newest run of each experiment is the first of those of one, for everybody, as far as it is looked.
+func testNewestRuns(t *testing.T, p Place) {
+	b := open(t, p)
+	r := rand.New(rand.NewPCG(3, 3))
+	var of []store.ExperimentName
+	for i := range 50 {
+		of = append(of, store.ExperimentName{Control: fmt.Sprint("a/", i%7), Experiment: fmt.Sprint("x", i/7)})
+	}
+	for step := range 30 {
+		var d store.Delta
+		for range 20 {
+			x, run, when := of[r.IntN(len(of)-5)], fmt.Sprint("run", step), step*10 // the last five are never tried
+			switch r.IntN(9) {
+			case 0:
+				run = ""
+			case 1:
+				run, when = "late", 5
+			}
+			for i := range 1 + r.IntN(4) {
+				held, broken := r.IntN(9), r.IntN(2)
+				d.Evidence = append(d.Evidence, store.Evidence{Evidence: bailey.Evidence{ID: fmt.Sprint(step, x, run, i, len(d.Evidence)), Run: run, Control: x.Control, Experiment: x.Experiment, At: at(when),
+					Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: workload([]string{"shop", "bank", "else"}[r.IntN(3)], "web")}, Paths: []bailey.Tally{{Tried: held + broken, Held: held, Broken: broken}}}})
+			}
+		}
+		b.apply(step, d)
+	}
+	for _, access := range []store.Access{store.Everything(), store.Only("bank"), store.Only("bank", "shop"), store.Only("none"), {}} {
+		want := map[store.ExperimentName]store.EvidenceRun{}
+		for _, x := range of {
+			runs, _, err := b.s.EvidenceRuns(b.ctx, access, uid, x, 1)
+			b.ok(err)
+			if len(runs) > 0 {
+				want[x] = runs[0]
+			}
+		}
+		got, err := b.s.NewestRuns(b.ctx, access, uid, of)
+		b.ok(err)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%+v: %s", access, diff)
+		}
+	}
+	usual := limits.Scopes
+	t.Cleanup(func() { limits.Scopes = usual })
+	limits.Scopes = 1
+	got, err := b.s.NewestRuns(b.ctx, store.Everything(), uid, of)
+	b.ok(err)
+	newest, err := b.s.NewestEvidence(b.ctx, store.Everything(), uid, of)
+	b.ok(err)
+	for _, e := range newest {
+		if run := got[store.ExperimentName{Control: e.Control, Experiment: e.Experiment}]; run.Scopes != 1 || run.Run != e.Run || run.Held != e.Total().Held {
+			t.Errorf("of one piece, %+v: %+v", e, run)
+		}
+	}
+	if got, err := b.s.NewestRuns(b.ctx, store.Everything(), "none", of); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("of a cluster that is not known: %d, %v", len(got), err)
+	}
+}

@@ -95,6 +95,8 @@ func testPlans(t *testing.T, p Place) {
 		}
 		_, err = b.s.NewestEvidence(b.ctx, access, uid, []store.ExperimentName{{Control: "a/b", Experiment: "x"}, {Control: "a/c", Experiment: "x"}})
 		b.ok(err)
+		_, err = b.s.NewestRuns(b.ctx, access, uid, []store.ExperimentName{{Control: "a/b", Experiment: "x"}, {Control: "a/c", Experiment: "x"}})
+		b.ok(err)
 		_, _, err = b.s.EvidenceRuns(b.ctx, access, uid, store.ExperimentName{Control: "a/b", Experiment: "x"}, 40)
 		b.ok(err)
 		for _, q := range []store.AlertQuery{{}, {State: store.Gone}, {State: store.All}, {Object: &web}, {Kind: store.AlertRung, Severity: 3}, {Keys: []string{"rung/a/b/"}}, {Sort: store.AlertsWorst},

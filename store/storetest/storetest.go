@@ -45,6 +45,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"Evidence", testEvidence},
 		{"NewestEvidence", testNewestEvidence},
 		{"EvidenceRuns", testEvidenceRuns},
+		{"NewestRuns", testNewestRuns},
 		{"Runs", testRuns},
 		{"Alerts", testAlerts},
 		{"Waivers", testWaivers},

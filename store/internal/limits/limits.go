@@ -19,9 +19,9 @@ var Spaces = 100
 // Looked is how many rows are looked at for a page of what no index finds.
 var Looked = 1000
 
-// Pieces is how many pieces of evidence are looked at for the runs of an experiment: 40 runs of 150 scopes each,
-// which is how many one run tries.
-var Pieces = 6000
+// Scopes is how many pieces of evidence a run gives of an experiment at most: one for each scope that it tries. Pieces is how
+// many are looked at for the runs of one: of 40 runs.
+var Scopes, Pieces = 150, 6000
 
 // Newest, if set, is the newest migration that is known, as to an older program.
 var Newest int
