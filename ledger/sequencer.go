@@ -46,6 +46,7 @@ type sequencer struct {
 	at     *appender // nil while it rests
 	left   treeState // as it was when it began to rest
 	adding int       // entries whose futures are not resolved
+	ended  bool
 	timer  *time.Timer
 }
 
@@ -123,6 +124,9 @@ func (s *sequencer) add(ctx context.Context, entry *tessera.Entry) tessera.Index
 func (s *sequencer) wake() (*appender, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended { // another may write by now
+		return nil, ErrClosed
+	}
 	if s.at == nil {
 		now, err := readTreeState(os.DirFS(s.dir))
 		if err == nil && (now.Size != s.left.Size || now.root() != s.left.root()) {
@@ -201,7 +205,7 @@ func (s *sequencer) end() *appender {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.at
-	s.at, s.restAfter = nil, 0
+	s.at, s.restAfter, s.ended = nil, 0, true
 	s.timer.Stop()
 	return at
 }

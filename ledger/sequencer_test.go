@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"github.com/transparency-dev/tessera"
 )
 
 // restful opens a new ledger that rests soon.
@@ -31,6 +33,7 @@ func restful(t *testing.T) (*Log, string) {
 	l.tree.mu.Lock()
 	defer l.tree.mu.Unlock()
 	l.tree.restAfter = 10 * time.Millisecond
+	l.tree.doze()
 	return l, dir
 }
 
@@ -159,5 +162,24 @@ func TestWokenElsewhere(t *testing.T) {
 				t.Errorf("it signed %q, and before %q: %v", now, signed, err)
 			}
 		})
+	}
+}
+
+// TestNotWokenClosed: what is closed as it rests adds nothing more: another may write by then.
+func TestNotWokenClosed(t *testing.T) {
+	l, dir := restful(t)
+	awaitRest(t, l.tree)
+	before, err := readTreeState(os.DirFS(filepath.Join(dir, logFolder)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.tree.add(t.Context(), tessera.NewEntry([]byte("x")))(); !errors.Is(err, ErrClosed) {
+		t.Errorf("added to what is closed: %v", err)
+	}
+	if now, err := readTreeState(os.DirFS(filepath.Join(dir, logFolder))); err != nil || now.Size != before.Size {
+		t.Errorf("%d entries, and before %d: %v", now.Size, before.Size, err)
 	}
 }
