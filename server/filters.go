@@ -183,7 +183,7 @@ func (x *ExperimentInfo) StateAt(now time.Time) string {
 		return "broken"
 	case x.Window > 0 && now.Sub(r.At) > x.Window:
 		return "stale"
-	case r.Held == 0 || len(x.Evidence) > 0 && x.Evidence[0].Interrupted:
+	case r.Held == 0 || r.Cut || len(x.Evidence) > 0 && x.Evidence[0].Interrupted:
 		return "inconclusive"
 	}
 	return "held"

@@ -31,6 +31,7 @@ type ExperimentRun struct {
 	Tried        int       `json:"tried"`
 	Broken       int       `json:"broken"`
 	Inconclusive int       `json:"inconclusive"`
+	Cut          bool      `json:"cut,omitempty" doc:"more was kept of it than is added up here"`
 }
 
 // Evidence is what one run showed for one scope.

@@ -17,6 +17,8 @@ type EvidenceRun struct {
 	At                                time.Time // of the newest of it
 	Scopes                            int       // pieces of evidence: a run gives one for each scope
 	Held, Tried, Broken, Inconclusive int
+	// Cut tells that more was kept of the run than was looked at, and is added up here.
+	Cut bool
 }
 
 const (
@@ -34,8 +36,8 @@ func (e *EvidenceRun) scan(rows *sql.Rows, before ...any) error {
 	return err
 }
 
-// NewestRuns adds up the newest run of each of the experiments of which any evidence may be seen: among the limits.Scopes pieces
-// of each that end with the newest that may be seen, which is how many a run gives at most.
+// NewestRuns adds up the newest run of each of the experiments of which any evidence may be seen, whole, or cut after
+// limits.Pieces pieces of the experiment.
 func (s *Store) NewestRuns(ctx context.Context, access Access, cluster string, of []ExperimentName) (map[ExperimentName]EvidenceRun, error) {
 	runs := map[ExperimentName]EvidenceRun{}
 	err := s.read(ctx, func(r *reader) error {
@@ -43,35 +45,52 @@ func (s *Store) NewestRuns(ctx context.Context, access Access, cluster string, o
 		if err != nil {
 			return err
 		}
-		where, whereArgs := access.limit("e.namespace", nil)
-		for some := range slices.Chunk(of, newestAtOnce) {
-			var args []any
-			for _, x := range some {
-				args = append(args, clean(x.Control), clean(x.Experiment))
+		for window := limits.Scopes; len(of) > 0; window = min(8*window, limits.Pieces) { // few runs are larger
+			var cut []ExperimentName
+			for some := range slices.Chunk(of, newestAtOnce) {
+				if err := r.newestRuns(access, n, some, window, func(x ExperimentName, run EvidenceRun) {
+					if runs[x] = run; run.Cut && window < limits.Pieces {
+						cut = append(cut, x)
+					}
+				}); err != nil {
+					return err
+				}
 			}
-			const pieces = " FROM evidence e WHERE e.cluster = ? AND e.control = x.control AND e.experiment = x.experiment"
-			if err := r.each(func(rows *sql.Rows) error {
-				var x ExperimentName
-				var run EvidenceRun
-				err := run.scan(rows, &x.Control, &x.Experiment)
-				runs[x] = run
-				return err
-			}, "WITH x (control, experiment) AS (VALUES "+tuples(len(some), 2)+"),"+
-				" part AS MATERIALIZED (SELECT x.control, x.experiment, (SELECT max(e.seq)"+pieces+where+") AS last FROM x),"+
-				" whole AS MATERIALIZED (SELECT x.control, x.experiment, x.last, coalesce((SELECT e.seq"+pieces+" AND e.seq <= x.last ORDER BY e.seq DESC LIMIT 1 OFFSET ?), 0) AS beyond FROM part x),"+
-				" newest AS MATERIALIZED (SELECT x.control, x.experiment, x.last, x.beyond, (SELECT e.seq"+pieces+" AND e.seq > x.beyond AND e.seq <= x.last"+where+
-				" ORDER BY e.at DESC, e.seq DESC LIMIT 1) AS seq FROM whole x)"+
-				" SELECT e.control, e.experiment, "+runColumns+" FROM newest x"+
-				" JOIN evidence f ON f.cluster = ? AND f.control = x.control AND f.experiment = x.experiment AND f.seq = x.seq"+
-				" JOIN evidence e ON e.cluster = f.cluster AND e.control = f.control AND e.experiment = f.experiment AND e.seq > x.beyond AND e.seq <= x.last"+
-				" AND e.run = f.run AND (e.run <> '' OR e.at = f.at)"+where+" GROUP BY e.control, e.experiment, "+oneRun,
-				slices.Concat(args, []any{n}, whereArgs, []any{n, limits.Scopes, n}, whereArgs, []any{n}, whereArgs)...); err != nil {
-				return err
-			}
+			of = cut
 		}
 		return nil
 	})
 	return runs, err
+}
+
+// newestRuns adds up the newest run of experiments among so many pieces of each, which end with the newest that may be seen.
+func (r *reader) newestRuns(access Access, cluster int64, of []ExperimentName, window int, take func(ExperimentName, EvidenceRun)) error {
+	where, whereArgs := access.limit("e.namespace", nil)
+	var args []any
+	for _, x := range of {
+		args = append(args, clean(x.Control), clean(x.Experiment))
+	}
+	const pieces = " FROM evidence e WHERE e.cluster = ? AND e.control = x.control AND e.experiment = x.experiment"
+	return r.each(func(rows *sql.Rows) error {
+		var x ExperimentName
+		var run EvidenceRun
+		err := run.scan(rows, &x.Control, &x.Experiment, &run.Cut)
+		take(x, run)
+		return err
+	}, "WITH x (control, experiment) AS (VALUES "+tuples(len(of), 2)+"),"+
+		" part AS MATERIALIZED (SELECT x.control, x.experiment, (SELECT max(e.seq)"+pieces+where+") AS last FROM x),"+
+		" whole AS MATERIALIZED (SELECT x.control, x.experiment, x.last, coalesce((SELECT e.seq"+pieces+" AND e.seq <= x.last ORDER BY e.seq DESC LIMIT 1 OFFSET ?), 0) AS beyond FROM part x),"+
+		" newest AS MATERIALIZED (SELECT x.control, x.experiment, x.last, x.beyond, (SELECT e.seq"+pieces+" AND e.seq > x.beyond AND e.seq <= x.last"+where+
+		" ORDER BY e.at DESC, e.seq DESC LIMIT 1) AS seq FROM whole x)"+
+		// f is of the run, e all of it, and g the first piece that is too much: if it is of the run, the run is cut.
+		" SELECT e.control, e.experiment, max(CASE WHEN g.run = f.run AND (g.run <> '' OR g.at = f.at) THEN 1 ELSE 0 END) = 1, "+runColumns+
+		" FROM newest x CROSS JOIN evidence f CROSS JOIN evidence e"+
+		" LEFT JOIN evidence g ON g.cluster = f.cluster AND g.control = f.control AND g.experiment = f.experiment AND g.seq = x.beyond"+
+		" WHERE f.cluster = ? AND f.control = x.control AND f.experiment = x.experiment AND f.seq = x.seq"+
+		" AND e.cluster = f.cluster AND e.control = f.control AND e.experiment = f.experiment AND e.seq > x.beyond AND e.seq <= x.last"+
+		" AND e.run = f.run AND (e.run <> '' OR e.at = f.at)"+where+
+		" GROUP BY e.control, e.experiment, "+oneRun,
+		slices.Concat(args, []any{cluster}, whereArgs, []any{cluster, window, cluster}, whereArgs, []any{cluster}, whereArgs)...)
 }
 
 // EvidenceRuns adds up the newest evidence of an experiment that may be seen by run, the newest first, and gives the
@@ -86,9 +105,9 @@ func (s *Store) EvidenceRuns(ctx context.Context, access Access, cluster string,
 		const experiment = " FROM evidence e WHERE e.cluster = ? AND e.control = ? AND e.experiment = ?"
 		args := []any{n, clean(of.Control), clean(of.Experiment)}
 		// The first piece that is too much, whoever may see it: all are shown the same stretch of time.
-		var beyond int64
+		var beyond, cutAt int64
 		var cutRun string
-		err = r.row("SELECT e.seq, e.run"+experiment+" AND e.seq = (SELECT e.seq"+experiment+" ORDER BY e.seq DESC LIMIT 1 OFFSET ?)", slices.Concat(args, args, []any{limits.Pieces})...).Scan(&beyond, &cutRun)
+		err = r.row("SELECT e.seq, e.run, e.at"+experiment+" AND e.seq = (SELECT e.seq"+experiment+" ORDER BY e.seq DESC LIMIT 1 OFFSET ?)", slices.Concat(args, args, []any{limits.Pieces})...).Scan(&beyond, &cutRun, &cutAt)
 		switch {
 		case err == nil:
 			older = true
@@ -97,8 +116,8 @@ func (s *Store) EvidenceRuns(ctx context.Context, access Access, cluster string,
 		}
 		where, whereArgs := access.limit("e.namespace", nil)
 		args = append(args, beyond)
-		if cutRun != "" {
-			where, whereArgs = " AND e.run <> ?"+where, append([]any{cutRun}, whereArgs...)
+		if older {
+			where, whereArgs = " AND (e.run <> ? OR e.run = '' AND e.at <> ?)"+where, append([]any{cutRun, cutAt}, whereArgs...)
 		}
 		return r.each(func(rows *sql.Rows) error {
 			if len(runs) == most {

@@ -63,7 +63,7 @@ func testEvidenceRuns(t *testing.T, p Place) {
 			if e.Run == "" {
 				k.at = e.At.UnixNano()
 			}
-			if !sees(e.Scope.Object.Namespace) || e.Run != "" && from > 0 && e.Run == kept[from-1].Run {
+			if !sees(e.Scope.Object.Namespace) || from > 0 && e.Run == kept[from-1].Run && (e.Run != "" || e.At.Equal(kept[from-1].At)) {
 				continue
 			}
 			if all[k] == nil {
@@ -148,16 +148,31 @@ func testNewestRuns(t *testing.T, p Place) {
 			t.Errorf("%+v: %s", access, diff)
 		}
 	}
-	usual := limits.Scopes
-	t.Cleanup(func() { limits.Scopes = usual })
-	limits.Scopes = 1
-	got, err := b.s.NewestRuns(b.ctx, store.Everything(), uid, of)
-	b.ok(err)
-	newest, err := b.s.NewestEvidence(b.ctx, store.Everything(), uid, of)
-	b.ok(err)
-	for _, e := range newest {
-		if run := got[store.ExperimentName{Control: e.Control, Experiment: e.Experiment}]; run.Scopes != 1 || run.Run != e.Run || run.Held != e.Total().Held {
-			t.Errorf("of one piece, %+v: %+v", e, run)
+	// A run of more scopes than most is whole too, and what is cut says so.
+	many := store.ExperimentName{Control: "a/many", Experiment: "x"}
+	var d store.Delta
+	whole := store.EvidenceRun{Run: "large", At: at(1000)}
+	for i := range 3 * limits.Scopes {
+		tally := bailey.Tally{Tried: 2, Held: 2}
+		if i == 0 {
+			tally = bailey.Tally{Tried: 2, Held: 1, Broken: 1}
+		}
+		whole.Scopes, whole.Held, whole.Tried, whole.Broken = whole.Scopes+1, whole.Held+tally.Held, whole.Tried+tally.Tried, whole.Broken+tally.Broken
+		d.Evidence = append(d.Evidence, store.Evidence{Evidence: bailey.Evidence{ID: fmt.Sprint("large", i), Run: "large", Control: many.Control, Experiment: many.Experiment, At: at(1000),
+			Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: workload("shop", fmt.Sprint("w", i))}, Paths: []bailey.Tally{tally}}})
+	}
+	b.apply(1000, d)
+	usual := limits.Pieces
+	t.Cleanup(func() { limits.Pieces = usual })
+	for _, limits.Pieces = range []int{usual, len(d.Evidence), len(d.Evidence) - 1} {
+		got, err := b.s.NewestRuns(b.ctx, store.Only("shop"), uid, append(slices.Clone(of), many))
+		b.ok(err)
+		want := whole
+		if limits.Pieces < len(d.Evidence) {
+			want.Scopes, want.Held, want.Tried, want.Broken, want.Cut = want.Scopes-1, want.Held-1, want.Tried-2, 0, true
+		}
+		if diff := cmp.Diff(want, got[many]); diff != "" {
+			t.Errorf("of %d pieces: %s", limits.Pieces, diff)
 		}
 	}
 	if got, err := b.s.NewestRuns(b.ctx, store.Everything(), "none", of); !errors.Is(err, store.ErrNotFound) {

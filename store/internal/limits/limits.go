@@ -19,8 +19,8 @@ var Spaces = 100
 // Looked is how many rows are looked at for a page of what no index finds.
 var Looked = 1000
 
-// Scopes is how many pieces of evidence a run gives of an experiment at most: one for each scope that it tries. Pieces is how
-// many are looked at for the runs of one: of 40 runs.
+// Scopes is how many pieces of evidence are looked at for the newest run of an experiment at first: one for each scope that
+// most runs try. Pieces is how many are for runs at most.
 var Scopes, Pieces = 150, 6000
 
 // Newest, if set, is the newest migration that is known, as to an older program.
