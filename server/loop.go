@@ -202,9 +202,14 @@ func (l *Loop) Snapshot() *bailey.Snapshot {
 
 // advance judges again what time, waivers and evidence change.
 func (l *Loop) advance(ctx context.Context) {
+	l.pass()
+	l.accept(ctx)
+}
+
+// pass judges again what time changes.
+func (l *Loop) pass() {
 	l.looked = time.Now()
 	l.session.Advance(l.o.Now().UTC().Truncate(time.Second))
-	l.accept(ctx)
 	l.wanted = true
 }
 
@@ -269,7 +274,11 @@ func (l *Loop) keep(ctx context.Context) {
 				clock.Reset(advanceEvery)
 				continue
 			}
-			l.advance(ctx)
+			if l.owed == "" {
+				l.advance(ctx)
+			} else { // what is owed is asked for again by itself
+				l.pass()
+			}
 			clock.Reset(l.untilAdvance(cost + held))
 		case <-again:
 			again = nil
