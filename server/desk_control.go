@@ -166,7 +166,7 @@ func (d *Desk) experimentInfo(a Ask, c *bailey.Control, x *bailey.Experiment, ke
 	info := ExperimentInfo{Control: c.ID, Name: x.Name, Title: x.Title, Doc: x.Doc, Hypothesis: x.Hypothesis, Danger: x.Danger, Technique: x.Technique, Window: x.Window,
 		Evidence: evidenceOf(a, kept)}
 	for _, r := range runs {
-		one := ExperimentRun{Run: r.Run, At: r.At, Scopes: r.Scopes, Held: r.Held, Tried: r.Tried, Broken: r.Broken, Inconclusive: r.Inconclusive, Cut: r.Cut}
+		one := ExperimentRun{Run: r.Run, At: r.At, Scopes: r.Scopes, Held: r.Held, Tried: r.Tried, Broken: r.Broken, Inconclusive: r.Inconclusive, Unheld: r.Unheld, Cut: r.Cut}
 		if !a.Sees.All {
 			one.Run = ""
 		}

@@ -94,3 +94,24 @@ func TestExperimentRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestExperimentState: what nothing held of, in one scope or by being cut off, is not held.
+func TestExperimentState(t *testing.T) {
+	now := time.Now()
+	run := ExperimentRun{At: now.Add(-time.Hour), Scopes: 3, Held: 9, Tried: 12, Inconclusive: 3}
+	for want, change := range map[string][]func(x *ExperimentInfo){
+		"held":         {func(*ExperimentInfo) {}, func(x *ExperimentInfo) { x.Window = 2 * time.Hour }},
+		"broken":       {func(x *ExperimentInfo) { x.Runs[0].Broken = 1 }, func(x *ExperimentInfo) { x.Runs[0].Broken, x.Window = 1, time.Minute }},
+		"stale":        {func(x *ExperimentInfo) { x.Window = time.Minute }},
+		"inconclusive": {func(x *ExperimentInfo) { x.Runs[0].Held = 0 }, func(x *ExperimentInfo) { x.Runs[0].Unheld = 1 }, func(x *ExperimentInfo) { x.Runs[0].Cut = true }, func(x *ExperimentInfo) { x.Evidence[0].Interrupted = true }},
+		"never":        {func(x *ExperimentInfo) { x.Runs = nil }},
+	} {
+		for i, change := range change {
+			x := ExperimentInfo{Runs: []ExperimentRun{run}, Evidence: []Evidence{{}}}
+			change(&x)
+			if got := x.StateAt(now); got != want {
+				t.Errorf("%s %d reads %s", want, i, got)
+			}
+		}
+	}
+}

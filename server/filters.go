@@ -172,8 +172,8 @@ type ExperimentFilter struct {
 	Order   string // control (the catalogue's), state (what needs a look first) or newest (what was tried last first)
 }
 
-// StateAt says where the proof of an experiment stands at a moment, by its newest run, in all scopes that may be seen: held, broken,
-// inconclusive, stale or never (tried).
+// StateAt says where the proof of an experiment stands at a moment, by its newest run, in all scopes that may be seen: broken in any,
+// stale, inconclusive where nothing held in one, or it was not seen whole, held, or never (tried).
 func (x *ExperimentInfo) StateAt(now time.Time) string {
 	if len(x.Runs) == 0 {
 		return "never"
@@ -183,7 +183,7 @@ func (x *ExperimentInfo) StateAt(now time.Time) string {
 		return "broken"
 	case x.Window > 0 && now.Sub(r.At) > x.Window:
 		return "stale"
-	case r.Held == 0 || r.Cut || len(x.Evidence) > 0 && x.Evidence[0].Interrupted:
+	case r.Held == 0 || r.Unheld > 0 || r.Cut || len(x.Evidence) > 0 && x.Evidence[0].Interrupted:
 		return "inconclusive"
 	}
 	return "held"

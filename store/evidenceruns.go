@@ -17,13 +17,15 @@ type EvidenceRun struct {
 	At                                time.Time // of the newest of it
 	Scopes                            int       // pieces of evidence: a run gives one for each scope
 	Held, Tried, Broken, Inconclusive int
+	// Unheld counts the scopes in which something was tried, and nothing held.
+	Unheld int
 	// Cut tells that more was kept of the run than was looked at, and is added up here.
 	Cut bool
 }
 
 const (
 	// runColumns are what is added up of evidence, e, by oneRun.
-	runColumns = "e.run, max(e.at), count(*), sum(e.held), sum(e.tried), sum(e.broken), sum(e.inconclusive)"
+	runColumns = "e.run, max(e.at), count(*), sum(e.held), sum(e.tried), sum(e.broken), sum(e.inconclusive), sum(CASE WHEN e.tried > 0 AND e.held = 0 THEN 1 ELSE 0 END)"
 	// oneRun groups the evidence of an experiment, e, by run.
 	oneRun = "e.run, CASE WHEN e.run = '' THEN e.at ELSE 0 END"
 )
@@ -31,7 +33,7 @@ const (
 // scan reads the runColumns, behind what is before them.
 func (e *EvidenceRun) scan(rows *sql.Rows, before ...any) error {
 	var at int64
-	err := rows.Scan(append(before, &e.Run, &at, &e.Scopes, &e.Held, &e.Tried, &e.Broken, &e.Inconclusive)...)
+	err := rows.Scan(append(before, &e.Run, &at, &e.Scopes, &e.Held, &e.Tried, &e.Broken, &e.Inconclusive, &e.Unheld)...)
 	e.At = moment(at)
 	return err
 }

@@ -91,6 +91,9 @@ func (f *fixture) shown(ask server.Ask, c *bailey.Control, x *bailey.Experiment,
 		}
 		r := &one.Runs[len(one.Runs)-1]
 		r.Scopes++
+		if e.Tried > 0 && e.Held == 0 {
+			r.Unheld++
+		}
 		r.Held, r.Tried, r.Broken, r.Inconclusive = r.Held+e.Held, r.Tried+e.Tried, r.Broken+e.Broken, r.Inconclusive+e.Inconclusive
 	}
 	one.State = one.StateAt(f.now)

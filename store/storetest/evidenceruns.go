@@ -74,6 +74,9 @@ func testEvidenceRuns(t *testing.T, p Place) {
 			if e.At.After(n.At) {
 				n.At = e.At
 			}
+			if total.Tried > 0 && total.Held == 0 {
+				n.Unheld++
+			}
 		}
 		for _, n := range all {
 			runs = append(runs, *n)
