@@ -28,10 +28,7 @@ func (d *Desk) Changes(ctx context.Context, a Ask, f ChangeFilter) ([]RungChange
 	if err := known("order", f.Order, TimeOrders); err != nil {
 		return nil, "", err
 	}
-	q := store.RungQuery{Cluster: uid, Control: f.Control, Since: f.Since, Text: f.Text, Oldest: f.Order == "oldest", Limit: f.Limit, After: f.Cursor}
-	if f.Namespace != "" {
-		q.Namespaces = []string{f.Namespace}
-	}
+	q := store.RungQuery{Cluster: uid, Namespaces: onlyIn(f.Namespace), Control: f.Control, Since: f.Since, Text: f.Text, Oldest: f.Order == "oldest", Limit: f.Limit, After: f.Cursor}
 	return d.changes(ctx, a, q)
 }
 

@@ -144,18 +144,7 @@ func LeastFirst(places []GuardStage) []GuardStage {
 
 // Guards gives the guards that a filter takes and how far they are in place, to who may see that.
 func (d *Desk) Guards(ctx context.Context, a Ask, f GuardFilter) ([]GuardInfo, error) {
-	if !a.Guards {
-		return nil, ErrForbidden
-	}
-	uid, err := d.cluster(a)
-	if err != nil {
-		return nil, err
-	}
-	q := store.GuardQuery{Cluster: uid, Control: f.Control}
-	if f.Namespace != "" {
-		q.Namespaces = []string{f.Namespace}
-	}
-	all, err := d.guardInfos(ctx, a, q)
+	all, err := d.guards(ctx, a, store.GuardQuery{Control: f.Control, Namespaces: onlyIn(f.Namespace)})
 	if err != nil {
 		return nil, err
 	}
@@ -165,18 +154,7 @@ func (d *Desk) Guards(ctx context.Context, a Ask, f GuardFilter) ([]GuardInfo, e
 // Guard gives a guard of a control with a page of the places that it was planned for, to who may see that.
 func (d *Desk) Guard(ctx context.Context, a Ask, control, name string, f PlaceFilter) (GuardPage, error) {
 	var p GuardPage
-	if !a.Guards {
-		return p, ErrForbidden
-	}
-	uid, err := d.cluster(a)
-	if err != nil {
-		return p, err
-	}
-	q := store.GuardQuery{Cluster: uid, Control: control, Name: name}
-	if f.Namespace != "" {
-		q.Namespaces = []string{f.Namespace}
-	}
-	all, err := d.guardInfos(ctx, a, q)
+	all, err := d.guards(ctx, a, store.GuardQuery{Control: control, Name: name, Namespaces: onlyIn(f.Namespace)})
 	if err != nil {
 		return p, err
 	}
@@ -191,6 +169,17 @@ func (d *Desk) Guard(ctx context.Context, a Ask, control, name string, f PlaceFi
 	p.Total = len(p.Stages)
 	p.Stages, p.Next, err = pieceOf(p.Stages, f.Cursor, f.Limit)
 	return p, err
+}
+
+// guards gives the guards of a query in the cluster that is asked about, to who may see them.
+func (d *Desk) guards(ctx context.Context, a Ask, q store.GuardQuery) (all []GuardInfo, err error) {
+	if !a.Guards {
+		return nil, ErrForbidden
+	}
+	if q.Cluster, err = d.cluster(a); err != nil {
+		return nil, err
+	}
+	return d.guardInfos(ctx, a, q)
 }
 
 // GuardDoc is what is kept of a guard's stage beside the stage itself.

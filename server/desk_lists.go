@@ -151,10 +151,7 @@ func (d *Desk) Evidence(ctx context.Context, a Ask, f EvidenceFilter) ([]Evidenc
 	if f.Experiment != "" && f.Control == "" {
 		return nil, "", badInput(fmt.Errorf("experiment %q is one of a control: name that as well", f.Experiment))
 	}
-	q := store.EvidenceQuery{Cluster: uid, Access: access(a), Control: f.Control, Experiment: f.Experiment, Limit: f.Limit, After: f.Cursor}
-	if f.Namespace != "" {
-		q.Namespaces = []string{f.Namespace}
-	}
+	q := store.EvidenceQuery{Cluster: uid, Access: access(a), Namespaces: onlyIn(f.Namespace), Control: f.Control, Experiment: f.Experiment, Limit: f.Limit, After: f.Cursor}
 	page, err := d.o.Store.Evidence(ctx, q)
 	return evidenceOf(a, page.Items), page.Next, err
 }

@@ -23,10 +23,7 @@ func (d *Desk) Workloads(ctx context.Context, a Ask, f WorkloadFilter) (Workload
 	if err != nil {
 		return list, err
 	}
-	q := store.WorkloadQuery{Cluster: uid, Access: access(a), Kind: f.Kind, Name: f.Text, ByFindings: f.Order == "findings", Limit: f.Limit, After: f.Cursor}
-	if f.Namespace != "" {
-		q.Namespaces = []string{f.Namespace}
-	}
+	q := store.WorkloadQuery{Cluster: uid, Access: access(a), Namespaces: onlyIn(f.Namespace), Kind: f.Kind, Name: f.Text, ByFindings: f.Order == "findings", Limit: f.Limit, After: f.Cursor}
 	page, err := d.o.Store.Workloads(ctx, q)
 	if err != nil {
 		return list, err

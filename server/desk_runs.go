@@ -78,9 +78,7 @@ func (d *Desk) Alerts(ctx context.Context, a Ask, f AlertFilter) ([]Alert, strin
 	if f.Order != "newest" {
 		q.Sort = store.AlertSort(f.Order)
 	}
-	if f.Namespace != "" {
-		q.Namespaces = []string{f.Namespace}
-	}
+	q.Namespaces = onlyIn(f.Namespace)
 	if f.Control != "" {
 		q.Keys = []string{findingKey + f.Control + "/", rungKey + f.Control + "/"}
 	}

@@ -37,10 +37,7 @@ func (d *Desk) Scopes(ctx context.Context, a Ask, control string, f ScopeFilter)
 	if err != nil {
 		return nil, "", err
 	}
-	q := store.VerdictQuery{Cluster: uid, Access: access(a), Control: control, Text: f.Text, Lowest: f.Order != "name", Limit: f.Limit, After: f.Cursor}
-	if f.Namespace != "" {
-		q.Namespaces = []string{f.Namespace}
-	}
+	q := store.VerdictQuery{Cluster: uid, Access: access(a), Namespaces: onlyIn(f.Namespace), Control: control, Text: f.Text, Lowest: f.Order != "name", Limit: f.Limit, After: f.Cursor}
 	switch f.Rung {
 	case "":
 	case "low":

@@ -287,3 +287,11 @@ func (f *NamespaceFilter) stands(n *NamespaceRow) bool {
 	}
 	return true
 }
+
+// onlyIn are the namespaces that a query asks for where a filter names one; nil, which is any, where it names none.
+func onlyIn(namespace string) []string {
+	if namespace == "" {
+		return nil
+	}
+	return []string{namespace}
+}
