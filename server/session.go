@@ -61,12 +61,10 @@ var errStillAway = errors.New("still so")
 
 // basis is what a session rests on. The zero basis is nothing that could end.
 type basis struct {
-	Token string `json:"token,omitempty"` // a bearer token
-	// APIServer is the identity of the one that is asked about Token: no other is shown it.
-	APIServer string `json:"apiServer,omitempty"`
-
-	Refresh string `json:"refresh,omitempty"` // a refresh token of the identity provider
-	Subject string `json:"subject,omitempty"` // whom the provider gave it for
+	Token     string `json:"token,omitempty"`     // a bearer token
+	APIServer string `json:"apiServer,omitempty"` // the identity of the one that is asked about Token: no other is shown it
+	Refresh   string `json:"refresh,omitempty"`   // a refresh token of the identity provider
+	Subject   string `json:"subject,omitempty"`   // whom the provider gave it for
 	// Until is when what the provider said last ends, if it says nothing more of the person.
 	Until time.Time `json:"until,omitzero"`
 	// Provider is the identity of the provider that told who it is, and Machine that of the machine whose
@@ -226,22 +224,30 @@ func (s *Sessions) session(ctx context.Context, secret string, f *Front) (*sessi
 		s.drop(id)
 		o = nil
 	}
-	away, again := s.away, s.again
+	away, pausing := s.away, now.Before(s.again)
+	if o == nil && away != nil && !pausing {
+		s.again = now.Add(sessionPatience) // one asks for all whether it is back
+	}
 	s.mu.Unlock()
 	switch {
 	case o != nil:
 		return o, nil
-	case now.Before(again):
+	case pausing:
 		return nil, fmt.Errorf("%w: %w", errStillAway, away)
 	}
 	ctx, cancel := patient(ctx)
 	defer cancel()
 	row, err := s.store().Session(ctx, id)
+	if away != nil && (err == nil || errors.Is(err, store.ErrNotFound)) {
+		s.mu.Lock()
+		s.away, s.again = nil, time.Time{}
+		s.mu.Unlock()
+	}
 	if errors.Is(err, store.ErrNotFound) || err == nil && !now.Before(row.Until) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, s.unread(err)
+		return nil, s.unread(err, away != nil)
 	}
 	d, err := open(secret, row.Sealed)
 	if err != nil || !f.here(d.Basis) {
@@ -250,12 +256,13 @@ func (s *Sessions) session(ctx context.Context, secret string, f *Front) (*sessi
 	return s.admit(newSession(row, d, now)), nil
 }
 
-// unread notes that the store could not be asked about a session. It is told of once in a pause: whoever makes secrets up fills no log.
-func (s *Sessions) unread(err error) error {
+// unread notes that the store could not be asked about a session. It is told of once in a pause: whoever makes secrets up fills no
+// log. Asked for all tells that nobody else has asked meanwhile.
+func (s *Sessions) unread(err error, forAll bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.Now()
-	told := now.Before(s.again)
+	told := !forAll && now.Before(s.again)
 	s.away, s.again = fmt.Errorf("the session could not be read: %w", err), now.Add(sessionPause)
 	if told {
 		return fmt.Errorf("%w: %w", errStillAway, s.away)

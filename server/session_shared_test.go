@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,7 +31,8 @@ type shelf struct {
 	away error
 	// only is of reading and writing what fails while the store is away; empty for both.
 	only   string
-	failed int // times
+	failed int           // times
+	hang   chan struct{} // until it is closed nothing fails
 }
 
 func newShelf(t *testing.T) *shelf {
@@ -53,14 +53,23 @@ func (s *shelf) set(away error, only string) {
 
 func (s *shelf) fails(what string) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.only != "" && s.only != what {
+	if s.away == nil || s.only != "" && s.only != what {
+		s.mu.Unlock()
 		return nil
 	}
-	if s.away != nil {
-		s.failed++
+	s.failed++
+	away, hang := s.away, s.hang
+	s.mu.Unlock()
+	if hang != nil {
+		<-hang
 	}
-	return s.away
+	return away
+}
+
+func (s *shelf) failures() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
 }
 
 func (s *shelf) AddSession(ctx context.Context, one store.Session, most int) error {
@@ -264,29 +273,6 @@ func TestAPIServerIdentity(t *testing.T) {
 	}
 	if _, err := APIServerIdentity(&rest.Config{TLSClientConfig: rest.TLSClientConfig{CAFile: file + "no"}}); err == nil {
 		t.Error("a file that is not there is an identity")
-	}
-}
-
-// TestMadeUpSessions: while the store is away whoever makes secrets up neither asks it each time nor fills the log.
-func TestMadeUpSessions(t *testing.T) {
-	clock, kept, told := &clock{}, newShelf(t), &bytes.Buffer{}
-	front, _ := lobby(t, &issued{}, clock)
-	front.Sessions.Store, front.Log = kept, slog.New(slog.NewTextHandler(told, nil))
-	for pauses := range 2 {
-		kept.set(errors.New("away"), "")
-		for range 20 {
-			if who, code := as(t, front, newSecret()); code != http.StatusServiceUnavailable || !who.Anonymous() {
-				t.Errorf("while the store is away: %d %+v", code, who)
-			}
-		}
-		if lines := strings.Count(told.String(), "\n"); kept.failed != pauses+1 || lines != pauses+1 {
-			t.Errorf("in %d pauses it was asked %d times, and the log has\n%s", pauses+1, kept.failed, told)
-		}
-		kept.set(nil, "")
-		clock.pass(sessionPause)
-		if who, code := as(t, front, newSecret()); code != http.StatusOK || !who.Anonymous() {
-			t.Errorf("once it is back: %d %+v", code, who)
-		}
 	}
 }
 
