@@ -86,14 +86,7 @@ func (s *site) enforce(v *visit) error {
 		return err
 	}
 	if v.wantsCSV() {
-		return v.exportPlaces("guards", func(row func(server.GuardInfo) bool) error {
-			for _, g := range all {
-				if !row(g) {
-					break
-				}
-			}
-			return nil
-		})
+		return v.exportPlaces("guards", all)
 	}
 	v.page.Stream = "guards"
 	if s.Gate != nil && v.page.Cluster.Own {
@@ -141,22 +134,21 @@ func (v *visit) lookUpExamples(stages []server.GuardStage) error {
 	return v.lookUp(examples...)
 }
 
-// exportPlaces writes how far guards are in place, a row for each place that they were planned for. each hands over
-// guards with some of these.
-func (v *visit) exportPlaces(name string, each func(guard func(server.GuardInfo) bool) error) error {
+// exportPlaces writes how far guards are in place, a row for each place that they were planned for.
+func (v *visit) exportPlaces(name string, guards []server.GuardInfo) error {
 	return v.export(name, []string{"control", "guard", "scope", "stage", "drifted", "since", "why", "would refuse"}, func(row func(...any) bool) error {
-		return each(func(g server.GuardInfo) bool {
+		for _, g := range guards {
 			for _, st := range g.Stages {
 				refused := any("")
 				if st.Impact != nil {
 					refused = st.Impact.Refused
 				}
 				if !row(g.Control, g.Name, st.Scope, st.Stage, st.Drifted, st.Since, st.Why, refused) {
-					return false
+					return nil
 				}
 			}
-			return true
-		})
+		}
+		return nil
 	})
 }
 
@@ -184,17 +176,7 @@ func (s *site) guard(v *visit) error {
 		return form.err
 	}
 	if v.wantsCSV() {
-		f.Limit = exportPage
-		return v.exportPlaces("guard-"+name, func(row func(server.GuardInfo) bool) error {
-			return eachPage(func(cursor string) (string, error) {
-				f.Cursor = cursor
-				p, err := s.Desk.Guard(v.r.Context(), v.ask, control, name, f)
-				if !row(p.GuardInfo) {
-					return "", err
-				}
-				return p.Next, err
-			})
-		})
+		return s.exportGuard(v, control, name, f)
 	}
 	p, err := s.Desk.Guard(v.r.Context(), v.ask, control, name, f)
 	if err != nil {
@@ -205,4 +187,20 @@ func (s *site) guard(v *visit) error {
 	}
 	v.page.Stream = "guards"
 	return v.show("guard", "enforce", p.Title, guardBody{p, form, v.paged(len(p.Stages), p.Next, p.Total)})
+}
+
+// exportGuard writes every place of a guard that a filter takes. They are read at once: for each page all would be.
+func (s *site) exportGuard(v *visit, control, name string, f server.PlaceFilter) error {
+	all, err := s.Desk.Guards(v.r.Context(), v.ask, server.GuardFilter{Control: control})
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(all, func(g server.GuardInfo) bool { return g.Name == name })
+	if at < 0 {
+		return server.ErrNotFound
+	}
+	if all[at].Stages, err = f.Of(all[at].Stages); err != nil {
+		return err
+	}
+	return v.exportPlaces("guard-"+name, all[at:at+1])
 }

@@ -95,13 +95,17 @@ func (f *fixture) Guards(_ context.Context, ask server.Ask, filter server.GuardF
 				}
 				one.Stages = append(one.Stages, s)
 			}
+			for i := len(one.Stages); i < len(f.namespaces) && i > 1; i++ { // a guard of a large cluster has hundreds
+				s := one.Stages[i%2]
+				s.Scope.Kind, s.Scope.Object, s.Impact = bailey.ScopeNamespace, bailey.Ref{Kind: bailey.KindNamespace, Name: f.namespaces[i]}, nil
+				one.Stages = append(one.Stages, s)
+			}
 			all = append(all, one)
 		}
 	}
 	return filter.Of(all)
 }
 
-// Guard adds places to those of the list: a guard of a large cluster has hundreds.
 func (f *fixture) Guard(ctx context.Context, ask server.Ask, control, name string, filter server.PlaceFilter) (server.GuardPage, error) {
 	all, err := f.Guards(ctx, ask, server.GuardFilter{Control: control})
 	at := slices.IndexFunc(all, func(g server.GuardInfo) bool { return g.Name == name })
@@ -109,11 +113,6 @@ func (f *fixture) Guard(ctx context.Context, ask server.Ask, control, name strin
 		return server.GuardPage{}, cmp.Or(err, server.ErrNotFound)
 	}
 	p := server.GuardPage{GuardInfo: all[at]}
-	for i := len(p.Stages); i < len(f.namespaces) && i > 1; i++ {
-		s := p.Stages[i%2]
-		s.Scope.Kind, s.Scope.Object, s.Impact = bailey.ScopeNamespace, bailey.Ref{Kind: bailey.KindNamespace, Name: f.namespaces[i]}, nil
-		p.Stages = append(p.Stages, s)
-	}
 	if p.Stages, err = filter.Of(p.Stages); err != nil {
 		return p, err
 	}

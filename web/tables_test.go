@@ -156,7 +156,7 @@ func TestCutLists(t *testing.T) {
 	const control = "/controls/compute/pod-security"
 	for path, want := range map[string][]string{
 		control:                       {`The first 12 that are a gap or unknown: <a href="` + control + `/scopes?rung=low">`, `<a href="/changes?control=compute%2Fpod-security">All changes</a>`, `These are the newest 4.`, `href="` + control + `/scopes?rung=gap"`},
-		"/enforce":                    {`<p class="more"><a href="` + f.planned() + `">All 12 places</a>`},
+		"/enforce":                    {`<p class="more"><a href="` + f.planned() + `">All 120 places</a>`},
 		"/enforce?namespace=payments": {`<a class="soft" href="` + f.planned() + `?namespace=payments">`},
 	} {
 		_, text := admin.get(t, path)
