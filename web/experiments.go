@@ -86,6 +86,9 @@ func (s *site) experiment(v *visit) error {
 	}
 	form := v.filters()
 	f := server.EvidenceFilter{Control: x.Control, Experiment: x.Name, Namespace: form.name("Namespace", "namespace", 63), Cursor: v.cursor(), Limit: evidenceRows}
+	if form.err != nil {
+		return form.err
+	}
 	if v.wantsCSV() {
 		return s.exportEvidence(v, f)
 	}

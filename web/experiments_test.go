@@ -69,6 +69,11 @@ func TestExperiment(t *testing.T) {
 	if status, text := d.get(t, path+"?cursor=x"); status < 400 || !strings.Contains(text, "cursor") {
 		t.Errorf("a place that is none: %d", status)
 	}
+	for _, as := range []string{"", "&format=csv"} {
+		if status, text := d.get(t, path+"?namespace="+strings.Repeat("x", 64)+as); status != http.StatusBadRequest || !strings.Contains(text, "namespace is longer than 63 bytes") {
+			t.Errorf("a namespace that is none, %q: %d", as, status)
+		}
+	}
 	if _, text := d.get(t, "/experiments/"+f.never()); !strings.Contains(text, "never tried here") || strings.Contains(text, `name="namespace"`) {
 		t.Error("what was never tried can be narrowed")
 	}

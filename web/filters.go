@@ -49,17 +49,22 @@ func (f *filters) fail(err error) { f.err = cmp.Or(f.err, err) }
 // text is a field for words.
 func (f *filters) text(label, name string) string {
 	one := field{Name: name, Label: label, Type: "search", Most: 300, Wide: true, Value: strings.TrimSpace(f.v.r.URL.Query().Get(name))}
+	f.write(one)
+	return one.Value
+}
+
+// write takes a field that something is written into.
+func (f *filters) write(one field) {
 	if len(one.Value) > one.Most {
-		f.fail(fmt.Errorf("%w: %s is longer than %d bytes", server.ErrBadInput, name, one.Most))
+		f.fail(fmt.Errorf("%w: %s is longer than %d bytes", server.ErrBadInput, one.Name, one.Most))
 	}
 	f.take(one, one.Value)
-	return one.Value
 }
 
 // name is a field for a whole name.
 func (f *filters) name(label, name string, most int) string {
 	one := field{Name: name, Label: label, Type: "text", Most: most, Value: strings.TrimSpace(f.v.r.URL.Query().Get(name))}
-	f.take(one, one.Value)
+	f.write(one)
 	return one.Value
 }
 

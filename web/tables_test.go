@@ -82,7 +82,7 @@ func TestTables(t *testing.T) {
 	}
 	for _, path := range []string{"/alerts?state=dreadful", "/alerts?kind=x", "/alerts?order=x", "/runs?state=x", "/runs?trigger=x", "/waivers?state=x", "/waivers?order=x", "/experiments?state=x", "/experiments?danger=x",
 		"/activity?outcome=x", "/activity?since=x", "/namespaces?rung=x", "/namespaces?control=no%2Fsuch", "/workloads?kind=x", "/workloads?order=x", "/clusters?order=x", "/changes?order=x", "/changes?control=no%2Fsuch", "/changes?since=x", "/enforce?stage=x", "/enforce?order=x", "/enforce?control=x",
-		f.planned() + "?stage=x", f.planned() + "?order=x", scopes + "?rung=x", scopes + "?order=x", "/ledger?kind=x", "/findings?q=" + strings.Repeat("x", 301)} {
+		f.planned() + "?stage=x", f.planned() + "?order=x", scopes + "?rung=x", scopes + "?order=x", "/ledger?kind=x", "/findings?q=" + strings.Repeat("x", 301), "/findings?namespace=" + strings.Repeat("x", 64), "/workloads?namespace=" + strings.Repeat("x", 64)} {
 		status, text := d.get(t, path)
 		name, _, _ := strings.Cut(path[strings.Index(path, "?")+1:], "=")
 		if status != http.StatusUnprocessableEntity && status != http.StatusBadRequest || !strings.Contains(text, name) {
