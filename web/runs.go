@@ -100,7 +100,7 @@ func (s *site) beginRun(v *visit) error {
 	}
 	order := v.order()
 	for _, id := range order.Controls {
-		if !s.isControl(id) {
+		if s.controlOf(id) == nil {
 			return fmt.Errorf("%w: there is no control %q", server.ErrBadInput, id)
 		}
 	}
@@ -137,13 +137,4 @@ func (s *site) stopRun(v *visit) error {
 	}
 	http.Redirect(v.w, v.r, v.page.Href("/runs/"+id), http.StatusSeeOther)
 	return nil
-}
-
-func (s *site) isControl(id string) bool {
-	for _, c := range s.Controls {
-		if c.ID == id {
-			return true
-		}
-	}
-	return false
 }

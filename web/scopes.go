@@ -17,7 +17,7 @@ type scopesBody struct {
 
 // scopes lists where a control stands, scope by scope.
 func (s *site) scopes(v *visit) error {
-	c := s.controlOf(v)
+	c := s.controlOf(v.r.PathValue("area") + "/" + v.r.PathValue("name"))
 	if c == nil {
 		return server.ErrNotFound
 	}
@@ -43,9 +43,8 @@ func (s *site) scopes(v *visit) error {
 	return v.show("scopes", "overview", "Where "+controlName(c.ID)+" stands", scopesBody{c.ID, c.Scope, list, form, v.paged(len(list), next, 0)})
 }
 
-// controlOf is the control that an address names; nil if there is none.
-func (s *site) controlOf(v *visit) *bailey.Control {
-	id := v.r.PathValue("area") + "/" + v.r.PathValue("name")
+// controlOf is the control with an ID; nil if there is none.
+func (s *site) controlOf(id string) *bailey.Control {
 	for _, c := range s.Controls {
 		if c.ID == id {
 			return c
