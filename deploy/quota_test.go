@@ -7,9 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime"
-
-	"github.com/baileyhq/bailey/derive/imagegate"
-	"github.com/baileyhq/bailey/enforce/gate"
 )
 
 // bounds are what bounds the namespace, nil where it is not rendered, and the server that it bounds.
@@ -94,11 +91,7 @@ func TestQuota(t *testing.T) {
 // TestQuotaHasRoom: while server and gate are both replaced at once, with the old pods still going, no pod is refused. A gate that
 // has none stops the cluster.
 func TestQuotaHasRoom(t *testing.T) {
-	gates := &gate.Install{Config: imagegate.Config{Namespace: "bailey", Service: "bailey-gate", Rules: true}, Image: image, Replicas: 2, Policy: map[string][]byte{"trust.yaml": []byte("x")}, PolicyFile: "trust.yaml"}
-	objects, err := gates.Objects()
-	if err != nil {
-		t.Fatal(err)
-	}
+	objects := gateObjects(t)
 	for _, replicas := range []int{1, 9} {
 		quota, _, server := bounds(t, map[string]any{"replicas": replicas, "database": map[string]any{"secretName": "db"}, "tls": map[string]any{"secretName": "t"}})
 		used := corev1.ResourceList{}

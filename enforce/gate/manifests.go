@@ -78,7 +78,7 @@ func (i *Install) Objects() ([]runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects := append(i.identity(), policy, i.deployment(), i.service(), i.budget())
+	objects := append(i.identity(), policy, i.isolation(), i.deployment(), i.service(), i.budget())
 	return append(objects, i.webhooks()...), nil
 }
 
