@@ -48,8 +48,8 @@ func (p *pager) eachSpaces(do func(rest []space) (int, error)) error {
 	if p.after != nil {
 		from = p.after.Object
 	}
-	for {
-		spaces, err := p.spaces(from)
+	for most := min(firstSpaces, limits.Spaces); ; most = min(4*most, limits.Spaces) {
+		spaces, err := p.spaces(from, most)
 		if err != nil {
 			return err
 		}
@@ -60,15 +60,18 @@ func (p *pager) eachSpaces(do func(rest []space) (int, error)) error {
 			}
 			rest = rest[n:]
 		}
-		if len(spaces) < limits.Spaces || len(p.keys) > p.limit {
+		if len(spaces) < most || len(p.keys) > p.limit {
 			return nil
 		}
 		from = spaces[len(spaces)-1].name + "\x01" // no name goes on with that
 	}
 }
 
-// spaces gives the namespaces in which there is something, by name.
-func (p *pager) spaces(from string) ([]space, error) {
+// firstSpaces is how many namespaces are looked up at first: few mostly fill a page, and each may have hundreds of groups.
+const firstSpaces = 8
+
+// spaces gives the first namespaces in which there is something, by name, and not more than most.
+func (p *pager) spaces(from string, most int) ([]space, error) {
 	f := p.f
 	where, args := f.level0()
 	if !f.grouped() {
@@ -84,7 +87,7 @@ func (p *pager) spaces(from string) ([]space, error) {
 		spaces = append(spaces, s)
 		return err
 	}, "SELECT namespace, sum("+f.counts()+") FROM finding_groups WHERE cluster = ?"+where+" AND "+f.counts()+" > 0 AND namespace >= ? GROUP BY namespace ORDER BY namespace LIMIT ?",
-		slices.Concat([]any{f.cluster}, args, []any{from, limits.Spaces})...)
+		slices.Concat([]any{f.cluster}, args, []any{from, most})...)
 	return spaces, err
 }
 
