@@ -5,7 +5,7 @@ package limits
 
 // Gather is how many rows are read and sorted for a page or counted for a total. Of more
 // of them enough come by in the order of an index.
-var Gather = 3000
+var Gather = 2000
 
 // Parts is how many indexed parts are merged for a page.
 var Parts = 100
