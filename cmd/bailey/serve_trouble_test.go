@@ -299,11 +299,12 @@ func (w *troubled) each(n int, do func(i int)) {
 	group.Wait()
 }
 
-// pod makes one that is on its node's network.
+// pod makes one that is on its node's network. No scheduler looks for a node for it, of which there is none: telling so of each would
+// be two more requests.
 func (w *troubled) pod(t *testing.T, name string) {
 	t.Helper()
 	w.make(t, "/api/v1/namespaces/"+w.namespace+"/pods", map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": name},
-		"spec": map[string]any{"hostNetwork": true, "containers": []any{map[string]any{"name": "c", "image": "x"}}}})
+		"spec": map[string]any{"hostNetwork": true, "schedulerName": "none", "containers": []any{map[string]any{"name": "c", "image": "x"}}}})
 }
 
 func (w *troubled) delete(t *testing.T, name string) {
