@@ -1,9 +1,11 @@
 package deploy_test
 
 import (
+	"slices"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -83,12 +85,19 @@ func TestGateIsNotCutOff(t *testing.T) {
 			t.Errorf("port %d of the server is open as the gate's is", port.ContainerPort)
 		}
 	}
-	for _, port := range []int32{443, 6443, 5000} {
+	if !slices.ContainsFunc(policies, func(p *networkingv1.NetworkPolicy) bool {
+		return network.Selects(p, beside.Spec.Template.Labels) && slices.ContainsFunc(p.Spec.Egress, func(rule networkingv1.NetworkPolicyEgressRule) bool {
+			return len(rule.To) == 0 && slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool { return *p.Protocol == corev1.ProtocolUDP && p.Port == nil })
+		})
+	}) {
+		t.Error("the gate reaches no DNS, whose pods may be at any port")
+	}
+	for _, port := range []int32{53, 443, 6443, 5000} {
 		if !let(beside, network.Egress, port) {
 			t.Errorf("the gate reaches nothing at port %d", port)
 		}
 	}
-	if let(own, network.Egress, 5000) || let(beside, network.Ingress, 22) {
+	if let(own, network.Egress, 5000) || let(beside, network.Ingress, 22) || let(beside, network.Egress, 80) {
 		t.Error("more is let by than is asked for")
 	}
 }

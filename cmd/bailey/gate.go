@@ -53,9 +53,10 @@ type gateFlags struct {
 	waivers                         string
 	mode                            string
 
-	print    bool
-	image    string
-	replicas int32
+	print     bool
+	image     string
+	replicas  int32
+	apiServer []net.IPNet
 }
 
 func (a *app) gateCommand() *cobra.Command {
@@ -121,6 +122,7 @@ how somebody may let an image in that nobody vouches for (bailey gate grant).`,
 	flags.StringVar(&f.waivers, "waivers", "", "with --rules: a bailey.yaml whose waivers let requests through, with a warning; it is read again when it changes")
 	flags.BoolVar(&f.print, "print", false, "print what installs the gate, and end")
 	flags.StringVar(&f.image, "image", "", "with --print: the image of Bailey, by digest")
+	flags.IPNetSliceVar(&f.apiServer, "api-server", nil, "with --print: networks (192.0.2.4/32) from which the API server asks: nobody else reaches the webhooks (default: anybody)")
 	flags.Int32Var(&f.replicas, "replicas", 2, "with --print: how many replicas")
 	c.AddCommand(a.gateGrantCommand())
 	return c

@@ -16,7 +16,7 @@ import (
 
 // printGate prints what installs the gate.
 func (a *app) printGate(f *gateFlags) error {
-	install := &gate.Install{Config: f.config(), Image: f.image, Replicas: f.replicas, Recipients: f.recipients}
+	install := &gate.Install{Config: f.config(), Image: f.image, Replicas: f.replicas, Recipients: f.recipients, APIServer: f.apiServer, PlainHTTP: len(f.plainRegistries) > 0}
 	if len(f.rules) > 0 {
 		if _, err := chooseRules(f.rules); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -48,6 +49,10 @@ type Install struct {
 	// Recipients are the age public keys whose holders read the decision log.
 	Recipients []string
 	Args       []string // more arguments of `bailey gate`
+	// APIServer are the networks that the API server asks from, if they are known: nobody else reaches the webhooks.
+	APIServer []net.IPNet
+	// PlainHTTP tells that registries are spoken to without TLS, which may be at port 80.
+	PlainHTTP bool
 	// Reads are the rights to read the cluster that rules judge by.
 	Reads    []rbacv1.PolicyRule
 	Replicas int32
