@@ -103,7 +103,7 @@ func TestExperimentState(t *testing.T) {
 		"held":         {func(*ExperimentInfo) {}, func(x *ExperimentInfo) { x.Window = 2 * time.Hour }},
 		"broken":       {func(x *ExperimentInfo) { x.Runs[0].Broken = 1 }, func(x *ExperimentInfo) { x.Runs[0].Broken, x.Window = 1, time.Minute }},
 		"stale":        {func(x *ExperimentInfo) { x.Window = time.Minute }},
-		"inconclusive": {func(x *ExperimentInfo) { x.Runs[0].Held = 0 }, func(x *ExperimentInfo) { x.Runs[0].Unheld = 1 }, func(x *ExperimentInfo) { x.Runs[0].Cut = true }, func(x *ExperimentInfo) { x.Evidence[0].Interrupted = true }},
+		"inconclusive": {func(x *ExperimentInfo) { x.Runs[0].Held = 0 }, func(x *ExperimentInfo) { x.Runs[0].Unheld = 1 }, func(x *ExperimentInfo) { x.Runs[0].Cut = true }},
 		"never":        {func(x *ExperimentInfo) { x.Runs = nil }},
 	} {
 		for i, change := range change {

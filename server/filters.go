@@ -173,7 +173,7 @@ type ExperimentFilter struct {
 }
 
 // StateAt says where the proof of an experiment stands at a moment, by its newest run, in all scopes that may be seen: broken in any,
-// stale, inconclusive where nothing held in one, or it was not seen whole, held, or never (tried).
+// stale, inconclusive where nothing held in one or it was interrupted there, or more was kept than was looked at, held, or never (tried).
 func (x *ExperimentInfo) StateAt(now time.Time) string {
 	if len(x.Runs) == 0 {
 		return "never"
@@ -183,7 +183,7 @@ func (x *ExperimentInfo) StateAt(now time.Time) string {
 		return "broken"
 	case x.Window > 0 && now.Sub(r.At) > x.Window:
 		return "stale"
-	case r.Held == 0 || r.Unheld > 0 || r.Cut || len(x.Evidence) > 0 && x.Evidence[0].Interrupted:
+	case r.Held == 0 || r.Unheld > 0 || r.Cut:
 		return "inconclusive"
 	}
 	return "held"

@@ -31,7 +31,7 @@ type ExperimentRun struct {
 	Tried        int       `json:"tried"`
 	Broken       int       `json:"broken"`
 	Inconclusive int       `json:"inconclusive"`
-	Unheld       int       `json:"unheld,omitempty" doc:"scopes in which something was tried, and nothing held"`
+	Unheld       int       `json:"unheld,omitempty" doc:"scopes in which something was tried and nothing held, or that were interrupted"`
 	Cut          bool      `json:"cut,omitempty" doc:"more was kept of it than is added up here"`
 }
 

@@ -17,7 +17,7 @@ type EvidenceRun struct {
 	At                                time.Time // of the newest of it
 	Scopes                            int       // pieces of evidence: a run gives one for each scope
 	Held, Tried, Broken, Inconclusive int
-	// Unheld counts the scopes in which something was tried, and nothing held.
+	// Unheld counts the scopes in which something was tried and nothing held, on all paths together, or that were interrupted.
 	Unheld int
 	// Cut tells that more was kept of the run than was looked at, and is added up here.
 	Cut bool
@@ -25,7 +25,7 @@ type EvidenceRun struct {
 
 const (
 	// runColumns are what is added up of evidence, e, by oneRun.
-	runColumns = "e.run, max(e.at), count(*), sum(e.held), sum(e.tried), sum(e.broken), sum(e.inconclusive), sum(CASE WHEN e.tried > 0 AND e.held = 0 THEN 1 ELSE 0 END)"
+	runColumns = "e.run, max(e.at), count(*), sum(e.held), sum(e.tried), sum(e.broken), sum(e.inconclusive), sum(CASE WHEN e.interrupted = 1 OR e.tried > 0 AND e.held = 0 THEN 1 ELSE 0 END)"
 	// oneRun groups the evidence of an experiment, e, by run.
 	oneRun = "e.run, CASE WHEN e.run = '' THEN e.at ELSE 0 END"
 )

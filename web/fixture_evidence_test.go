@@ -91,7 +91,7 @@ func (f *fixture) shown(ask server.Ask, c *bailey.Control, x *bailey.Experiment,
 		}
 		r := &one.Runs[len(one.Runs)-1]
 		r.Scopes++
-		if e.Tried > 0 && e.Held == 0 {
+		if e.Interrupted || e.Tried > 0 && e.Held == 0 {
 			r.Unheld++
 		}
 		r.Held, r.Tried, r.Broken, r.Inconclusive = r.Held+e.Held, r.Tried+e.Tried, r.Broken+e.Broken, r.Inconclusive+e.Inconclusive

@@ -140,14 +140,14 @@ func TestEvidenceRunsIndex(t *testing.T) {
 		if _, _, err := s.EvidenceRuns(ctx, access, "c", store.ExperimentName{Control: "a/b", Experiment: "x"}, 40); err != nil {
 			t.Fatal(err)
 		}
-		if plan := planOf(t, dir, asked, with); !strings.Contains(plan, "COVERING INDEX evidence_runs (cluster=? AND control=? AND experiment=? AND seq>?") {
+		if plan := planOf(t, dir, asked, with); !strings.Contains(plan, "COVERING INDEX evidence_of_runs (cluster=? AND control=? AND experiment=? AND seq>?") {
 			t.Errorf("%s\n%s", plan, asked)
 		}
 		if _, err := s.NewestRuns(ctx, access, "c", []store.ExperimentName{{Control: "a/b", Experiment: "x"}}); err != nil {
 			t.Fatal(err)
 		}
 		for step := range strings.Lines(planOf(t, dir, asked, with)) {
-			if strings.HasPrefix(step, "SEARCH e ") && !strings.Contains(step, "COVERING INDEX evidence_runs (cluster=? AND control=? AND experiment=?") || strings.HasPrefix(step, "SCAN e") {
+			if strings.HasPrefix(step, "SEARCH e ") && !strings.Contains(step, "COVERING INDEX evidence_of_runs (cluster=? AND control=? AND experiment=?") || strings.HasPrefix(step, "SCAN e") {
 				t.Errorf("%s\n%s", step, asked)
 			}
 		}

@@ -26,7 +26,7 @@ func testEvidenceRuns(t *testing.T, p Place) {
 		var d store.Delta
 		add := func(run string, when, scopes int, x store.ExperimentName) {
 			for i := range scopes {
-				e := bailey.Evidence{ID: fmt.Sprint(step, run, when, x, i), Run: run, Control: x.Control, Experiment: x.Experiment, At: at(when).Add(-time.Duration(i) * time.Second),
+				e := bailey.Evidence{ID: fmt.Sprint(step, run, when, x, i), Run: run, Control: x.Control, Experiment: x.Experiment, At: at(when).Add(-time.Duration(i) * time.Second), Interrupted: r.IntN(5) == 0,
 					Scope: bailey.Scope{Kind: bailey.ScopeWorkload, Object: workload([]string{"shop", "bank", "else"}[i%3], fmt.Sprint("w", i))}}
 				for path := range 1 + r.IntN(2) {
 					held, broken, open := r.IntN(9), r.IntN(2), r.IntN(3)
@@ -74,7 +74,7 @@ func testEvidenceRuns(t *testing.T, p Place) {
 			if e.At.After(n.At) {
 				n.At = e.At
 			}
-			if total.Tried > 0 && total.Held == 0 {
+			if e.Interrupted || total.Tried > 0 && total.Held == 0 {
 				n.Unheld++
 			}
 		}
