@@ -226,7 +226,7 @@ func (s *Sessions) session(ctx context.Context, secret string, f *Front) (*sessi
 	}
 	away, pausing := s.away, now.Before(s.again)
 	if o == nil && away != nil && !pausing {
-		s.again = now.Add(sessionPatience) // one asks for all whether it is back
+		s.again = now.Add(sessionPause) // one asks for all whether it is back
 	}
 	s.mu.Unlock()
 	switch {
@@ -257,13 +257,16 @@ func (s *Sessions) session(ctx context.Context, secret string, f *Front) (*sessi
 }
 
 // unread notes that the store could not be asked about a session. It is told of once in a pause: whoever makes secrets up fills no
-// log. Asked for all tells that nobody else has asked meanwhile.
+// log. ForAll tells that it was asked for all who were answered meanwhile.
 func (s *Sessions) unread(err error, forAll bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.Now()
 	told := !forAll && now.Before(s.again)
-	s.away, s.again = fmt.Errorf("the session could not be read: %w", err), now.Add(sessionPause)
+	s.away = fmt.Errorf("the session could not be read: %w", err)
+	if next := now.Add(sessionPause); next.After(s.again) {
+		s.again = next
+	}
 	if told {
 		return fmt.Errorf("%w: %w", errStillAway, s.away)
 	}
