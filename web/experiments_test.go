@@ -70,7 +70,7 @@ func TestExperiment(t *testing.T) {
 		t.Errorf("a place that is none: %d", status)
 	}
 	for _, as := range []string{"", "&format=csv"} {
-		if status, text := d.get(t, path+"?namespace="+strings.Repeat("x", 64)+as); status != http.StatusBadRequest || !strings.Contains(text, "namespace is longer than 63 bytes") {
+		if status, text := d.get(t, path+"?namespace="+strings.Repeat("x", 64)+as); status != http.StatusBadRequest || !strings.Contains(text, "namespace is longer than 63 characters") {
 			t.Errorf("a namespace that is none, %q: %d", as, status)
 		}
 	}

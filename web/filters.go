@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/baileyhq/bailey"
 	"github.com/baileyhq/bailey/server"
@@ -55,8 +56,8 @@ func (f *filters) text(label, name string) string {
 
 // write takes a field that something is written into.
 func (f *filters) write(one field) {
-	if len(one.Value) > one.Most {
-		f.fail(fmt.Errorf("%w: %s is longer than %d bytes", server.ErrBadInput, one.Name, one.Most))
+	if utf8.RuneCountInString(one.Value) > one.Most {
+		f.fail(fmt.Errorf("%w: %s is longer than %d characters", server.ErrBadInput, one.Name, one.Most))
 	}
 	f.take(one, one.Value)
 }
