@@ -108,6 +108,22 @@ func rendered(t *testing.T, values map[string]any) []*unstructured.Unstructured 
 	return objects
 }
 
+// policies are the network policies that are rendered, by name.
+func policies(t *testing.T, values map[string]any) map[string]*networkingv1.NetworkPolicy {
+	t.Helper()
+	all := map[string]*networkingv1.NetworkPolicy{}
+	for _, o := range rendered(t, values) {
+		if o.GetKind() == "NetworkPolicy" {
+			p := &networkingv1.NetworkPolicy{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, p); err != nil {
+				t.Fatal(err)
+			}
+			all[p.Name] = p
+		}
+	}
+	return all
+}
+
 // peers are of a network policy.
 var peers = []any{map[string]any{"ipBlock": map[string]any{"cidr": "192.0.2.0/24"}}}
 
@@ -317,25 +333,16 @@ func TestEgress(t *testing.T) {
 		rules := func(values map[string]any) map[string]bool {
 			values["image"] = image
 			all := map[string]bool{}
-			for _, o := range rendered(t, values) {
-				if o.GetKind() != "NetworkPolicy" || o.GetName() != "bailey" {
-					continue
+			for _, rule := range policies(t, values)["bailey"].Spec.Egress {
+				var ports []string
+				for _, port := range rule.Ports {
+					ports = append(ports, port.Port.String())
 				}
-				var p networkingv1.NetworkPolicy
-				if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &p); err != nil {
-					t.Fatal(err)
+				to := "anywhere"
+				if len(rule.To) == 1 && rule.To[0].IPBlock != nil {
+					to = rule.To[0].IPBlock.CIDR
 				}
-				for _, rule := range p.Spec.Egress {
-					var ports []string
-					for _, port := range rule.Ports {
-						ports = append(ports, port.Port.String())
-					}
-					to := "anywhere"
-					if len(rule.To) == 1 && rule.To[0].IPBlock != nil {
-						to = rule.To[0].IPBlock.CIDR
-					}
-					all[strings.Join(ports, ",")+" "+to] = true
-				}
+				all[strings.Join(ports, ",")+" "+to] = true
 			}
 			return all
 		}

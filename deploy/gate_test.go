@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -28,35 +29,20 @@ func gateObjects(t *testing.T) []runtime.Object {
 // TestGateIsNotCutOff: in the chart's namespace, whose default is to deny, the API server reaches each port of a gate, and the gate what it
 // asks; the server's own pods are not opened by that.
 func TestGateIsNotCutOff(t *testing.T) {
-	var policies []*networkingv1.NetworkPolicy
-	var own *appsv1.Deployment
-	for _, o := range rendered(t, map[string]any{"image": image}) {
-		var err error
-		switch o.GetKind() {
-		case "NetworkPolicy":
-			p := &networkingv1.NetworkPolicy{}
-			err = runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, p)
-			policies = append(policies, p)
-		case "Deployment":
-			own = &appsv1.Deployment{}
-			err = runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, own)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	_, _, own := bounds(t, map[string]any{})
+	kept := slices.Collect(maps.Values(policies(t, map[string]any{"image": image})))
 	var beside *appsv1.Deployment
 	for _, o := range gateObjects(t) {
 		switch o := o.(type) {
 		case *networkingv1.NetworkPolicy:
-			policies = append(policies, o)
+			kept = append(kept, o)
 		case *appsv1.Deployment:
 			beside = o
 		}
 	}
 	// let tells whether anybody may reach a port of pods, or they a port of anybody.
 	let := func(d *appsv1.Deployment, way network.Direction, port int32) bool {
-		for _, p := range policies {
+		for _, p := range kept {
 			if p.Namespace != "bailey" || !network.Selects(p, d.Spec.Template.Labels) {
 				continue
 			}
@@ -85,7 +71,7 @@ func TestGateIsNotCutOff(t *testing.T) {
 			t.Errorf("port %d of the server is open as the gate's is", port.ContainerPort)
 		}
 	}
-	if !slices.ContainsFunc(policies, func(p *networkingv1.NetworkPolicy) bool {
+	if !slices.ContainsFunc(kept, func(p *networkingv1.NetworkPolicy) bool {
 		return network.Selects(p, beside.Spec.Template.Labels) && slices.ContainsFunc(p.Spec.Egress, func(rule networkingv1.NetworkPolicyEgressRule) bool {
 			return len(rule.To) == 0 && slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool { return *p.Protocol == corev1.ProtocolUDP && p.Port == nil })
 		})
