@@ -48,7 +48,7 @@ func (p *pager) eachSpaces(do func(rest []space) (int, error)) error {
 	if p.after != nil {
 		from = p.after.Object
 	}
-	for most := min(firstSpaces, limits.Spaces); ; most = min(4*most, limits.Spaces) {
+	for most := limits.Spaces; ; most *= 4 {
 		spaces, err := p.spaces(from, most)
 		if err != nil {
 			return err
@@ -66,9 +66,6 @@ func (p *pager) eachSpaces(do func(rest []space) (int, error)) error {
 		from = spaces[len(spaces)-1].name + "\x01" // no name goes on with that
 	}
 }
-
-// firstSpaces is how many namespaces are looked up at first: few mostly fill a page, and each may have hundreds of groups.
-const firstSpaces = 8
 
 // spaces gives the first namespaces in which there is something, by name, and not more than most.
 func (p *pager) spaces(from string, most int) ([]space, error) {

@@ -261,7 +261,7 @@ func varyLimits(t *testing.T) func(r *rand.Rand) {
 	t.Cleanup(func() { limits.Gather, limits.Parts, limits.Sample, limits.Spaces = gather, parts, sample, spaces })
 	return func(r *rand.Rand) {
 		limits.Gather, limits.Parts = pick(r, []int{0, 3, 30, gather}), pick(r, []int{0, 2, parts})
-		limits.Sample, limits.Spaces = pick(r, []int{1, 4, 20, sample}), pick(r, []int{1, 2, 20, spaces})
+		limits.Sample, limits.Spaces = pick(r, []int{1, 4, 20, sample}), pick(r, []int{1, 2, spaces})
 	}
 }
 

@@ -13,8 +13,9 @@ var Parts = 100
 // Sample is how many rows are looked at to tell which words are rare.
 var Sample = 500
 
-// Spaces is how many namespaces are looked up at once.
-var Spaces = 100
+// Spaces is how many namespaces are looked up at first, and four times as many each time after: few mostly fill a page,
+// and each may have hundreds of groups.
+var Spaces = 8
 
 // Looked is how many rows are looked at for a page of what no index finds.
 var Looked = 1000
