@@ -107,7 +107,7 @@ func TestExperimentState(t *testing.T) {
 		"never":        {func(x *ExperimentInfo) { x.Runs = nil }},
 	} {
 		for i, change := range change {
-			x := ExperimentInfo{Runs: []ExperimentRun{run}, Evidence: []Evidence{{}}}
+			x := ExperimentInfo{Runs: []ExperimentRun{run}}
 			change(&x)
 			if got := x.StateAt(now); got != want {
 				t.Errorf("%s %d reads %s", want, i, got)

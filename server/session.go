@@ -226,7 +226,7 @@ func (s *Sessions) session(ctx context.Context, secret string, f *Front) (*sessi
 	}
 	away, pausing := s.away, now.Before(s.again)
 	if o == nil && away != nil && !pausing {
-		s.again = now.Add(sessionPause) // one asks for all whether it is back
+		s.again = now.Add(sessionPause) // in each pause one asks for all whether it is back
 	}
 	s.mu.Unlock()
 	switch {
@@ -263,10 +263,7 @@ func (s *Sessions) unread(err error, forAll bool) error {
 	defer s.mu.Unlock()
 	now := s.Now()
 	told := !forAll && now.Before(s.again)
-	s.away = fmt.Errorf("the session could not be read: %w", err)
-	if next := now.Add(sessionPause); next.After(s.again) {
-		s.again = next
-	}
+	s.away, s.again = fmt.Errorf("the session could not be read: %w", err), now.Add(sessionPause)
 	if told {
 		return fmt.Errorf("%w: %w", errStillAway, s.away)
 	}

@@ -54,9 +54,7 @@ func TestAskedForAll(t *testing.T) {
 		codes <- code
 	}
 	go ask()
-	for kept.failures() < 2 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "one asks", patience, func() bool { return kept.failures() == 2 })
 	for range others {
 		go ask()
 	}
