@@ -42,6 +42,15 @@ type Release struct {
 	KubeVersion string
 }
 
+// AllValues are the chart's with the release's over them.
+func (r Release) AllValues() (map[string]any, error) {
+	c, err := load()
+	if err != nil {
+		return nil, err
+	}
+	return util.CoalesceValues(c, r.Values)
+}
+
 // Objects renders the chart, in the order in which the objects are to be made. The Release's
 // namespace is not among them.
 func Objects(r Release) ([]*unstructured.Unstructured, error) {

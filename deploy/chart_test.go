@@ -28,7 +28,7 @@ import (
 const image = "registry.example.com/bailey@sha256:7d6b1c2f6a6f3c1f8a2b0d8f9a3c5e7b1d2f4a6c8e0b3d5f7a9c1e3b5d7f9a1c"
 
 // everything turns on whatever the values can.
-var everything = []string{"image=" + image, "prober.enabled=true", "kubeletConfigz=true", "gatekeeper=true", "database.secretName=db",
+var everything = []string{"image=" + image, "kubeletConfigz=true", "gatekeeper=true", "database.secretName=db",
 	"replicas=3", "hub.enabled=true", "push.to=https://hub.example.com", "push.secretName=push", "push.caConfigMap=ca",
 	"tls.secretName=tls", "alerts.webhookSecret=w", "alerts.deadManSecret=d", "alerts.alertmanagers={https://alertmanager.monitoring:9093}", "alerts.webhookHTTPSecret=wh", "alerts.alertmanagerHTTPSecret=ah", "monitoring.prometheusRule=true", "monitoring.dashboard=true", "monitoring.podMonitor=true", "monitoring.authorization.credentials.name=metrics", "monitoring.authorization.credentials.key=token",
 	"config.failOn=high", "configFiles.baseline\\.json=x", "trustedProxies={10.0.0.0/8}",
@@ -89,7 +89,7 @@ func judged(t *testing.T, s *bailey.Snapshot) []bailey.Finding {
 func TestLint(t *testing.T) {
 	for name, values := range map[string]map[string]any{
 		"plain":      {"image": image},
-		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "database": map[string]any{"secretName": "db"}, "replicas": 2, "tls": map[string]any{"secretName": "t"}, "hub": map[string]any{"enabled": true}, "monitoring": map[string]any{"prometheusRule": true, "dashboard": true}},
+		"everything": {"image": image, "database": map[string]any{"secretName": "db"}, "replicas": 2, "tls": map[string]any{"secretName": "t"}, "hub": map[string]any{"enabled": true}, "monitoring": map[string]any{"prometheusRule": true, "dashboard": true}},
 	} {
 		for _, m := range lint.RunAll("chart", values, "bailey").Messages {
 			if m.Severity >= support.WarningSev {
@@ -163,15 +163,15 @@ func TestRefusedValues(t *testing.T) {
 }
 
 // TestRights holds the roles to what is promised, whatever the values: no Secrets, no way into
-// pods or nodes, nothing written, and wildcards only where the kinds are users'.
+// pods or nodes, nothing written, and wildcards only where the kinds are users'. TestDryRunRights has what the prober may.
 func TestRights(t *testing.T) {
 	for name, values := range map[string]map[string]any{
 		"plain":      {"image": image},
-		"everything": {"image": image, "prober": map[string]any{"enabled": true}, "kubeletConfigz": true, "gatekeeper": true, "replicas": 2, "database": map[string]any{"secretName": "db"}, "tls": map[string]any{"secretName": "t"}},
+		"everything": {"image": image, "kubeletConfigz": true, "gatekeeper": true, "replicas": 2, "database": map[string]any{"secretName": "db"}, "tls": map[string]any{"secretName": "t"}},
 	} {
 		granted := map[string]bool{}
 		for _, o := range rendered(t, values) {
-			if !strings.HasSuffix(o.GetKind(), "Role") || strings.HasSuffix(o.GetName(), "-viewer") || strings.HasSuffix(o.GetName(), "-operator") {
+			if !strings.HasSuffix(o.GetKind(), "Role") || strings.HasSuffix(o.GetName(), "-viewer") || strings.HasSuffix(o.GetName(), "-operator") || strings.HasSuffix(o.GetName(), "-dry-runs") {
 				continue
 			}
 			var role rbacv1.ClusterRole
@@ -214,9 +214,10 @@ func TestEverySwitch(t *testing.T) {
 		"--tls-self-signed=bailey.bailey.svc":                           {},
 		"--tls-cert=/etc/bailey/tls/tls.crt":                            {"tls": map[string]any{"secretName": "x"}},
 		"--database=/etc/bailey/database/url":                           {"database": map[string]any{"secretName": "x"}},
-		"--prove-every=0":                                               {},
-		"--prove-every=2h":                                              {"prober": map[string]any{"enabled": true, "every": "2h"}},
-		"--prove-as=system:serviceaccount:bailey:bailey-prober":         {"prober": map[string]any{"enabled": true}},
+		"--prove-every=0":                                               {"prober": map[string]any{"enabled": false}},
+		"--prove-every=1h":                                              {},
+		"--prove-every=2h":                                              {"prober": map[string]any{"every": "2h"}},
+		"--prove-as=system:serviceaccount:bailey:bailey-prober":         {},
 		"--alert-webhook=/etc/bailey/alert-webhook/webhook":             {"alerts": map[string]any{"webhookSecret": "x"}},
 		"--dead-man=/etc/bailey/dead-man/url":                           {"alerts": map[string]any{"deadManSecret": "x"}},
 		"--alertmanager=https://b:9093":                                 {"alerts": map[string]any{"alertmanagers": []any{"https://a:9093", "https://b:9093"}}},
@@ -239,8 +240,8 @@ func TestEverySwitch(t *testing.T) {
 		"--oidc-client-secret=/etc/bailey/oidc/client-secret":           {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "secretName": "s"}},
 		"--oidc-ca=/etc/bailey/oidc-ca/ca.crt":                          {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "caSecretName": "s"}},
 		"--trusted-proxies=10.0.0.0/8,2001:db8::/32":                    {"trustedProxies": []any{"10.0.0.0/8", "2001:db8::/32"}},
-		"--prove-control=compute/*,access/tls":                          {"prober": map[string]any{"enabled": true, "controls": []any{"compute/*", "access/tls"}}},
-		"--prove-rate=50":                                               {"prober": map[string]any{"enabled": true, "rate": 50}},
+		"--prove-control=compute/*,access/tls":                          {"prober": map[string]any{"controls": []any{"compute/*", "access/tls"}}},
+		"--prove-rate=50":                                               {"prober": map[string]any{"rate": 50}},
 		"--ledger=/data/ledger":                                         {},
 		"--ledger-recipient=age1x":                                      {"ledger": map[string]any{"recipients": []any{"age1x"}}},
 		"--config=/etc/bailey/config/bailey.yaml":                       {"config": map[string]any{"failOn": "high"}},

@@ -53,9 +53,9 @@ into the cluster by server-side apply, and lists in the ConfigMap bailey-install
 made; --uninstall takes just that away. Run again with other values, it changes what is
 there, and removes what is no longer wanted.
 
-With prober.enabled and the cluster named by --context, it adds the identity that
-experiments run as, with the rights that those of the cluster as it is now need. --rights
-prints these alone, for what Helm installed.
+With the cluster named by --context, the identity that experiments run as gets the rights
+that those of the cluster as it is now need, in the place of the chart's, which are for
+any cluster. --rights prints these alone, for what Helm installed.
 
 The namespace admits restricted pods only. Claims of volumes, and so history, stay at
 --uninstall unless --delete-data is given.`,
@@ -86,7 +86,7 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	case f.apply && f.uninstall:
 		return usageError("--apply and --uninstall are opposites\nhint: leave out one of the two")
 	case f.rights && (f.apply || f.uninstall):
-		return usageError("--rights only prints, and goes with neither --apply nor --uninstall\nhint: --apply with --set prober.enabled=true gives the rights too")
+		return usageError("--rights only prints, and goes with neither --apply nor --uninstall\nhint: --apply gives the rights too")
 	case f.deleteData && !f.uninstall, f.force && !f.apply:
 		return usageError("--delete-data goes with --uninstall, and --force with --apply")
 	case (f.apply || f.uninstall) && f.context == "" && f.kubeconfig == "":
@@ -97,19 +97,23 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	if f.uninstall {
 		return a.uninstall(ctx, f)
 	}
-	objects, prober, err := f.objects()
+	values, err := f.chartValues()
+	if err != nil {
+		return err
+	}
+	planned := f.context != "" || f.kubeconfig != ""
+	objects, prober, err := f.objects(values, planned)
 	if err != nil {
 		return err
 	}
 	var rights []*unstructured.Unstructured
 	switch {
-	case !prober.Enabled && !f.rights:
-	case f.context == "" && f.kubeconfig == "":
-		fmt.Fprintln(a.stderr, "The rights of the prober depend on the cluster, and are not among these.\nhint: name it by --context, or apply what `bailey install --rights` prints too")
-	default:
+	case planned && prober.Enabled || f.rights:
 		if rights, err = a.rights(ctx, f, prober.Controls); err != nil {
 			return err
 		}
+	case prober.Enabled && prober.Rights && len(prober.Namespaces) == 0:
+		fmt.Fprintf(a.stderr, "Dry-runs are made in namespace %s only: what others there are depends on the cluster.\nhint: name it by --context, or them by --set 'prober.namespaces={a,b}'\n", f.namespace)
 	}
 	if f.rights {
 		return a.printObjects(rights)
@@ -156,33 +160,44 @@ func (a *app) printObjects(objects []*unstructured.Unstructured) error {
 
 // proberValues are those of the chart that say what experiments run.
 type proberValues struct {
-	Enabled  bool     `json:"enabled"`
-	Controls []string `json:"controls"`
+	Enabled    bool     `json:"enabled"`
+	Rights     bool     `json:"rights"`
+	Namespaces []string `json:"namespaces"`
+	Controls   []string `json:"controls"`
 }
 
-// objects renders the chart with the values of the flags, and gives what they say of experiments.
-func (f *installFlags) objects() (objects []*unstructured.Unstructured, prober proberValues, err error) {
+// chartValues are those of the flags.
+func (f *installFlags) chartValues() (map[string]any, error) {
 	values := map[string]any{}
 	for _, file := range f.values {
 		data, err := readBounded(file, 1<<20)
 		if err != nil {
-			return nil, prober, usageError("--values: %w", err)
+			return nil, usageError("--values: %w", err)
 		}
 		var more map[string]any
 		if err := yaml.Unmarshal(data, &more); err != nil {
-			return nil, prober, usageError("--values %s: %w", file, err)
+			return nil, usageError("--values %s: %w", file, err)
 		}
 		values = loader.MergeMaps(values, more)
 	}
 	for _, assignment := range f.sets {
 		if err := strvals.ParseInto(assignment, values); err != nil {
-			return nil, prober, usageError("--set: %w", err)
+			return nil, usageError("--set: %w", err)
 		}
+	}
+	return values, nil
+}
+
+// objects renders the chart, and gives what its values say of experiments. Where the rights of these are planned the chart gives none.
+func (f *installFlags) objects(values map[string]any, planned bool) (objects []*unstructured.Unstructured, prober proberValues, err error) {
+	if planned {
+		_ = unstructured.SetNestedField(values, false, "prober", "rights") // a prober that is no map the chart refuses
 	}
 	if f.rights && values["image"] == nil {
 		values["image"] = releaseName // the chart asks for one, and no pod of it is printed
 	}
-	objects, err = deploy.Objects(deploy.Release{Name: releaseName, Namespace: f.namespace, Values: values})
+	release := deploy.Release{Name: releaseName, Namespace: f.namespace, Values: values}
+	objects, err = deploy.Objects(release)
 	if err != nil {
 		return nil, prober, usageError("the chart: %w", err)
 	}
@@ -193,7 +208,11 @@ func (f *installFlags) objects() (objects []*unstructured.Unstructured, prober p
 			o.SetLabels(labels)
 		}
 	}
-	set, _, err := unstructured.NestedMap(values, "prober")
+	whole, err := release.AllValues()
+	if err != nil {
+		return nil, prober, err
+	}
+	set, _, err := unstructured.NestedMap(whole, "prober")
 	if err == nil {
 		err = runtime.DefaultUnstructuredConverter.FromUnstructured(set, &prober)
 	}
@@ -215,7 +234,7 @@ func (a *app) rights(ctx context.Context, f *installFlags, names []string) ([]*u
 	for _, m := range missing {
 		// Fewer rights than experiments need would take away what an earlier installation gave.
 		if m.Name == "" && (m.Reason == bailey.ReasonForbidden || m.Reason == bailey.ReasonUnreadable) {
-			return nil, fmt.Errorf("what experiments need could not be planned: %s was not seen: %s\nhint: do it as who may read that, or install without prober.enabled", m.Kind, m.Detail)
+			return nil, fmt.Errorf("what experiments need could not be planned: %s was not seen: %s\nhint: do it as who may read that, or with --set prober.enabled=false", m.Kind, m.Detail)
 		}
 	}
 	planned := prove.Plan(s, chosen, prove.Choice{Worst: bailey.DangerDryRun, Every: true})

@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
+	"github.com/baileyhq/bailey/store"
+	"github.com/baileyhq/bailey/store/sqlite"
 )
 
 // TestHelm installs the chart by Helm itself, on a node, in a namespace that admits restricted pods only, changes
@@ -56,20 +59,36 @@ func TestHelm(t *testing.T) {
 		t.Errorf("over Helm's release: exit %d\n%s", code, errs)
 	}
 
-	awaitWithin(t, time.Minute, "findings are kept", func() bool {
-		kept := kubectlLoose(t, cluster, "-n", "bailey", "exec", "deployment/bailey", "--", "/bailey", "history", "export", "-", "--data", "/data/server")
-		return strings.Contains(kept, "deploy/image-identity/") // of the test's image, which has no digest
+	// With Helm alone its experiments run on schedule.
+	var first store.Run
+	awaitWithin(t, 3*time.Minute, "findings are kept, and a scheduled run of experiments is done", func() bool {
+		kept := historyOf(t, cluster)
+		if kept == nil {
+			return false
+		}
+		defer kept.Close()
+		uid := string(kubectl(t, cluster, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))
+		found, err := kept.Findings(t.Context(), store.FindingQuery{Cluster: uid, Access: store.Everything(), Controls: []string{"deploy/image-identity"}}) // of the test's image, which has no digest
+		runs, more := kept.Runs(t.Context(), store.RunQuery{Cluster: uid, Access: store.Everything()})
+		if err != nil || more != nil || len(found.Items) == 0 || len(runs.Items) == 0 {
+			return false
+		}
+		first = runs.Items[0]
+		return first.State != store.RunRunning
 	})
+	if first.Trigger != store.TriggerSchedule || first.State != store.RunDone || first.Held == 0 {
+		t.Errorf("the first run of experiments: %+v", first)
+	}
 	changed := time.Now()
 	policies := func() string {
 		return string(kubectl(t, cluster, "-n", "bailey", "get", "networkpolicies", "-o", "name"))
 	}
-	must(append([]string{"upgrade", "bailey", chart, "--reuse-values", "--set", "networkPolicy.enabled=false", "--set", "prober.enabled=true"}, wait...)...)
+	must(append([]string{"upgrade", "bailey", chart, "--reuse-values", "--set", "networkPolicy.enabled=false"}, wait...)...)
 	if got := policies(); got != "" {
 		t.Errorf("left of what is no longer wanted: %s", got)
 	}
-	// Beside what is Helm's stands what Helm cannot know: the rights of the prober.
-	rights, errs, code := program(t, "install", "--rights", "--kubeconfig", cluster.Kubeconfig, "--set", "prober.controls={compute/pod-security}")
+	// Beside what is Helm's stands what Helm cannot know: whom else the prober may act as.
+	rights, errs, code := program(t, "install", "--rights", "--kubeconfig", cluster.Kubeconfig)
 	if code != exitOK {
 		t.Fatalf("rights: exit %d\n%s", code, errs)
 	}
@@ -77,12 +96,19 @@ func TestHelm(t *testing.T) {
 	if err := os.WriteFile(given, []byte(rights), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	actsAsNode := func() bool {
+		said := kubectlLoose(t, cluster, "auth", "can-i", "impersonate", "users/system:node:"+node.Name, "--as", "system:serviceaccount:bailey:bailey-prober")
+		return strings.TrimSpace(said) == "yes"
+	}
+	if actsAsNode() {
+		t.Error("by the chart alone the prober may act as a node")
+	}
 	kubectl(t, cluster, "apply", "-f", given)
 	t.Cleanup(func() { kubectlLoose(t, cluster, "delete", "-f", given, "--ignore-not-found") })
-	awaitWithin(t, time.Minute, "the prober may do what its experiments do", func() bool {
-		said := kubectlLoose(t, cluster, "auth", "can-i", "create", "pods", "-n", "bailey", "--as", "system:serviceaccount:bailey:bailey-prober")
-		return strings.TrimSpace(said) == "yes"
-	})
+	awaitWithin(t, time.Minute, "the prober may act as a node", actsAsNode)
+	for _, own := range []string{"clusterrole/bailey-prober", "role/bailey-prober", "validatingadmissionpolicy/bailey-prober-dry-run-only"} {
+		kubectl(t, cluster, "-n", "bailey", "get", own)
+	}
 	kubectl(t, cluster, "delete", "-f", given)
 	must(append([]string{"rollback", "bailey", "1"}, wait...)...)
 	if got := policies(); got == "" {
@@ -116,4 +142,19 @@ func TestHelm(t *testing.T) {
 	if after := installed(t, cluster); after != before {
 		t.Errorf("left at last:\n%s\nbefore:\n%s", after, before)
 	}
+}
+
+// historyOf is what the server that is installed remembers, in a store of the test's own; nil while it cannot be had.
+func historyOf(t *testing.T, cluster *devcluster.Cluster) *store.Store {
+	t.Helper()
+	said := kubectlLoose(t, cluster, "-n", "bailey", "exec", "deployment/bailey", "--", "/bailey", "history", "export", "-", "--data", "/data/server")
+	kept, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kept.Import(t.Context(), strings.NewReader(said)); err != nil {
+		kept.Close()
+		return nil
+	}
+	return kept
 }
