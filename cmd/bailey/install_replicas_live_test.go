@@ -63,7 +63,7 @@ func TestInstallReplicas(t *testing.T) {
 
 	flags := []string{"install", "--kubeconfig", cluster.Kubeconfig, "--wait", "3m"}
 	if out, errs, code := program(t, append(flags, "--apply", "--set", "image="+devclustertest.BaileyImage, "--set", "replicas=2", "--set", "tls.secretName=bailey-tls",
-		"--set", "database.secretName=bailey-database", "--set", "prober.enabled=true", "--set", "prober.every=1m", "--set", "prober.controls={compute/pod-security}")...); code != exitOK {
+		"--set", "database.secretName=bailey-database", "--set", "prober.every=1m", "--set", "prober.controls={compute/pod-security}")...); code != exitOK {
 		t.Fatalf("exit %d\n%s%s\n%s", code, out, errs, kubectlLoose(t, cluster, "-n", "bailey", "logs", "--prefix", "-l", "app.kubernetes.io/name=bailey"))
 	}
 	t.Cleanup(func() {

@@ -35,7 +35,7 @@ func TestInstallRights(t *testing.T) {
 	}
 
 	const chart = 1 // the chart has the account too, without a right
-	if got := ofProber(install()); len(got) > 0 {
+	if got := ofProber(install("prober.enabled=false")); len(got) > 0 {
 		t.Errorf("without a prober there are %d of its objects", len(got))
 	}
 	always := []string{"get /readyz", "get /version"}
@@ -51,7 +51,7 @@ func TestInstallRights(t *testing.T) {
 			"list pods"}, always...),
 		idle: always,
 	} {
-		objects := ofProber(install("prober.enabled=true", "prober.controls={"+control+"}"))
+		objects := ofProber(install("prober.controls={"+control+"}"))
 		slices.Sort(want)
 		if got := rightsIn(t, objects); !slices.Equal(got, want) {
 			t.Errorf("%s gives the prober\n%s\nwant\n%s", control, strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -62,7 +62,28 @@ func TestInstallRights(t *testing.T) {
 			t.Errorf("%s: --rights prints %d objects, with others %d", control, len(alone), len(objects))
 		}
 	}
-	all := rightsIn(t, ofProber(install("prober.enabled=true")))
+	// The chart's own are for where nobody looks at the cluster.
+	generic := func(objects []*unstructured.Unstructured) (places []string) {
+		for _, o := range objects {
+			if o.GetName() == "bailey-dry-runs" && o.GetKind() == "Role" {
+				places = append(places, o.GetNamespace())
+			}
+		}
+		return places
+	}
+	if got := generic(install()); len(got) > 0 {
+		t.Errorf("with the cluster at hand there are rights for any in %q", got)
+	}
+	blind := []string{"install", "--namespace", "watch", "--set", "image=registry.example.com/bailey:1"}
+	out, errs, code := program(t, blind...)
+	if got := generic(objectsIn(t, out)); code != exitOK || !slices.Equal(got, []string{"watch"}) || !strings.Contains(errs, "Dry-runs are made in namespace watch only") {
+		t.Errorf("without the cluster: exit %d, rights in %q\n%s", code, got, errs)
+	}
+	out, errs, code = program(t, append(blind, "--set", "prober.namespaces={shop,bank}")...)
+	if got := generic(objectsIn(t, out)); code != exitOK || !slices.Equal(got, []string{"bank", "shop"}) || errs != "" {
+		t.Errorf("with namespaces named: exit %d, rights in %q\n%s", code, got, errs)
+	}
+	all := rightsIn(t, ofProber(install()))
 	for _, want := range append([]string{"guarded: create pods", "list nodes"}, always...) {
 		if !slices.Contains(all, want) {
 			t.Errorf("all controls do not give %s", want)

@@ -46,7 +46,7 @@ func claims(v *bailey.View) []claim {
 			continue
 		}
 		gates := append(admission.Gates(policy), admission.Gates(f)...)
-		if slices.ContainsFunc(gates, func(g admission.Gate) bool { return !g.Looks(admission.CreatePod) }) {
+		if slices.ContainsFunc(gates, func(g admission.Gate) bool { return !g.Looks(admission.CreatePod) }) || sparesDryRuns(policy) {
 			continue
 		}
 		all = append(all, claim{name: f.Name, policy: policy, gates: gates,
@@ -77,6 +77,17 @@ func conditions(policy *bailey.Fact) []string {
 		}
 	}
 	return all
+}
+
+// sparesDryRuns reports whether a condition of the policy leaves out all dry-runs: by none can be shown what it refuses.
+func sparesDryRuns(policy *bailey.Fact) bool {
+	return slices.ContainsFunc(conditions(policy), func(expression string) bool {
+		switch strings.Join(strings.Fields(expression), "") {
+		case "!(has(request.dryRun)&&request.dryRun)", "!has(request.dryRun)||!request.dryRun", "!request.dryRun", "request.dryRun!=true", "request.dryRun==false":
+			return true
+		}
+		return false
+	})
 }
 
 // on reports whether the claim's selectors choose the namespace.
