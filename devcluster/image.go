@@ -31,21 +31,22 @@ const (
 // reference such as localhost/bailey:dev. files maps absolute paths in the image to the
 // files; they are executable for everyone. Programs have to be static: there is nothing
 // else in the image, but for /tmp. Its processes are user 65532 unless the pod says
-// otherwise. A reference that is there already then means the new image.
-func (n *Node) Import(ctx context.Context, ref string, files map[string]string, entrypoint []string) error {
+// otherwise. A reference that is there already then means the new image. It returns the image's name by digest,
+// which the node knows too.
+func (n *Node) Import(ctx context.Context, ref string, files map[string]string, entrypoint []string) (named string, err error) {
 	layer, err := os.CreateTemp(filepath.Join(n.cluster.Dir, "tmp"), "layer-")
 	if err != nil {
-		return fmt.Errorf("devcluster: import %s: %w", ref, err)
+		return "", fmt.Errorf("devcluster: import %s: %w", ref, err)
 	}
 	defer os.Remove(layer.Name())
 	defer layer.Close()
 	if err := writeLayer(layer, files); err != nil {
-		return fmt.Errorf("devcluster: import %s: %w", ref, err)
+		return "", fmt.Errorf("devcluster: import %s: %w", ref, err)
 	}
-	if err := n.load(ctx, ref, layer, entrypoint); err != nil {
-		return fmt.Errorf("devcluster: import %s into %s: %w", ref, n.Name, err)
+	if named, err = n.load(ctx, ref, layer, entrypoint); err != nil {
+		return "", fmt.Errorf("devcluster: import %s into %s: %w", ref, n.Name, err)
 	}
-	return nil
+	return named, nil
 }
 
 // importPause gives the node the image whose one process holds each pod's namespaces.
@@ -55,18 +56,19 @@ func (n *Node) importPause(ctx context.Context) error {
 		return err
 	}
 	defer os.Remove(program)
-	return n.Import(ctx, pauseImage, map[string]string{"/pause": program}, []string{"/pause"})
+	_, err := n.Import(ctx, pauseImage, map[string]string{"/pause": program}, []string{"/pause"})
+	return err
 }
 
-// load sends the image to containerd as the tar of an OCI image layout.
-func (n *Node) load(ctx context.Context, ref string, layer *os.File, entrypoint []string) error {
+// load sends the image to containerd as the tar of an OCI image layout, under its reference and its name by digest, which it returns.
+func (n *Node) load(ctx context.Context, ref string, layer *os.File, entrypoint []string) (named string, err error) {
 	sum := sha256.New()
 	if _, err := layer.Seek(0, io.SeekStart); err != nil {
-		return err
+		return "", err
 	}
 	size, err := io.Copy(sum, layer)
 	if err != nil {
-		return err
+		return "", err
 	}
 	digest := func(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
 	layerDigest := fmt.Sprintf("sha256:%x", sum.Sum(nil))
@@ -78,7 +80,7 @@ func (n *Node) load(ctx context.Context, ref string, layer *os.File, entrypoint 
 		"rootfs":       object{"type": "layers", "diff_ids": []string{layerDigest}},
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
 	manifest, err := json.Marshal(object{
 		"schemaVersion": 2,
@@ -87,20 +89,21 @@ func (n *Node) load(ctx context.Context, ref string, layer *os.File, entrypoint 
 		"layers":        []object{{"mediaType": mediaType + "layer.v1.tar", "digest": layerDigest, "size": size}},
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
-	index, err := json.Marshal(object{
-		"schemaVersion": 2,
-		"manifests": []object{{
-			"mediaType": mediaType + "manifest.v1+json", "digest": digest(manifest), "size": len(manifest),
-			"annotations": object{"io.containerd.image.name": ref},
-		}},
-	})
+	repository, _, _ := strings.Cut(ref, ":")
+	named = repository + "@" + digest(manifest)
+	var names []object
+	for _, name := range []string{ref, named} {
+		names = append(names, object{"mediaType": mediaType + "manifest.v1+json", "digest": digest(manifest), "size": len(manifest),
+			"annotations": object{"io.containerd.image.name": name}})
+	}
+	index, err := json.Marshal(object{"schemaVersion": 2, "manifests": names})
 	if err != nil {
-		return err
+		return "", err
 	}
 	if _, err := layer.Seek(0, io.SeekStart); err != nil {
-		return err
+		return "", err
 	}
 
 	cmd := n.Command(ctx, "ctr", "--namespace", "k8s.io", "images", "import", "-")
@@ -135,7 +138,7 @@ func (n *Node) load(ctx context.Context, ref string, layer *os.File, entrypoint 
 		out.Close()
 	}()
 	defer in.Close() // where the command has ended early, so does the writer
-	return run(cmd)
+	return named, run(cmd)
 }
 
 // writeLayer writes the files, their folders and /tmp as a tar, the same for the same

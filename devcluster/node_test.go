@@ -40,7 +40,7 @@ func probeImage(t *testing.T, nodes ...*Node) {
 	}
 	for _, n := range nodes {
 		begin := time.Now()
-		if err := n.Import(t.Context(), "localhost/probe:dev", map[string]string{"/bin/probe": program}, []string{"/bin/probe"}); err != nil {
+		if _, err := n.Import(t.Context(), "localhost/probe:dev", map[string]string{"/bin/probe": program}, []string{"/bin/probe"}); err != nil {
 			t.Fatal(err)
 		}
 		t.Logf("imported an image into %s in %s", n.Name, since(begin))

@@ -23,7 +23,7 @@ func TestHelm(t *testing.T) {
 		t.Skip("takes minutes")
 	}
 	cluster, node := devclustertest.SharedNode(t)
-	devclustertest.ImportBailey(t, cluster, node)
+	image := devclustertest.ImportBailey(t, cluster, node)
 	helm := devclustertest.Helm(t, cluster)
 	home, before := t.TempDir(), installed(t, cluster)
 	data := volumeFor(t, cluster, node, "helm-test")
@@ -48,13 +48,13 @@ func TestHelm(t *testing.T) {
 	})
 	kubectl(t, cluster, "label", "namespace", "bailey", "pod-security.kubernetes.io/enforce=restricted")
 	wait := []string{"--wait", "--timeout", "3m"}
-	chart, values := filepath.Join("..", "..", "deploy", "chart"), []string{"--set", "image=" + devclustertest.BaileyImage, "--set", "persistence.size=1Gi", "--set", "config.failOn=high"}
+	chart, values := filepath.Join("..", "..", "deploy", "chart"), []string{"--set", "image=" + image, "--set", "persistence.size=1Gi", "--set", "config.failOn=high"}
 	must(append(append([]string{"install", "bailey", chart}, values...), wait...)...)
 	answersReady(t, cluster)
 	judgesItself(t, cluster)
 
 	// bailey install leaves alone what is Helm's.
-	if _, errs, code := program(t, "install", "--kubeconfig", cluster.Kubeconfig, "--apply", "--set", "image="+devclustertest.BaileyImage); code != exitFailed ||
+	if _, errs, code := program(t, "install", "--kubeconfig", cluster.Kubeconfig, "--apply", "--set", "image="+image); code != exitFailed ||
 		!strings.Contains(errs, "is of Helm's release bailey in namespace bailey") || !strings.Contains(errs, "hint: helm upgrade") {
 		t.Errorf("over Helm's release: exit %d\n%s", code, errs)
 	}
@@ -68,7 +68,7 @@ func TestHelm(t *testing.T) {
 		}
 		defer kept.Close()
 		uid := string(kubectl(t, cluster, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))
-		found, err := kept.Findings(t.Context(), store.FindingQuery{Cluster: uid, Access: store.Everything(), Controls: []string{"deploy/image-identity"}}) // of the test's image, which has no digest
+		found, err := kept.Findings(t.Context(), store.FindingQuery{Cluster: uid, Access: store.Everything()})
 		runs, more := kept.Runs(t.Context(), store.RunQuery{Cluster: uid, Access: store.Everything()})
 		if err != nil || more != nil || len(found.Items) == 0 || len(runs.Items) == 0 {
 			return false
@@ -130,7 +130,7 @@ func TestHelm(t *testing.T) {
 	}
 
 	// Nor does Helm take what bailey install made.
-	if _, errs, code := program(t, "install", "--kubeconfig", cluster.Kubeconfig, "--apply", "--wait", "0", "--set", "image="+devclustertest.BaileyImage); code != exitOK {
+	if _, errs, code := program(t, "install", "--kubeconfig", cluster.Kubeconfig, "--apply", "--wait", "0", "--set", "image="+image); code != exitOK {
 		t.Fatalf("exit %d\n%s", code, errs)
 	}
 	if out, err := run(append([]string{"install", "bailey", chart}, values...)...); err == nil || !strings.Contains(out, "ownership") {

@@ -51,7 +51,7 @@ func TestInstallRights(t *testing.T) {
 			"list pods"}, always...),
 		idle: always,
 	} {
-		objects := ofProber(install("prober.controls={"+control+"}"))
+		objects := ofProber(install("prober.controls={" + control + "}"))
 		slices.Sort(want)
 		if got := rightsIn(t, objects); !slices.Equal(got, want) {
 			t.Errorf("%s gives the prober\n%s\nwant\n%s", control, strings.Join(got, "\n"), strings.Join(want, "\n"))

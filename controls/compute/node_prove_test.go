@@ -29,7 +29,7 @@ func importProbe(t *testing.T, node *devcluster.Node) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if err := node.Import(t.Context(), probeImage, map[string]string{"/bailey": program}, []string{"/bailey"}); err != nil {
+	if _, err := node.Import(t.Context(), probeImage, map[string]string{"/bailey": program}, []string{"/bailey"}); err != nil {
 		t.Fatal(err)
 	}
 }

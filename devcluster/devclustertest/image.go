@@ -14,31 +14,33 @@ import (
 // which is all there is in it.
 const BaileyImage = "localhost/bailey:dev"
 
-// imported holds the root folders of the nodes that have the image already.
+// imported holds the image's name by digest at the nodes that have it already, by their root folders.
 var imported struct {
 	mu    sync.Mutex
-	nodes map[string]bool
+	nodes map[string]string
 }
 
 // ImportBailey builds Bailey from this checkout, once for a cluster, and gives the nodes its
-// image, so that pods can run it with any of its commands. A pod of it need not be root.
-func ImportBailey(t testing.TB, cluster *devcluster.Cluster, nodes ...*devcluster.Node) {
+// image, so that pods can run it with any of its commands. A pod of it need not be root. It returns the image's name by digest.
+func ImportBailey(t testing.TB, cluster *devcluster.Cluster, nodes ...*devcluster.Node) (named string) {
 	t.Helper()
 	imported.mu.Lock()
 	defer imported.mu.Unlock()
 	for _, node := range nodes {
-		if imported.nodes[node.Root] {
+		if named = imported.nodes[node.Root]; named != "" {
 			continue
 		}
 		program := program(t, cluster)
-		if err := node.Import(t.Context(), BaileyImage, map[string]string{"/bailey": program}, []string{"/bailey"}); err != nil {
+		var err error
+		if named, err = node.Import(t.Context(), BaileyImage, map[string]string{"/bailey": program}, []string{"/bailey"}); err != nil {
 			t.Fatal(err)
 		}
 		if imported.nodes == nil {
-			imported.nodes = map[string]bool{}
+			imported.nodes = map[string]string{}
 		}
-		imported.nodes[node.Root] = true
+		imported.nodes[node.Root] = named
 	}
+	return named
 }
 
 // Bailey builds Bailey from this checkout, once for a cluster, and gives the program's path.
@@ -78,7 +80,7 @@ func ImportSidecar(t testing.TB, cluster *devcluster.Cluster, node *devcluster.N
 	t.Helper()
 	program := filepath.Join(cluster.Dir, "tmp", "sidecar")
 	build(t, "", "github.com/baileyhq/bailey/devcluster/devclustertest/sidecar", program)
-	if err := node.Import(t.Context(), SidecarImage, map[string]string{"/sidecar": program}, []string{"/sidecar"}); err != nil {
+	if _, err := node.Import(t.Context(), SidecarImage, map[string]string{"/sidecar": program}, []string{"/sidecar"}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -12,8 +12,10 @@ import (
 // TestImportBailey runs Bailey in a pod that the restricted level admits.
 func TestImportBailey(t *testing.T) {
 	cluster, node := SharedNode(t)
-	ImportBailey(t, cluster, node)
-	ImportBailey(t, cluster, node) // again is no work
+	named := ImportBailey(t, cluster, node)
+	if again := ImportBailey(t, cluster, node); again != named { // it is no work
+		t.Errorf("imported again it is %s, and was %s", again, named)
+	}
 	namespace := NamespaceIn(t, cluster, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
 	path := "/api/v1/namespaces/" + namespace + "/pods"
 	err := cluster.Do(t.Context(), http.MethodPost, path, map[string]any{
@@ -22,7 +24,7 @@ func TestImportBailey(t *testing.T) {
 			"restartPolicy":   "Never",
 			"securityContext": map[string]any{"runAsNonRoot": true, "seccompProfile": map[string]any{"type": "RuntimeDefault"}},
 			"containers": []any{map[string]any{
-				"name": "c", "image": BaileyImage, "args": []string{"controls"},
+				"name": "c", "image": named, "args": []string{"controls"},
 				"securityContext": map[string]any{"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": map[string]any{"drop": []string{"ALL"}}},
 			}},
 		},

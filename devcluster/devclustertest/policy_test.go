@@ -173,7 +173,7 @@ func probe(t *testing.T, node *devcluster.Node) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "probe")
 	build(t, "", "../testdata/probe", program)
-	if err := node.Import(t.Context(), "localhost/probe:dev", map[string]string{"/probe": program}, []string{"/probe"}); err != nil {
+	if _, err := node.Import(t.Context(), "localhost/probe:dev", map[string]string{"/probe": program}, []string{"/probe"}); err != nil {
 		t.Fatal(err)
 	}
 }
