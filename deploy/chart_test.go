@@ -241,6 +241,8 @@ func TestEverySwitch(t *testing.T) {
 		"--oidc-ca=/etc/bailey/oidc-ca/ca.crt":                          {"externalURL": "https://b.example", "oidc": map[string]any{"issuer": "https://i.example", "clientID": "x", "caSecretName": "s"}},
 		"--trusted-proxies=10.0.0.0/8,2001:db8::/32":                    {"trustedProxies": []any{"10.0.0.0/8", "2001:db8::/32"}},
 		"--prove-control=compute/*,access/tls":                          {"prober": map[string]any{"controls": []any{"compute/*", "access/tls"}}},
+		"--isolated":                                                    {"prober": map[string]any{"isolated": true}},
+		"--probe-image=" + image:                                        {"prober": map[string]any{"isolated": true}},
 		"--prove-rate=50":                                               {"prober": map[string]any{"rate": 50}},
 		"--ledger=/data/ledger":                                         {},
 		"--ledger-recipient=age1x":                                      {"ledger": map[string]any{"recipients": []any{"age1x"}}},

@@ -56,6 +56,8 @@ type RunOrder struct {
 	Experiment string `json:"experiment,omitempty" doc:"name of the only experiment to run, of the only control named" maxLength:"128"`
 	// Isolated also runs those that make namespaces and objects of their own.
 	Isolated bool `json:"isolated,omitempty" doc:"also those that make namespaces and objects of their own"`
+	// Scheduled tells that nobody watches the run, which no order says.
+	Scheduled bool `json:"-"`
 }
 
 // Handler gives the endpoints; Front stands before it.

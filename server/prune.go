@@ -28,16 +28,35 @@ const (
 	// pruneFirst is how long a server runs before it prunes: its first report comes before.
 	pruneFirst = time.Minute
 	pruneEvery = time.Hour
+	// tidyEach is at how many prunings the store is tidied once, not at the first: a large report may still be being kept then.
+	tidyEach = 24
 )
 
-// Run prunes until ctx ends. What fails is tried again at the next time.
+// Run prunes until ctx ends, and tidies the store each day. What fails is tried again at the next time.
 func (p *Pruner) Run(ctx context.Context) error {
 	last := time.Now()
-	for wait := pruneFirst; pause(ctx, wait); wait = pruneEvery {
+	wait := pruneFirst
+	for n := 0; pause(ctx, wait); n++ {
 		p.prune(ctx, time.Since(last))
-		last = time.Now()
+		last, wait = time.Now(), pruneEvery
+		if n%tidyEach == 1 {
+			p.tidy(ctx)
+		}
 	}
 	return ctx.Err()
+}
+
+// tidy brings the store's index of words together.
+func (p *Pruner) tidy(ctx context.Context) {
+	begun := time.Now()
+	err := p.Store.Tidy(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		p.Log.Error("the index of words could not be tidied, and will be in a day: until then searches take longer", "error", err)
+	default:
+		p.Log.Debug("tidied the index of words", "took", time.Since(begun).Round(time.Millisecond))
+	}
 }
 
 // catchUp is how many times as fast as time itself what counts as now comes near to a clock that is

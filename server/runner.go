@@ -24,6 +24,8 @@ type Runner struct {
 	Every time.Duration
 	// Controls are those that the schedule tries, as an order names them; none stands for all.
 	Controls []string
+	// Acts tells whether the schedule may make objects of its own now; nil: never.
+	Acts func() bool
 	// Prove does one run and gives what it showed, also where it was ended before. It heeds ctx, and
 	// takes its own switch to stop.
 	Prove func(ctx context.Context, o RunOrder, p Progress) ([]bailey.Evidence, error)
@@ -114,11 +116,11 @@ func (r *Runner) step(ctx context.Context, cleared *bool) error {
 			return err
 		}
 	}
-	due, err := r.due(ctx, uid)
-	if err != nil || !due {
+	danger, err := r.due(ctx, uid)
+	if err != nil || danger == "" {
 		return err
 	}
-	return r.do(ctx, uid, store.Run{ID: newSecret()[:12], Planned: r.Now(), Trigger: store.TriggerSchedule, Danger: bailey.DangerDryRun, Controls: r.Controls})
+	return r.do(ctx, uid, store.Run{ID: newSecret()[:12], Planned: r.Now(), Trigger: store.TriggerSchedule, Danger: danger, Controls: r.Controls})
 }
 
 // clear says of the runs that seem to be under way that they ended with the process that did
@@ -141,30 +143,39 @@ func (r *Runner) runs(ctx context.Context, uid string, state store.RunState) ([]
 	return page.Items, err
 }
 
-// due reports whether the newest scheduled run is as long ago as the schedule says, or began by a
-// clock that was ahead, which would keep the next from its time. A process that was restarted goes on
-// where the one before was.
-func (r *Runner) due(ctx context.Context, uid string) (bool, error) {
+// due gives the danger of the run that the schedule wants now; empty for none. It is due where the newest scheduled run is as long ago
+// as the schedule says, or began by a clock that was ahead, which would keep the next from its time; where the schedule may act, where the
+// newest that did is. A process that was restarted goes on where the one before was.
+func (r *Runner) due(ctx context.Context, uid string) (bailey.Danger, error) {
 	if r.Every <= 0 {
-		return false, nil
+		return "", nil
+	}
+	wanted := bailey.DangerDryRun
+	if r.Acts != nil && r.Acts() {
+		wanted = bailey.DangerIsolated // with which the others are run
 	}
 	after := ""
 	for {
 		page, err := r.Store.Runs(ctx, store.RunQuery{Cluster: uid, Access: store.Everything(), After: after})
 		if errors.Is(err, store.ErrNotFound) {
-			return false, nil
+			return "", nil
 		}
 		if err != nil {
-			return false, err
+			return "", err
 		}
 		for _, run := range page.Items {
-			if run.Trigger == store.TriggerSchedule {
-				since := r.Now().Sub(run.Started)
-				return since >= r.Every || since < -startedAhead, nil
+			if run.Trigger != store.TriggerSchedule {
+				continue
+			}
+			if since := r.Now().Sub(run.Started); since >= r.Every || since < -startedAhead {
+				return wanted, nil // and those before it are older
+			}
+			if wanted == bailey.DangerDryRun || run.Danger == wanted {
+				return "", nil
 			}
 		}
 		if after = page.Next; after == "" {
-			return true, nil
+			return wanted, nil
 		}
 	}
 }
@@ -190,7 +201,7 @@ func (r *Runner) do(ctx context.Context, uid string, run store.Run) error {
 	followed := make(chan struct{})
 	go func() { live.follow(going, stop); close(followed) }()
 	proving, span := spanOf(going, "run experiments")
-	evidence, err := r.Prove(proving, RunOrder{Controls: run.Controls, Experiment: only, Isolated: run.Danger == bailey.DangerIsolated}, live)
+	evidence, err := r.Prove(proving, RunOrder{Controls: run.Controls, Experiment: only, Isolated: run.Danger == bailey.DangerIsolated, Scheduled: run.Trigger == store.TriggerSchedule}, live)
 	stop(nil)
 	<-followed
 	run = live.now()

@@ -199,10 +199,58 @@ func TestRunnerByAJumpingClock(t *testing.T) {
 		if err := r.store.PutRun(t.Context(), ranUID, time.Now(), run); err != nil {
 			t.Fatal(err)
 		}
-		if due, err := r.due(t.Context(), ranUID); err != nil || due != step.due {
-			t.Errorf("the last run began %s ahead: due %v, %v", step.ahead, due, err)
+		if due, err := r.due(t.Context(), ranUID); err != nil || (due != "") != step.due {
+			t.Errorf("the last run began %s ahead: due %q, %v", step.ahead, due, err)
 		}
 	}
+}
+
+// TestRunnerActs: while the schedule may make objects of its own, that is tried as often as dry-runs are otherwise, and these with it.
+func TestRunnerActs(t *testing.T) {
+	r := newRan(t)
+	r.Every = time.Hour
+	const minute, hour, dry, acts, none = time.Minute, time.Hour, bailey.DangerDryRun, bailey.DangerIsolated, bailey.Danger("")
+	open := false
+	for _, step := range []struct {
+		trigger store.RunTrigger
+		danger  bailey.Danger // of a run that began
+		ago     time.Duration // so long ago
+		// shut and within are what is due outside of the window and within it.
+		shut, within bailey.Danger
+	}{
+		{store.TriggerSchedule, dry, 3 * hour, dry, acts},
+		{store.TriggerSchedule, acts, 2 * hour, dry, acts},
+		{store.TriggerSchedule, dry, 50 * minute, none, acts},
+		{store.TriggerPerson, acts, 45 * minute, none, acts}, // an order is none of the schedule's
+		{store.TriggerSchedule, acts, 40 * minute, none, none},
+		{store.TriggerSchedule, dry, 20 * minute, none, none},
+	} {
+		if err := r.store.PutRun(t.Context(), ranUID, time.Now(), store.Run{ID: step.ago.String(), Started: time.Now().Add(-step.ago), Ended: time.Now(), Trigger: step.trigger, Danger: step.danger, State: store.RunDone}); err != nil {
+			t.Fatal(err)
+		}
+		r.Acts = nil
+		never, err := r.due(t.Context(), ranUID)
+		r.Acts = func() bool { return open }
+		open = false
+		shut, more := r.due(t.Context(), ranUID)
+		open = true
+		within, most := r.due(t.Context(), ranUID)
+		if err := errors.Join(err, more, most); err != nil || never != step.shut || shut != step.shut || within != step.within {
+			t.Errorf("after %s %s ago: due %q, %q outside of the window and %q within, want %q and %q: %v", step.danger, step.ago, never, shut, within, step.shut, step.within, err)
+		}
+	}
+	// What it does is told apart from an order.
+	r.Runner.Prove = func(_ context.Context, o RunOrder, _ Progress) ([]bailey.Evidence, error) {
+		if !o.Isolated || !o.Scheduled {
+			t.Errorf("done as %+v", o)
+		}
+		r.begun <- struct{}{}
+		return nil, nil
+	}
+	r.Every = 30 * minute
+	end := r.start(t)
+	<-r.begun
+	_ = end()
 }
 
 // TestRunnerTells: how far a run is is told to listeners, not too often, and kept; who stops a run

@@ -47,6 +47,9 @@ type Engine struct {
 	Unavailable, Damaged func(error) bool
 	// Backup writes everything to a new file; nil where the portable format has to do.
 	Backup func(ctx context.Context, path string) error
+	// Merge is a step of merging the parts of the index of words, of which first begins anew; more tells that there is more to do. Nil
+	// where the database merges them by itself.
+	Merge func(ctx context.Context, tx *sql.Tx, first bool) (more bool, err error)
 	// Analyze is what brings the planner's statistics up to date; empty where they are fixed.
 	Analyze string
 }

@@ -109,7 +109,7 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	var rights []*unstructured.Unstructured
 	switch {
 	case planned && prober.Enabled || f.rights:
-		if rights, err = a.rights(ctx, f, prober.Controls); err != nil {
+		if rights, err = a.rights(ctx, f, &prober); err != nil {
 			return err
 		}
 	case prober.Enabled && prober.Rights && len(prober.Namespaces) == 0:
@@ -130,7 +130,7 @@ func (a *app) install(ctx context.Context, f *installFlags) error {
 	}
 	if prober.Enabled {
 		// What was installed is something to try, too.
-		if rights, err = a.rights(ctx, f, prober.Controls); err != nil {
+		if rights, err = a.rights(ctx, f, &prober); err != nil {
 			return err
 		}
 		installer.Did = func(string) {}
@@ -163,6 +163,7 @@ type proberValues struct {
 	Enabled    bool     `json:"enabled"`
 	Rights     bool     `json:"rights"`
 	Namespaces []string `json:"namespaces"`
+	Isolated   bool     `json:"isolated"`
 	Controls   []string `json:"controls"`
 }
 
@@ -221,8 +222,8 @@ func (f *installFlags) objects(values map[string]any, planned bool) (objects []*
 
 // rights are the identity of the prober, with what the experiments of serve need in the cluster as it is
 // now, and the policy that holds it to dry-runs.
-func (a *app) rights(ctx context.Context, f *installFlags, names []string) ([]*unstructured.Unstructured, error) {
-	chosen, err := chooseControls(names)
+func (a *app) rights(ctx context.Context, f *installFlags, prober *proberValues) ([]*unstructured.Unstructured, error) {
+	chosen, err := chooseControls(prober.Controls)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +238,11 @@ func (a *app) rights(ctx context.Context, f *installFlags, names []string) ([]*u
 			return nil, fmt.Errorf("what experiments need could not be planned: %s was not seen: %s\nhint: do it as who may read that, or with --set prober.enabled=false", m.Kind, m.Detail)
 		}
 	}
-	planned := prove.Plan(s, chosen, prove.Choice{Worst: bailey.DangerDryRun, Every: true})
+	choice := prove.Choice{Worst: bailey.DangerDryRun, Every: true}
+	if prober.Isolated {
+		choice.Worst, choice.Places = bailey.DangerIsolated, []bailey.Place{bailey.PlaceNode} // pods of its image
+	}
+	planned := prove.Plan(s, chosen, choice)
 	var rights []*unstructured.Unstructured
 	for _, object := range proberObjects(prove.Grants(planned.Units), f.namespace) {
 		data, err := json.Marshal(object)

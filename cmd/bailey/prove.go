@@ -164,7 +164,7 @@ func (f *proveFlags) check() error {
 		return usageError("--window goes with --every\nhint: --every 1h --times 1 is a single run that heeds it, as for a CronJob")
 	case f.times < 0 || f.times > 0 && f.every == 0:
 		return usageError("--times goes with --every")
-	case (f.isolated || f.disruptive || f.reap) && f.target.context == "" && f.target.kubeconfig == "":
+	case (f.isolated || f.disruptive || f.reap) && f.target.context == "" && f.target.kubeconfig == "" && !kube.InCluster():
 		return usageError("what goes beyond dry-runs wants the cluster's name: --context NAME\nhint: `kubectl config get-contexts` lists them; this keeps an experiment off the cluster that merely is current")
 	}
 	switch {
@@ -177,9 +177,9 @@ func (f *proveFlags) check() error {
 }
 
 // oneCluster wants what goes beyond dry-runs to name its cluster: a context, or a
-// kubeconfig that holds one only.
+// kubeconfig that holds one only. A pod without any has one.
 func (f *proveFlags) oneCluster() error {
-	if f.worst() == bailey.DangerDryRun && !f.reap || f.target.context != "" {
+	if f.worst() == bailey.DangerDryRun && !f.reap || f.target.context != "" || f.target.kubeconfig == "" && kube.InCluster() {
 		return nil
 	}
 	known, err := clientcmd.LoadFromFile(f.target.kubeconfig)

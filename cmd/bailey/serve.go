@@ -151,7 +151,7 @@ func (f *serveFlags) check() error {
 		return usageError("--oidc-issuer logs in whom the cluster's rules give rights, and --target watches no cluster\nhint: leave out one of the two")
 	case f.isolated && f.path != "":
 		return usageError("--isolated lets runs make objects in a cluster, and --target watches files\nhint: leave out one of the two")
-	case f.isolated && f.target.context == "" && f.target.kubeconfig == "" && !f.own:
+	case f.isolated && f.target.context == "" && f.target.kubeconfig == "" && !f.own && !kube.InCluster():
 		return usageError("what goes beyond dry-runs wants the cluster's name: --context NAME")
 	case f.replicate && f.path != "":
 		return usageError("--replicate shares the work of watching a cluster, and --target watches files\nhint: leave out one of the two")
@@ -194,6 +194,8 @@ type serving struct {
 	metrics *server.Metrics
 	pusher  *server.Pusher // nil where nothing is pushed
 	gate    atomic.Pointer[gate.Gate]
+	// acts tells whether the schedule may make objects of its own now; nil where it never may.
+	acts func() bool
 	// failOn is the severity from which a gate here objects, and inForce what the newest report took in.
 	failOn  bailey.Severity
 	inForce atomic.Pointer[server.Accepted]
@@ -244,6 +246,9 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	}
 	defer listener.Close()
 	s := &serving{app: a, flags: f, conf: conf, news: server.NewNews(), log: log, failOn: failOn}
+	if s.acts, err = s.actsBy(conf); err != nil {
+		return err
+	}
 	upgrade := store.WithUpgrade(ctx, func(from, to int) {
 		log.Warn("the history is brought to a new version; a million findings take minutes", "from", from, "to", to)
 	})

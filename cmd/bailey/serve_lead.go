@@ -24,7 +24,7 @@ func (s *serving) parts(kept *store.Store) []part {
 	if s.book != nil {
 		recorder.LedgerIndex = s.book.Index
 	}
-	runner := &server.Runner{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Every: s.flags.every, Controls: s.flags.scheduled, Prove: s.prove}
+	runner := &server.Runner{Store: kept, Loop: s.loop, News: s.news, Log: s.log, Now: s.app.now, Every: s.flags.every, Controls: s.flags.scheduled, Acts: s.acts, Prove: s.prove}
 	if s.flags.path != "" {
 		runner.Every = 0
 	}

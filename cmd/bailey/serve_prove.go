@@ -57,6 +57,15 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progres
 	return made, err
 }
 
+// actsBy gives what tells whether the schedule may make objects of its own, by the configuration's window; nil where it never may.
+func (s *serving) actsBy(conf *config) (func() bool, error) {
+	scheduled, err := (&proveFlags{every: s.flags.every}).scheduled(conf, s.app.now())
+	if err != nil || scheduled == nil || scheduled.Window == nil || !s.flags.isolated {
+		return nil, err
+	}
+	return func() bool { _, open := scheduled.Window.Open(s.app.now()); return open }, nil
+}
+
 // proving says how a run is done that is ordered here.
 func (s *serving) proving(o server.RunOrder) *proveFlags {
 	t := s.flags.target
@@ -65,6 +74,9 @@ func (s *serving) proving(o server.RunOrder) *proveFlags {
 		t.kubeconfig, t.context = s.flags.prover, ""
 	}
 	f := &proveFlags{target: t, rate: s.flags.rate, as: s.flags.proveAs, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated}
+	if o.Scheduled {
+		f.every = s.flags.every // nobody watches: it acts in the configured window and upon namespaces that opted in
+	}
 	if o.Experiment != "" {
 		f.only = []string{o.Experiment}
 	}

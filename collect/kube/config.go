@@ -62,6 +62,15 @@ func find(o Options) (*rest.Config, string, error) {
 	return config, name, nil
 }
 
+// InCluster reports whether this is a pod for which no kubeconfig is there: its cluster is the only one that can be meant.
+func InCluster() bool {
+	if _, err := rest.InClusterConfig(); err != nil {
+		return false
+	}
+	raw, err := clientcmd.NewDefaultClientConfigLoadingRules().Load()
+	return err == nil && len(raw.Contexts) == 0
+}
+
 // inCluster uses what Kubernetes gives a pod, where no kubeconfig was found.
 func inCluster(rules *clientcmd.ClientConfigLoadingRules, o Options) (*rest.Config, string, error) {
 	config, err := rest.InClusterConfig()

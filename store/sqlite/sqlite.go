@@ -71,7 +71,7 @@ func (f *file) open(ctx context.Context) (*store.Store, error) {
 		Int: "INTEGER", Text: "TEXT", RowID: "INTEGER NOT NULL PRIMARY KEY",
 		Hits: "(SELECT rowid AS hit FROM finding_words WHERE finding_words MATCH ? LIMIT ?) AS h CROSS JOIN findings f ON f.n = h.hit",
 		Term: term, And: " AND ", Or: " OR ", Not: " NOT ", Vocabulary: "SELECT term FROM finding_vocabulary WHERE term >= ? LIMIT 1",
-		Ready: f.ready, Unavailable: unavailable, Damaged: damaged, Backup: f.backup,
+		Ready: f.ready, Unavailable: unavailable, Damaged: damaged, Backup: f.backup, Merge: mergeWords,
 	})
 	if err != nil || store.IsAsItIs(ctx) {
 		return s, err

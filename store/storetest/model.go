@@ -288,6 +288,9 @@ func testProperty(t *testing.T, p Place) {
 		if r.IntN(10) == 0 { // another cluster's findings with the same IDs
 			b.ok(b.s.Apply(b.ctx, other, at(step), randomDelta(r)))
 		}
+		if r.IntN(6) == 0 {
+			b.ok(b.s.Tidy(b.ctx))
+		}
 		for range 8 {
 			vary(r)
 			q, allowed := randomQuery(r)
@@ -315,6 +318,9 @@ func testAlone(t *testing.T, p Place) {
 		d := randomDelta(r)
 		b.apply(step, d)
 		m.apply(at(step), d)
+		if r.IntN(6) == 0 {
+			b.ok(b.s.Tidy(b.ctx))
+		}
 		for range 8 {
 			vary(r)
 			q, allowed := randomQuery(r)
