@@ -60,23 +60,8 @@ func TestHelm(t *testing.T) {
 	}
 
 	// With Helm alone its experiments run on schedule.
-	var first store.Run
-	awaitWithin(t, 3*time.Minute, "findings are kept, and a scheduled run of experiments is done", func() bool {
-		kept := historyOf(t, cluster)
-		if kept == nil {
-			return false
-		}
-		defer kept.Close()
-		uid := string(kubectl(t, cluster, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))
-		found, err := kept.Findings(t.Context(), store.FindingQuery{Cluster: uid, Access: store.Everything()})
-		runs, more := kept.Runs(t.Context(), store.RunQuery{Cluster: uid, Access: store.Everything()})
-		if err != nil || more != nil || len(found.Items) == 0 || len(runs.Items) == 0 {
-			return false
-		}
-		first = runs.Items[0]
-		return first.State != store.RunRunning
-	})
-	if first.Trigger != store.TriggerSchedule || first.State != store.RunDone || first.Held == 0 {
+	first := scheduled(t, cluster, "first of all", func(store.Run) bool { return true })
+	if first.State != store.RunDone || first.Held == 0 {
 		t.Errorf("the first run of experiments: %+v", first)
 	}
 	changed := time.Now()
@@ -142,6 +127,32 @@ func TestHelm(t *testing.T) {
 	if after := installed(t, cluster); after != before {
 		t.Errorf("left at last:\n%s\nbefore:\n%s", after, before)
 	}
+}
+
+// scheduled waits until the newest run of experiments of the schedule that is wanted has ended, and findings are kept, and gives it.
+func scheduled(t *testing.T, cluster *devcluster.Cluster, what string, wanted func(store.Run) bool) (ended store.Run) {
+	t.Helper()
+	uid := string(kubectl(t, cluster, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))
+	awaitWithin(t, 4*time.Minute, "a run of the schedule has ended, "+what, func() bool {
+		kept := historyOf(t, cluster)
+		if kept == nil {
+			return false
+		}
+		defer kept.Close()
+		found, err := kept.Findings(t.Context(), store.FindingQuery{Cluster: uid, Access: store.Everything()})
+		runs, more := kept.Runs(t.Context(), store.RunQuery{Cluster: uid, Access: store.Everything()})
+		if err != nil || more != nil || len(found.Items) == 0 {
+			return false
+		}
+		at := slices.IndexFunc(runs.Items, func(r store.Run) bool {
+			return r.Trigger == store.TriggerSchedule && r.State != store.RunRunning && wanted(r)
+		})
+		if at >= 0 {
+			ended = runs.Items[at]
+		}
+		return at >= 0
+	})
+	return ended
 }
 
 // historyOf is what the server that is installed remembers, in a store of the test's own; nil while it cannot be had.

@@ -56,12 +56,18 @@ func TestInstall(t *testing.T) {
 
 	judgesItself(t, cluster)
 
-	// Again, with less: the policies and the quota are taken away, the rest stays.
-	if _, errs, code := program(t, append(apply, "--set", "networkPolicy.enabled=false,quota.enabled=false")...); code != exitOK {
+	// Again, with less: the policies and the quota are taken away, the rest stays. And with more: the schedule may make objects of its own.
+	changed := time.Now()
+	if _, errs, code := program(t, append(apply, "--set", "networkPolicy.enabled=false,quota.enabled=false", "--set", "prober.every=1m,prober.isolated=true",
+		"--set", "prober.controls={access/service-accounts,compute/syscalls},config.schedule.window=00:00-24:00")...); code != exitOK {
 		t.Fatalf("the second time: exit %d\n%s", code, errs)
 	}
 	if got := kubectl(t, cluster, "-n", "bailey", "get", "networkpolicies,resourcequotas,limitranges", "-o", "name"); len(got) > 0 {
 		t.Errorf("left of what is no longer wanted: %s", got)
+	}
+	acted := scheduled(t, cluster, "with objects of its own", func(r store.Run) bool { return r.Danger == bailey.DangerIsolated && r.Started.After(changed) })
+	if acted.State != store.RunDone || acted.Held < 2 || acted.Inconclusive > 0 {
+		t.Errorf("what the schedule did with objects of its own: %+v", acted)
 	}
 	// History outlives the installation, unless it is asked not to.
 	if _, errs, code := program(t, append(flags, "--uninstall")...); code != exitOK || !strings.Contains(errs, "left: persistentvolumeclaim") {
