@@ -109,7 +109,7 @@ func TestDryRunRights(t *testing.T) {
 
 	given := map[string]bool{}
 	namespaces := map[string]bool{}
-	for _, o := range rendered(t, map[string]any{"image": image, "prober": map[string]any{"namespaces": []any{"shop", "kube-system"}}}) {
+	for _, o := range rendered(t, map[string]any{"image": image, "prober": map[string]any{"namespaces": []any{"shop", "1234", "kube-system"}}}) {
 		if !strings.HasSuffix(o.GetKind(), "Role") || o.GetName() != "bailey-dry-runs" {
 			continue
 		}
@@ -133,7 +133,7 @@ func TestDryRunRights(t *testing.T) {
 			}
 		}
 	}
-	if !maps.Equal(namespaces, map[string]bool{"": true, "shop": true, "kube-system": true}) {
+	if !maps.Equal(namespaces, map[string]bool{"": true, "shop": true, "1234": true, "kube-system": true}) {
 		t.Errorf("it may do something in %v", namespaces)
 	}
 	for _, right := range slices.Sorted(maps.Keys(needed)) {
