@@ -154,6 +154,8 @@ func TestRefusedValues(t *testing.T) {
 		"gateway.from":        {"image": image, "gateway": map[string]any{"enabled": true, "parentRefs": []any{map[string]any{"name": "g"}}, "hostnames": []any{"b.example"}}},
 		"requestTimeout":      {"image": image, "gateway": map[string]any{"requestTimeout": "forever"}},
 		"trustedProxies":      {"image": image, "trustedProxies": []any{"10.0.0.1"}},
+		"outlives the pod":    {"image": image, "prober": map[string]any{"isolated": true}, "persistence": map[string]any{"enabled": false}},
+		"/prober/without/0":   {"image": image, "prober": map[string]any{"without": []any{"Shop"}}},
 		"/quota/beside/cpu":   {"image": image, "quota": map[string]any{"beside": map[string]any{"cpu": "some"}}},
 	} {
 		if _, err := deploy.Objects(deploy.Release{Name: "bailey", Namespace: "bailey", Values: values}); err == nil || !strings.Contains(err.Error(), want) {

@@ -244,7 +244,7 @@ func (a *app) rights(ctx context.Context, f *installFlags, prober *proberValues)
 	}
 	planned := prove.Plan(s, chosen, choice)
 	var rights []*unstructured.Unstructured
-	for _, object := range proberObjects(prove.Grants(planned.Units), f.namespace) {
+	for _, object := range proberObjects(prove.Grants(planned.Units), f.namespace, prober.Isolated) {
 		data, err := json.Marshal(object)
 		if err != nil {
 			return nil, err

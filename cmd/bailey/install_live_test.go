@@ -69,6 +69,11 @@ func TestInstall(t *testing.T) {
 	if acted.State != store.RunDone || acted.Held < 2 || acted.Inconclusive > 0 {
 		t.Errorf("what the schedule did with objects of its own: %+v", acted)
 	}
+	// Elsewhere it may not, whatever the names.
+	pod := []string{"run", "bailey-probe-x", "--image=x", "--as=system:serviceaccount:bailey:bailey-prober", "-n"}
+	if out, err := cluster.Kubectl(t.Context(), append(pod, "default")...); err == nil || !strings.Contains(string(out)+err.Error(), "outside of its own namespaces") {
+		t.Errorf("a pod of the prober's in another namespace than its own: %s%v", out, err)
+	}
 	// History outlives the installation, unless it is asked not to.
 	if _, errs, code := program(t, append(flags, "--uninstall")...); code != exitOK || !strings.Contains(errs, "left: persistentvolumeclaim") {
 		t.Fatalf("uninstall: exit %d\n%s", code, errs)

@@ -2,14 +2,22 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// TestPolicyOfChart: the chart holds the prober by the policy that bailey install and --explain print.
+// TestPolicyOfChart: the chart holds the prober by the policy that bailey install and --explain print, be it to dry-runs or to its own namespaces.
 func TestPolicyOfChart(t *testing.T) {
-	out, errs, code := program(t, "install", "--set", "image=registry.example.com/bailey:1", "--namespace", "watch")
+	for _, acts := range []bool{false, true} {
+		holdsAsPlanned(t, acts)
+	}
+}
+
+func holdsAsPlanned(t *testing.T, acts bool) {
+	t.Helper()
+	out, errs, code := program(t, "install", "--set", fmt.Sprintf("image=registry.example.com/bailey:1,prober.isolated=%t", acts), "--namespace", "watch")
 	if code != exitOK {
 		t.Fatalf("exit %d\n%s", code, errs)
 	}
@@ -19,7 +27,7 @@ func TestPolicyOfChart(t *testing.T) {
 			chart[o.GetKind()] = o
 		}
 	}
-	for _, want := range proberPolicy("system:serviceaccount:watch:bailey-prober") {
+	for _, want := range proberPolicy("system:serviceaccount:watch:bailey-prober", acts) {
 		kind, _ := want["kind"].(string)
 		if chart[kind] == nil {
 			t.Fatalf("the chart has no %s", kind)

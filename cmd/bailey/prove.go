@@ -36,6 +36,7 @@ type proveFlags struct {
 	every           time.Duration
 	times           int
 	schedule        configSchedule
+	inPod           bool // for a server that watches the cluster of its pod
 
 	image, podAPIServer                  string
 	ledger                               string
@@ -164,7 +165,7 @@ func (f *proveFlags) check() error {
 		return usageError("--window goes with --every\nhint: --every 1h --times 1 is a single run that heeds it, as for a CronJob")
 	case f.times < 0 || f.times > 0 && f.every == 0:
 		return usageError("--times goes with --every")
-	case (f.isolated || f.disruptive || f.reap) && f.target.context == "" && f.target.kubeconfig == "" && !kube.InCluster():
+	case (f.isolated || f.disruptive || f.reap) && f.target.context == "" && f.target.kubeconfig == "":
 		return usageError("what goes beyond dry-runs wants the cluster's name: --context NAME\nhint: `kubectl config get-contexts` lists them; this keeps an experiment off the cluster that merely is current")
 	}
 	switch {
@@ -177,9 +178,9 @@ func (f *proveFlags) check() error {
 }
 
 // oneCluster wants what goes beyond dry-runs to name its cluster: a context, or a
-// kubeconfig that holds one only. A pod without any has one.
+// kubeconfig that holds one only. A server in a pod has one.
 func (f *proveFlags) oneCluster() error {
-	if f.worst() == bailey.DangerDryRun && !f.reap || f.target.context != "" || f.target.kubeconfig == "" && kube.InCluster() {
+	if f.worst() == bailey.DangerDryRun && !f.reap || f.target.context != "" || f.inPod {
 		return nil
 	}
 	known, err := clientcmd.LoadFromFile(f.target.kubeconfig)

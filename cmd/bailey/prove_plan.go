@@ -101,7 +101,7 @@ func (a *app) explainPlan(s *bailey.Snapshot, planned prove.Planned, grants []pr
 			fmt.Fprintf(a.stdout, "    %s by %s\n", printable(p.Name), printable(p.Path))
 		}
 	}
-	manifest, err := rbacManifest(grants)
+	manifest, err := rbacManifest(grants, f.worst() != bailey.DangerDryRun)
 	if err != nil {
 		return err
 	}
@@ -113,9 +113,9 @@ func (a *app) explainPlan(s *bailey.Snapshot, planned prove.Planned, grants []pr
 const proberAccount = "bailey-prober"
 
 // rbacManifest is proberObjects as YAML to apply.
-func rbacManifest(grants []prove.Grant) (string, error) {
+func rbacManifest(grants []prove.Grant, acts bool) (string, error) {
 	var b strings.Builder
-	for _, object := range proberObjects(grants, releaseName) {
+	for _, object := range proberObjects(grants, releaseName, acts) {
 		data, err := yaml.Marshal(object)
 		if err != nil {
 			return "", err
@@ -127,7 +127,7 @@ func rbacManifest(grants []prove.Grant) (string, error) {
 
 // proberObjects are the ServiceAccount of the prober in its namespace with its Roles, and the
 // policy that holds it to dry-runs outside its own namespaces, which RBAC cannot.
-func proberObjects(grants []prove.Grant, home string) []map[string]any {
+func proberObjects(grants []prove.Grant, home string, acts bool) []map[string]any {
 	rules := map[string][]any{}
 	var namespaces []string
 	for _, g := range grants {
@@ -147,7 +147,7 @@ func proberObjects(grants []prove.Grant, home string) []map[string]any {
 	}
 	subjects := []any{map[string]any{"kind": "ServiceAccount", "name": proberAccount, "namespace": home}}
 	// What holds it comes before what it may do, and goes after it.
-	objects := append(proberPolicy("system:serviceaccount:"+home+":"+proberAccount),
+	objects := append(proberPolicy("system:serviceaccount:"+home+":"+proberAccount, acts),
 		map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": proberAccount, "namespace": home}})
 	for _, ns := range namespaces {
 		kind, metadata := "ClusterRole", map[string]any{"name": proberAccount}
@@ -162,10 +162,17 @@ func proberObjects(grants []prove.Grant, home string) []map[string]any {
 	return objects
 }
 
-// proberPolicy refuses the prober every write that is no dry-run outside its own
-// namespaces and objects: RBAC cannot grant "dry-run only".
-func proberPolicy(user string) []map[string]any {
+// proberPolicy refuses the prober every write that is no dry-run, which RBAC cannot; where it acts, those outside of its own
+// namespaces and, of what lies in no namespace, upon other objects than its own.
+func proberPolicy(user string, acts bool) []map[string]any {
 	const name = "bailey-prober-dry-run-only"
+	validation := map[string]any{"expression": "false", "message": "the prober may only make dry-runs"}
+	if acts {
+		validation = map[string]any{
+			"expression": fmt.Sprintf("(has(request.namespace) && request.namespace != '' ? request.namespace : request.name).startsWith(%q)", bailey.ProbePrefix),
+			"message":    "outside of its own namespaces the prober may only make dry-runs",
+		}
+	}
 	return []map[string]any{
 		{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": map[string]any{"name": name},
 			"spec": map[string]any{
@@ -177,10 +184,7 @@ func proberPolicy(user string) []map[string]any {
 					map[string]any{"name": "for-real", "expression": "!(has(request.dryRun) && request.dryRun)"},
 					map[string]any{"name": "not-a-question", "expression": "!(request.resource.group in ['authorization.k8s.io', 'authentication.k8s.io'])"},
 				},
-				"validations": []any{map[string]any{
-					"expression": fmt.Sprintf("request.namespace.startsWith(%q) || request.name.startsWith(%q)", bailey.ProbePrefix, bailey.ProbePrefix),
-					"message":    "outside of its own namespaces the prober may only make dry-runs",
-				}},
+				"validations": []any{validation},
 			}},
 		{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": map[string]any{"name": name},
 			"spec": map[string]any{"policyName": name, "validationActions": []string{"Deny"}}},

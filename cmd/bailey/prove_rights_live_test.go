@@ -63,6 +63,17 @@ spec:
 	if !strings.Contains(said, "may only make dry-runs") {
 		t.Error(said)
 	}
+	// Nor does a name get it past that.
+	named, err := os.ReadFile(pod)
+	if err == nil {
+		err = os.WriteFile(pod, []byte(strings.Replace(string(named), "name: p}", "name: bailey-probe-p}", 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := cluster.Kubectl(t.Context(), asProber...); err == nil || !strings.Contains(string(out)+err.Error(), "may only make dry-runs") {
+		t.Errorf("a pod named like those of experiments: %s%v", out, err)
+	}
 
 	// A server runs experiments as the prober, who may not look around.
 	const prober = "system:serviceaccount:bailey:bailey-prober"

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/baileyhq/bailey"
+	"github.com/baileyhq/bailey/collect/kube"
 	"github.com/baileyhq/bailey/prove"
 	"github.com/baileyhq/bailey/server"
 )
@@ -73,7 +74,8 @@ func (s *serving) proving(o server.RunOrder) *proveFlags {
 	if s.flags.prover != "" {
 		t.kubeconfig, t.context = s.flags.prover, ""
 	}
-	f := &proveFlags{target: t, rate: s.flags.rate, as: s.flags.proveAs, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated}
+	f := &proveFlags{target: t, rate: s.flags.rate, as: s.flags.proveAs, limit: prove.DefaultLimit, format: "json", image: s.flags.image, isolated: o.Isolated,
+		inPod: t.kubeconfig == "" && t.context == "" && kube.InCluster()}
 	if o.Scheduled {
 		f.every = s.flags.every // nobody watches: it acts in the configured window and upon namespaces that opted in
 	}
