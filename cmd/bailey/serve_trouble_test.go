@@ -66,6 +66,8 @@ func TestServeThroughTrouble(t *testing.T) {
 		}
 	})
 
+	t.Run("changes one by one", w.judgedSoon)
+
 	t.Run("a flood of changes", func(t *testing.T) {
 		n := soaking(500, 6_700) // made, and half of them taken away again
 		begun := time.Now()
