@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 	"github.com/baileyhq/bailey/devcluster"
 	"github.com/baileyhq/bailey/devcluster/devclustertest"
 	"github.com/baileyhq/bailey/ledger"
-	"github.com/baileyhq/bailey/server"
 	"github.com/baileyhq/bailey/store"
 	"github.com/baileyhq/bailey/store/postgres"
 	"github.com/baileyhq/bailey/store/postgres/postgrestest"
@@ -30,6 +28,7 @@ type replicas struct {
 	file     string       // holds its URL
 	ledger   string       // that they share
 	uid      string
+	told     *listener // to alerts
 }
 
 func startReplicas(t *testing.T) *replicas {
@@ -62,6 +61,7 @@ func startReplicas(t *testing.T) *replicas {
 		t.Fatal(err)
 	}
 	r.uid = system.Metadata.UID
+	r.told = listen(t)
 	return r
 }
 
@@ -75,7 +75,7 @@ func (r *replicas) start(t *testing.T) *replica {
 	t.Helper()
 	state := t.TempDir()
 	data := filepath.Join(state, "data")
-	p := startServed(t, state, "serve", "--replicate", "--lease-namespace", "default", "--database", r.file, "--kubeconfig", r.cluster.Kubeconfig, "--data", data, "--ledger", r.ledger)
+	p := startServed(t, state, "serve", "--replicate", "--lease-namespace", "default", "--database", r.file, "--kubeconfig", r.cluster.Kubeconfig, "--data", data, "--ledger", r.ledger, "--alert-webhook", r.told.file)
 	return &replica{p, tokenIn(t, data)}
 }
 
@@ -229,10 +229,12 @@ func TestReplicas(t *testing.T) {
 	first := r.start(t)
 	awaitWithin(t, time.Minute, "the first leads", func() bool { return first.leads(t) })
 	awaitWithin(t, time.Minute, "the schedule begins a run", func() bool { return len(r.runs(t, store.TriggerSchedule)) == 1 })
+	r.pod(t, "alarming") // while the second starts there is time to tell of it
 	second := r.start(t)
 	if second.leads(t) {
 		t.Fatal("both lead")
 	}
+	r.awaitTold(t, "host-namespaces")
 
 	// Killed in the middle of its first run.
 	took := r.killed(t, first, "in-the-gap")
@@ -245,6 +247,8 @@ func TestReplicas(t *testing.T) {
 	})
 	awaitText(t, second.servedProcess, second.token, "/api/v1/findings?name=in-the-gap", "host-namespaces")
 	r.same(t)
+	r.privileged(t, "alarming-too")
+	r.awaitTold(t, "privileged")
 
 	first = r.start(t)
 	if took >= goesOnWithin { // this machine may have been busy: the better of two counts
@@ -296,6 +300,7 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("exit %d: %s", code, said)
 	}
 	r.recorded(t)
+	r.told.once(t)
 }
 
 // goesOnWithin is how soon another replica does what a killed leader did; candidate.go says what of it is for leading.
@@ -406,92 +411,4 @@ func (r *replicas) waiver(t *testing.T, at *replica) {
 		page, err := r.store.Findings(t.Context(), store.FindingQuery{Cluster: r.uid, Access: store.Everything(), Waived: &waived})
 		return err == nil && len(page.Items) == 0
 	})
-}
-
-// paused stops the leader for 30 seconds, and lets it go on when another leads: it finds out, and
-// writes nothing. Both are given back, whoever leads first.
-func (r *replicas) paused(t *testing.T, leader, other *replica) (now, was *replica) {
-	leader.signal(t, syscall.SIGSTOP)
-	stopped := time.Now()
-	r.pod(t, "while-paused")
-	t.Logf("from SIGSTOP until a change is kept: %s", awaitWithin(t, time.Minute, "the other goes on", r.kept(t, "while-paused")).Round(10*time.Millisecond))
-	time.Sleep(time.Until(stopped.Add(30 * time.Second)))
-	// What the paused one was about to write would be found here: it knows nothing of the pod.
-	leader.signal(t, syscall.SIGCONT)
-	awaitWithin(t, time.Minute, "the paused one leads no more", func() bool { return !leader.leads(t) })
-	if !other.leads(t) {
-		t.Error("nobody leads")
-	}
-	r.pod(t, "after-pause")
-	awaitWithin(t, 30*time.Second, "the other keeps on", r.kept(t, "after-pause"))
-	if !r.kept(t, "while-paused")() {
-		t.Error("what was kept while it was paused is gone")
-	}
-	changes, err := r.store.Changes(t.Context(), store.Everything(), r.uid, 0, 100_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for after := changes.Next; ; after = changes.Next {
-		for _, c := range changes.Changes {
-			if c.Subject == "finding" && (c.Op == "gone" || c.Op == "reopened") {
-				t.Errorf("a finding came or went that did not: %+v", c)
-			}
-		}
-		if changes, err = r.store.Changes(t.Context(), store.Everything(), r.uid, after, 100_000); err != nil || len(changes.Changes) == 0 {
-			break
-		}
-	}
-	r.same(t)
-	return other, leader
-}
-
-// cutOff has the API server answer nothing for a while: nobody leads, both answer, and say that
-// what they show is old.
-func (r *replicas) cutOff(t *testing.T, one, two *replica) {
-	api, err := os.FindProcess(r.cluster.PIDs()["kube-apiserver"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := api.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	resumed := false
-	resume := func() {
-		if !resumed {
-			resumed = true
-			_ = api.Signal(syscall.SIGCONT)
-		}
-	}
-	t.Cleanup(resume)
-	awaitWithin(t, time.Minute, "nobody leads", func() bool { return !one.leads(t) && !two.leads(t) })
-	for _, p := range []*replica{one, two} {
-		awaitWithin(t, 3*time.Minute, "a replica says that what it shows is old", func() bool {
-			code, body := p.get(t, "/api/v1/status", p.token)
-			var sight server.Sight
-			return code == http.StatusOK && json.Unmarshal([]byte(body), &sight) == nil && (sight.Kept != nil || sight.Lost != nil && sight.Why != "")
-		})
-		for path, want := range map[string]int{"/readyz": 200, "/api/v1/findings": 200, "/": 200} {
-			if code, body := p.get(t, path, p.token); code != want {
-				t.Errorf("%s: %d %.300s", path, code, body)
-			}
-		}
-		if p.leads(t) {
-			t.Error("it leads without a lease")
-		}
-	}
-	resume()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := r.cluster.Ready(ctx); err != nil {
-		t.Fatal(err)
-	}
-	awaitWithin(t, time.Minute, "one leads again", func() bool { return one.leads(t) != two.leads(t) })
-	r.pod(t, "after-the-cut")
-	awaitWithin(t, 2*time.Minute, "changes are kept again", r.kept(t, "after-the-cut"))
-	awaitWithin(t, time.Minute, "nothing is old any more", func() bool {
-		_, a := one.get(t, "/api/v1/status", one.token)
-		_, b := two.get(t, "/api/v1/status", two.token)
-		return !strings.Contains(a, `"lost"`) && !strings.Contains(b, `"lost"`)
-	})
-	r.same(t)
 }
