@@ -35,8 +35,10 @@ type Listed struct {
 
 // ListOptions say which entries to list.
 type ListOptions struct {
-	// Before bounds the indexes: those below it are listed. 0 means the end.
-	Before uint64
+	// From is the first index that is listed, and Before the one after the last; 0 means the end.
+	From, Before uint64
+	// Oldest lists the oldest first.
+	Oldest bool
 	// Identities unwrap the period keys. Without any no record is opened.
 	Identities []age.Identity
 	// Open is asked of each record before it is opened, by its index and size; nil opens all.
@@ -47,8 +49,8 @@ type ListOptions struct {
 type Listing struct {
 	Config Config
 	Size   uint64 // of the newest signed checkpoint
-	// Entries gives the entries, the newest first, each checked against the log's tree. The
-	// first error ends the sequence.
+	// Entries gives the entries, the newest first unless asked otherwise, each checked against the log's
+	// tree. The first error ends the sequence.
 	Entries iter.Seq2[Listed, error]
 }
 
@@ -58,13 +60,16 @@ func List(ctx context.Context, fsys fs.FS, o ListOptions) (Listing, error) {
 	if err != nil {
 		return Listing{}, err
 	}
-	end := r.signed
-	if o.Before != 0 {
-		end = min(end, o.Before)
-	}
 	return Listing{Config: r.config, Size: r.signed, Entries: func(yield func(Listed, error) bool) {
-		for end > 0 {
-			bundle := (end - 1) / tileWidth
+		from, end := o.From, r.signed
+		if o.Before != 0 {
+			end = min(end, o.Before)
+		}
+		for from < end {
+			bundle, walk := (end-1)/tileWidth, slices.Backward[[][]byte]
+			if o.Oldest {
+				bundle, walk = from/tileWidth, slices.All[[][]byte]
+			}
 			entries, err := authenticated(r.tree, r.hashes, bundle)
 			if err == nil {
 				err = ctx.Err()
@@ -73,14 +78,19 @@ func List(ctx context.Context, fsys fs.FS, o ListOptions) (Listing, error) {
 				yield(Listed{}, err)
 				return
 			}
-			first := bundle * tileWidth
-			for i, data := range slices.Backward(entries[:end-first]) {
+			begin := bundle * tileWidth
+			first, next := max(from, begin), min(end, begin+tileWidth)
+			for i, data := range walk(entries[first-begin : next-begin]) {
 				one, err := r.listed(first+uint64(i), data, o.Open)
 				if !yield(one, err) || err != nil {
 					return
 				}
 			}
-			end = first
+			if o.Oldest {
+				from = next
+			} else {
+				end = first
+			}
 		}
 	}}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 	"filippo.io/age"
 )
 
-// TestList: everything that is signed is listed, the newest first, from any place on; what
+// TestList: everything that is signed is listed, the newest or the oldest first, from any place on; what
 // cannot be opened is sealed, what was shredded says so, and a changed entry ends the list.
 func TestList(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "l")
@@ -102,6 +103,23 @@ func TestList(t *testing.T) {
 		some := list(ListOptions{Before: before})
 		if len(some) != int(before) || some[0].Index != before-1 {
 			t.Errorf("before %d: %d entries from %d", before, len(some), some[0].Index)
+		}
+	}
+	for _, o := range []ListOptions{{}, {From: 1}, {From: 255}, {From: 256, Before: 257}, {From: 2, Before: 258}, {From: 303}, {From: 304}, {From: 400}, {Before: 255}} {
+		o.Identities = []age.Identity{id}
+		last := uint64(304)
+		if o.Before != 0 {
+			last = o.Before
+		}
+		want := []Listed{} // of all, which is the newest first
+		for i := o.From; i < last; i++ {
+			want = append(want, all[303-i])
+		}
+		for _, o.Oldest = range []bool{true, false} {
+			if got := list(o); !slices.EqualFunc(got, want, func(a, b Listed) bool { return reflect.DeepEqual(a, b) }) {
+				t.Errorf("from %d, before %d, oldest first %t: %d entries and not %d, or others", o.From, o.Before, o.Oldest, len(got), len(want))
+			}
+			slices.Reverse(want)
 		}
 	}
 	if at, err := Begun(os.DirFS(dir)); err != nil || time.Since(at) > time.Hour || time.Since(at) < 0 {

@@ -23,6 +23,7 @@ type ledgerQuestion struct {
 	Text    string    `query:"text" doc:"a text in control, experiment, verdict, period or ID" maxLength:"256"`
 	Since   time.Time `query:"since" doc:"made since then"`
 	Until   time.Time `query:"until" doc:"made before"`
+	Order   string    `query:"order" enum:"newest,oldest" default:"newest"`
 	Cursor  string    `query:"cursor" doc:"next of the page before" maxLength:"32"`
 	Limit   int       `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 }
@@ -32,7 +33,7 @@ type ledgerQuestion struct {
 func (a *API) ledgerReading(api huma.API) {
 	errs := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}
 	huma.Register(api, huma.Operation{Method: http.MethodGet, Path: "/api/v1/ledger/entries", OperationID: "listLedgerEntries",
-		Summary: "Entries of the ledger, the newest first", Errors: errs},
+		Summary: "Entries of the ledger", Errors: errs},
 		func(ctx context.Context, in *ledgerQuestion) (*body[LedgerPage], error) {
 			if err := a.may(ctx, ReadLedger); err != nil {
 				return nil, err
@@ -40,7 +41,7 @@ func (a *API) ledgerReading(api huma.API) {
 			if a.Book == nil {
 				return nil, a.fail(ErrNoLedger)
 			}
-			p, err := a.Book.Page(ctx, LedgerFilter{Kind: in.Kind, Control: in.Control, Text: in.Text, Since: in.Since, Until: in.Until, Cursor: in.Cursor, Limit: in.Limit})
+			p, err := a.Book.Page(ctx, LedgerFilter{Kind: in.Kind, Control: in.Control, Text: in.Text, Since: in.Since, Until: in.Until, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit})
 			if err != nil {
 				return nil, a.fail(err)
 			}

@@ -70,6 +70,7 @@ type (
 		Control    string `query:"control" doc:"a control, like compute/pod-security" maxLength:"128"`
 		Experiment string `query:"experiment" doc:"an experiment of that control" maxLength:"128"`
 		Namespace  string `query:"namespace" maxLength:"63"`
+		Order      string `query:"order" enum:"newest,oldest" default:"newest"`
 		Cursor     string `query:"cursor" doc:"next of the page before" maxLength:"4096"`
 		Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	}
@@ -110,8 +111,8 @@ func (a *API) listing(api huma.API) {
 		func(ctx context.Context, ask Ask, in *guardQuestion) (GuardPage, error) {
 			return d.Guard(ctx, ask, in.Area+"/"+in.Name, in.Guard, PlaceFilter{Namespace: in.Namespace, Stage: in.Stage, Text: in.Text, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit})
 		})
-	read(a, api, "/evidence", "listEvidence", "Evidence of experiments, with its index in the ledger of the server that watches the cluster, the newest first", func(in *evidenceQuestion) *Asking { return &in.Asking },
+	read(a, api, "/evidence", "listEvidence", "Evidence of experiments, with its index in the ledger of the server that watches the cluster", func(in *evidenceQuestion) *Asking { return &in.Asking },
 		func(ctx context.Context, ask Ask, in *evidenceQuestion) (paged[Evidence], error) {
-			return pageOf(d.Evidence(ctx, ask, EvidenceFilter{Control: in.Control, Experiment: in.Experiment, Namespace: in.Namespace, Cursor: in.Cursor, Limit: in.Limit}))
+			return pageOf(d.Evidence(ctx, ask, EvidenceFilter{Control: in.Control, Experiment: in.Experiment, Namespace: in.Namespace, Order: in.Order, Cursor: in.Cursor, Limit: in.Limit}))
 		})
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -22,14 +23,34 @@ const (
 	ledgerOpened = 4 << 20
 )
 
-// Page lists entries that are signed, the newest first.
+// oldestCursor begins the cursors of pages that list the oldest entries first.
+const oldestCursor = "oldest-"
+
+// place has a listing go on where the page before ended. A cursor is the index of the last entry that was looked at; of
+// the other order it is none.
+func (f *LedgerFilter) place(o *ledger.ListOptions) error {
+	o.Oldest = f.Order == "oldest"
+	if f.Cursor == "" {
+		return nil
+	}
+	digits, oldest := strings.CutPrefix(f.Cursor, oldestCursor)
+	last, err := strconv.ParseUint(digits, 10, 63)
+	switch {
+	case err != nil || oldest != o.Oldest || last == 0 && !oldest:
+		return fmt.Errorf("%w: %q is no place in the ledger in this order; begin at the first page", ErrCursor, strings.ToValidUTF8(f.Cursor, ""))
+	case oldest:
+		o.From = last + 1
+	default:
+		o.Before = last
+	}
+	return nil
+}
+
+// Page lists entries that are signed.
 func (b *Book) Page(ctx context.Context, f LedgerFilter) (LedgerPage, error) {
-	before := uint64(0)
-	if f.Cursor != "" {
-		var err error
-		if before, err = strconv.ParseUint(f.Cursor, 10, 63); err != nil || before == 0 {
-			return LedgerPage{}, fmt.Errorf("%w: %q is no place in the ledger", ErrCursor, f.Cursor)
-		}
+	o := ledger.ListOptions{Identities: b.o.Identities, Open: func(index uint64, bytes int) bool { return bytes <= ledgerOpened && !b.shown.Contains(index) }}
+	if err := cmp.Or(known("order", f.Order, TimeOrders), f.place(&o)); err != nil {
+		return LedgerPage{}, err
 	}
 	limit := min(f.Limit, ledgerRowsMost)
 	if limit <= 0 {
@@ -37,8 +58,7 @@ func (b *Book) Page(ctx context.Context, f LedgerFilter) (LedgerPage, error) {
 	}
 	state := b.State()
 	p := LedgerPage{Entries: []LedgerEntry{}, Problem: state.Problem}
-	list, err := ledger.List(ctx, b.root.FS(), ledger.ListOptions{Before: before, Identities: b.o.Identities,
-		Open: func(index uint64, bytes int) bool { return bytes <= ledgerOpened && !b.shown.Contains(index) }})
+	list, err := ledger.List(ctx, b.root.FS(), o)
 	if err != nil {
 		return b.damaged(ctx, p, err)
 	}
@@ -52,10 +72,16 @@ func (b *Book) Page(ctx context.Context, f LedgerFilter) (LedgerPage, error) {
 		if f.takes(&one) {
 			p.Entries = append(p.Entries, one)
 		}
-		if looked++; e.Index > 0 && (len(p.Entries) == limit || looked == ledgerLooked) {
-			p.Next = strconv.FormatUint(e.Index, 10)
-			break
+		if looked++; len(p.Entries) < limit && looked < ledgerLooked {
+			continue
 		}
+		switch {
+		case o.Oldest && e.Index+1 < list.Size:
+			p.Next = oldestCursor + strconv.FormatUint(e.Index, 10)
+		case !o.Oldest && e.Index > 0:
+			p.Next = strconv.FormatUint(e.Index, 10)
+		}
+		break
 	}
 	return p, nil
 }

@@ -136,26 +136,32 @@ func TestBook(t *testing.T) {
 		t.Errorf("all: %+v", p)
 	}
 	for want, f := range map[string]LedgerFilter{"[0]": {Kind: "key"}, "[]": {Kind: "shred"}, "[3]": {Text: "TLS"}, "[2 1]": {Control: "compute/pod-security"},
-		"[3 2 1]": {Kind: "record", Since: now.Add(-time.Minute)}, "[1]": {Text: "try-a", Until: now.Add(time.Hour)}} {
+		"[3 2 1]": {Kind: "record", Since: now.Add(-time.Minute)}, "[1]": {Text: "try-a", Until: now.Add(time.Hour)}, "[1 2]": {Control: "compute/pod-security", Order: "oldest"}} {
 		if got, _ := page(f); fmt.Sprint(got) != want {
 			t.Errorf("%+v: %v, not %s", f, got, want)
 		}
 	}
-	var walked []uint64
-	for f := (LedgerFilter{Limit: 1}); ; {
-		got, p := page(f)
-		walked = append(walked, got...)
-		if f.Cursor = p.Next; f.Cursor == "" {
-			break
+	for order, want := range map[string][]uint64{"": {3, 2, 1, 0}, "newest": {3, 2, 1, 0}, "oldest": {0, 1, 2, 3}} {
+		var walked []uint64
+		pages := 0
+		for f := (LedgerFilter{Limit: 1, Order: order}); pages < 9; pages++ {
+			got, p := page(f)
+			walked = append(walked, got...)
+			if f.Cursor = p.Next; f.Cursor == "" {
+				break
+			}
+		}
+		if !slices.Equal(walked, want) || pages != 3 {
+			t.Errorf("in the order %q, page by page: %v, %d pages before the last", order, walked, pages)
 		}
 	}
-	if !slices.Equal(walked, []uint64{3, 2, 1, 0}) {
-		t.Errorf("page by page: %v", walked)
-	}
-	for _, bad := range []string{"x", "-1", "0"} {
-		if _, err := b.Page(t.Context(), LedgerFilter{Cursor: bad}); !errors.Is(err, ErrCursor) {
-			t.Errorf("cursor %q: %v", bad, err)
+	for _, bad := range []LedgerFilter{{Cursor: "x"}, {Cursor: "-1"}, {Cursor: "0"}, {Cursor: "oldest-1"}, {Cursor: "1", Order: "oldest"}, {Cursor: "oldest-", Order: "oldest"}, {Cursor: "oldest--1", Order: "oldest"}} {
+		if _, err := b.Page(t.Context(), bad); !errors.Is(err, ErrCursor) {
+			t.Errorf("cursor %q in the order %q: %v", bad.Cursor, bad.Order, err)
 		}
+	}
+	if _, err := b.Page(t.Context(), LedgerFilter{Order: "largest"}); !errors.Is(err, ErrBadInput) || !strings.Contains(err.Error(), "newest, oldest") {
+		t.Errorf("an order that there is not: %v", err)
 	}
 	closeBook(t, b)
 
@@ -235,7 +241,7 @@ func flip(t *testing.T, path string, at int) {
 }
 
 // TestLedgerFiles: the log's published files are given, whole tiles to be kept for good, and no
-// other file of the folder, by whatever name or link.
+// other file of the folder, by whatever name or link; its entries are listed in both orders.
 func TestLedgerFiles(t *testing.T) {
 	dir, identities := newLedger(t)
 	b := openBook(t, dir, identities)
@@ -281,6 +287,20 @@ func TestLedgerFiles(t *testing.T) {
 		}
 		if code, body, _ := get("/api/v1/ledger/"+path, "If-None-Match", header.Get("ETag")); code != http.StatusNotModified || body != "" {
 			t.Errorf("%s again: %d", path, code)
+		}
+	}
+	for query, want := range map[string]struct {
+		status int
+		has    string
+	}{
+		"?limit=1":                                {http.StatusOK, `"index":300`},
+		"?limit=1&order=oldest":                   {http.StatusOK, `"next":"oldest-0"`},
+		"?limit=1&order=oldest&cursor=oldest-299": {http.StatusOK, `"index":300`},
+		"?order=oldest&cursor=299":                {http.StatusUnprocessableEntity, "no place in the ledger in this order"},
+		"?order=largest":                          {http.StatusUnprocessableEntity, "order"},
+	} {
+		if code, body, _ := get("/api/v1/ledger/entries" + query); code != want.status || !strings.Contains(body, want.has) {
+			t.Errorf("entries%s: %d %.300s", query, code, body)
 		}
 	}
 	if err := os.Symlink("../../private/log.key", filepath.Join(dir, "log/tile/009")); err != nil {

@@ -38,11 +38,12 @@ type RuleFilter struct {
 	Limit  int // 50 if zero, at most 1000
 }
 
-// EvidenceFilter narrows evidence. The zero filter takes all, the newest first.
+// EvidenceFilter narrows and sorts evidence. The zero filter takes all, the newest first.
 type EvidenceFilter struct {
 	Control    string
 	Experiment string // of the control
 	Namespace  string
+	Order      string // newest or oldest; newest if empty
 	Cursor     string
 	Limit      int // the store's if zero
 }
@@ -142,7 +143,7 @@ func (d *Desk) Rules(ctx context.Context, a Ask, f RuleFilter) ([]RuleRow, strin
 	return pieceOf(rows, f.Cursor, f.Limit)
 }
 
-// Evidence gives a page of evidence, the newest first.
+// Evidence gives a page of evidence.
 func (d *Desk) Evidence(ctx context.Context, a Ask, f EvidenceFilter) ([]Evidence, string, error) {
 	uid, err := d.cluster(a)
 	if err != nil {
@@ -151,7 +152,10 @@ func (d *Desk) Evidence(ctx context.Context, a Ask, f EvidenceFilter) ([]Evidenc
 	if f.Experiment != "" && f.Control == "" {
 		return nil, "", badInput(fmt.Errorf("experiment %q is one of a control: name that as well", f.Experiment))
 	}
-	q := store.EvidenceQuery{Cluster: uid, Access: access(a), Namespaces: onlyIn(f.Namespace), Control: f.Control, Experiment: f.Experiment, Limit: f.Limit, After: f.Cursor}
+	if err := known("order", f.Order, TimeOrders); err != nil {
+		return nil, "", err
+	}
+	q := store.EvidenceQuery{Cluster: uid, Access: access(a), Namespaces: onlyIn(f.Namespace), Control: f.Control, Experiment: f.Experiment, Oldest: f.Order == "oldest", Limit: f.Limit, After: f.Cursor}
 	page, err := d.o.Store.Evidence(ctx, q)
 	return evidenceOf(a, page.Items), page.Next, err
 }

@@ -154,6 +154,8 @@ func TestLists(t *testing.T) {
 		"a control":     {all, EvidenceFilter{Control: pods}, "e1 41 r, e0 40 r, "},
 		"an experiment": {all, EvidenceFilter{Control: policy, Experiment: other.Name}, "e2 42 r, "},
 		"a namespace":   {all, EvidenceFilter{Namespace: "mine"}, "e1 41 r, "},
+		"oldest first":  {all, EvidenceFilter{Order: "oldest"}, "e0 40 r, e1 41 r, e2 42 r, "},
+		"of a control":  {all, EvidenceFilter{Control: pods, Order: "oldest"}, "e0 40 r, e1 41 r, "},
 		"to a tenant":   {mine, EvidenceFilter{}, "e1 41 , "},
 		"not theirs":    {mine, EvidenceFilter{Namespace: "theirs"}, ""},
 	} {
@@ -178,6 +180,7 @@ func TestLists(t *testing.T) {
 		failing(desk.Controls(t.Context(), all, ControlFilter{Order: "x"})), failing(desk.Controls(t.Context(), all, ControlFilter{Cursor: "x"})),
 		failing(desk.Rules(t.Context(), all, RuleFilter{Order: "x"})), failing(desk.Rules(t.Context(), all, RuleFilter{Cursor: "-1"})),
 		failing(desk.Evidence(t.Context(), all, EvidenceFilter{Experiment: "x"})), failing(desk.Evidence(t.Context(), all, EvidenceFilter{Cursor: "x"})),
+		failing(desk.Evidence(t.Context(), all, EvidenceFilter{Order: "x"})),
 	} {
 		if !errors.Is(err, ErrBadInput) && !errors.Is(err, ErrCursor) {
 			t.Errorf("%v", err)
@@ -187,7 +190,15 @@ func TestLists(t *testing.T) {
 	// The same by HTTP, which bears an ETag.
 	api := &API{Version: "test", Desk: desk, Rights: LocalRights{}, Log: slog.New(slog.DiscardHandler)}
 	handler := api.Handler()
-	for path, want := range map[string]int{"/api/v1/controls?limit=46": len(controls.All()), "/api/v1/rules?control=" + pods + "&found=true": 2, "/api/v1/evidence?control=" + pods: 2} {
+	for path, want := range map[string]struct {
+		items int
+		first string
+	}{
+		"/api/v1/controls?limit=46":                          {len(controls.All()), controls.All()[0].ID},
+		"/api/v1/rules?control=" + pods + "&found=true":      {2, pods},
+		"/api/v1/evidence?control=" + pods:                   {2, `"id":"e1"`},
+		"/api/v1/evidence?control=" + pods + "&order=oldest": {2, `"id":"e0"`},
+	} {
 		ask := func(tag string) *httptest.ResponseRecorder {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r = r.WithContext(context.WithValue(r.Context(), askerKey{}, asker{who: Who{Name: "admin", Local: true}}))
@@ -198,7 +209,7 @@ func TestLists(t *testing.T) {
 		}
 		w := ask("")
 		var page struct{ Items []json.RawMessage }
-		if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != http.StatusOK || len(page.Items) != want {
+		if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != http.StatusOK || len(page.Items) != want.items || !strings.Contains(string(page.Items[0]), want.first) {
 			t.Errorf("%s: %d, %d items, %v: %.300s", path, w.Code, len(page.Items), err, w.Body)
 		}
 		if again := ask(w.Header().Get("ETag")); again.Code != http.StatusNotModified {

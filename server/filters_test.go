@@ -47,7 +47,7 @@ func TestFiltersAgree(t *testing.T) {
 		{"namespaces", "order", NamespaceOrders},
 		{"actions", "outcome", actionOutcomes}, {"actions", "order", TimeOrders},
 		{"fleet", "state", FleetStates}, {"fleet", "order", FleetOrders},
-		{"changes", "order", TimeOrders},
+		{"changes", "order", TimeOrders}, {"evidence", "order", TimeOrders}, {"ledger/entries", "order", TimeOrders},
 		{"guards", "stage", GuardStates}, {"guards", "order", GuardOrders},
 		{"guards/{area}/{name}/{guard}", "stage", PlaceStates}, {"guards/{area}/{name}/{guard}", "order", PlaceOrders},
 		{"controls/{area}/{name}/scopes", "rung", ScopeRungs}, {"controls/{area}/{name}/scopes", "order", ScopeOrders},

@@ -393,7 +393,7 @@ type Hit struct {
 	Object *Object `json:"object,omitempty"`
 }
 
-// LedgerFilter narrows the entries of the ledger. The zero filter takes all, the newest first.
+// LedgerFilter narrows and sorts the entries of the ledger. The zero filter takes all, the newest first.
 type LedgerFilter struct {
 	// Kind is record, key or shred; all if empty.
 	Kind string
@@ -404,6 +404,7 @@ type LedgerFilter struct {
 	// Since and Until take what was made from one moment up to, not with, another. When a
 	// sealed record was made is not known, and it passes neither.
 	Since, Until time.Time
+	Order        string // newest or oldest; newest if empty
 	Cursor       string
 	Limit        int
 }

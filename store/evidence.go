@@ -79,13 +79,14 @@ type EvidenceQuery struct {
 	Namespaces               []string
 	Control, Experiment, Run string
 	Object                   *bailey.Ref
+	Oldest                   bool // the oldest first
 	Limit                    int
 	After                    string
 }
 
 // Evidence gives a page of evidence.
 func (s *Store) Evidence(ctx context.Context, q EvidenceQuery) (Page[Evidence], error) {
-	l := listing{columns: evidenceFields, table: "evidence", cluster: q.Cluster, limit: q.Limit, after: q.After}
+	l := listing{columns: evidenceFields, table: "evidence", cluster: q.Cluster, limit: q.Limit, after: q.After, oldest: q.Oldest}
 	l.within(q.Access, q.Namespaces)
 	l.equal("control", q.Control)
 	l.equal("experiment", q.Experiment)

@@ -42,7 +42,7 @@ func (s *site) activity(v *visit) error {
 		Outcome: form.choice("Outcome", "outcome", plainly("any", "done", "refused")...),
 		Since:   form.day("From", "since"),
 		Until:   form.lastDay("To", "until"),
-		Order:   form.order(option{"newest", "newest first"}, option{"oldest", "oldest first"}),
+		Order:   form.timeOrder(),
 		Cursor:  v.cursor(), Limit: activityRows,
 	}
 	if form.err != nil {

@@ -15,7 +15,7 @@ func (s *site) changes(v *visit) error {
 		Control:   form.control(),
 		Namespace: form.name("Namespace", "namespace", 63),
 		Since:     form.day("Since", "since"),
-		Order:     form.order(option{"newest", "newest first"}, option{"oldest", "oldest first"}),
+		Order:     form.timeOrder(),
 		Cursor:    v.cursor(),
 	}
 	if form.err != nil {

@@ -85,7 +85,7 @@ func (s *site) experiment(v *visit) error {
 		return err
 	}
 	form := v.filters()
-	f := server.EvidenceFilter{Control: x.Control, Experiment: x.Name, Namespace: form.name("Namespace", "namespace", 63), Cursor: v.cursor(), Limit: evidenceRows}
+	f := server.EvidenceFilter{Control: x.Control, Experiment: x.Name, Namespace: form.name("Namespace", "namespace", 63), Order: form.timeOrder(), Cursor: v.cursor(), Limit: evidenceRows}
 	if form.err != nil {
 		return form.err
 	}

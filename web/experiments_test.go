@@ -5,12 +5,13 @@ import (
 	"html"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // TestExperiment: the chart of an experiment has a column for each run, whatever number of namespaces it tried, its
-// evidence is had page by page and narrowed, and the file has all of it.
+// evidence is had page by page, narrowed and in both orders, and the file has all of it.
 func TestExperiment(t *testing.T) {
 	f := newFixture()
 	path := "/experiments/compute/pod-security/" + f.control("compute/pod-security").Experiments[0].Name
@@ -32,23 +33,33 @@ func TestExperiment(t *testing.T) {
 				t.Errorf("%s at %s: %d columns: %q", person, at, len(drawn), drawn)
 			}
 		}
-		seen, pages := map[string]bool{}, 0
-		for at := path; at != "" && pages < 9; pages++ {
-			_, text := d.get(t, at)
-			found := pieces.FindAllStringSubmatch(text, -1)
-			for _, p := range found {
-				seen[p[1]] = true
+		walk := func(at string) (ids []string) {
+			pages, seen := 0, map[string]bool{}
+			for ; at != "" && pages < 9; pages++ {
+				_, text := d.get(t, at)
+				found := pieces.FindAllStringSubmatch(text, -1)
+				for _, p := range found {
+					ids, seen[p[1]] = append(ids, p[1]), true
+				}
+				if pages == 0 && (len(found) != deskEvidence || !strings.Contains(text, "<p>1–50</p>")) {
+					t.Errorf("%s: the first page has %d pieces of evidence", person, len(found))
+				}
+				at = ""
+				if m := next.FindStringSubmatch(text); m != nil {
+					at = html.UnescapeString(m[1])
+				}
 			}
-			if pages == 0 && (len(found) != deskEvidence || !strings.Contains(text, "<p>1–50</p>")) {
-				t.Errorf("%s: the first page has %d pieces of evidence", person, len(found))
+			if pages != c.pages || len(seen) != c.scopes*fixtureRuns || len(ids) != len(seen) {
+				t.Errorf("%s: %d pages with %d pieces of evidence, %d of them once", person, pages, len(ids), len(seen))
 			}
-			at = ""
-			if m := next.FindStringSubmatch(text); m != nil {
-				at = html.UnescapeString(m[1])
-			}
+			return ids
 		}
-		if pages != c.pages || len(seen) != c.scopes*fixtureRuns {
-			t.Errorf("%s: %d pages with %d pieces of evidence", person, pages, len(seen))
+		newest, oldest := walk(path), walk(path+"?order=oldest")
+		if slices.Reverse(oldest); !slices.Equal(newest, oldest) {
+			t.Errorf("%s: the oldest first is not the other way round:\n%q\n%q", person, newest, oldest)
+		}
+		if _, text := d.get(t, path+"?order=oldest&format=csv"); !strings.Contains(strings.SplitN(text, "\n", 3)[1], newest[len(newest)-1]) {
+			t.Errorf("%s: the file does not begin with the oldest", person)
 		}
 		for query, want := range map[string]int{"": c.scopes * fixtureRuns, "namespace=shop&": fixtureRuns, "namespace=none&": 0} {
 			_, text := d.get(t, path+"?"+query+"format=csv")
@@ -70,6 +81,9 @@ func TestExperiment(t *testing.T) {
 		t.Errorf("a place that is none: %d", status)
 	}
 	for _, as := range []string{"", "&format=csv"} {
+		if status, text := d.get(t, path+"?order=broken"+as); status != http.StatusBadRequest || !strings.Contains(text, "order") {
+			t.Errorf("an order that there is not, %q: %d", as, status)
+		}
 		if status, text := d.get(t, path+"?namespace="+strings.Repeat("x", 64)+as); status != http.StatusBadRequest || !strings.Contains(text, "namespace is longer than 63 characters") {
 			t.Errorf("a namespace that is none, %q: %d", as, status)
 		}

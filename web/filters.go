@@ -169,6 +169,11 @@ func (f *filters) order(options ...option) string {
 	return order
 }
 
+// timeOrder is a field for the order of what is listed by when it was.
+func (f *filters) timeOrder() string {
+	return f.order(option{"newest", "newest first"}, option{"oldest", "oldest first"})
+}
+
 // Hides tells whether a page that lists nothing leaves anything out: by a filter, or on other pages.
 func (f *filters) Hides(p pager) bool { return len(f.Chips) > 0 || p.First+p.Prev+p.Next != "" }
 

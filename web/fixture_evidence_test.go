@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,6 +73,9 @@ func (f *fixture) Evidence(_ context.Context, ask server.Ask, filter server.Evid
 		if filter.Namespace == "" || e.Scope.Object.Name == filter.Namespace {
 			list = append(list, e)
 		}
+	}
+	if filter.Order == "oldest" {
+		slices.Reverse(list)
 	}
 	return piece(list, filter.Cursor, min(cmp.Or(filter.Limit, deskEvidence), 100)) // a file takes several
 }

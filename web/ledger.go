@@ -31,6 +31,7 @@ func (s *site) ledger(v *visit) error {
 		Control: form.control(),
 		Since:   form.day("From", "since"),
 		Until:   form.lastDay("To", "until"),
+		Order:   form.timeOrder(),
 		Cursor:  v.cursor(), Limit: ledgerRows,
 	}
 	if form.err != nil {

@@ -25,7 +25,7 @@ func (s *site) runs(v *visit) error {
 		State:   form.choice("Outcome", "state", plainly("any", server.RunStates...)...),
 		Trigger: form.choice("Begun by", "trigger", option{"", "anything"}, option{"schedule", "the schedule"}, option{"person", "a person"}, option{"api", "the API"}),
 		Control: form.control(),
-		Order:   form.order(option{"newest", "newest first"}, option{"oldest", "oldest first"}),
+		Order:   form.timeOrder(),
 		Cursor:  v.cursor(),
 	}
 	if form.err != nil {

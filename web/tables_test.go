@@ -55,8 +55,9 @@ func TestTables(t *testing.T) {
 		scopes + "?rung=low":                                 {56, "Rung ascending", ">unknown<", `<use href="#g-proven"/></svg>proven`},
 		scopes + "?order=name&namespace=shop&q=WEB":          {0, "", "No place matches", ""},
 		scopes + "?order=name&namespace=shop":                {-1, "workload ascending", `<span class="ns">shop/</span>`, `<span class="ns">payments/</span>`},
-		"/ledger?kind=record&control=compute%2Fpod-security": {-1, "", `href="/controls/compute/pod-security"`, "A period begins"},
-		"/ledger?kind=key":                                   {1, "", "A period begins", "try-1"},
+		"/ledger?kind=record&control=compute%2Fpod-security": {-1, "Index descending", `href="/controls/compute/pod-security"`, "A period begins"},
+		"/ledger?order=oldest":                               {61, "Index ascending", `id="entry-0"`, `id="entry-60"`},
+		"/ledger?kind=key":                                   {1, "Index descending", "A period begins", "try-1"},
 		"/clusters?order=heard&state=seen":                   {1, "Last heard ascending", "prod-eu-west-1", ""},
 	} {
 		status, text := d.get(t, path)
@@ -82,7 +83,7 @@ func TestTables(t *testing.T) {
 	}
 	for _, path := range []string{"/alerts?state=dreadful", "/alerts?kind=x", "/alerts?order=x", "/runs?state=x", "/runs?trigger=x", "/waivers?state=x", "/waivers?order=x", "/experiments?state=x", "/experiments?danger=x",
 		"/activity?outcome=x", "/activity?since=x", "/namespaces?rung=x", "/namespaces?control=no%2Fsuch", "/workloads?kind=x", "/workloads?order=x", "/clusters?order=x", "/changes?order=x", "/changes?control=no%2Fsuch", "/changes?since=x", "/enforce?stage=x", "/enforce?order=x", "/enforce?control=x",
-		f.planned() + "?stage=x", f.planned() + "?order=x", scopes + "?rung=x", scopes + "?order=x", "/ledger?kind=x", "/findings?q=" + strings.Repeat("x", 301), "/findings?namespace=" + strings.Repeat("x", 64), "/workloads?namespace=" + strings.Repeat("x", 64)} {
+		f.planned() + "?stage=x", f.planned() + "?order=x", scopes + "?rung=x", scopes + "?order=x", "/ledger?kind=x", "/ledger?order=x", "/findings?q=" + strings.Repeat("x", 301), "/findings?namespace=" + strings.Repeat("x", 64), "/workloads?namespace=" + strings.Repeat("x", 64)} {
 		status, text := d.get(t, path)
 		name, _, _ := strings.Cut(path[strings.Index(path, "?")+1:], "=")
 		if status != http.StatusUnprocessableEntity && status != http.StatusBadRequest || !strings.Contains(text, name) {
@@ -98,7 +99,7 @@ func TestPagesBack(t *testing.T) {
 	next := regexp.MustCompile(`href="([^"]*)" rel="next"`)
 	prev := regexp.MustCompile(`href="([^"]*)" rel="prev"`)
 	shown := regexp.MustCompile(`(?s)<nav class="pager".*?<p>([^<]*)</p>`)
-	for _, path := range []string{"/findings?severity=high", "/workloads", "/workloads?order=findings", "/runs?trigger=schedule", "/alerts?state=all", "/activity?order=oldest", "/ledger", "/namespaces?order=name", "/changes", "/changes?order=oldest", "/enforce", f.planned(), "/controls/compute/pod-security/scopes"} {
+	for _, path := range []string{"/findings?severity=high", "/workloads", "/workloads?order=findings", "/runs?trigger=schedule", "/alerts?state=all", "/activity?order=oldest", "/ledger", "/ledger?order=oldest", "/namespaces?order=name", "/changes", "/changes?order=oldest", "/enforce", f.planned(), "/controls/compute/pod-security/scopes"} {
 		var seen []string
 		at := path
 		for at != "" && len(seen) < 4 {

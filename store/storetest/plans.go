@@ -88,7 +88,8 @@ func testPlans(t *testing.T, p Place) {
 			_, err = b.s.Search(b.ctx, access, uid, text, 10)
 			b.ok(err)
 		}
-		for _, q := range []store.EvidenceQuery{{}, {Control: "a/b", Experiment: "x"}, {Run: "r"}, {Object: &web}} {
+		for _, q := range []store.EvidenceQuery{{}, {Control: "a/b", Experiment: "x"}, {Run: "r"}, {Object: &web}, {Oldest: true},
+			{Control: "a/b", Oldest: true}, {Control: "a/b", Experiment: "x", Namespaces: []string{"ns1"}, Oldest: true}} {
 			q.Cluster, q.Access = uid, access
 			_, err := b.s.Evidence(b.ctx, q)
 			b.ok(err)

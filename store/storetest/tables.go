@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ func testTables(t *testing.T, p Place) {
 		b.ok(b.s.Raise(b.ctx, uid, at(i), a))
 		alerts = append(alerts, a)
 		b.ok(b.s.PutRun(b.ctx, uid, at(i), store.Run{ID: fmt.Sprint("r", i), State: store.RunDone, Trigger: []store.RunTrigger{store.TriggerSchedule, store.TriggerPerson}[i%2], Broken: i / 2 % 3, Controls: [][]string{nil, {"a/b"}, {"c/d", "a/b"}, {"c/d"}}[i%4]}))
+		space := bailey.Ref{Kind: bailey.KindNamespace, Name: []string{"shop", "bank", "toys"}[i%3]}
+		b.apply(i, store.Delta{Evidence: []store.Evidence{{Evidence: bailey.Evidence{ID: fmt.Sprint("e", i), Run: fmt.Sprint("r", i/20), Control: []string{"a/b", "c/d"}[i%2], Experiment: []string{"x", "y"}[i/2%2],
+			At: at(i), Scope: bailey.Scope{Kind: bailey.ScopeNamespace, Object: space}}}}})
 		b.ok(b.s.Audit(b.ctx, uid, at(i), store.Action{Who: []string{"ada", "bob"}[i%2], Action: []string{"waive", "run"}[i/2%2], Target: fmt.Sprint("t", i), Outcome: []string{"done", "refused: no right", "refused: none"}[i%3]}))
 	}
 	for i := range 20 {
@@ -90,6 +94,29 @@ func testTables(t *testing.T, p Place) {
 		q.Cluster, q.Access, q.Limit = uid, store.Everything(), 4
 		got := walkPages(b, func(after string) (store.Page[store.Run], error) { q.After = after; return b.s.Runs(b.ctx, q) }, func(r store.Run) string { return r.ID[1:] })
 		same(b, "runs by "+name, got, numbers(c.takes, q.Oldest))
+	}
+	for name, c := range map[string]struct {
+		q     store.EvidenceQuery
+		takes func(i int) bool
+	}{
+		"experiment": {store.EvidenceQuery{Access: store.Everything(), Control: "a/b", Experiment: "x"}, func(i int) bool { return i%4 == 0 }},
+		"control":    {store.EvidenceQuery{Access: store.Everything(), Control: "a/b"}, func(i int) bool { return i%2 == 0 }},
+		"run":        {store.EvidenceQuery{Access: store.Everything(), Run: "r1"}, func(i int) bool { return i/20 == 1 }},
+		"namespace":  {store.EvidenceQuery{Access: store.Everything(), Control: "a/b", Namespaces: []string{"bank"}}, func(i int) bool { return i%6 == 4 }},
+		"tenant":     {store.EvidenceQuery{Access: store.Only("bank")}, func(i int) bool { return i%3 == 1 }},
+		"all":        {store.EvidenceQuery{Access: store.Everything()}, func(int) bool { return true }},
+	} {
+		for _, c.q.Oldest = range []bool{false, true} {
+			q := c.q
+			q.Cluster, q.Limit = uid, 4
+			got := walkPages(b, func(after string) (store.Page[store.Evidence], error) { q.After = after; return b.s.Evidence(b.ctx, q) }, func(e store.Evidence) string { return e.ID[1:] })
+			same(b, fmt.Sprintf("evidence by %s, oldest first %t", name, q.Oldest), got, numbers(c.takes, q.Oldest))
+		}
+	}
+	pieces, err := b.s.Evidence(b.ctx, store.EvidenceQuery{Cluster: uid, Access: store.Everything(), Limit: 2})
+	b.ok(err)
+	if _, err := b.s.Evidence(b.ctx, store.EvidenceQuery{Cluster: uid, Access: store.Everything(), Limit: 2, Oldest: true, After: pieces.Next}); !errors.Is(err, store.ErrCursor) {
+		t.Errorf("a cursor of another order of evidence: %v", err)
 	}
 	for name, c := range map[string]struct {
 		q     store.AuditQuery
