@@ -293,8 +293,8 @@ func TestLedgerFiles(t *testing.T) {
 		status int
 		has    string
 	}{
-		"?limit=1":                                {http.StatusOK, `"index":300`},
-		"?limit=1&order=oldest":                   {http.StatusOK, `"next":"oldest-0"`},
+		"?limit=1":              {http.StatusOK, `"index":300`},
+		"?limit=1&order=oldest": {http.StatusOK, `"next":"oldest-0"`},
 		"?limit=1&order=oldest&cursor=oldest-299": {http.StatusOK, `"index":300`},
 		"?order=oldest&cursor=299":                {http.StatusUnprocessableEntity, "no place in the ledger in this order"},
 		"?order=largest":                          {http.StatusUnprocessableEntity, "order"},

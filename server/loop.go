@@ -179,7 +179,10 @@ func (l *Loop) Run(ctx context.Context) error {
 	keeper.Go(func() { l.keep(ctx) })
 	return l.o.Source(ctx, kube.Follower{
 		Whole:   func(s *bailey.Snapshot) { l.do(ctx, func() { l.whole(ctx, s) }) },
-		Changed: func(facts []*bailey.Fact, gone []bailey.Ref) { l.do(ctx, func() { l.change(ctx, facts, gone) }) },
+		Changed: func(facts []*bailey.Fact, gone []bailey.Ref) {
+			told := time.Now()
+			l.do(ctx, func() { l.change(ctx, told, facts, gone) })
+		},
 		Contact: l.sighted,
 	})
 }
@@ -317,11 +320,10 @@ func (l *Loop) whole(ctx context.Context, s *bailey.Snapshot) {
 
 // change judges what a change touches. What only looks changed, such as the status of an
 // object of which no rule reads the status, costs a comparison.
-func (l *Loop) change(ctx context.Context, facts []*bailey.Fact, gone []bailey.Ref) {
+func (l *Loop) change(ctx context.Context, told time.Time, facts []*bailey.Fact, gone []bailey.Ref) {
 	if l.session == nil {
 		return
 	}
-	begun := time.Now()
 	snap := l.session.Snapshot()
 	changed := facts[:0:0]
 	for _, f := range facts {
@@ -348,7 +350,7 @@ func (l *Loop) change(ctx context.Context, facts []*bailey.Fact, gone []bailey.R
 	span.SetAttributes(count("changed", len(changed)+len(left)), count("judged", len(again)))
 	l.note()
 	l.news.Tell(l.judgement(again, left)...)
-	l.o.Took(time.Since(begun))
+	l.o.Took(time.Since(told)) // with the wait for what was judged before it
 	l.wanted = true
 }
 
