@@ -178,7 +178,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	defer cancel()
 	keeper.Go(func() { l.keep(ctx) })
 	return l.o.Source(ctx, kube.Follower{
-		Whole:   func(s *bailey.Snapshot) { l.do(ctx, func() { l.whole(ctx, s) }) },
+		Whole: func(s *bailey.Snapshot) { l.do(ctx, func() { l.whole(ctx, s) }) },
 		Changed: func(facts []*bailey.Fact, gone []bailey.Ref) {
 			told := time.Now()
 			l.do(ctx, func() { l.change(ctx, told, facts, gone) })
