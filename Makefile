@@ -63,8 +63,8 @@ packages:
 	|| echo "  they could not be installed: the tests that run pods or need Chromium, PostgreSQL or Alertmanager will skip"
 # Of Debian's Prometheus the tests need promtool alone. Installed, with what it depends on, the package is 320 MB and a service.
 	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || command -v promtool >/dev/null; then exit 0; fi; \
-	echo "fetching promtool, for the test of the alert rules (19 MB) ..."; \
-	dir=$$(mktemp -d) && trap "rm -rf $$dir" EXIT && cd $$dir && \
+	echo "installing promtool in /usr/local/bin, for the test of the alert rules (19 MB) ..."; \
+	dir=$$(mktemp -d) && trap "rm -rf $$dir" EXIT INT TERM && cd $$dir && \
 	{ timeout 120 apt-get update -qq && timeout 120 apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool \
 	&& install usr/bin/promtool /usr/local/bin/; } >/dev/null 2>&1 || echo "  it could not be fetched: the test of the alert rules will skip"
 

@@ -350,7 +350,7 @@ func (l *Loop) change(ctx context.Context, told time.Time, facts []*bailey.Fact,
 	span.SetAttributes(count("changed", len(changed)+len(left)), count("judged", len(again)))
 	l.note()
 	l.news.Tell(l.judgement(again, left)...)
-	l.o.Took(time.Since(told)) // with the wait for what was judged before it
+	l.o.Took(time.Since(told)) // with the wait for what else was being judged
 	l.wanted = true
 }
 

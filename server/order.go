@@ -30,7 +30,7 @@ type Orders struct {
 var ErrBusy = fmt.Errorf("%w: a run is under way; the next can begin when it has ended", ErrBadInput)
 
 // HowIsolated says how a server comes to let runs make objects of their own.
-const HowIsolated = "bailey serve --isolated --context NAME, bailey up --isolated, or by the chart with prober.isolated=true"
+const HowIsolated = "bailey serve --isolated --context NAME, bailey up --isolated, or the chart's with prober.isolated=true"
 
 // ErrNotIsolated tells that no run makes objects of its own here.
 var ErrNotIsolated = fmt.Errorf("%w: this server lets no run make namespaces and objects of its own; start it as %s", ErrBadInput, HowIsolated)

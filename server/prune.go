@@ -55,7 +55,7 @@ func (p *Pruner) tidy(ctx context.Context) {
 	case err != nil:
 		p.Log.Error("the index of words could not be tidied, and will be in a day: until then searches take longer", "error", err)
 	default:
-		p.Log.Debug("tidied the index of words", "took", time.Since(begun).Round(time.Millisecond))
+		p.Log.Debug("the index of words is tidy", "took", time.Since(begun).Round(time.Millisecond))
 	}
 }
 
