@@ -246,7 +246,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	}
 	defer listener.Close()
 	s := &serving{app: a, flags: f, conf: conf, news: server.NewNews(), log: log, failOn: failOn}
-	if s.acts, err = s.actsBy(conf); err != nil {
+	if s.acts, err = s.mayAct(); err != nil {
 		return err
 	}
 	upgrade := store.WithUpgrade(ctx, func(from, to int) {

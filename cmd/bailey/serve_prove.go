@@ -58,9 +58,9 @@ func (s *serving) prove(ctx context.Context, o server.RunOrder, p server.Progres
 	return made, err
 }
 
-// actsBy gives what tells whether the schedule may make objects of its own, by the configuration's window; nil where it never may.
-func (s *serving) actsBy(conf *config) (func() bool, error) {
-	scheduled, err := (&proveFlags{every: s.flags.every}).scheduled(conf, s.app.now())
+// mayAct gives what tells whether the schedule may make objects of its own, by the configuration's window; nil where it never may.
+func (s *serving) mayAct() (func() bool, error) {
+	scheduled, err := (&proveFlags{every: s.flags.every}).scheduled(s.conf, s.app.now())
 	if err != nil || scheduled == nil || scheduled.Window == nil || !s.flags.isolated {
 		return nil, err
 	}
