@@ -104,7 +104,8 @@ func answersReady(t *testing.T, cluster *devcluster.Cluster) {
 	}
 }
 
-// judgesItself scans the namespace of what is installed, and wants nothing found there.
+// judgesItself scans the namespace of what is installed, and wants nothing found there, nor of what is Bailey's outside of namespaces; and
+// that this, and its image, was seen.
 func judgesItself(t *testing.T, cluster *devcluster.Cluster) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "bailey.snapshot")
@@ -118,9 +119,19 @@ func judgesItself(t *testing.T, cluster *devcluster.Cluster) {
 		t.Errorf("of the namespace %d pods were read, or not all, or not itself", len(pods))
 	}
 	for _, f := range r.Findings {
-		if (f.Object.Namespace == namespace.Name || f.Object == namespace) && f.Severity >= bailey.SeverityLow {
+		ours := f.Object.Namespace == namespace.Name || f.Object.Namespace == "" && strings.HasPrefix(f.Object.Name, "bailey")
+		if ours && f.Severity >= bailey.SeverityLow {
 			t.Errorf("%s (%s) on %s: %s", f.Rule, f.Severity, f.Object, f.Message)
 		}
+	}
+	image := slices.IndexFunc(r.Verdicts, func(v bailey.Verdict) bool {
+		return v.Control == "deploy/image-identity" && v.Scope.Object.Namespace == namespace.Name && v.Scope.Object.Name == "bailey"
+	})
+	if image < 0 || r.Verdicts[image].Coverage.Seen == 0 || r.Verdicts[image].Findings > 0 {
+		t.Errorf("of the image's identity nothing was seen, or something found: %+v", r.Verdicts[max(image, 0)])
+	}
+	if s.Get(bailey.Ref{Kind: bailey.KindClusterRole, Name: "bailey-reader"}) == nil {
+		t.Error("what is Bailey's outside of namespaces was not read")
 	}
 	for _, control := range []string{"compute/pod-security", "compute/quotas"} {
 		at := slices.IndexFunc(r.Verdicts, func(v bailey.Verdict) bool {
