@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,7 +89,10 @@ func (w *troubled) gone(t *testing.T, pod string) remembered {
 	w.pod(t, pod)
 	w.awaitKept(t, pod)
 	w.delete(t, pod)
-	awaitWithin(t, time.Minute, "what was wrong with "+pod+" is gone", func() bool { return !w.kept(t, pod) })
+	awaitWithin(t, time.Minute, "what was wrong with "+pod+" is gone", func() bool {
+		code, body := w.get(t, "/api/v1/findings?state=gone&name="+pod, w.token)
+		return code == http.StatusOK && strings.Contains(body, `"name":"`+pod+`"`)
+	})
 	m := w.remember(t, w.token, "state=gone&name="+pod)
 	for _, l := range m.findings {
 		if l.First.IsZero() || l.Gone.Before(l.First) {

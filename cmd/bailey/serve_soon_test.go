@@ -99,7 +99,11 @@ func (w *troubled) heardAfter(t *testing.T, prefix string) []time.Duration {
 			data, found := strings.CutPrefix(lines.Text(), "data: ")
 			var j server.Judged
 			if found && kind == server.NewsObject && json.Unmarshal([]byte(data), &j) == nil && strings.HasPrefix(j.Object.Name, prefix) {
-				heard <- hearing{j.Object.Name, time.Now()}
+				select {
+				case heard <- hearing{j.Object.Name, time.Now()}:
+				case <-t.Context().Done():
+					return
+				}
 			}
 		}
 	}()
