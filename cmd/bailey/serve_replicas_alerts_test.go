@@ -86,3 +86,21 @@ func (r *replicas) awaitTold(t *testing.T, rule string) {
 		return err == nil && !kept.Delivered.IsZero() && r.told.heard(key)
 	})
 }
+
+// allTold waits until no alert is left that is not known to have been told, and none has come for a while: what is being told as a leader
+// ends without warning is told again by the next, under the same ID.
+func (r *replicas) allTold(t *testing.T) {
+	t.Helper()
+	known, since := -1, time.Now()
+	awaitWithin(t, time.Minute, "all alerts are told", func() bool {
+		page, err := r.store.Alerts(t.Context(), store.AlertQuery{Cluster: r.uid, Access: store.Everything(), State: store.All, Limit: 1000})
+		if err != nil || slices.ContainsFunc(page.Items, func(a store.Alert) bool { return a.Delivered.IsZero() }) {
+			known = -1
+			return false
+		}
+		if known != len(page.Items) {
+			known, since = len(page.Items), time.Now()
+		}
+		return time.Since(since) > 2*time.Second
+	})
+}

@@ -17,6 +17,7 @@ import (
 // paused stops the leader for 30 seconds, and lets it go on when another leads: it finds out, and
 // writes nothing. Both are given back, whoever leads first.
 func (r *replicas) paused(t *testing.T, leader, other *replica) (now, was *replica) {
+	r.allTold(t)
 	leader.signal(t, syscall.SIGSTOP)
 	stopped := time.Now()
 	r.pod(t, "while-paused")
@@ -54,6 +55,7 @@ func (r *replicas) paused(t *testing.T, leader, other *replica) (now, was *repli
 // cutOff has the API server answer nothing for a while: nobody leads, both answer, and say that
 // what they show is old.
 func (r *replicas) cutOff(t *testing.T, one, two *replica) {
+	r.allTold(t)
 	api, err := os.FindProcess(r.cluster.PIDs()["kube-apiserver"])
 	if err != nil {
 		t.Fatal(err)

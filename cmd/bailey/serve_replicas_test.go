@@ -281,6 +281,7 @@ func TestReplicas(t *testing.T) {
 	if second.leads(t) {
 		leader, other = second, first
 	}
+	r.allTold(t)
 	if code, said := leader.end(t); code != exitOK {
 		t.Errorf("exit %d: %s", code, said)
 	}
@@ -309,6 +310,7 @@ const goesOnWithin = 15 * time.Second
 // killed kills the leader, and gives how long it takes until a change is kept that is made meanwhile.
 func (r *replicas) killed(t *testing.T, leader *replica, pod string) time.Duration {
 	t.Helper()
+	r.allTold(t)
 	begun := time.Now()
 	leader.kill()
 	r.pod(t, pod)
